@@ -1,0 +1,3762 @@
+/* cmcwh, the portable part. cmcwh.h is the manual; this file follows an event from the socket to
+ * the sink, in the order in which its bytes go:
+ *
+ *   server    civetweb's request -> feed, end, commit or abort -> answer   (not in CMCWH_NO_SERVER)
+ *   parser    form -> window -> JSON (jsmn) -> events
+ *   text      UTF-8 and escapes
+ *   record    fields, CRC, id
+ *   ring      committed records and their readers
+ *   encoders  JSON, logfmt, syslog, frames
+ *   sinks
+ *
+ * What does not belong here: memory allocation, stdio, global variables, recursion, and anything
+ * that only one operating system has.
+ */
+#include "cmcwh.h"
+
+#include <string.h>
+
+#define JSMN_STATIC
+#define JSMN_STRICT
+#define JSMN_PARENT_LINKS
+#include <jsmn.h>
+
+/* Fails to compile when `condition` does not hold. */
+#define CHECK(name, condition) typedef char cmcwh_check_##name[(condition) ? 1 : -1]
+
+CHECK(record_size, CMCWH_RECORD_SIZE >= 256 && CMCWH_RECORD_SIZE <= 4096 &&
+                       (CMCWH_RECORD_SIZE & (CMCWH_RECORD_SIZE - 1)) == 0);
+CHECK(window_size, CMCWH_WINDOW_SIZE >= 2 * CMCWH_RECORD_SIZE && CMCWH_WINDOW_SIZE % 64 == 0 &&
+                       CMCWH_WINDOW_SIZE <= 1 << 20);
+CHECK(depth, CMCWH_DEPTH_MAX >= 4 && CMCWH_DEPTH_MAX < 64);
+CHECK(tokens, CMCWH_TOKENS >= CMCWH_DEPTH_MAX + 8);
+CHECK(readers, CMCWH_READERS_MAX >= 1);
+CHECK(secret, CMCWH_SECRET_MAX >= 32 && CMCWH_SECRET_MAX < 4096);
+CHECK(crc_slices, CMCWH_CRC_SLICES == 1 || CMCWH_CRC_SLICES == 8);
+CHECK(read_size, CMCWH_READ_SIZE >= 1024);
+CHECK(token_size, sizeof(jsmntok_t) == 5 * sizeof(int));
+CHECK(field_mask, CMCWH_FIELDS <= 16);
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static bool text_is(struct cmcwh_text text, const char *word) {
+    return text.length == strlen(word) && memcmp(text.data, word, text.length) == 0;
+}
+
+const char *cmcwh_result_name(int result) {
+    static const char *const names[] = {
+        "ok",         "malformed_json",      "malformed_form", "too_deep",
+        "missing_field", "wrong_type",       "event_type_mismatch", "ring_full",
+        "storage_failed", "damaged_record",  "bad_argument",   "write_failed"};
+
+    return result >= 0 ? names[0] : result < CMCWH_ERR_WRITE ? "unknown" : names[-result];
+}
+/* ---- What each step calls in the next -------------------------------------------------------- */
+
+/* A string, number or word in the window; a string without its quotes. */
+struct lexeme {
+    size_t start, end;
+    bool string;
+    bool cut; /* its end was left out, because it is longer than the window */
+};
+
+/* What a member of an object is to us; from MEMBER_FIELD on: MEMBER_FIELD + enum cmcwh_field. */
+enum member {
+    MEMBER_SKIP,
+    MEMBER_EVENT,
+    MEMBER_EVENT_TYPE,
+    MEMBER_COMPOSITION,
+    MEMBER_API_KEY,
+    MEMBER_CAPTURE, /* kept as JSON */
+    MEMBER_FIELD
+};
+
+/* Where decoded text goes. Whole characters only; what does not fit is counted, not kept. */
+struct output {
+    char *data;
+    size_t room, used;
+    size_t wanted;
+};
+
+static void kept_clear(struct cmcwh_kept *kept);
+static struct cmcwh_text kept_text(const struct cmcwh_kept *kept);
+
+static void form_begin_name(struct cmcwh_parser *parser);
+static size_t form_add(struct cmcwh_parser *parser, const char *in, size_t length);
+static void form_end(struct cmcwh_parser *parser);
+
+static size_t window_add(struct cmcwh_parser *parser, const char *in, size_t length);
+static size_t window_room(struct cmcwh_parser *parser);
+static void window_push(struct cmcwh_parser *parser, char byte, bool escaped);
+
+static void json_begin(struct cmcwh_parser *parser, uint64_t origin);
+static void json_run(struct cmcwh_parser *parser, bool last);
+static void json_end(struct cmcwh_parser *parser);
+
+static uint8_t request_member(struct cmcwh_text name);
+static uint8_t event_open(struct cmcwh_parser *parser, size_t index, bool object);
+static void event_close(struct cmcwh_parser *parser, bool object);
+static void event_name(struct cmcwh_parser *parser, const struct lexeme *lexeme);
+static void event_value(struct cmcwh_parser *parser, const struct lexeme *lexeme);
+static void event_mark(struct cmcwh_parser *parser, char mark);
+static void event_forget(struct cmcwh_parser *parser);
+static void event_skip_all(struct cmcwh_parser *parser);
+static void event_check_request(struct cmcwh_parser *parser);
+
+static const char bad_utf8[] = "this byte cannot stand here in UTF-8";
+static const char bad_escape[] = "not an escape that JSON knows";
+static const char lone_surrogate[] = "half a surrogate pair: the other half must follow or precede";
+static const char raw_control[] = "a control character must be escaped in a string";
+
+static void decoder_init(struct cmcwh_decoder *decoder, bool json);
+static bool decoder_clean(const struct cmcwh_decoder *decoder);
+static size_t decode(struct cmcwh_decoder *decoder, const char *in, size_t length,
+                     struct output *output);
+static void output_ascii(struct output *output, const char *bytes, size_t length);
+static int hex_digit(unsigned byte);
+
+static enum cmcwh_kind kind_of(struct cmcwh_text name);
+static void field_decode(struct cmcwh_record *record, unsigned field, struct cmcwh_text raw,
+                         bool json, bool cut, struct cmcwh_decoder *decoder, size_t *taken);
+static void record_mark_cut(struct cmcwh_record *record, enum cmcwh_field field);
+static size_t member_begin(struct cmcwh_record *record, const char *prefix,
+                           struct cmcwh_text name);
+static bool member_put(struct cmcwh_record *record, size_t start, const char *bytes,
+                       size_t length);
+
+static bool port_can_wait(const struct cmcwh_ring *ring);
+static bool port_wait(const struct cmcwh_ring *ring, uint64_t ms);
+static void port_lock(const struct cmcwh_ring *ring);
+static void port_unlock(const struct cmcwh_ring *ring);
+static void port_wake(const struct cmcwh_ring *ring);
+static uint64_t port_now(const struct cmcwh_ring *ring);
+static uint64_t port_ticks(const struct cmcwh_ring *ring);
+
+struct calendar {
+    uint32_t year, month, day, weekday; /* month from 1, weekday from Sunday = 0 */
+    uint32_t hour, minute, second, ms;
+};
+
+static const char month_names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
+static struct calendar calendar_of(uint64_t time);
+static char *put_bytes(char *out, const char *bytes, size_t length);
+static char *put_word(char *out, const char *word);
+static char *put_decimal(char *out, uint64_t value);
+static char *put_padded(char *out, uint32_t value, int digits);
+static char *put_clock(char *out, const struct calendar *c);
+/* ---- Server ---------------------------------------------------------------------------------
+ * One request of civetweb's: check it, read it, feed it, answer it. civetweb takes a good deal
+ * that it should not, and does not say when a body ends too early; that is looked after here.
+ */
+#ifndef CMCWH_NO_SERVER
+
+#include <civetweb.h>
+
+/* After an early answer the rest of the body is read and dropped for so long (ms), because
+ * closing at once would reset the connection before the client has read the answer. */
+#define LINGER 2000
+
+/* civetweb forgets headers past this number without a word. */
+#define HEADERS_MAX 64
+
+/* One request and what will be answered. */
+struct exchange {
+    struct cmcwh_server *server;
+    struct cmcwh_worker *worker;
+    const struct cmcwh_access *access;
+    struct mg_connection *connection;
+    const struct mg_request_info *info;
+
+    /* The body. */
+    bool chunked;
+    bool unread; /* some of it has not been read, or it is not known where it ends */
+    uint64_t length, received;
+    uint64_t start; /* ticks */
+
+    /* The answer. */
+    int status, stored;
+    bool key_wanted; /* no header has shown who it is: the body must */
+    const char *error, *detail, *field;
+    uint64_t offset;
+    bool has_offset;
+    uint32_t retry_after; /* seconds */
+};
+
+/* Sets the answer. Returns false, which all steps return to end the request. */
+static bool answer(struct exchange *x, int status, const char *error, const char *detail) {
+    x->status = status;
+    x->error = error;
+    x->detail = detail;
+    return false;
+}
+
+static bool same_letters(const char *a, const char *b, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)a[i], d = (unsigned char)b[i];
+
+        c |= c >= 'A' && c <= 'Z' ? 0x20 : 0;
+        d |= d >= 'A' && d <= 'Z' ? 0x20 : 0;
+        if (c != d) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool same_word(const char *a, const char *b) {
+    return strlen(a) == strlen(b) && same_letters(a, b, strlen(a));
+}
+
+static const char *header(const struct exchange *x, const char *name) {
+    return mg_get_header(x->connection, name);
+}
+
+static unsigned header_count(const struct exchange *x, const char *name) {
+    unsigned count = 0;
+
+    for (int i = 0; i < x->info->num_headers; i++) {
+        count += same_word(x->info->http_headers[i].name, name);
+    }
+    return count;
+}
+
+/* Does the body end where its headers say? Both kinds of length, or two of one, are how requests
+ * are smuggled past proxies (RFC 9112, section 6.3). */
+static bool check_framing(struct exchange *x) {
+    const char *length = header(x, "Content-Length"), *coding = header(x, "Transfer-Encoding");
+
+    x->unread = true;
+    if (x->info->num_headers >= HEADERS_MAX) {
+        return answer(x, 400, "malformed_request", "too many headers");
+    }
+    if (header_count(x, "Content-Length") + header_count(x, "Transfer-Encoding") > 1) {
+        return answer(x, 400, "malformed_request",
+                      "more than one Content-Length or Transfer-Encoding");
+    }
+    if (coding != NULL) {
+        x->chunked = true;
+        return same_word(coding, "chunked") ||
+               answer(x, 400, "malformed_request", "a Transfer-Encoding other than chunked");
+    }
+    if (length == NULL) {
+        x->unread = false;
+        return true;
+    }
+    for (const char *digit = length; *digit != '\0'; digit++) {
+        if (*digit < '0' || *digit > '9' || digit - length >= 18) {
+            return answer(x, 400, "malformed_request", "Content-Length is not a number");
+        }
+        x->length = 10 * x->length + (uint64_t)(*digit - '0');
+    }
+    x->unread = x->length > 0;
+    return *length != '\0' || answer(x, 400, "malformed_request", "Content-Length is empty");
+}
+
+static bool check_target(struct exchange *x) {
+    const struct cmcwh_server_config *config = &x->server->config;
+
+    if (config->allow != NULL && !config->allow(config->context, x->info->remote_addr)) {
+        return answer(x, 403, "forbidden", "requests from this address are not taken");
+    }
+    if (x->info->local_uri == NULL || strcmp(x->info->local_uri, config->path) != 0) {
+        return answer(x, 404, "not_found", "there is nothing at this path");
+    }
+    return strcmp(x->info->request_method, "POST") == 0 ||
+           answer(x, 405, "method_not_allowed", "webhooks are sent with POST");
+}
+
+/* Is `given` among the credentials of a kind? Looks at all of them, right or not. */
+static bool credential_right(const struct cmcwh_access *access, enum cmcwh_credential_kind kind,
+                             struct cmcwh_text given) {
+    bool right = false;
+
+    for (size_t i = 0; i < access->count; i++) {
+        if (access->credentials[i].kind == kind) {
+            right |= cmcwh_secret_equal(given, access->credentials[i].secret);
+        }
+    }
+    return right;
+}
+
+static bool credential_configured(const struct cmcwh_access *access,
+                                  enum cmcwh_credential_kind kind) {
+    for (size_t i = 0; i < access->count; i++) {
+        if (access->credentials[i].kind == kind) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool unauthorized(struct exchange *x, const char *detail) {
+    return answer(x, 401, "unauthorized", detail);
+}
+
+/* The Authorization header. Without one, an API key in the body may do. */
+static bool check_header(struct exchange *x) {
+    static const struct {
+        const char *scheme;
+        size_t length;
+        enum cmcwh_credential_kind kind;
+    } schemes[] = {{"Basic ", 6, CMCWH_BASIC}, {"Bearer ", 7, CMCWH_BEARER}};
+    const char *given = header(x, "Authorization");
+    bool right = false;
+
+    if (x->access == NULL || x->access->count == 0) {
+        return true;
+    }
+    for (size_t i = 0; given != NULL && i < sizeof schemes / sizeof *schemes; i++) {
+        if (strlen(given) >= schemes[i].length &&
+            same_letters(given, schemes[i].scheme, schemes[i].length) &&
+            credential_configured(x->access, schemes[i].kind)) {
+            struct cmcwh_text secret = {given + schemes[i].length,
+                                        strlen(given) - schemes[i].length};
+
+            if (!credential_right(x->access, schemes[i].kind, secret)) {
+                return unauthorized(x, "the credentials in Authorization are wrong");
+            }
+            right = true;
+        }
+    }
+    x->key_wanted = !right;
+    return right || credential_configured(x->access, CMCWH_API_KEY) ||
+           unauthorized(x, "credentials are missing");
+}
+
+/* The api_key of the body. */
+static bool check_key(struct exchange *x) {
+    struct cmcwh_text key = cmcwh_parser_api_key(&x->worker->parser);
+
+    if (x->access == NULL || !credential_configured(x->access, CMCWH_API_KEY)) {
+        return true;
+    }
+    if (key.length == 0) {
+        return !x->key_wanted || unauthorized(x, "credentials are missing");
+    }
+    return credential_right(x->access, CMCWH_API_KEY, key) || unauthorized(x, "api_key is wrong");
+}
+
+static bool is_type(const char *given, const char *type) {
+    size_t length = strlen(type);
+
+    return strlen(given) >= length && same_letters(given, type, length) &&
+           (given[length] == '\0' || given[length] == ';' || given[length] == ' ' ||
+            given[length] == '\t');
+}
+
+static bool check_content(struct exchange *x, enum cmcwh_format *format) {
+    const char *type = header(x, "Content-Type"), *coding = header(x, "Content-Encoding");
+
+    if (!x->chunked && header(x, "Content-Length") == NULL) {
+        return answer(x, 411, "length_required", "neither Content-Length nor chunked");
+    }
+    if (x->length > x->server->config.body_max) {
+        return answer(x, 413, "too_large", "the body is larger than this server takes");
+    }
+    if (coding != NULL && !same_word(coding, "identity")) {
+        return answer(x, 415, "unsupported_media_type", "no content encoding is taken");
+    }
+    if (type != NULL && is_type(type, "application/json")) {
+        *format = CMCWH_JSON;
+    } else if (type != NULL && is_type(type, "application/x-www-form-urlencoded")) {
+        *format = CMCWH_FORM;
+    } else {
+        return answer(x, 415, "unsupported_media_type",
+                      "Content-Type must be application/json or "
+                      "application/x-www-form-urlencoded");
+    }
+    return true;
+}
+
+static void watch(struct exchange *x, uint32_t deadline) {
+    const struct cmcwh_server_config *config = &x->server->config;
+
+    if (config->watch != NULL) {
+        config->watch(config->context, x->connection, deadline);
+    }
+}
+
+/* Civetweb leaves this to handlers. */
+static void honour_expect(struct exchange *x) {
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    const char *expect = header(x, "Expect");
+
+    if (expect != NULL && same_word(expect, "100-continue") &&
+        strcmp(x->info->http_version, "1.1") == 0) {
+        (void)mg_write(x->connection, go_on, sizeof go_on - 1);
+    }
+}
+
+/* Reads a piece of the body. 0 at its end, however it ended: then `unread` says whether some is
+ * missing. */
+static size_t read_piece(struct exchange *x) {
+    const struct cmcwh_server_config *config = &x->server->config;
+    uint64_t left = x->chunked ? CMCWH_READ_SIZE : x->length - x->received;
+    int taken = left == 0 ? 0
+                          : mg_read(x->connection, x->worker->bytes,
+                                    (size_t)(left < CMCWH_READ_SIZE ? left : CMCWH_READ_SIZE));
+
+    if (taken > 0) {
+        x->received += (uint64_t)taken;
+        return (size_t)taken;
+    }
+    if (!x->chunked) {
+        x->unread = x->received < x->length;
+    } else {
+        x->unread = taken < 0 ||
+                    (config->whole != NULL && !config->whole(config->context, x->connection));
+    }
+    return 0;
+}
+
+/* The parser has found something wrong. */
+static bool answer_parser(struct exchange *x) {
+    const struct cmcwh_error *error = cmcwh_parser_error(&x->worker->parser);
+    int status = 400;
+
+    if (error->result == CMCWH_ERR_FULL || error->result == CMCWH_ERR_STORAGE) {
+        status = 503;
+    } else if (error->result == CMCWH_ERR_MISSING || error->result == CMCWH_ERR_TYPE ||
+               error->result == CMCWH_ERR_EVENT_TYPE) {
+        status = 422;
+    }
+    x->has_offset = status != 503;
+    x->offset = error->offset;
+    x->field = error->field;
+    return answer(x, status, cmcwh_result_name(error->result), error->detail);
+}
+
+static bool read_body(struct exchange *x, enum cmcwh_format format) {
+    const struct cmcwh_server_config *config = &x->server->config;
+    struct cmcwh_parser *parser = &x->worker->parser;
+    size_t taken;
+
+    cmcwh_parser_init(parser, config->ring, format);
+    while ((taken = read_piece(x)) > 0) {
+        if (x->received > config->body_max) {
+            return answer(x, 413, "too_large", "the body is larger than this server takes");
+        }
+        if (cmcwh_parser_feed(parser, x->worker->bytes, taken) < 0) {
+            return answer_parser(x);
+        }
+    }
+    if (!x->unread) {
+        return cmcwh_parser_end(parser) >= 0 || answer_parser(x);
+    }
+    if (port_ticks(config->ring) - x->start >= config->body_timeout) {
+        return answer(x, 408, "request_timeout", "the request was not whole in time");
+    }
+    x->has_offset = true;
+    x->offset = x->received;
+    return answer(x, 400, "truncated_body", "the body ends before its length or last chunk");
+}
+
+static bool store(struct exchange *x) {
+    x->stored = cmcwh_parser_commit(&x->worker->parser);
+    if (x->stored < 0) {
+        return answer_parser(x);
+    }
+    x->status = 200;
+    return true;
+}
+
+static bool admit(struct exchange *x) {
+    struct cmcwh_server *server = x->server;
+    bool stopping;
+
+    port_lock(server->config.ring);
+    server->counters.requests++;
+    server->in_flight++;
+    stopping = server->stopping;
+    port_unlock(server->config.ring);
+    return !stopping || answer(x, 503, "stopping", "the server is being stopped");
+}
+
+static char *put_reason(char *out, int status) {
+    static const struct {
+        int status;
+        const char *reason;
+    } reasons[] = {{200, "OK"},
+                   {400, "Bad Request"},
+                   {401, "Unauthorized"},
+                   {403, "Forbidden"},
+                   {404, "Not Found"},
+                   {405, "Method Not Allowed"},
+                   {408, "Request Timeout"},
+                   {411, "Length Required"},
+                   {413, "Content Too Large"},
+                   {415, "Unsupported Media Type"},
+                   {422, "Unprocessable Content"},
+                   {431, "Request Header Fields Too Large"},
+                   {503, "Service Unavailable"},
+                   {505, "HTTP Version Not Supported"}};
+
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
+        if (reasons[i].status == status) {
+            return put_word(out, reasons[i].reason);
+        }
+    }
+    return put_word(out, "Error");
+}
+
+/* The body of an answer: {"stored":3} or {"error":...}. */
+static char *put_answer_body(char *out, const struct exchange *x) {
+    if (x->status == 200) {
+        out = put_word(out, "{\"stored\":");
+        out = put_decimal(out, (uint64_t)x->stored);
+        return put_word(out, "}");
+    }
+    out = put_word(put_word(put_word(out, "{\"error\":\""), x->error), "\"");
+    if (x->field != NULL && x->field[0] != '\0') {
+        out = put_word(put_word(put_word(out, ",\"field\":\""), x->field), "\"");
+    }
+    if (x->has_offset) {
+        out = put_decimal(put_word(out, ",\"offset\":"), x->offset);
+    }
+    return put_word(put_word(put_word(out, ",\"detail\":\""), x->detail), "\"}");
+}
+
+/* RFC 9110, section 5.6.7. */
+static char *put_http_date(char *out, uint64_t time) {
+    struct calendar c = calendar_of(time);
+
+    out = put_bytes(out, &"SunMonTueWedThuFriSat"[3 * c.weekday], 3);
+    out = put_padded(put_word(out, ", "), c.day, 2);
+    out = put_bytes(put_word(out, " "), month_names + 3 * (c.month - 1), 3);
+    out = put_padded(put_word(out, " "), c.year, 4);
+    return put_word(put_clock(put_word(out, " "), &c), " GMT\r\n");
+}
+
+static char *put_answer_head(char *out, const struct exchange *x, size_t length, bool closing) {
+    const struct cmcwh_access *access = x->access;
+
+    out = put_decimal(put_word(out, "HTTP/1.1 "), (uint64_t)x->status);
+    out = put_word(put_reason(put_word(out, " "), x->status), "\r\n");
+    out = put_http_date(put_word(out, "Date: "), port_now(x->server->config.ring));
+    out = put_word(out, "Content-Type: application/json\r\nContent-Length: ");
+    out = put_word(put_decimal(out, length), "\r\n");
+    if (x->status == 401 && credential_configured(access, CMCWH_BASIC)) {
+        out = put_word(out, "WWW-Authenticate: Basic realm=\"cmcwh\", charset=\"UTF-8\"\r\n");
+    }
+    if (x->status == 401 && credential_configured(access, CMCWH_BEARER)) {
+        out = put_word(out, "WWW-Authenticate: Bearer realm=\"cmcwh\"\r\n");
+    }
+    if (x->status == 405) {
+        out = put_word(out, "Allow: POST\r\n");
+    }
+    if (x->status == 503) {
+        out = put_word(put_decimal(put_word(out, "Retry-After: "), x->retry_after), "\r\n");
+    }
+    return put_word(out, closing ? "Connection: close\r\n\r\n" : "Connection: keep-alive\r\n\r\n");
+}
+
+/* When a sender that got 503 should come again: seconds, 1 at least. */
+static uint32_t retry_after(struct cmcwh_ring *ring) {
+    struct cmcwh_ring_state state;
+
+    cmcwh_ring_state(ring, &state);
+    return state.retry / 1000 + 1;
+}
+
+static bool must_close(const struct exchange *x) {
+    const struct cmcwh_server_config *config = &x->server->config;
+
+    return x->unread || x->server->stopping ||
+           (config->crowded != NULL && config->crowded(config->context, x->connection));
+}
+
+/* Head and body leave in one write: in two they would cost the sender a delayed acknowledgement
+ * of 40 ms. */
+static void send_answer(struct exchange *x) {
+    enum { HEAD_MAX = 512 };
+    char *head = x->worker->bytes, *body = head + HEAD_MAX, *end;
+    bool closing = must_close(x);
+    size_t head_length, length;
+
+    if (x->status == 503) {
+        x->retry_after = retry_after(x->server->config.ring);
+    }
+    length = (size_t)(put_answer_body(body, x) - body);
+    head_length = (size_t)(put_answer_head(head, x, length, closing) - head);
+    end = head + head_length;
+    if (strcmp(x->info->request_method, "HEAD") != 0) {
+        memmove(end, body, length);
+        end += length;
+    }
+    if (closing) {
+        mg_disable_connection_keep_alive(x->connection);
+    }
+    (void)mg_write(x->connection, head, (size_t)(end - head));
+}
+
+/* Lets a client that is still sending read the answer, for a bounded time. */
+static void linger(struct exchange *x) {
+    if (x->unread && x->status != 408 && x->server->config.watch != NULL) {
+        watch(x, LINGER);
+        while (read_piece(x) > 0) {
+        }
+    }
+}
+
+static void count_answer(struct exchange *x) {
+    struct cmcwh_server *server = x->server;
+    static const int statuses[CMCWH_STATUSES] = CMCWH_STATUS_LIST;
+    size_t i = 0;
+
+    while (statuses[i] != x->status && statuses[i] != 0) {
+        i++;
+    }
+    port_lock(server->config.ring);
+    server->counters.answers[i]++;
+    server->counters.events += x->status == 200 ? (uint64_t)x->stored : 0;
+    server->in_flight--;
+    port_wake(server->config.ring);
+    port_unlock(server->config.ring);
+}
+
+/* Says what was refused and why; nothing that the sender wrote is in it. */
+static void log_answer(const struct exchange *x) {
+    const struct cmcwh_server_config *config = &x->server->config;
+    char *message = x->worker->bytes, *out = message;
+    enum cmcwh_level level = x->status == 503 ? CMCWH_LOG_WARN : CMCWH_LOG_INFO;
+
+    if (config->log == NULL || x->status == 200) {
+        return;
+    }
+    out = put_word(put_decimal(out, (uint64_t)x->status), " to ");
+    out = put_word(put_word(out, x->info->remote_addr), ": ");
+    out = put_word(out, x->error);
+    if (x->has_offset) {
+        out = put_decimal(put_word(out, " at offset "), x->offset);
+    }
+    if (x->field != NULL && x->field[0] != '\0') {
+        out = put_word(put_word(out, ", field "), x->field);
+    }
+    out = put_word(put_word(out, ": "), x->detail);
+    *out = '\0';
+    config->log(config->context, level, message);
+}
+
+int cmcwh_server_init(struct cmcwh_server *server, const struct cmcwh_server_config *config) {
+    if (config->ring == NULL || config->path == NULL || config->path[0] != '/' ||
+        config->body_max == 0 || config->body_timeout == 0) {
+        return CMCWH_ERR_ARGUMENT;
+    }
+    memset(server, 0, sizeof *server);
+    server->config = *config;
+    return CMCWH_OK;
+}
+
+int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker,
+                        const struct cmcwh_access *access, struct mg_connection *connection) {
+    struct exchange x = {.server = server,
+                         .worker = worker,
+                         .access = access,
+                         .connection = connection,
+                         .info = mg_get_request_info(connection),
+                         .start = port_ticks(server->config.ring)};
+    enum cmcwh_format format = CMCWH_JSON;
+
+    cmcwh_batch_begin(&worker->parser.batch, server->config.ring);
+    if (admit(&x) && check_framing(&x) && check_target(&x) && check_header(&x) &&
+        check_content(&x, &format)) {
+        watch(&x, server->config.body_timeout);
+        honour_expect(&x);
+        (void)(read_body(&x, format) && check_key(&x) && store(&x));
+    }
+    if (x.status != 200) {
+        cmcwh_parser_abort(&worker->parser);
+    }
+    send_answer(&x);
+    linger(&x);
+    watch(&x, 0);
+    log_answer(&x);
+    count_answer(&x);
+    return x.status;
+}
+
+int cmcwh_server_refuse(struct cmcwh_server *server, struct cmcwh_worker *worker,
+                        struct mg_connection *connection, int status) {
+    struct exchange x = {.server = server,
+                         .worker = worker,
+                         .connection = connection,
+                         .info = mg_get_request_info(connection),
+                         .unread = true};
+
+    (void)answer(&x, status, status == 413 ? "too_large" : "malformed_request",
+                 status == 413 ? "the request's head is too large" : "this is not an HTTP request");
+    port_lock(server->config.ring);
+    server->counters.requests++;
+    server->in_flight++;
+    port_unlock(server->config.ring);
+    send_answer(&x);
+    count_answer(&x);
+    return 0;
+}
+
+void cmcwh_server_stop(struct cmcwh_server *server) {
+    port_lock(server->config.ring);
+    server->stopping = true;
+    port_unlock(server->config.ring);
+}
+
+bool cmcwh_server_drain(struct cmcwh_server *server, uint32_t ms) {
+    struct cmcwh_ring *ring = server->config.ring;
+    uint64_t start = port_ticks(ring), passed = 0;
+    bool drained;
+
+    port_lock(ring);
+    while (server->in_flight > 0 && passed < ms && port_can_wait(ring)) {
+        (void)port_wait(ring, ms - passed);
+        passed = port_ticks(ring) - start;
+    }
+    drained = server->in_flight == 0;
+    port_unlock(ring);
+    return drained;
+}
+
+void cmcwh_server_count(struct cmcwh_server *server, struct cmcwh_server_counters *counters) {
+    port_lock(server->config.ring);
+    *counters = server->counters;
+    port_unlock(server->config.ring);
+}
+
+#endif /* CMCWH_NO_SERVER */
+/* ---- Parser: a body comes in ----------------------------------------------------------------
+ * Pieces of any size go into the window, through the form decoder if need be.
+ */
+void cmcwh_parser_init(struct cmcwh_parser *parser, struct cmcwh_ring *ring,
+                       enum cmcwh_format format) {
+    /* All but the tokens and the window, which are written before they are read. */
+    memset(parser, 0, offsetof(struct cmcwh_parser, tokens));
+    memset(parser->escaped, 0, sizeof parser->escaped);
+    cmcwh_batch_begin(&parser->batch, ring);
+    parser->error.detail = "";
+    parser->format = (uint8_t)format;
+    if (format == CMCWH_JSON) {
+        json_begin(parser, 0);
+    } else {
+        form_begin_name(parser);
+    }
+}
+
+/* A fault that ends the parsing. */
+static void parser_fail(struct cmcwh_parser *parser, int result, uint64_t offset,
+                        const char *detail) {
+    parser->error.result = result;
+    parser->error.offset = offset;
+    parser->error.detail = detail;
+    parser->error.field[0] = '\0';
+    parser->failed = true;
+}
+
+/* Good JSON, but not what CMC sends. The rest is still checked: what is not JSON at all is said
+ * to be just that, wherever it is. The first such fault is kept. */
+static void parser_refuse(struct cmcwh_parser *parser, int result, uint64_t offset,
+                          struct cmcwh_text field, const char *detail) {
+    size_t length = smaller(field.length, sizeof parser->error.field - 1);
+
+    if (parser->error.result != CMCWH_OK) {
+        return;
+    }
+    parser_fail(parser, result, offset, detail);
+    parser->failed = false;
+    for (size_t i = 0; i < length; i++) {
+        char c = field.data[i];
+
+        parser->error.field[i] = c > ' ' && c < 0x7F && c != '"' && c != '\\' ? c : '?';
+    }
+    parser->error.field[length] = '\0';
+    event_skip_all(parser);
+}
+
+int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t length) {
+    const char *in = bytes;
+
+    while (length > 0 && !parser->failed) {
+        size_t taken = parser->format == CMCWH_JSON ? window_add(parser, in, length)
+                                                    : form_add(parser, in, length);
+
+        parser->offset += taken;
+        in += taken;
+        length -= taken;
+    }
+    return parser->failed ? parser->error.result : CMCWH_OK;
+}
+
+int cmcwh_parser_end(struct cmcwh_parser *parser) {
+    if (!parser->failed && parser->format == CMCWH_JSON) {
+        json_end(parser);
+    } else if (!parser->failed) {
+        form_end(parser);
+    }
+    if (!parser->failed) {
+        event_check_request(parser);
+    }
+    if (parser->error.result != CMCWH_OK) {
+        parser->failed = true;
+        return parser->error.result;
+    }
+    return (int)parser->batch.count;
+}
+
+int cmcwh_parser_commit(struct cmcwh_parser *parser) {
+    int count, outcome;
+
+    if (parser->error.result != CMCWH_OK) {
+        return parser->error.result;
+    }
+    count = cmcwh_batch_commit(&parser->batch, kept_text(&parser->composition));
+    outcome = count < 0 ? count : cmcwh_batch_confirm(&parser->batch);
+    if (outcome < 0) {
+        parser_fail(parser, outcome, 0, "a sink that must take the events cannot");
+        return outcome;
+    }
+    return count;
+}
+
+void cmcwh_parser_abort(struct cmcwh_parser *parser) {
+    cmcwh_batch_abort(&parser->batch);
+}
+
+const struct cmcwh_error *cmcwh_parser_error(const struct cmcwh_parser *parser) {
+    return &parser->error;
+}
+
+struct cmcwh_text cmcwh_parser_api_key(const struct cmcwh_parser *parser) {
+    struct cmcwh_text key = kept_text(&parser->api_key);
+
+    if (parser->api_key.truncated) {
+        key.length = CMCWH_SECRET_MAX + 1; /* too long to equal any secret */
+    }
+    return key;
+}
+
+bool cmcwh_secret_equal(struct cmcwh_text a, struct cmcwh_text b) {
+    volatile unsigned char differ = a.length != b.length;
+
+    for (size_t i = 0; i < a.length; i++) {
+        /* Without b there is nothing to compare with, but it must take as long. */
+        const char *other = b.length == 0 ? a.data : b.data + i % b.length;
+
+        differ |= (unsigned char)(a.data[i] ^ *other);
+    }
+    return differ == 0;
+}
+
+/* A text of the request that is needed to its end, decoded piece by piece into struct
+ * cmcwh_kept. */
+static void kept_clear(struct cmcwh_kept *kept) {
+    kept->length = 0;
+    kept->truncated = false;
+}
+
+static struct cmcwh_text kept_text(const struct cmcwh_kept *kept) {
+    struct cmcwh_text text = {kept->text, kept->length};
+
+    return text;
+}
+
+static struct output kept_output(struct cmcwh_kept *kept) {
+    struct output output = {kept->text, kept->truncated ? kept->length : sizeof kept->text,
+                            kept->length, kept->length};
+
+    return output;
+}
+
+static void kept_settle(struct cmcwh_kept *kept, const struct output *output) {
+    kept->length = (uint16_t)output->used;
+    kept->truncated = kept->truncated || output->wanted != output->used;
+}
+
+static bool kept_same(const struct cmcwh_kept *a, const struct cmcwh_kept *b) {
+    return a->length == b->length && a->truncated == b->truncated &&
+           memcmp(a->text, b->text, a->length) == 0;
+}
+
+/* ---- Parser: form ---------------------------------------------------------------------------
+ * application/x-www-form-urlencoded (WHATWG URL, section 5.1), as CMC sends it: the parameters of
+ * a request, of which `event` holds JSON. The JSON goes into the window, with a mark on the bytes
+ * that were sent as %XX, so that offsets can be told in the body as it was sent.
+ */
+enum { FORM_NAME, FORM_VALUE, FORM_EVENT };
+
+static const char bad_percent[] = "'%' must be followed by two hexadecimal digits";
+
+static void form_begin_name(struct cmcwh_parser *parser) {
+    parser->form_state = FORM_NAME;
+    kept_clear(&parser->key);
+    decoder_init(&parser->decoder, false);
+}
+
+/* Where the value of the parameter goes that was just named; NULL for one that is ignored. */
+static struct cmcwh_kept *form_target(struct cmcwh_parser *parser) {
+    switch (parser->member) {
+    case MEMBER_EVENT_TYPE:
+        return &parser->event_type;
+    case MEMBER_COMPOSITION:
+        return &parser->composition;
+    case MEMBER_API_KEY:
+        return &parser->api_key;
+    default:
+        return NULL;
+    }
+}
+
+static void form_begin_value(struct cmcwh_parser *parser) {
+    parser->form_state = FORM_VALUE;
+    parser->member = request_member(kept_text(&parser->key));
+    decoder_init(&parser->decoder, false);
+    if (parser->member == MEMBER_EVENT) {
+        event_forget(parser);
+        json_begin(parser, parser->offset + 1);
+        parser->form_state = FORM_EVENT;
+    } else if (form_target(parser) != NULL) {
+        kept_clear(form_target(parser));
+    }
+}
+
+/* `end`: where the parameter ends, at '&' or the end of the body. */
+static void form_end_parameter(struct cmcwh_parser *parser) {
+    if (parser->hex_digits > 0) {
+        parser_fail(parser, CMCWH_ERR_FORM, parser->offset, bad_percent);
+    } else if (parser->form_state == FORM_EVENT) {
+        json_end(parser);
+    } else if (!decoder_clean(&parser->decoder)) {
+        parser_fail(parser, CMCWH_ERR_FORM, parser->offset, bad_utf8);
+    } else if (parser->form_state == FORM_NAME && parser->key.length > 0) {
+        form_begin_value(parser); /* a name without '=' has an empty value */
+        if (parser->form_state == FORM_EVENT) {
+            json_end(parser);
+        }
+    }
+}
+
+/* One decoded byte of a name or a value. */
+static void form_byte(struct cmcwh_parser *parser, char byte, bool escaped) {
+    struct output output = {NULL, 0, 0, 0};
+    struct cmcwh_kept *target =
+        parser->form_state == FORM_NAME ? &parser->key : form_target(parser);
+
+    if (parser->form_state == FORM_EVENT) {
+        if (window_room(parser) > 0) {
+            window_push(parser, byte, escaped);
+        }
+        return;
+    }
+    if (target != NULL) {
+        output = kept_output(target);
+    }
+    if (decode(&parser->decoder, &byte, 1, &output) == 0) {
+        parser_fail(parser, CMCWH_ERR_FORM, parser->offset - (escaped ? 2 : 0),
+                    parser->decoder.fault);
+    }
+    if (target != NULL) {
+        kept_settle(target, &output);
+    }
+}
+
+/* A byte of %XX after the '%'. */
+static void form_hex(struct cmcwh_parser *parser, unsigned char byte) {
+    int digit = hex_digit(byte);
+
+    if (digit < 0) {
+        parser_fail(parser, CMCWH_ERR_FORM, parser->offset, bad_percent);
+        return;
+    }
+    parser->hex = (uint8_t)(parser->hex << 4 | digit);
+    if (--parser->hex_digits == 0) {
+        form_byte(parser, (char)parser->hex, true);
+    }
+}
+
+/* As much of `event` as is simple: what stays is left to form_add, one byte at a time. */
+static size_t form_event(struct cmcwh_parser *parser, const char *in, size_t length) {
+    size_t i = 0, room = window_room(parser);
+
+    for (; i < length && room > 0 && in[i] != '&'; room--) {
+        if (in[i] == '%') {
+            int high = length - i < 3 ? -1 : hex_digit((unsigned char)in[i + 1]);
+            int low = high < 0 ? -1 : hex_digit((unsigned char)in[i + 2]);
+
+            if (low < 0) {
+                break;
+            }
+            window_push(parser, (char)(high << 4 | low), true);
+            i += 3;
+        } else {
+            window_push(parser, in[i] == '+' ? ' ' : in[i], false);
+            i++;
+        }
+    }
+    return i;
+}
+
+/* Takes some bytes, one at least. */
+static size_t form_add(struct cmcwh_parser *parser, const char *in, size_t length) {
+    if (parser->form_state == FORM_EVENT && parser->hex_digits == 0) {
+        size_t taken = form_event(parser, in, length);
+
+        if (taken > 0 || parser->failed) {
+            return taken;
+        }
+    }
+    if (*in == '&') {
+        form_end_parameter(parser);
+        if (!parser->failed) {
+            form_begin_name(parser);
+        }
+    } else if (parser->hex_digits > 0) {
+        form_hex(parser, (unsigned char)*in);
+    } else if (*in == '%') {
+        parser->hex_digits = 2;
+        parser->hex = 0;
+    } else if (*in == '=' && parser->form_state == FORM_NAME) {
+        if (decoder_clean(&parser->decoder)) {
+            form_begin_value(parser);
+        } else {
+            parser_fail(parser, CMCWH_ERR_FORM, parser->offset, bad_utf8);
+        }
+    } else {
+        form_byte(parser, *in == '+' ? ' ' : *in, false);
+    }
+    return 1;
+}
+
+static void form_end(struct cmcwh_parser *parser) {
+    form_end_parameter(parser);
+}
+
+/* ---- Parser: window -------------------------------------------------------------------------
+ * The part of the JSON that is being looked at. Text is appended; what has been understood is
+ * dropped from the front. One string or number that is longer than the window may have its end
+ * left out, at `cut`.
+ */
+static size_t mark_bit(const struct cmcwh_parser *parser, size_t index) {
+    return (parser->position + index) % CMCWH_WINDOW_SIZE;
+}
+
+static unsigned mark_get(const struct cmcwh_parser *parser, size_t index) {
+    size_t bit = mark_bit(parser, index);
+
+    return parser->escaped[bit / 8] >> bit % 8 & 1u;
+}
+
+static void mark_set(struct cmcwh_parser *parser, size_t index, unsigned mark) {
+    size_t bit = mark_bit(parser, index);
+    unsigned others = parser->escaped[bit / 8] & ~(1u << bit % 8);
+
+    parser->escaped[bit / 8] = (uint8_t)(others | mark << bit % 8);
+}
+
+/* How many bytes of the body became window[from..to). */
+static uint64_t window_sent(const struct cmcwh_parser *parser, size_t from, size_t to) {
+    static const uint8_t ones[16] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
+    uint64_t marks = 0;
+
+    for (size_t i = from; parser->format == CMCWH_FORM && i < to;) {
+        size_t bit = mark_bit(parser, i);
+
+        if (bit % 8 == 0 && to - i >= 8) {
+            uint8_t byte = parser->escaped[bit / 8];
+
+            marks += (uint64_t)ones[byte & 15] + ones[byte >> 4];
+            i += 8;
+        } else {
+            marks += mark_get(parser, i++);
+        }
+    }
+    return to - from + 2 * marks;
+}
+
+/* Offset in the body of window[index]. */
+static uint64_t window_offset(const struct cmcwh_parser *parser, size_t index) {
+    uint64_t offset = parser->origin + window_sent(parser, 0, index);
+
+    return parser->cut != CMCWH_NONE && index >= parser->cut ? offset + parser->skipped : offset;
+}
+
+/* Drops the first `length` bytes. */
+static void window_drop(struct cmcwh_parser *parser, size_t length) {
+    parser->origin = window_offset(parser, length);
+    if (parser->cut != CMCWH_NONE && length >= parser->cut) {
+        parser->cut = CMCWH_NONE;
+        parser->skipped = 0;
+    }
+    parser->position = (uint32_t)mark_bit(parser, length);
+    parser->used -= (uint32_t)length;
+    memmove(parser->window, parser->window + length, parser->used);
+}
+
+/* Takes `length` bytes out at `cut`, where the end of a long string or number is left out. */
+static void window_cut(struct cmcwh_parser *parser, size_t length) {
+    size_t from = parser->cut + length;
+
+    parser->skipped += window_sent(parser, parser->cut, from);
+    memmove(parser->window + parser->cut, parser->window + from, parser->used - from);
+    if (parser->format == CMCWH_FORM) {
+        for (size_t i = from; i < parser->used; i++) {
+            mark_set(parser, i - length, mark_get(parser, i));
+        }
+    }
+    parser->used -= (uint32_t)length;
+}
+
+/* How much can be appended; 0 only when the parser has failed. */
+static size_t window_room(struct cmcwh_parser *parser) {
+    if (parser->used == CMCWH_WINDOW_SIZE) {
+        json_run(parser, false);
+    }
+    return parser->failed ? 0 : CMCWH_WINDOW_SIZE - parser->used;
+}
+
+static void window_push(struct cmcwh_parser *parser, char byte, bool escaped) {
+    mark_set(parser, parser->used, escaped);
+    parser->window[parser->used++] = byte;
+}
+
+/* Takes some bytes of a JSON body, none only when the parser has failed. */
+static size_t window_add(struct cmcwh_parser *parser, const char *in, size_t length) {
+    size_t taken = smaller(length, window_room(parser));
+
+    memcpy(parser->window + parser->used, in, taken);
+    parser->used += (uint32_t)taken;
+    return taken;
+}
+
+/* ---- Parser: JSON ---------------------------------------------------------------------------
+ * jsmn finds strings, numbers and words in the window, and is called again when more has come.
+ * It checks little: the walk over its tokens, and over the bytes between them, checks the
+ * grammar of RFC 8259; numbers and words are checked here, strings when they are decoded. Of all
+ * that was read only the open containers are kept: jsmn is given them back as tokens.
+ */
+enum expect {
+    EXPECT_VALUE,
+    EXPECT_VALUE_OR_END,
+    EXPECT_NAME,
+    EXPECT_NAME_OR_END,
+    EXPECT_COLON,
+    EXPECT_NEXT,
+    EXPECT_NOTHING
+};
+
+static const char ends_early[] = "the text ends too early";
+
+static void json_begin(struct cmcwh_parser *parser, uint64_t origin) {
+    parser->origin = origin;
+    parser->used = 0;
+    parser->position = 0;
+    parser->skipped = 0;
+    parser->cut = CMCWH_NONE;
+    parser->depth = 0;
+    parser->objects = 0;
+    parser->expect = EXPECT_VALUE;
+    parser->skipping = false;
+}
+
+static void json_fail(struct cmcwh_parser *parser, size_t index, const char *detail) {
+    uint64_t offset = window_offset(parser, index);
+
+    if (parser->ending && offset >= parser->offset) {
+        offset = parser->offset;
+        detail = ends_early;
+    }
+    parser_fail(parser, CMCWH_ERR_JSON, offset, detail);
+}
+
+static bool in_object(const struct cmcwh_parser *parser) {
+    return (parser->objects >> parser->depth & 1) != 0;
+}
+
+/* What stands at `index` cannot stand there. */
+static void json_unexpected(struct cmcwh_parser *parser, size_t index) {
+    static const char *const details[] = {"a value must stand here",
+                                          "a value or ']' must stand here",
+                                          "a member's name in quotes must stand here",
+                                          "a member's name in quotes or '}' must stand here",
+                                          "':' must stand here",
+                                          "',' or ']' must stand here",
+                                          "nothing more may stand here"};
+    bool after_member = parser->expect == EXPECT_NEXT && in_object(parser);
+
+    json_fail(parser, index, after_member ? "',' or '}' must stand here" : details[parser->expect]);
+}
+
+static bool value_expected(const struct cmcwh_parser *parser) {
+    return parser->expect == EXPECT_VALUE || parser->expect == EXPECT_VALUE_OR_END;
+}
+
+static bool name_expected(const struct cmcwh_parser *parser) {
+    return parser->expect == EXPECT_NAME || parser->expect == EXPECT_NAME_OR_END;
+}
+
+static void value_done(struct cmcwh_parser *parser) {
+    parser->expect = parser->depth > 0 ? EXPECT_NEXT : EXPECT_NOTHING;
+}
+
+static void json_open(struct cmcwh_parser *parser, size_t index, bool object) {
+    uint8_t place;
+
+    if (!value_expected(parser)) {
+        json_unexpected(parser, index);
+        return;
+    }
+    if (parser->depth == CMCWH_DEPTH_MAX) {
+        parser_fail(parser, CMCWH_ERR_DEPTH, window_offset(parser, index),
+                    "arrays and objects are nested too deeply");
+        return;
+    }
+    place = event_open(parser, index, object);
+    parser->depth++;
+    parser->place[parser->depth] = place;
+    parser->objects &= ~(UINT64_C(1) << parser->depth);
+    parser->objects |= (uint64_t)object << parser->depth;
+    parser->expect = object ? EXPECT_NAME_OR_END : EXPECT_VALUE_OR_END;
+}
+
+static void json_close(struct cmcwh_parser *parser, size_t index, bool object) {
+    uint8_t empty = object ? EXPECT_NAME_OR_END : EXPECT_VALUE_OR_END;
+
+    if (parser->depth == 0 || in_object(parser) != object ||
+        (parser->expect != EXPECT_NEXT && parser->expect != empty)) {
+        json_unexpected(parser, index);
+        return;
+    }
+    event_close(parser, object);
+    parser->depth--;
+    value_done(parser);
+}
+
+/* The bytes between tokens. */
+static void json_between(struct cmcwh_parser *parser, size_t at, size_t end) {
+    for (; at < end && !parser->failed; at++) {
+        char c = parser->window[at];
+
+        if (c == ' ' || c == '\n' || c == '\r' || c == '\t') {
+            continue;
+        }
+        if (c == ':' && parser->expect == EXPECT_COLON) {
+            parser->expect = EXPECT_VALUE;
+            event_mark(parser, c);
+        } else if (c == ',' && parser->expect == EXPECT_NEXT) {
+            parser->expect = in_object(parser) ? EXPECT_NAME : EXPECT_VALUE;
+            event_mark(parser, c);
+        } else if (c == '}' || c == ']') {
+            json_close(parser, at, c == '}');
+        } else {
+            json_unexpected(parser, at);
+        }
+    }
+}
+
+static void json_string(struct cmcwh_parser *parser, size_t start, size_t end) {
+    struct lexeme lexeme = {start, end, true, end == parser->cut};
+
+    if (name_expected(parser)) {
+        event_name(parser, &lexeme);
+        parser->expect = EXPECT_COLON;
+    } else if (value_expected(parser)) {
+        event_value(parser, &lexeme);
+        value_done(parser);
+    } else {
+        json_unexpected(parser, start - 1);
+    }
+}
+
+/* The grammar of a number: what each state becomes with 0, 1-9, '-', '+', '.', 'e', or -1. */
+enum { NUMBER_START, NUMBER_ZERO = 2, NUMBER_INTEGER = 3, NUMBER_FRACTION = 5, NUMBER_EXPONENT = 8 };
+
+static bool number_step(uint8_t *state, char c) {
+    static const int8_t next[9][6] = {
+        {2, 3, 1, -1, -1, -1},   {2, 3, -1, -1, -1, -1}, {-1, -1, -1, -1, 4, 6},
+        {3, 3, -1, -1, 4, 6},    {5, 5, -1, -1, -1, -1}, {5, 5, -1, -1, -1, 6},
+        {8, 8, 7, 7, -1, -1},    {8, 8, -1, -1, -1, -1}, {8, 8, -1, -1, -1, -1}};
+    int column = c == '0'               ? 0
+                 : c >= '1' && c <= '9' ? 1
+                 : c == '-'             ? 2
+                 : c == '+'             ? 3
+                 : c == '.'             ? 4
+                 : c == 'e' || c == 'E' ? 5
+                                        : -1;
+
+    if (column < 0 || next[*state][column] < 0) {
+        return false;
+    }
+    *state = (uint8_t)next[*state][column];
+    return true;
+}
+
+static bool number_whole(uint8_t state) {
+    return state == NUMBER_ZERO || state == NUMBER_INTEGER || state == NUMBER_FRACTION ||
+           state == NUMBER_EXPONENT;
+}
+
+static const char *word_of(char first) {
+    return first == 't' ? "true" : first == 'f' ? "false" : first == 'n' ? "null" : NULL;
+}
+
+/* A number or word in text[0..length): how much of it is right; all of it, if it is whole. */
+static size_t primitive_right(const char *text, size_t length, bool *whole) {
+    const char *word = word_of(text[0]);
+    uint8_t state = NUMBER_START;
+    size_t i = 0;
+
+    if (word != NULL) {
+        while (i < length && word[i] != '\0' && text[i] == word[i]) {
+            i++;
+        }
+        *whole = i == length && word[i] == '\0';
+        return i;
+    }
+    while (i < length && number_step(&state, text[i])) {
+        i++;
+    }
+    *whole = i == length && number_whole(state);
+    return i;
+}
+
+static const char bad_primitive[] = "not a number, true, false or null";
+
+static void json_primitive(struct cmcwh_parser *parser, size_t start, size_t end) {
+    struct lexeme lexeme = {start, end, false, end == parser->cut};
+    bool whole;
+    size_t right;
+
+    if (!value_expected(parser)) {
+        json_unexpected(parser, start);
+        return;
+    }
+    right = primitive_right(parser->window + start, end - start, &whole);
+    if (!whole && !lexeme.cut) { /* a long number was checked when it was cut */
+        json_fail(parser, start + right, bad_primitive);
+        return;
+    }
+    event_value(parser, &lexeme);
+    value_done(parser);
+}
+
+/* Walks over new tokens and all that stands before `end`. Returns where it stopped. */
+static size_t json_walk(struct cmcwh_parser *parser, const jsmntok_t *token, size_t count,
+                        size_t at, size_t end) {
+    for (; count > 0 && token->start >= 0 && !parser->failed; token++, count--) {
+        bool string = token->type == JSMN_STRING;
+        size_t start = (size_t)token->start;
+
+        json_between(parser, at, string ? start - 1 : start);
+        if (parser->failed) {
+            break;
+        }
+        at = string || token->type == JSMN_PRIMITIVE ? (size_t)token->end + string : start + 1;
+        if (string) {
+            json_string(parser, start, (size_t)token->end);
+        } else if (token->type == JSMN_PRIMITIVE) {
+            json_primitive(parser, start, (size_t)token->end);
+        } else {
+            json_open(parser, start, token->type == JSMN_OBJECT);
+        }
+    }
+    json_between(parser, at, end);
+    return end;
+}
+
+/* Gives jsmn the open containers, and the name whose value is to come, as its tokens. */
+static unsigned json_restore(const struct cmcwh_parser *parser, jsmn_parser *jsmn,
+                             jsmntok_t *tokens) {
+    bool colon = parser->expect == EXPECT_COLON;
+    int count = 0;
+
+    for (uint32_t depth = 1; depth <= parser->depth; depth++, count++) {
+        tokens[count].type = parser->objects >> depth & 1 ? JSMN_OBJECT : JSMN_ARRAY;
+        tokens[count].start = 0;
+        tokens[count].end = -1;
+        tokens[count].size = 0;
+        tokens[count].parent = count - 1;
+    }
+    jsmn->toksuper = count - 1;
+    if (colon || (parser->expect == EXPECT_VALUE && in_object(parser))) {
+        tokens[count].type = JSMN_STRING;
+        tokens[count].start = tokens[count].end = 0;
+        tokens[count].size = 0;
+        tokens[count].parent = count - 1;
+        jsmn->toksuper = colon ? count - 1 : count;
+        count++;
+    }
+    jsmn->toknext = (unsigned)count;
+    return (unsigned)count;
+}
+
+/* jsmn stopped at `at`, where no token and nothing between tokens can be, or where the text
+ * ends inside a string: says what is wrong. */
+static void json_locate(struct cmcwh_parser *parser, size_t at) {
+    char c = parser->window[at];
+    struct output nowhere = {NULL, 0, 0, 0};
+    bool whole;
+
+    if (c == '"' && (value_expected(parser) || name_expected(parser))) {
+        decoder_init(&parser->decoder, true);
+        at++;
+        at += decode(&parser->decoder, parser->window + at, parser->used - at, &nowhere);
+        json_fail(parser, at, parser->decoder.fault != NULL ? parser->decoder.fault : bad_escape);
+    } else if ((word_of(c) != NULL || c == '-' || (c >= '0' && c <= '9')) &&
+               value_expected(parser)) {
+        at += primitive_right(parser->window + at, parser->used - at, &whole);
+        json_fail(parser, at, bad_primitive);
+    } else {
+        json_unexpected(parser, at);
+    }
+}
+
+/* A string or number fills the whole window. Keeps its beginning, up to between two characters. */
+static void long_begin(struct cmcwh_parser *parser) {
+    const size_t keep = CMCWH_WINDOW_SIZE / 8 * 7;
+    struct output nowhere = {NULL, 0, 0, 0};
+    bool string = parser->window[0] == '"';
+    size_t at = string, limit = keep;
+
+    decoder_init(&parser->decoder, true);
+    parser->number = NUMBER_START;
+    if (!(value_expected(parser) || (string && name_expected(parser)))) {
+        json_unexpected(parser, 0);
+        return;
+    }
+    while (string && (at < keep || !decoder_clean(&parser->decoder))) {
+        at += decode(&parser->decoder, parser->window + at, limit - at, &nowhere);
+        if (at < limit) {
+            json_fail(parser, at, parser->decoder.fault);
+            return;
+        }
+        limit++;
+    }
+    for (; !string && at < keep; at++) {
+        if (!number_step(&parser->number, parser->window[at])) {
+            json_fail(parser, at, bad_primitive);
+            return;
+        }
+    }
+    parser->cut = (uint32_t)at;
+    parser->skipping = true;
+}
+
+static bool ends_number(char c) {
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == ',' || c == ']' || c == '}';
+}
+
+/* Leaves out more of a long string or number. True when its end has come. */
+static bool long_go_on(struct cmcwh_parser *parser) {
+    struct output nowhere = {NULL, 0, 0, 0};
+    const char *text = parser->window + parser->cut;
+    size_t length = parser->used - parser->cut, right = 0;
+    bool over;
+
+    if (parser->window[0] == '"') {
+        right = decode(&parser->decoder, text, length, &nowhere);
+        over = right < length && parser->decoder.fault == NULL;
+        if (parser->decoder.fault != NULL) {
+            json_fail(parser, parser->cut + right, parser->decoder.fault);
+        }
+    } else {
+        while (right < length && number_step(&parser->number, text[right])) {
+            right++;
+        }
+        over = right < length && ends_number(text[right]) && number_whole(parser->number);
+        if (right < length && !over) {
+            json_fail(parser, parser->cut + right, bad_primitive);
+        }
+    }
+    if (!parser->failed) {
+        window_cut(parser, right);
+        parser->skipping = !over;
+    }
+    return over && !parser->failed;
+}
+
+/* Understands as much of the window as can be understood now, and drops it. */
+static void json_run(struct cmcwh_parser *parser, bool last) {
+    jsmntok_t *tokens = (jsmntok_t *)(void *)parser->tokens;
+    jsmn_parser jsmn = {0, 0, -1};
+    size_t at = 0;
+    int result;
+
+    if (parser->skipping && !long_go_on(parser)) {
+        return;
+    }
+    do {
+        unsigned known = json_restore(parser, &jsmn, tokens);
+
+        result = jsmn_parse(&jsmn, parser->window, parser->used, tokens, CMCWH_TOKENS);
+        at = json_walk(parser, tokens + known, jsmn.toknext - known, at, jsmn.pos);
+    } while (result == JSMN_ERROR_NOMEM && !parser->failed);
+    if (parser->failed) {
+        return;
+    }
+    if (result == JSMN_ERROR_INVAL ||
+        (at < parser->used && (last || parser->window[at] == '\0'))) {
+        json_locate(parser, at);
+        return;
+    }
+    window_drop(parser, at);
+    if (parser->used == CMCWH_WINDOW_SIZE) {
+        long_begin(parser);
+        if (!parser->failed) {
+            (void)long_go_on(parser);
+        }
+    }
+}
+
+/* The text of the JSON is complete. A newline is put behind it, so that jsmn sees the end of a
+ * number. */
+static void json_end(struct cmcwh_parser *parser) {
+    if (window_room(parser) == 0) {
+        return;
+    }
+    parser->ending = true;
+    window_push(parser, '\n', false);
+    json_run(parser, true);
+    if (!parser->failed && parser->expect != EXPECT_NOTHING) {
+        parser_fail(parser, CMCWH_ERR_JSON, parser->offset, ends_early);
+    }
+    parser->ending = false;
+}
+
+/* ---- Parser: events -------------------------------------------------------------------------
+ * What the JSON means. Each open container has a place, each member of an object we look at a
+ * meaning.
+ */
+enum place {
+    PLACE_SKIP, /* nothing in it matters, but it must be JSON */
+    PLACE_REQUEST,
+    PLACE_EVENT,  /* the object `event` */
+    PLACE_LIST,   /* the list of events in it */
+    PLACE_ITEM,   /* one event */
+    PLACE_CAPTURE /* inside a member of an event that is kept as JSON */
+};
+
+static void event_forget(struct cmcwh_parser *parser) {
+    cmcwh_batch_abort(&parser->batch);
+    parser->record = NULL;
+    parser->have_event = parser->have_list = false;
+}
+
+/* From now on nothing matters but that it is JSON. */
+static void event_skip_all(struct cmcwh_parser *parser) {
+    memset(parser->place, PLACE_SKIP, sizeof parser->place);
+    parser->member = MEMBER_SKIP;
+    event_forget(parser);
+}
+
+static uint8_t request_member(struct cmcwh_text name) {
+    static const char *const names[] = {"event", "event_type", "server_composition", "api_key"};
+
+    for (uint8_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (text_is(name, names[i])) {
+            return (uint8_t)(MEMBER_EVENT + i);
+        }
+    }
+    return MEMBER_SKIP;
+}
+
+/* The members of an event, in the order in which CMC sends them. */
+static uint8_t item_member(struct cmcwh_parser *parser, struct cmcwh_text name) {
+    static const struct {
+        const char *name;
+        uint8_t length, field;
+    } members[] = {{"reason", 6, CMCWH_REASON},
+                   {"sourceIp", 8, CMCWH_SOURCE_IP},
+                   {"returnPath", 10, CMCWH_RETURN_PATH},
+                   {"created", 7, CMCWH_CREATED},
+                   {"subject", 7, CMCWH_SUBJECT},
+                   {"apiData", 7, CMCWH_API_DATA},
+                   {"messageId", 9, CMCWH_MESSAGE_ID},
+                   {"from", 4, CMCWH_FROM},
+                   {"to", 2, CMCWH_TO},
+                   {"senderIp", 8, CMCWH_SENDER_IP},
+                   {"status", 6, CMCWH_STATUS},
+                   {"envelopeFrom", 12, CMCWH_RETURN_PATH},
+                   {"envelopeTo", 10, CMCWH_TO}};
+    enum { COUNT = sizeof members / sizeof *members };
+
+    /* Most often the one after the last: begin there. */
+    for (unsigned tried = 0; tried < COUNT; tried++) {
+        unsigned i = (parser->hint + tried) % COUNT;
+
+        if (name.length == members[i].length &&
+            memcmp(name.data, members[i].name, name.length) == 0) {
+            parser->hint = (uint8_t)((i + 1) % COUNT);
+            return (uint8_t)(MEMBER_FIELD + members[i].field);
+        }
+    }
+    return MEMBER_SKIP;
+}
+
+/* The string was taken up to `taken`: is it whole and right? */
+static bool string_right(struct cmcwh_parser *parser, const struct lexeme *lexeme, size_t taken,
+                         const struct cmcwh_decoder *decoder) {
+    const char *fault = decoder->fault;
+
+    if (fault == NULL && decoder_clean(decoder)) {
+        return true;
+    }
+    if (fault == NULL) {
+        fault = decoder->high != 0 ? lone_surrogate : bad_utf8;
+    }
+    json_fail(parser, lexeme->start + taken, fault);
+    return false;
+}
+
+/* Decodes a string into a kept text, or nowhere (NULL). False: it is not right. */
+static bool string_keep(struct cmcwh_parser *parser, const struct lexeme *lexeme,
+                        struct cmcwh_kept *kept) {
+    struct output output = {NULL, 0, 0, 0};
+    struct cmcwh_decoder decoder;
+    size_t taken;
+
+    if (kept != NULL) {
+        kept_clear(kept);
+        output = kept_output(kept);
+    }
+    decoder_init(&decoder, true);
+    taken = decode(&decoder, parser->window + lexeme->start, lexeme->end - lexeme->start, &output);
+    if (kept != NULL) {
+        kept_settle(kept, &output);
+        kept->truncated = kept->truncated || lexeme->cut;
+    }
+    return string_right(parser, lexeme, taken, &decoder);
+}
+
+static struct cmcwh_text lexeme_text(const struct cmcwh_parser *parser,
+                                     const struct lexeme *lexeme) {
+    struct cmcwh_text text = {parser->window + lexeme->start, lexeme->end - lexeme->start};
+
+    return text;
+}
+
+static bool lexeme_null(const struct cmcwh_parser *parser, const struct lexeme *lexeme) {
+    return !lexeme->string && parser->window[lexeme->start] == 'n';
+}
+
+/* Appends to the member that is being kept as JSON. */
+static void capture_put(struct cmcwh_parser *parser, const char *bytes, size_t length) {
+    parser->capturing =
+        parser->capturing && member_put(parser->record, parser->capture, bytes, length);
+}
+
+/* Begins to keep a member as JSON. Names that our own output has get a prefix. */
+static void capture_begin(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
+    static const char *const ours[] = {"seq",        "id",        "received",
+                                       "event_type", "truncated", "server_composition"};
+    struct cmcwh_text name = lexeme_text(parser, lexeme);
+    const char *prefix = "";
+
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        if (text_is(name, ours[i])) {
+            prefix = "event_";
+        }
+    }
+    parser->capture = (uint16_t)member_begin(parser->record, prefix, name);
+    parser->capturing = true;
+    capture_put(parser, "\"", 1);
+    capture_put(parser, prefix, strlen(prefix));
+    capture_put(parser, name.data, name.length);
+    capture_put(parser, "\":", 2);
+}
+
+static void capture_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
+    struct cmcwh_text text = lexeme_text(parser, lexeme);
+
+    if (lexeme->string && !string_keep(parser, lexeme, NULL)) {
+        return;
+    }
+    if (lexeme->string) {
+        capture_put(parser, "\"", 1);
+    }
+    capture_put(parser, text.data, text.length);
+    if (lexeme->string) {
+        capture_put(parser, "\"", 1);
+    }
+    if (lexeme->cut) {
+        record_mark_cut(parser->record, CMCWH_MEMBERS);
+    }
+}
+
+/* A comma or colon. */
+static void event_mark(struct cmcwh_parser *parser, char mark) {
+    if (parser->place[parser->depth] == PLACE_CAPTURE) {
+        capture_put(parser, &mark, 1);
+    }
+}
+
+static void wrong_type(struct cmcwh_parser *parser, size_t index, struct cmcwh_text field,
+                       const char *detail) {
+    parser_refuse(parser, CMCWH_ERR_TYPE, window_offset(parser, index), field, detail);
+}
+
+static const char not_text[] = "an object or array stands where a text is expected";
+static const char not_list[] = "this must be a list of events";
+
+/* In `event`: is the member just named the list of events, or might it be? */
+static bool list_matters(const struct cmcwh_parser *parser) {
+    if (parser->event_type.length > 0) {
+        return kept_same(&parser->key, &parser->event_type);
+    }
+    if (kind_of(kept_text(&parser->key)) != CMCWH_OTHER) {
+        return true;
+    }
+    return !parser->have_list || kept_same(&parser->key, &parser->list);
+}
+
+/* In `event`: the value of the member just named is an array. */
+static uint8_t list_open(struct cmcwh_parser *parser) {
+    bool known = kind_of(kept_text(&parser->key)) != CMCWH_OTHER;
+    bool clash = parser->event_type.length > 0
+                     ? !kept_same(&parser->key, &parser->event_type)
+                     : parser->have_list && !kept_same(&parser->key, &parser->list) &&
+                           kind_of(kept_text(&parser->list)) != CMCWH_OTHER;
+
+    if (known && clash) {
+        parser_refuse(parser, CMCWH_ERR_EVENT_TYPE, parser->key_offset, kept_text(&parser->key),
+                      "events of another type than event_type says");
+        return PLACE_SKIP;
+    }
+    if (!list_matters(parser)) {
+        return PLACE_SKIP;
+    }
+    cmcwh_batch_abort(&parser->batch);
+    parser->list = parser->key;
+    parser->list_offset = parser->key_offset;
+    parser->have_list = true;
+    return PLACE_LIST;
+}
+
+static uint8_t item_open(struct cmcwh_parser *parser, size_t index) {
+    parser->record = cmcwh_batch_add(&parser->batch);
+    if (parser->record == NULL) {
+        parser_fail(parser, CMCWH_ERR_FULL, window_offset(parser, index),
+                    parser->batch.count == parser->batch.ring->config.capacity
+                        ? "the request holds more events than the ring has records"
+                        : "the ring has no room for the whole request");
+        return PLACE_SKIP;
+    }
+    cmcwh_record_begin(parser->record, kind_of(kept_text(&parser->list)));
+    return PLACE_ITEM;
+}
+
+/* An array or object opens as a member of the request. */
+static uint8_t request_open(struct cmcwh_parser *parser, size_t index, bool object) {
+    if (parser->member == MEMBER_SKIP) {
+        return PLACE_SKIP;
+    }
+    if (parser->member != MEMBER_EVENT) {
+        wrong_type(parser, index, kept_text(&parser->key), not_text);
+        return PLACE_SKIP;
+    }
+    if (!object) {
+        wrong_type(parser, index, kept_text(&parser->key), "event must be an object");
+        return PLACE_SKIP;
+    }
+    event_forget(parser);
+    parser->have_event = true;
+    parser->event_offset = window_offset(parser, index);
+    return PLACE_EVENT;
+}
+
+/* The name of the field that the current member of an event is. */
+static struct cmcwh_text member_field(const struct cmcwh_parser *parser) {
+    const char *name = cmcwh_field_name((enum cmcwh_field)(parser->member - MEMBER_FIELD));
+    struct cmcwh_text text = {name, strlen(name)};
+
+    return text;
+}
+
+/* The outermost value: of a JSON body the request, in a form the value of `event`. */
+static uint8_t root_open(struct cmcwh_parser *parser, size_t index, bool object) {
+    struct cmcwh_text nameless = {"", 0}, event = {"event", 5};
+    bool form = parser->format == CMCWH_FORM;
+
+    parser->root_offset = window_offset(parser, index);
+    if (!object) {
+        wrong_type(parser, index, form ? event : nameless,
+                   form ? "event must be an object" : "the body must be an object");
+        return PLACE_SKIP;
+    }
+    if (!form) {
+        return PLACE_REQUEST;
+    }
+    parser->have_event = true;
+    parser->event_offset = parser->root_offset;
+    return PLACE_EVENT;
+}
+
+/* An array or object opens: what is it to us? */
+static uint8_t event_open(struct cmcwh_parser *parser, size_t index, bool object) {
+    if (parser->error.result != CMCWH_OK) {
+        return PLACE_SKIP;
+    }
+    if (parser->depth == 0) {
+        return root_open(parser, index, object);
+    }
+    switch (parser->place[parser->depth]) {
+    case PLACE_REQUEST:
+        return request_open(parser, index, object);
+    case PLACE_EVENT:
+        if (!object) {
+            return list_open(parser);
+        }
+        if (list_matters(parser)) {
+            wrong_type(parser, index, kept_text(&parser->key), not_list);
+        }
+        return PLACE_SKIP;
+    case PLACE_LIST:
+        if (object) {
+            return item_open(parser, index);
+        }
+        wrong_type(parser, index, kept_text(&parser->list), "an event must be an object");
+        return PLACE_SKIP;
+    case PLACE_ITEM:
+        if (parser->member >= MEMBER_FIELD) {
+            wrong_type(parser, index, member_field(parser), not_text);
+        }
+        if (parser->member != MEMBER_CAPTURE) {
+            return PLACE_SKIP;
+        }
+        capture_put(parser, object ? "{" : "[", 1);
+        return PLACE_CAPTURE;
+    case PLACE_CAPTURE:
+        capture_put(parser, object ? "{" : "[", 1);
+        return PLACE_CAPTURE;
+    default:
+        return PLACE_SKIP;
+    }
+}
+
+static void event_close(struct cmcwh_parser *parser, bool object) {
+    uint8_t place = parser->place[parser->depth];
+
+    if (place == PLACE_CAPTURE) {
+        capture_put(parser, object ? "}" : "]", 1);
+        if (parser->place[parser->depth - 1] == PLACE_ITEM) {
+            capture_put(parser, "\n", 1);
+        }
+    } else if (place == PLACE_ITEM) {
+        cmcwh_record_put(parser->record, CMCWH_EVENT_TYPE, kept_text(&parser->list));
+        if (parser->list.truncated) {
+            record_mark_cut(parser->record, CMCWH_EVENT_TYPE);
+        }
+        cmcwh_record_close(parser->record);
+        parser->record = NULL;
+    }
+}
+
+/* The name of a member. Names of ours have no escapes, so most are known without decoding. */
+static void event_name(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
+    struct cmcwh_text name = lexeme_text(parser, lexeme);
+    uint8_t place = parser->place[parser->depth];
+
+    if (place == PLACE_ITEM) {
+        parser->member = item_member(parser, name);
+        if (parser->member != MEMBER_SKIP) {
+            return;
+        }
+    }
+    if (!string_keep(parser, lexeme, &parser->key)) {
+        return;
+    }
+    parser->key_offset = window_offset(parser, lexeme->start - 1);
+    if (place == PLACE_REQUEST) {
+        parser->member = request_member(kept_text(&parser->key));
+    } else if (place == PLACE_ITEM) {
+        parser->member = item_member(parser, kept_text(&parser->key));
+        if (parser->member == MEMBER_SKIP &&
+            cmcwh_record_kind(parser->record) != CMCWH_DELIVERIES &&
+            cmcwh_record_kind(parser->record) != CMCWH_BOUNCES) {
+            parser->member = MEMBER_CAPTURE;
+            capture_begin(parser, lexeme);
+        }
+    } else if (place == PLACE_CAPTURE) {
+        capture_value(parser, lexeme);
+    }
+}
+
+/* A string, number or word as a member of the request. */
+static void request_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
+    struct cmcwh_kept *kept = form_target(parser);
+
+    if (parser->member == MEMBER_EVENT) {
+        event_forget(parser);
+        if (!lexeme_null(parser, lexeme)) {
+            wrong_type(parser, lexeme->start - lexeme->string, kept_text(&parser->key),
+                       "event must be an object");
+        }
+        kept = NULL;
+    }
+    if (lexeme->string) {
+        (void)string_keep(parser, lexeme, kept);
+    } else if (kept != NULL) {
+        struct output output;
+
+        kept_clear(kept);
+        output = kept_output(kept);
+        if (!lexeme_null(parser, lexeme)) {
+            output_ascii(&output, parser->window + lexeme->start, lexeme->end - lexeme->start);
+        }
+        kept_settle(kept, &output);
+    }
+}
+
+/* A string, number or word as a member of an event. */
+static void item_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
+    struct cmcwh_text text = lexeme_text(parser, lexeme);
+    struct cmcwh_decoder decoder;
+    size_t taken;
+
+    if (parser->member == MEMBER_CAPTURE) {
+        capture_value(parser, lexeme);
+        capture_put(parser, "\n", 1);
+    } else if (parser->member >= MEMBER_FIELD) {
+        if (lexeme_null(parser, lexeme)) {
+            text.length = 0;
+        }
+        field_decode(parser->record, parser->member - MEMBER_FIELD, text, lexeme->string,
+                     lexeme->cut, &decoder, &taken);
+        (void)string_right(parser, lexeme, taken, &decoder);
+    } else if (lexeme->string) {
+        (void)string_keep(parser, lexeme, NULL);
+    }
+}
+
+/* A string, number or word: what is it to us? */
+static void event_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
+    struct cmcwh_text nameless = {"", 0}, event = {"event", 5};
+    uint8_t place = parser->depth > 0 ? parser->place[parser->depth] : PLACE_SKIP;
+    size_t index = lexeme->start - lexeme->string;
+
+    if (place == PLACE_ITEM) {
+        item_value(parser, lexeme);
+        return;
+    }
+    if (place == PLACE_REQUEST) {
+        request_value(parser, lexeme);
+        return;
+    }
+    if (place == PLACE_CAPTURE) {
+        capture_value(parser, lexeme);
+        return;
+    }
+    if (place == PLACE_EVENT && list_matters(parser) && !lexeme_null(parser, lexeme)) {
+        wrong_type(parser, index, kept_text(&parser->key), not_list);
+    } else if (place == PLACE_LIST) {
+        wrong_type(parser, index, kept_text(&parser->list), "an event must be an object");
+    } else if (parser->depth == 0 && parser->format == CMCWH_JSON) {
+        wrong_type(parser, index, nameless, "the body must be an object");
+    } else if (parser->depth == 0 && !lexeme_null(parser, lexeme)) {
+        wrong_type(parser, index, event, "event must be an object");
+    }
+    if (lexeme->string) {
+        (void)string_keep(parser, lexeme, NULL);
+    }
+}
+
+/* The body is whole and good JSON: is it a request of CMC's? */
+static void event_check_request(struct cmcwh_parser *parser) {
+    struct cmcwh_text event = {"event", 5}, event_type = {"event_type", 10};
+
+    if (!parser->have_event) {
+        parser_refuse(parser, CMCWH_ERR_MISSING, parser->root_offset, event,
+                      "the request has no event");
+    } else if (parser->event_type.length == 0) {
+        parser_refuse(parser, CMCWH_ERR_MISSING, parser->root_offset, event_type,
+                      "the request has no event_type");
+    } else if (!parser->have_list) {
+        parser_refuse(parser, CMCWH_ERR_MISSING, parser->event_offset,
+                      kept_text(&parser->event_type),
+                      "event has no list that is named as event_type");
+    } else if (!kept_same(&parser->list, &parser->event_type)) {
+        parser_refuse(parser, CMCWH_ERR_EVENT_TYPE, parser->list_offset, kept_text(&parser->list),
+                      "events of another type than event_type says");
+    }
+}
+
+/* ---- Text -----------------------------------------------------------------------------------
+ * From text as it is sent (UTF-8, in JSON with escapes) to valid UTF-8. Comes in pieces of any
+ * size: a piece may end inside a character or an escape.
+ */
+
+static void decoder_init(struct cmcwh_decoder *decoder, bool json) {
+    memset(decoder, 0, sizeof *decoder);
+    decoder->json = json;
+}
+
+/* Between two characters: the text may end here. */
+static bool decoder_clean(const struct cmcwh_decoder *decoder) {
+    return decoder->escape == 0 && decoder->more == 0 && decoder->high == 0;
+}
+
+static inline void output_bytes(struct output *output, const char *bytes, size_t length) {
+    output->wanted += length;
+    if (output->wanted <= output->room) {
+        memcpy(output->data + output->used, bytes, length);
+        output->used += length;
+    }
+}
+
+/* The same for characters of one byte each, which may be cut anywhere. */
+static void output_ascii(struct output *output, const char *bytes, size_t length) {
+    if (output->wanted == output->used && output->room > output->used) {
+        size_t fits = smaller(length, output->room - output->used);
+
+        memcpy(output->data + output->used, bytes, fits);
+        output->used += fits;
+    }
+    output->wanted += length;
+}
+
+static void output_code(struct output *output, uint32_t code) {
+    char utf8[4];
+    size_t length = 0;
+
+    if (code < 0x80) {
+        utf8[length++] = (char)code;
+    } else if (code < 0x800) {
+        utf8[length++] = (char)(0xC0 | code >> 6);
+        utf8[length++] = (char)(0x80 | (code & 0x3F));
+    } else if (code < 0x10000) {
+        utf8[length++] = (char)(0xE0 | code >> 12);
+        utf8[length++] = (char)(0x80 | (code >> 6 & 0x3F));
+        utf8[length++] = (char)(0x80 | (code & 0x3F));
+    } else {
+        utf8[length++] = (char)(0xF0 | code >> 18);
+        utf8[length++] = (char)(0x80 | (code >> 12 & 0x3F));
+        utf8[length++] = (char)(0x80 | (code >> 6 & 0x3F));
+        utf8[length++] = (char)(0x80 | (code & 0x3F));
+    }
+    output_bytes(output, utf8, length);
+}
+
+/* First byte of a character of several bytes (RFC 3629, section 4). */
+static bool decode_lead(struct cmcwh_decoder *decoder, unsigned byte) {
+    decoder->low = 0x80;
+    decoder->top = 0xBF;
+    if (byte >= 0xC2 && byte <= 0xDF) {
+        decoder->more = 1;
+        decoder->code = byte & 0x1F;
+    } else if (byte >= 0xE0 && byte <= 0xEF) {
+        decoder->more = 2;
+        decoder->code = byte & 0x0F;
+        if (byte == 0xE0) {
+            decoder->low = 0xA0; /* shorter forms exist */
+        } else if (byte == 0xED) {
+            decoder->top = 0x9F; /* surrogates */
+        }
+    } else if (byte >= 0xF0 && byte <= 0xF4) {
+        decoder->more = 3;
+        decoder->code = byte & 0x07;
+        if (byte == 0xF0) {
+            decoder->low = 0x90;
+        } else if (byte == 0xF4) {
+            decoder->top = 0x8F; /* past U+10FFFF */
+        }
+    } else {
+        decoder->fault = bad_utf8;
+        return false;
+    }
+    return true;
+}
+
+static int hex_digit(unsigned byte) {
+    if (byte >= '0' && byte <= '9') {
+        return (int)byte - '0';
+    }
+    byte |= 0x20;
+    return byte >= 'a' && byte <= 'f' ? (int)byte - 'a' + 10 : -1;
+}
+
+/* The four digits of \uXXXX have come. */
+static bool decode_unit(struct cmcwh_decoder *decoder, struct output *output) {
+    uint32_t unit = decoder->code;
+
+    decoder->escape = 0;
+    if (decoder->high != 0) {
+        if (unit < 0xDC00 || unit > 0xDFFF) {
+            decoder->fault = lone_surrogate;
+            return false;
+        }
+        output_code(output, 0x10000 + ((uint32_t)(decoder->high & 0x3FF) << 10) + (unit & 0x3FF));
+        decoder->high = 0;
+    } else if (unit >= 0xD800 && unit <= 0xDBFF) {
+        decoder->high = (uint16_t)unit;
+    } else if (unit >= 0xDC00 && unit <= 0xDFFF) {
+        decoder->fault = lone_surrogate;
+        return false;
+    } else {
+        output_code(output, unit);
+    }
+    return true;
+}
+
+static const char escape_letters[] = "\"\\/bfnrt";
+static const char escape_values[] = "\"\\/\b\f\n\r\t";
+
+/* A byte inside an escape: escape == 1 after the backslash, 2 to 5 before each hex digit. */
+static bool decode_escape(struct cmcwh_decoder *decoder, unsigned byte, struct output *output) {
+    if (decoder->escape > 1) {
+        int digit = hex_digit(byte);
+
+        if (digit < 0) {
+            decoder->fault = bad_escape;
+            return false;
+        }
+        decoder->code = decoder->code << 4 | (uint32_t)digit;
+        return decoder->escape++ < 5 || decode_unit(decoder, output);
+    }
+    if (byte == 'u') {
+        decoder->escape = 2;
+        decoder->code = 0;
+        return true;
+    }
+    for (size_t i = 0; i < sizeof escape_letters - 1; i++) {
+        if (byte == (unsigned char)escape_letters[i] && decoder->high == 0) {
+            decoder->escape = 0;
+            output_bytes(output, &escape_values[i], 1);
+            return true;
+        }
+    }
+    decoder->fault = decoder->high != 0 ? lone_surrogate : bad_escape;
+    return false;
+}
+
+/* One byte where no fast way applies. False: decoder->fault says what is wrong with it. */
+static bool decode_byte(struct cmcwh_decoder *decoder, unsigned byte, struct output *output) {
+    if (decoder->escape != 0) {
+        return decode_escape(decoder, byte, output);
+    }
+    if (decoder->more != 0) {
+        if (byte < decoder->low || byte > decoder->top) {
+            decoder->fault = bad_utf8;
+            return false;
+        }
+        decoder->low = 0x80;
+        decoder->top = 0xBF;
+        decoder->code = decoder->code << 6 | (byte & 0x3F);
+        if (--decoder->more == 0) {
+            output_code(output, decoder->code);
+        }
+        return true;
+    }
+    if (byte == '\\' && decoder->json) {
+        decoder->escape = 1;
+        return true;
+    }
+    if (decoder->high != 0) {
+        decoder->fault = lone_surrogate;
+        return false;
+    }
+    if (byte >= 0x80) {
+        return decode_lead(decoder, byte);
+    }
+    if (byte < 0x20 && decoder->json) {
+        decoder->fault = raw_control;
+        return false;
+    }
+    output_code(output, byte);
+    return true;
+}
+
+/* ASCII that stands for itself in a JSON string. */
+static inline bool plain_byte(unsigned byte) {
+    return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+}
+
+/* The same for 8 bytes at once: in each lane the top bit comes out set if it is not plain. A
+ * borrow can only spoil lanes above one that is not plain, so "none" is always right. */
+static inline bool plain_word(const char *in) {
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    const uint64_t tops = UINT64_C(0x8080808080808080);
+    uint64_t word, quote, backslash;
+
+    memcpy(&word, in, sizeof word);
+    quote = word ^ ones * '"';
+    backslash = word ^ ones * '\\';
+    return ((word | (word - ones * 0x20) | (quote - ones) | (backslash - ones)) & tops) == 0;
+}
+
+/* A character of three bytes, as most Japanese ones are, that lies here whole. */
+static inline bool plain_three(const unsigned char *in) {
+    return (in[0] & 0xF0) == 0xE0 && (in[1] & 0xC0) == 0x80 && (in[2] & 0xC0) == 0x80 &&
+           !(in[0] == 0xE0 && in[1] < 0xA0) && !(in[0] == 0xED && in[1] > 0x9F);
+}
+
+/* Decodes until the text ends, a quote ends the string, or a fault. Returns how many bytes were
+ * taken; fewer than `length` mean the quote or, if decoder->fault is set, the bad byte. */
+static size_t decode(struct cmcwh_decoder *decoder, const char *in, size_t length,
+                     struct output *output) {
+    size_t i = 0;
+
+    while (i < length) {
+        if (decoder->json && decoder_clean(decoder)) {
+            size_t start = i;
+
+            while (length - i >= 8 && plain_word(in + i)) {
+                i += 8;
+            }
+            while (i < length && plain_byte((unsigned char)in[i])) {
+                i++;
+            }
+            if (i != start) {
+                output_ascii(output, in + start, i - start);
+            }
+            while (length - i >= 3 && plain_three((const unsigned char *)in + i)) {
+                output_bytes(output, in + i, 3);
+                i += 3;
+            }
+            if (i == length || in[i] == '"') {
+                break;
+            }
+        }
+        if (!decode_byte(decoder, (unsigned char)in[i], output)) {
+            break;
+        }
+        i++;
+    }
+    return i;
+}
+/* ---- Record ---------------------------------------------------------------------------------
+ * The layout is in cmcwh.h. While a record is being built, AT_LENGTH holds the bytes of text so
+ * far, and AT_SQUEEZED the fields that found too little room.
+ */
+enum {
+    AT_VERSION = 4,
+    AT_KIND = 5,
+    AT_STATUS = 6,
+    AT_SEQ = 8,
+    AT_BATCH = 16,
+    AT_BATCH_SIZE = 24,
+    AT_LENGTH = 28,
+    AT_TRUNCATED = 30,
+    AT_RECEIVED = 32,
+    AT_ID = 40,
+    AT_LENGTHS = 48,
+    AT_SQUEEZED = 76
+};
+
+static const char *const field_names[CMCWH_FIELDS] = {
+    "reason",    "sourceIp", "returnPath", "created", "subject", "apiData",    "messageId",
+    "from",      "to",       "senderIp",   "status",  "",        "event_type", "server_composition"};
+
+/* Who gives way first when the texts do not fit. */
+static const uint8_t give_way[CMCWH_FIELDS] = {
+    CMCWH_REASON,     CMCWH_SUBJECT,   CMCWH_API_DATA,  CMCWH_MEMBERS, CMCWH_SERVER_COMPOSITION,
+    CMCWH_EVENT_TYPE, CMCWH_SOURCE_IP, CMCWH_SENDER_IP, CMCWH_CREATED, CMCWH_STATUS,
+    CMCWH_RETURN_PATH, CMCWH_FROM,     CMCWH_TO,        CMCWH_MESSAGE_ID};
+
+const char *cmcwh_field_name(enum cmcwh_field field) {
+    return (unsigned)field < CMCWH_FIELDS ? field_names[field] : "";
+}
+
+static unsigned get16(const uint8_t *at) {
+    return at[0] | (unsigned)at[1] << 8;
+}
+
+static uint32_t get32(const uint8_t *at) {
+    return get16(at) | (uint32_t)get16(at + 2) << 16;
+}
+
+static uint64_t get64(const uint8_t *at) {
+    return get32(at) | (uint64_t)get32(at + 4) << 32;
+}
+
+static void put16(uint8_t *at, size_t value) {
+    at[0] = (uint8_t)value;
+    at[1] = (uint8_t)(value >> 8);
+}
+
+static void put32(uint8_t *at, uint32_t value) {
+    put16(at, value & 0xFFFF);
+    put16(at + 2, value >> 16);
+}
+
+static void put64(uint8_t *at, uint64_t value) {
+    put32(at, (uint32_t)value);
+    put32(at + 4, (uint32_t)(value >> 32));
+}
+
+/* A CRC is linear: an entry is the exclusive or of the entries of its bits. So the eight
+ * constants of a table make the table, and the compiler does the work. */
+#define CRC_BIT(n, bit, value) ((n) >> (bit)&1 ? value##u : 0u)
+#define CRC_ENTRY(n, a, b, c, d, e, f, g, h)                                                       \
+    (CRC_BIT(n, 0, a) ^ CRC_BIT(n, 1, b) ^ CRC_BIT(n, 2, c) ^ CRC_BIT(n, 3, d) ^ CRC_BIT(n, 4, e) ^ \
+     CRC_BIT(n, 5, f) ^ CRC_BIT(n, 6, g) ^ CRC_BIT(n, 7, h))
+#define CRC_4(n, ...)                                                                              \
+    CRC_ENTRY(n, __VA_ARGS__), CRC_ENTRY((n) + 1, __VA_ARGS__), CRC_ENTRY((n) + 2, __VA_ARGS__),   \
+        CRC_ENTRY((n) + 3, __VA_ARGS__)
+#define CRC_16(n, ...)                                                                             \
+    CRC_4(n, __VA_ARGS__), CRC_4((n) + 4, __VA_ARGS__), CRC_4((n) + 8, __VA_ARGS__),               \
+        CRC_4((n) + 12, __VA_ARGS__)
+#define CRC_64(n, ...)                                                                             \
+    CRC_16(n, __VA_ARGS__), CRC_16((n) + 16, __VA_ARGS__), CRC_16((n) + 32, __VA_ARGS__),          \
+        CRC_16((n) + 48, __VA_ARGS__)
+#define CRC_TABLE(...)                                                                             \
+    {                                                                                              \
+        CRC_64(0, __VA_ARGS__), CRC_64(64, __VA_ARGS__), CRC_64(128, __VA_ARGS__),                 \
+            CRC_64(192, __VA_ARGS__)                                                               \
+    }
+
+/* Table k: a byte followed by k zero bytes. */
+static const uint32_t crc_tables[CMCWH_CRC_SLICES][256] = {
+    CRC_TABLE(0x77073096, 0xee0e612c, 0x076dc419, 0x0edb8832, 0x1db71064, 0x3b6e20c8, 0x76dc4190,
+              0xedb88320),
+#if CMCWH_CRC_SLICES == 8
+    CRC_TABLE(0x191b3141, 0x32366282, 0x646cc504, 0xc8d98a08, 0x4ac21251, 0x958424a2, 0xf0794f05,
+              0x3b83984b),
+    CRC_TABLE(0x01c26a37, 0x0384d46e, 0x0709a8dc, 0x0e1351b8, 0x1c26a370, 0x384d46e0, 0x709a8dc0,
+              0xe1351b80),
+    CRC_TABLE(0xb8bc6765, 0xaa09c88b, 0x8f629757, 0xc5b428ef, 0x5019579f, 0xa032af3e, 0x9b14583d,
+              0xed59b63b),
+    CRC_TABLE(0x3d6029b0, 0x7ac05360, 0xf580a6c0, 0x30704bc1, 0x60e09782, 0xc1c12f04, 0x58f35849,
+              0xb1e6b092),
+    CRC_TABLE(0xcb5cd3a5, 0x4dc8a10b, 0x9b914216, 0xec53826d, 0x03d6029b, 0x07ac0536, 0x0f580a6c,
+              0x1eb014d8),
+    CRC_TABLE(0xa6770bb4, 0x979f1129, 0xf44f2413, 0x33ef4e67, 0x67de9cce, 0xcfbd399c, 0x440b7579,
+              0x8816eaf2),
+    CRC_TABLE(0xccaa009e, 0x4225077d, 0x844a0efa, 0xd3e51bb5, 0x7cbb312b, 0xf9766256, 0x299dc2ed,
+              0x533b85da),
+#endif
+};
+
+/* CRC-32 of IEEE 802.3. Eight bytes a step ("slicing by 8") when the tables are there. */
+static uint32_t crc32(const uint8_t *bytes, size_t length) {
+    uint32_t crc = 0xFFFFFFFF;
+
+#if CMCWH_CRC_SLICES == 8
+    for (; length >= 8; length -= 8, bytes += 8) {
+        uint32_t one = crc ^ get32(bytes);
+        uint32_t two = get32(bytes + 4);
+
+        crc = crc_tables[7][one & 0xFF] ^ crc_tables[6][one >> 8 & 0xFF] ^
+              crc_tables[5][one >> 16 & 0xFF] ^ crc_tables[4][one >> 24] ^
+              crc_tables[3][two & 0xFF] ^ crc_tables[2][two >> 8 & 0xFF] ^
+              crc_tables[1][two >> 16 & 0xFF] ^ crc_tables[0][two >> 24];
+    }
+#endif
+    while (length-- > 0) {
+        crc = crc >> 8 ^ crc_tables[0][(crc ^ *bytes++) & 0xFF];
+    }
+    return ~crc;
+}
+
+/* MurmurHash64A (Austin Appleby, public domain), its words read as little-endian. */
+static uint64_t murmur64(const uint8_t *bytes, size_t length, uint64_t seed) {
+    const uint64_t m = UINT64_C(0xc6a4a7935bd1e995);
+    uint64_t hash = seed ^ length * m;
+    uint64_t word = 0;
+
+    for (; length >= 8; length -= 8, bytes += 8) {
+        word = get64(bytes) * m;
+        hash = (hash ^ (word ^ word >> 47) * m) * m;
+    }
+    if (length > 0) {
+        word = 0;
+        while (length > 0) {
+            word = word << 8 | bytes[--length];
+        }
+        hash = (hash ^ word) * m;
+    }
+    hash = (hash ^ hash >> 47) * m;
+    return hash ^ hash >> 47;
+}
+
+static size_t field_length(const struct cmcwh_record *record, unsigned field) {
+    return get16(record->bytes + AT_LENGTHS + 2 * field);
+}
+
+static void field_set_length(struct cmcwh_record *record, unsigned field, size_t length) {
+    put16(record->bytes + AT_LENGTHS + 2 * field, length);
+}
+
+/* Where the text of a field begins. */
+static size_t field_start(const struct cmcwh_record *record, unsigned field) {
+    size_t start = CMCWH_RECORD_HEADER;
+
+    for (unsigned before = 0; before < field; before++) {
+        start += field_length(record, before);
+    }
+    return start;
+}
+
+static bool mask_has(const struct cmcwh_record *record, size_t mask, unsigned field) {
+    return (get16(record->bytes + mask) >> field & 1) != 0;
+}
+
+static void mask_change(struct cmcwh_record *record, size_t mask, unsigned field, bool on) {
+    unsigned bits = get16(record->bytes + mask) & ~(1u << field);
+
+    put16(record->bytes + mask, bits | (on ? 1u << field : 0));
+}
+
+int cmcwh_record_check(const struct cmcwh_record *record) {
+    const uint8_t *bytes = record->bytes;
+    size_t length = get16(bytes + AT_LENGTH);
+
+    if (memcmp(bytes, CMCWH_RECORD_MAGIC, 4) != 0 || bytes[AT_VERSION] != CMCWH_RECORD_VERSION ||
+        length < CMCWH_RECORD_HEADER + CMCWH_RECORD_CRC || length > CMCWH_RECORD_SIZE ||
+        field_start(record, CMCWH_FIELDS) + CMCWH_RECORD_CRC != length) {
+        return CMCWH_ERR_RECORD;
+    }
+    length -= CMCWH_RECORD_CRC;
+    return get32(bytes + length) == crc32(bytes, length) ? CMCWH_OK : CMCWH_ERR_RECORD;
+}
+
+uint64_t cmcwh_record_seq(const struct cmcwh_record *record) {
+    return get64(record->bytes + AT_SEQ);
+}
+
+uint64_t cmcwh_record_batch(const struct cmcwh_record *record) {
+    return get64(record->bytes + AT_BATCH);
+}
+
+uint32_t cmcwh_record_batch_size(const struct cmcwh_record *record) {
+    return get32(record->bytes + AT_BATCH_SIZE);
+}
+
+uint64_t cmcwh_record_received(const struct cmcwh_record *record) {
+    return get64(record->bytes + AT_RECEIVED);
+}
+
+uint64_t cmcwh_record_id(const struct cmcwh_record *record) {
+    return get64(record->bytes + AT_ID);
+}
+
+enum cmcwh_kind cmcwh_record_kind(const struct cmcwh_record *record) {
+    unsigned kind = record->bytes[AT_KIND];
+
+    return kind <= CMCWH_BLOCKS ? (enum cmcwh_kind)kind : CMCWH_OTHER;
+}
+
+unsigned cmcwh_record_status(const struct cmcwh_record *record) {
+    return record->bytes[AT_STATUS];
+}
+
+struct cmcwh_text cmcwh_record_text(const struct cmcwh_record *record, enum cmcwh_field field) {
+    struct cmcwh_text text = {(const char *)record->bytes + field_start(record, field),
+                              field_length(record, field)};
+
+    return text;
+}
+
+bool cmcwh_record_truncated(const struct cmcwh_record *record, enum cmcwh_field field) {
+    return mask_has(record, AT_TRUNCATED, field);
+}
+
+size_t cmcwh_record_length(const struct cmcwh_record *record) {
+    return get16(record->bytes + AT_LENGTH);
+}
+
+void cmcwh_record_begin(struct cmcwh_record *record, enum cmcwh_kind kind) {
+    memset(record->bytes, 0, CMCWH_RECORD_HEADER);
+    memcpy(record->bytes, CMCWH_RECORD_MAGIC, 4);
+    record->bytes[AT_VERSION] = CMCWH_RECORD_VERSION;
+    record->bytes[AT_KIND] = (uint8_t)kind;
+}
+
+static size_t record_used(const struct cmcwh_record *record) {
+    return get16(record->bytes + AT_LENGTH);
+}
+
+/* Shortens a field to its first `keep` bytes, which end between two characters. */
+static void field_shorten(struct cmcwh_record *record, unsigned field, size_t keep) {
+    size_t start = field_start(record, field), length = field_length(record, field);
+    size_t used = record_used(record);
+    uint8_t *end = record->bytes + start + length;
+
+    memmove(record->bytes + start + keep, end,
+            (size_t)(record->bytes + CMCWH_RECORD_HEADER + used - end));
+    field_set_length(record, field, keep);
+    put16(record->bytes + AT_LENGTH, used - (length - keep));
+}
+
+/* The longest beginning of a field, not over `keep`, that may stand alone. */
+static size_t field_boundary(const struct cmcwh_record *record, unsigned field, size_t keep) {
+    const uint8_t *text = record->bytes + field_start(record, field);
+
+    if (keep >= field_length(record, field)) {
+        return field_length(record, field);
+    }
+    if (field == CMCWH_MEMBERS) {
+        while (keep > 0 && text[keep - 1] != '\n') {
+            keep--;
+        }
+    } else {
+        while (keep > 0 && (text[keep] & 0xC0) == 0x80) {
+            keep--;
+        }
+    }
+    return keep;
+}
+
+/* Takes up to `bytes` from the fields that give way before `field`. True when any did. */
+static bool record_squeeze(struct cmcwh_record *record, unsigned field, size_t bytes) {
+    bool gave = false;
+
+    for (unsigned rank = 0; give_way[rank] != field && bytes > 0; rank++) {
+        unsigned other = give_way[rank];
+        size_t length = field_length(record, other), keep;
+
+        if (length == 0) {
+            continue;
+        }
+        keep = field_boundary(record, other, length - smaller(bytes, length));
+        field_shorten(record, other, keep);
+        mask_change(record, AT_TRUNCATED, other, true);
+        mask_change(record, AT_SQUEEZED, other, true);
+        bytes -= smaller(bytes, length - keep);
+        gave = true;
+    }
+    return gave;
+}
+
+/* Bytes that a field may use now: none once a field that gives way later found too few, so that
+ * the outcome does not depend on the order in which fields come. */
+static size_t record_room(const struct cmcwh_record *record, unsigned field) {
+    unsigned rank = 0;
+
+    while (give_way[rank] != field) {
+        rank++;
+    }
+    while (++rank < CMCWH_FIELDS) {
+        if (mask_has(record, AT_SQUEEZED, give_way[rank])) {
+            return 0;
+        }
+    }
+    return CMCWH_RECORD_TEXT - record_used(record);
+}
+
+static void reverse(uint8_t *first, uint8_t *end) {
+    while (first < end) {
+        uint8_t byte = *first;
+
+        *first++ = *--end;
+        *end = byte;
+    }
+}
+
+/* The text of `field` was written behind all others: moves it to its place and counts it. */
+static void field_settle(struct cmcwh_record *record, unsigned field, size_t length) {
+    size_t used = record_used(record);
+    uint8_t *place = record->bytes + field_start(record, field + 1);
+    uint8_t *end = record->bytes + CMCWH_RECORD_HEADER + used;
+
+    if (place != end && length > 0) {
+        reverse(place, end);
+        reverse(end, end + length);
+        reverse(place, end + length);
+    }
+    field_set_length(record, field, field_length(record, field) + length);
+    put16(record->bytes + AT_LENGTH, used + length);
+}
+
+/* Decodes `raw` into a field. `cut`: the end of the text is missing already. */
+static void field_decode(struct cmcwh_record *record, unsigned field, struct cmcwh_text raw,
+                         bool json, bool cut, struct cmcwh_decoder *decoder, size_t *taken) {
+    struct output output;
+
+    if (field_length(record, field) > 0) {
+        field_shorten(record, field, 0);
+    }
+    for (;;) {
+        output.room = record_room(record, field);
+        output.data = (char *)record->bytes + CMCWH_RECORD_HEADER + record_used(record);
+        output.used = output.wanted = 0;
+        decoder_init(decoder, json);
+        *taken = decode(decoder, raw.data, raw.length, &output);
+        if (output.wanted == output.used ||
+            !record_squeeze(record, field, output.wanted - output.room)) {
+            break;
+        }
+    }
+    field_settle(record, field, output.used);
+    mask_change(record, AT_TRUNCATED, field, cut || output.wanted != output.used);
+    mask_change(record, AT_SQUEEZED, field, output.wanted != output.used);
+}
+
+void cmcwh_record_put(struct cmcwh_record *record, enum cmcwh_field field, struct cmcwh_text text) {
+    struct cmcwh_decoder decoder;
+    size_t taken;
+
+    field_decode(record, field, text, false, false, &decoder, &taken);
+}
+
+static void record_mark_cut(struct cmcwh_record *record, enum cmcwh_field field) {
+    mask_change(record, AT_TRUNCATED, field, true);
+}
+
+/* The next of an event's own members, `"name":value` and a newline, taken from `members`. */
+static bool next_member(struct cmcwh_text *members, struct cmcwh_text *name,
+                        struct cmcwh_text *value) {
+    const char *data = members->data, *end = memchr(data, '\n', members->length);
+    const char *quote = data + 1;
+
+    if (end == NULL) {
+        return false;
+    }
+    while (*quote != '"') {
+        quote += *quote == '\\' ? 2 : 1;
+    }
+    name->data = data + 1;
+    name->length = (size_t)(quote - name->data);
+    value->data = quote + 2;
+    value->length = (size_t)(end - value->data);
+    members->data = end + 1;
+    members->length -= (size_t)(end + 1 - data);
+    return true;
+}
+
+/* Makes ready for a member called prefix + name: one of the same name goes, since the last one
+ * counts. Returns where in CMCWH_MEMBERS the new one begins. */
+static size_t member_begin(struct cmcwh_record *record, const char *prefix,
+                           struct cmcwh_text name) {
+    size_t prefixed = strlen(prefix), start = field_start(record, CMCWH_MEMBERS);
+    struct cmcwh_text rest = cmcwh_record_text(record, CMCWH_MEMBERS), had, value;
+    uint8_t *member = record->bytes + start;
+
+    while (next_member(&rest, &had, &value)) {
+        if (had.length == prefixed + name.length && memcmp(had.data, prefix, prefixed) == 0 &&
+            memcmp(had.data + prefixed, name.data, name.length) == 0) {
+            memmove(member, rest.data, rest.length);
+            field_shorten(record, CMCWH_MEMBERS,
+                          (size_t)(member - record->bytes) - start + rest.length);
+            break;
+        }
+        member = record->bytes + (rest.data - (const char *)record->bytes);
+    }
+    return field_length(record, CMCWH_MEMBERS);
+}
+
+/* Appends to the member that begins at `start`. False when there is no room: then the member is
+ * gone, and the loss marked. The fields behind CMCWH_MEMBERS must still be empty. */
+static bool member_put(struct cmcwh_record *record, size_t start, const char *bytes,
+                       size_t length) {
+    size_t room = record_room(record, CMCWH_MEMBERS);
+
+    if (length > room) {
+        (void)record_squeeze(record, CMCWH_MEMBERS, length - room);
+        room = record_room(record, CMCWH_MEMBERS);
+    }
+    if (length > room) {
+        field_shorten(record, CMCWH_MEMBERS, start);
+        record_mark_cut(record, CMCWH_MEMBERS);
+        return false;
+    }
+    memcpy(record->bytes + CMCWH_RECORD_HEADER + record_used(record), bytes, length);
+    field_settle(record, CMCWH_MEMBERS, length);
+    return true;
+}
+
+static enum cmcwh_kind kind_of(struct cmcwh_text name) {
+    static const char *const names[] = {"deliveries", "bounces", "blocks"};
+
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        if (text_is(name, names[i])) {
+            return (enum cmcwh_kind)(CMCWH_DELIVERIES + i);
+        }
+    }
+    return CMCWH_OTHER;
+}
+
+static unsigned status_code(enum cmcwh_kind kind, struct cmcwh_text text) {
+    static const char *const names[] = {"queued", "succeeded", "failed", "deferred"};
+    unsigned code = 0;
+
+    if (kind == CMCWH_DELIVERIES) {
+        for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+            if (text_is(text, names[i])) {
+                return CMCWH_QUEUED + i;
+            }
+        }
+    } else if (kind == CMCWH_BOUNCES && text.length <= 2) {
+        for (size_t i = 0; i < text.length; i++) {
+            if (text.data[i] < '0' || text.data[i] > '9') {
+                return CMCWH_UNKNOWN;
+            }
+            code = 10 * code + (unsigned)(text.data[i] - '0');
+        }
+        return code <= 11 || code == 99 ? code : CMCWH_UNKNOWN;
+    }
+    return CMCWH_UNKNOWN;
+}
+
+void cmcwh_record_close(struct cmcwh_record *record) {
+    static const uint8_t identity[] = {CMCWH_EVENT_TYPE, CMCWH_MESSAGE_ID, CMCWH_TO, CMCWH_STATUS,
+                                       CMCWH_CREATED};
+    uint64_t id = 0;
+
+    for (size_t i = 0; i < sizeof identity; i++) {
+        id = murmur64(record->bytes + field_start(record, identity[i]),
+                      field_length(record, identity[i]), id);
+    }
+    put64(record->bytes + AT_ID, id);
+    record->bytes[AT_STATUS] =
+        (uint8_t)status_code(cmcwh_record_kind(record), cmcwh_record_text(record, CMCWH_STATUS));
+}
+
+/* What all records of a request share. */
+struct seal {
+    uint64_t batch, received;
+    uint32_t batch_size;
+    struct cmcwh_text composition;
+};
+
+/* The last step: from now on the bytes do not change. */
+static void record_seal(struct cmcwh_record *record, uint64_t seq, const struct seal *seal) {
+    size_t length;
+
+    if (seal->composition.length > 0) {
+        cmcwh_record_put(record, CMCWH_SERVER_COMPOSITION, seal->composition);
+    }
+    length = CMCWH_RECORD_HEADER + record_used(record);
+    put64(record->bytes + AT_SEQ, seq);
+    put64(record->bytes + AT_BATCH, seal->batch);
+    put32(record->bytes + AT_BATCH_SIZE, seal->batch_size);
+    put64(record->bytes + AT_RECEIVED, seal->received);
+    put16(record->bytes + AT_LENGTH, length + CMCWH_RECORD_CRC);
+    put32(record->bytes + AT_SQUEEZED, 0);
+    put32(record->bytes + length, crc32(record->bytes, length));
+    length += CMCWH_RECORD_CRC;
+    memset(record->bytes + length, 0, CMCWH_RECORD_SIZE - length);
+}
+/* ---- Ring -----------------------------------------------------------------------------------
+ * Every record is in one of three chains, each linked through config.links: the free ones, those
+ * that a request holds, and the committed ones in the order of seq, from head to tail. So a slow
+ * request holds only its own records, and every step here is short.
+ */
+
+/* A wait may always end early; this one ends often enough for whoever waits without limit. */
+#define WAIT_LONGEST 1000
+
+/* In a program with one thread there may be no port, or one without these functions. */
+static void port_lock(const struct cmcwh_ring *ring) {
+    if (ring->config.port != NULL && ring->config.port->lock != NULL) {
+        ring->config.port->lock(ring->config.port->context);
+    }
+}
+
+static void port_unlock(const struct cmcwh_ring *ring) {
+    if (ring->config.port != NULL && ring->config.port->unlock != NULL) {
+        ring->config.port->unlock(ring->config.port->context);
+    }
+}
+
+static bool port_can_wait(const struct cmcwh_ring *ring) {
+    return ring->config.port != NULL && ring->config.port->wait != NULL;
+}
+
+static bool port_wait(const struct cmcwh_ring *ring, uint64_t ms) {
+    return port_can_wait(ring) &&
+           ring->config.port->wait(ring->config.port->context,
+                                   ms < WAIT_LONGEST ? (uint32_t)ms : WAIT_LONGEST);
+}
+
+static void port_wake(const struct cmcwh_ring *ring) {
+    if (ring->config.port != NULL && ring->config.port->wake != NULL) {
+        ring->config.port->wake(ring->config.port->context);
+    }
+}
+
+static uint64_t port_now(const struct cmcwh_ring *ring) {
+    return ring->config.port != NULL && ring->config.port->now != NULL
+               ? ring->config.port->now(ring->config.port->context)
+               : 0;
+}
+
+/* Steady time, for pauses. */
+static uint64_t port_ticks(const struct cmcwh_ring *ring) {
+    return ring->config.port != NULL && ring->config.port->ticks != NULL
+               ? ring->config.port->ticks(ring->config.port->context)
+               : port_now(ring);
+}
+
+int cmcwh_ring_init(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config,
+                    uint64_t first_seq) {
+    if (config->records == NULL || config->links == NULL || config->capacity < 1 ||
+        config->capacity > UINT32_C(1) << 30 || first_seq < 1) {
+        return CMCWH_ERR_ARGUMENT;
+    }
+    memset(ring, 0, sizeof *ring);
+    ring->config = *config;
+    ring->head = ring->tail = CMCWH_NONE;
+    ring->next_seq = first_seq;
+    for (uint32_t i = 0; i < config->capacity; i++) {
+        config->links[i] = i + 1 < config->capacity ? i + 1 : CMCWH_NONE;
+    }
+    ring->free = 0;
+    return CMCWH_OK;
+}
+
+int cmcwh_ring_attach(struct cmcwh_ring *ring, bool required) {
+    int found = CMCWH_ERR_ARGUMENT;
+
+    port_lock(ring);
+    for (int i = 0; i < CMCWH_READERS_MAX && found < 0; i++) {
+        struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (!reader->attached) {
+            memset(reader, 0, sizeof *reader);
+            reader->attached = true;
+            reader->required = required;
+            reader->next = reader->oldest = ring->head;
+            found = i;
+        }
+    }
+    port_unlock(ring);
+    return found;
+}
+
+static uint64_t seq_at(const struct cmcwh_ring *ring, uint32_t slot) {
+    return cmcwh_record_seq(&ring->config.records[slot]);
+}
+
+/* A reader has acknowledged everything before this. */
+static uint64_t reader_done(const struct cmcwh_ring *ring, const struct cmcwh_reader *reader) {
+    return reader->oldest == CMCWH_NONE ? ring->next_seq : seq_at(ring, reader->oldest);
+}
+
+/* Every required reader has acknowledged everything before this. */
+static uint64_t ring_confirmed(const struct cmcwh_ring *ring) {
+    uint64_t confirmed = ring->next_seq;
+
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        const struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (reader->attached && reader->required) {
+            uint64_t done = reader_done(ring, reader);
+
+            confirmed = done < confirmed ? done : confirmed;
+        }
+    }
+    return confirmed;
+}
+
+/* Puts the chain first..last in front of the free records. */
+static void free_chain(struct cmcwh_ring *ring, uint32_t first, uint32_t last, uint32_t count) {
+    ring->config.links[last] = ring->free;
+    ring->free = first;
+    ring->in_use -= count;
+}
+
+/* Is somebody still to acknowledge the oldest record? */
+static bool head_wanted(const struct cmcwh_ring *ring, bool by_required) {
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        const struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (reader->attached && reader->oldest == ring->head &&
+            (reader->required || !by_required)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void free_head(struct cmcwh_ring *ring) {
+    uint32_t slot = ring->head;
+
+    ring->head = ring->config.links[slot];
+    if (ring->head == CMCWH_NONE) {
+        ring->tail = CMCWH_NONE;
+    }
+    free_chain(ring, slot, slot, 1);
+}
+
+/* Frees what every reader has acknowledged, and settles the requests that waited for it. */
+static void ring_settle(struct cmcwh_ring *ring) {
+    uint64_t confirmed = ring_confirmed(ring);
+
+    while (ring->head != CMCWH_NONE && !head_wanted(ring, false)) {
+        free_head(ring);
+    }
+    for (struct cmcwh_batch **at = &ring->waiting; *at != NULL;) {
+        struct cmcwh_batch *batch = *at;
+
+        if (batch->first_seq + batch->count <= confirmed) {
+            batch->outcome = CMCWH_OK;
+            *at = batch->next_waiting;
+        } else {
+            at = &batch->next_waiting;
+        }
+    }
+    port_wake(ring);
+}
+
+/* Takes the oldest record from readers that need not get everything. */
+static bool ring_evict(struct cmcwh_ring *ring) {
+    if (ring->head == CMCWH_NONE || head_wanted(ring, true)) {
+        return false;
+    }
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (!reader->attached || reader->oldest != ring->head) {
+            continue;
+        }
+        if (reader->next == ring->head) {
+            reader->next = ring->config.links[ring->head];
+            reader->lost++;
+        } else {
+            reader->evicted++;
+        }
+        reader->oldest = ring->config.links[ring->head];
+    }
+    free_head(ring);
+    return true;
+}
+
+void cmcwh_batch_begin(struct cmcwh_batch *batch, struct cmcwh_ring *ring) {
+    memset(batch, 0, sizeof *batch);
+    batch->ring = ring;
+    batch->first = batch->last = CMCWH_NONE;
+}
+
+/* Waits for a free record, with the lock held. Not if every one is held by this very batch. */
+static bool batch_wait(const struct cmcwh_batch *batch) {
+    struct cmcwh_ring *ring = batch->ring;
+    uint64_t start = port_ticks(ring), passed = 0;
+
+    while (ring->free == CMCWH_NONE && !ring_evict(ring)) {
+        if (batch->count == ring->config.capacity || passed >= ring->config.room_wait ||
+            !port_can_wait(ring)) {
+            return false;
+        }
+        (void)port_wait(ring, ring->config.room_wait - passed);
+        passed = port_ticks(ring) - start;
+    }
+    return true;
+}
+
+struct cmcwh_record *cmcwh_batch_add(struct cmcwh_batch *batch) {
+    struct cmcwh_ring *ring = batch->ring;
+    uint32_t slot;
+
+    port_lock(ring);
+    if (!batch_wait(batch)) {
+        port_unlock(ring);
+        return NULL;
+    }
+    slot = ring->free;
+    ring->free = ring->config.links[slot];
+    ring->in_use++;
+    port_unlock(ring);
+
+    ring->config.links[slot] = CMCWH_NONE;
+    if (batch->last == CMCWH_NONE) {
+        batch->first = slot;
+    } else {
+        ring->config.links[batch->last] = slot;
+    }
+    batch->last = slot;
+    batch->count++;
+    return &ring->config.records[slot];
+}
+
+void cmcwh_batch_abort(struct cmcwh_batch *batch) {
+    struct cmcwh_ring *ring = batch->ring;
+
+    if (batch->first != CMCWH_NONE) {
+        port_lock(ring);
+        free_chain(ring, batch->first, batch->last, batch->count);
+        port_wake(ring);
+        port_unlock(ring);
+    }
+    cmcwh_batch_begin(batch, ring);
+}
+
+/* With confirm: how long until requests are taken again, after a required reader failed. */
+static uint32_t ring_retry(struct cmcwh_ring *ring, uint64_t now) {
+    uint64_t longest = 0;
+
+    for (int i = 0; ring->config.confirm && i < CMCWH_READERS_MAX; i++) {
+        const struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (reader->attached && reader->required && reader->failed && reader->retry > now &&
+            reader->retry - now > longest) {
+            longest = reader->retry - now;
+        }
+    }
+    return longest < UINT32_MAX ? (uint32_t)longest : UINT32_MAX;
+}
+
+/* Numbers the records and puts them behind the committed ones. */
+static void batch_append(struct cmcwh_batch *batch, const struct seal *seal) {
+    struct cmcwh_ring *ring = batch->ring;
+
+    batch->first_seq = ring->next_seq;
+    for (uint32_t slot = batch->first; slot != CMCWH_NONE; slot = ring->config.links[slot]) {
+        record_seal(&ring->config.records[slot], ring->next_seq++, seal);
+    }
+    if (ring->tail == CMCWH_NONE) {
+        ring->head = batch->first;
+    } else {
+        ring->config.links[ring->tail] = batch->first;
+    }
+    ring->tail = batch->last;
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (reader->attached && reader->next == CMCWH_NONE) {
+            reader->next = batch->first;
+            if (reader->oldest == CMCWH_NONE) {
+                reader->oldest = batch->first;
+            }
+        }
+    }
+    batch->first = batch->last = CMCWH_NONE;
+}
+
+int cmcwh_batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition) {
+    struct cmcwh_ring *ring = batch->ring;
+    struct seal seal = {0, port_now(ring), batch->count, composition};
+    uint64_t ticks = port_ticks(ring);
+
+    batch->outcome = CMCWH_OK;
+    port_lock(ring);
+    if (ring_retry(ring, ticks) > 0) {
+        port_unlock(ring);
+        return CMCWH_ERR_STORAGE;
+    }
+    if (batch->count > 0) {
+        seal.batch = ring->next_seq;
+        batch_append(batch, &seal);
+        if (ring->config.confirm) {
+            batch->outcome = CMCWH_PENDING;
+            batch->next_waiting = ring->waiting;
+            ring->waiting = batch;
+        }
+        ring_settle(ring);
+    }
+    port_unlock(ring);
+    return (int)batch->count;
+}
+
+int cmcwh_batch_confirm(struct cmcwh_batch *batch) {
+    struct cmcwh_ring *ring = batch->ring;
+    int outcome;
+
+    port_lock(ring);
+    while (batch->outcome == CMCWH_PENDING && port_can_wait(ring)) {
+        (void)port_wait(ring, WAIT_LONGEST);
+    }
+    outcome = batch->outcome;
+    port_unlock(ring);
+    return outcome;
+}
+
+/* What a reader may read now: with confirm, one that is not required sees only what the
+ * required ones have taken. */
+static bool reader_may_read(const struct cmcwh_ring *ring, const struct cmcwh_reader *reader) {
+    return reader->next != CMCWH_NONE &&
+           (reader->required || !ring->config.confirm ||
+            seq_at(ring, reader->next) < ring_confirmed(ring));
+}
+
+int cmcwh_ring_read(struct cmcwh_ring *ring, int reader, struct cmcwh_record *record) {
+    struct cmcwh_reader *self = &ring->readers[reader];
+    bool some;
+
+    port_lock(ring);
+    some = reader_may_read(ring, self);
+    if (some) {
+        *record = ring->config.records[self->next];
+        self->next = ring->config.links[self->next];
+    }
+    port_unlock(ring);
+    return some;
+}
+
+bool cmcwh_ring_wait(struct cmcwh_ring *ring, int reader, uint32_t ms) {
+    bool some;
+
+    port_lock(ring);
+    some = reader_may_read(ring, &ring->readers[reader]);
+    if (!some) {
+        (void)port_wait(ring, ms);
+        some = reader_may_read(ring, &ring->readers[reader]);
+    }
+    port_unlock(ring);
+    return some;
+}
+
+int cmcwh_ring_acknowledge(struct cmcwh_ring *ring, int reader) {
+    struct cmcwh_reader *self = &ring->readers[reader];
+    bool spoiled;
+
+    port_lock(ring);
+    spoiled = self->spoiled;
+    if (spoiled) {
+        self->next = self->oldest;
+    } else {
+        self->oldest = self->next;
+    }
+    self->evicted = 0;
+    self->failed = self->spoiled = false;
+    ring_settle(ring);
+    port_unlock(ring);
+    return spoiled ? CMCWH_ERR_STORAGE : CMCWH_OK;
+}
+
+/* Makes all readers forget the records from seq `first` on. True when one had read some. */
+static bool readers_forget(struct cmcwh_ring *ring, uint64_t first) {
+    bool seen = false;
+
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (!reader->attached) {
+            continue;
+        }
+        if (reader->next == CMCWH_NONE || seq_at(ring, reader->next) > first) {
+            seen = true;
+            reader->spoiled = reader->oldest != CMCWH_NONE;
+        }
+        if (reader->next != CMCWH_NONE && seq_at(ring, reader->next) >= first) {
+            reader->next = CMCWH_NONE;
+        }
+        if (reader->oldest != CMCWH_NONE && seq_at(ring, reader->oldest) >= first) {
+            reader->oldest = CMCWH_NONE;
+        }
+    }
+    return seen;
+}
+
+/* Takes back all records from `slot` on: no reader sees them any more, and their requests learn
+ * that they failed. Their numbers are used again unless a reader has read one of them. */
+static void ring_take_back(struct cmcwh_ring *ring, uint32_t slot) {
+    uint64_t first = seq_at(ring, slot);
+    uint32_t before = CMCWH_NONE, count = 0;
+
+    for (uint32_t at = ring->head; at != slot; at = ring->config.links[at]) {
+        before = at;
+    }
+    for (uint32_t at = slot; at != CMCWH_NONE; at = ring->config.links[at]) {
+        count++;
+    }
+    if (!readers_forget(ring, first)) {
+        ring->next_seq = first;
+    }
+    free_chain(ring, slot, ring->tail, count);
+    ring->tail = before;
+    if (before == CMCWH_NONE) {
+        ring->head = CMCWH_NONE;
+    } else {
+        ring->config.links[before] = CMCWH_NONE;
+    }
+    for (struct cmcwh_batch **at = &ring->waiting; *at != NULL;) {
+        if ((*at)->first_seq + (*at)->count > first) {
+            (*at)->outcome = CMCWH_ERR_STORAGE;
+            *at = (*at)->next_waiting;
+        } else {
+            at = &(*at)->next_waiting;
+        }
+    }
+}
+
+void cmcwh_ring_fail(struct cmcwh_ring *ring, int reader, uint32_t retry) {
+    struct cmcwh_reader *self = &ring->readers[reader];
+    uint64_t now = port_ticks(ring);
+
+    port_lock(ring);
+    self->lost += self->evicted;
+    self->evicted = 0;
+    self->failed = true;
+    self->spoiled = false;
+    self->retry = now + retry;
+    self->next = self->oldest;
+    if (ring->config.confirm && self->required && self->oldest != CMCWH_NONE) {
+        ring_take_back(ring, self->oldest);
+    }
+    ring_settle(ring);
+    port_unlock(ring);
+}
+
+void cmcwh_ring_state(struct cmcwh_ring *ring, struct cmcwh_ring_state *state) {
+    uint64_t now = port_ticks(ring);
+
+    memset(state, 0, sizeof *state);
+    port_lock(ring);
+    state->capacity = ring->config.capacity;
+    state->in_use = ring->in_use;
+    state->stored = ring->next_seq - 1;
+    state->retry = ring_retry(ring, now);
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        const struct cmcwh_reader *reader = &ring->readers[i];
+
+        state->lost[i] = reader->lost;
+        state->failed[i] = reader->failed;
+        if (reader->attached) {
+            state->behind[i] = (uint32_t)(ring->next_seq - reader_done(ring, reader));
+        }
+    }
+    port_unlock(ring);
+}
+/* ---- Encoders -------------------------------------------------------------------------------
+ * Each put_ function writes at `out` and returns the place behind it.
+ */
+
+/* Quotient and remainder, without a 64-bit division where the processor has none. */
+static uint64_t divide(uint64_t value, uint32_t by, uint32_t *rest) {
+#if UINTPTR_MAX > UINT32_MAX
+    *rest = (uint32_t)(value % by);
+    return value / by;
+#else
+    uint64_t quotient = 0, remainder = 0;
+
+    for (int bit = 63; bit >= 0; bit--) {
+        remainder = remainder << 1 | (value >> bit & 1);
+        if (remainder >= by) {
+            remainder -= by;
+            quotient |= UINT64_C(1) << bit;
+        }
+    }
+    *rest = (uint32_t)remainder;
+    return quotient;
+#endif
+}
+
+static char *put_bytes(char *out, const char *bytes, size_t length) {
+    memcpy(out, bytes, length);
+    return out + length;
+}
+
+static char *put_word(char *out, const char *word) {
+    return put_bytes(out, word, strlen(word));
+}
+
+static char *put_decimal(char *out, uint64_t value) {
+    char digits[20];
+    size_t at = sizeof digits;
+    uint32_t rest;
+
+    do {
+        value = divide(value, 10, &rest);
+        digits[--at] = (char)('0' + rest);
+    } while (value != 0);
+    return put_bytes(out, digits + at, sizeof digits - at);
+}
+
+static char *put_padded(char *out, uint32_t value, int digits) {
+    for (int i = digits; i-- > 0; value /= 10) {
+        out[i] = (char)('0' + value % 10);
+    }
+    return out + digits;
+}
+
+static char *put_hex(char *out, uint64_t value, int digits) {
+    for (int i = digits; i-- > 0; value >>= 4) {
+        out[i] = "0123456789abcdef"[value & 15];
+    }
+    return out + digits;
+}
+
+/* Days to a date after Howard Hinnant's civil_from_days: years begin in March, so that the leap
+ * day is a year's last. */
+static struct calendar calendar_of(uint64_t time) {
+    struct calendar c;
+    uint32_t in_day, era, day_of_era, year_of_era, day_of_year, shifted;
+    uint32_t days = (uint32_t)divide(time, 86400000, &in_day);
+
+    c.ms = in_day % 1000;
+    c.second = in_day / 1000 % 60;
+    c.minute = in_day / 60000 % 60;
+    c.hour = in_day / 3600000;
+    c.weekday = (days + 4) % 7;
+    days += 719468;
+    era = days / 146097;
+    day_of_era = days % 146097;
+    year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    shifted = (5 * day_of_year + 2) / 153;
+    c.day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    c.month = shifted < 10 ? shifted + 3 : shifted - 9;
+    c.year = year_of_era + era * 400 + (c.month <= 2);
+    return c;
+}
+
+static char *put_clock(char *out, const struct calendar *c) {
+    out = put_padded(out, c->hour, 2);
+    *out++ = ':';
+    out = put_padded(out, c->minute, 2);
+    *out++ = ':';
+    return put_padded(out, c->second, 2);
+}
+
+/* RFC 3339 in UTC. */
+static char *put_time(char *out, uint64_t time) {
+    struct calendar c = calendar_of(time);
+
+    out = put_padded(out, c.year, 4);
+    *out++ = '-';
+    out = put_padded(out, c.month, 2);
+    *out++ = '-';
+    out = put_padded(out, c.day, 2);
+    *out++ = 'T';
+    out = put_clock(out, &c);
+    *out++ = '.';
+    out = put_padded(out, c.ms, 3);
+    *out++ = 'Z';
+    return out;
+}
+
+/* What must not come out as it is. The bytes of UTF-8 that begin a C1 control (U+0080 to U+009F)
+ * or a line separator (U+2028, U+2029) need a second look. */
+static bool needs_look(unsigned byte) {
+    return byte < 0x20 || byte == '"' || byte == '\\' || byte == 0x7F || byte == 0xC2 ||
+           byte == 0xE2;
+}
+
+static char *put_escape(char *out, uint32_t code) {
+    static const char letters[] = "btn\0fr";
+
+    *out++ = '\\';
+    if (code == '"' || code == '\\') {
+        *out++ = (char)code;
+    } else if (code >= '\b' && code <= '\r' && code != '\v') {
+        *out++ = letters[code - '\b'];
+    } else {
+        *out++ = 'u';
+        out = put_hex(out, code, 4);
+    }
+    return out;
+}
+
+/* The character of several bytes at `in` that may not come out as it is, or 0. */
+static uint32_t unsafe_wide(const unsigned char *in, size_t length, size_t *size) {
+    if (length >= 2 && in[0] == 0xC2 && in[1] < 0xA0) {
+        *size = 2;
+        return in[1];
+    }
+    if (length >= 3 && in[0] == 0xE2 && in[1] == 0x80 && (in[2] & 0xFE) == 0xA8) {
+        *size = 3;
+        return 0x2000 | (in[2] & 0x3Fu);
+    }
+    *size = 1;
+    return 0;
+}
+
+/* Text inside quotes. `json`: it is JSON already, whose own quotes and escapes stay. */
+static char *put_escaped(char *out, struct cmcwh_text text, bool json) {
+    const unsigned char *in = (const unsigned char *)text.data;
+
+    for (size_t i = 0; i < text.length;) {
+        size_t start = i, size = 1;
+        uint32_t code;
+
+        while (i < text.length && !needs_look(in[i])) {
+            i++;
+        }
+        out = put_bytes(out, text.data + start, i - start);
+        if (i == text.length) {
+            break;
+        }
+        code = in[i] < 0x80 ? in[i] : unsafe_wide(in + i, text.length - i, &size);
+        if (code == 0 && in[i] != 0) {
+            *out++ = (char)in[i];
+        } else if (json && code >= 0x20 && code < 0x7F) {
+            *out++ = (char)code;
+        } else {
+            out = put_escape(out, code);
+        }
+        i += size;
+    }
+    return out;
+}
+
+static char *put_quoted(char *out, struct cmcwh_text text) {
+    *out++ = '"';
+    out = put_escaped(out, text, false);
+    *out++ = '"';
+    return out;
+}
+
+/* The order in which fields come out, JSON and logfmt alike. */
+static const uint8_t field_order[] = {
+    CMCWH_EVENT_TYPE, CMCWH_SERVER_COMPOSITION, CMCWH_STATUS,      CMCWH_CREATED,
+    CMCWH_MESSAGE_ID, CMCWH_FROM,               CMCWH_TO,          CMCWH_RETURN_PATH,
+    CMCWH_SUBJECT,    CMCWH_REASON,             CMCWH_SOURCE_IP,   CMCWH_SENDER_IP,
+    CMCWH_API_DATA};
+
+/* The names of cut fields, quoted by `quote` and with commas between. */
+static char *put_truncated(char *out, const struct cmcwh_record *record, const char *quote) {
+    const char *comma = "";
+
+    for (unsigned field = 0; field < CMCWH_FIELDS; field++) {
+        if (cmcwh_record_truncated(record, (enum cmcwh_field)field)) {
+            out = put_word(out, comma);
+            out = put_word(out, quote);
+            out = put_word(out, field == CMCWH_MEMBERS ? "members" : field_names[field]);
+            out = put_word(out, quote);
+            comma = ",";
+        }
+    }
+    return out;
+}
+
+static char *put_json(char *out, const struct cmcwh_record *record) {
+    struct cmcwh_text members = cmcwh_record_text(record, CMCWH_MEMBERS), name, value;
+
+    out = put_word(out, "{\"seq\":");
+    out = put_decimal(out, cmcwh_record_seq(record));
+    out = put_word(out, ",\"id\":\"");
+    out = put_hex(out, cmcwh_record_id(record), 16);
+    out = put_word(out, "\",\"received\":\"");
+    out = put_time(out, cmcwh_record_received(record));
+    *out++ = '"';
+    for (size_t i = 0; i < sizeof field_order; i++) {
+        out = put_word(out, ",\"");
+        out = put_word(out, field_names[field_order[i]]);
+        out = put_word(out, "\":");
+        out = put_quoted(out, cmcwh_record_text(record, (enum cmcwh_field)field_order[i]));
+    }
+    if (get16(record->bytes + AT_TRUNCATED) != 0) {
+        out = put_word(out, ",\"truncated\":[");
+        out = put_truncated(out, record, "\"");
+        *out++ = ']';
+    }
+    while (next_member(&members, &name, &value)) {
+        out = put_word(out, ",\"");
+        out = put_escaped(out, name, true);
+        out = put_word(out, "\":");
+        out = put_escaped(out, value, true);
+    }
+    return put_word(out, "}\n");
+}
+
+/* A logfmt value needs no quotes when it is all letters, digits and harmless marks. */
+static bool bare_value(struct cmcwh_text text) {
+    for (size_t i = 0; i < text.length; i++) {
+        unsigned char byte = (unsigned char)text.data[i];
+
+        if (byte <= ' ' || byte == '=' || needs_look(byte)) {
+            return false;
+        }
+    }
+    return text.length > 0;
+}
+
+/* A logfmt key from a member's name: what cannot stand there becomes '_'. */
+static char *put_key(char *out, struct cmcwh_text name) {
+    *out++ = ' ';
+    for (size_t i = 0; i < name.length; i++) {
+        char c = name.data[i];
+        bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                    c == '-' || c == '.';
+
+        *out++ = fine ? c : '_';
+    }
+    *out++ = '=';
+    return out;
+}
+
+/* A member's JSON value: a string's quotes serve as logfmt's, a container is quoted as text. */
+static char *put_member_value(char *out, struct cmcwh_text value) {
+    if (value.data[0] == '"') {
+        return put_escaped(out, value, true);
+    }
+    return bare_value(value) ? put_bytes(out, value.data, value.length) : put_quoted(out, value);
+}
+
+static char *put_logfmt(char *out, const struct cmcwh_record *record) {
+    struct cmcwh_text members = cmcwh_record_text(record, CMCWH_MEMBERS), name, value;
+
+    out = put_word(out, "seq=");
+    out = put_decimal(out, cmcwh_record_seq(record));
+    out = put_word(out, " id=");
+    out = put_hex(out, cmcwh_record_id(record), 16);
+    out = put_word(out, " received=");
+    out = put_time(out, cmcwh_record_received(record));
+    for (size_t i = 0; i < sizeof field_order; i++) {
+        value = cmcwh_record_text(record, (enum cmcwh_field)field_order[i]);
+        *out++ = ' ';
+        out = put_word(out, field_names[field_order[i]]);
+        *out++ = '=';
+        out = bare_value(value) ? put_bytes(out, value.data, value.length) : put_quoted(out, value);
+    }
+    if (get16(record->bytes + AT_TRUNCATED) != 0) {
+        out = put_word(out, " truncated=");
+        out = put_truncated(out, record, "");
+    }
+    while (next_member(&members, &name, &value)) {
+        out = put_key(out, name);
+        out = put_member_value(out, value);
+    }
+    return out;
+}
+
+unsigned cmcwh_record_severity(const struct cmcwh_record *record) {
+    unsigned status = cmcwh_record_status(record);
+
+    switch (cmcwh_record_kind(record)) {
+    case CMCWH_DELIVERIES:
+        return status == CMCWH_FAILED ? 3 : status == CMCWH_DEFERRED ? 5 : 6;
+    case CMCWH_BOUNCES:
+        return 3;
+    case CMCWH_BLOCKS:
+        return 4;
+    default:
+        return 6;
+    }
+}
+
+/* A header field of RFC 5424: printable ASCII without spaces, "-" for none. */
+static char *put_header(char *out, const char *word, size_t longest) {
+    const char *start = out;
+
+    for (; word != NULL && *word != '\0' && longest > 0; word++, longest--) {
+        *out++ = *word > ' ' && *word < 0x7F ? *word : '?';
+    }
+    if (out == start) {
+        *out++ = '-';
+    }
+    return out;
+}
+
+static char *put_priority(char *out, const struct cmcwh_record *record,
+                          const struct cmcwh_syslog *syslog) {
+    *out++ = '<';
+    out = put_decimal(out, 8 * (syslog->facility & 31) + cmcwh_record_severity(record));
+    *out++ = '>';
+    return out;
+}
+
+static char *put_rfc5424(char *out, const struct cmcwh_record *record,
+                         const struct cmcwh_syslog *syslog) {
+    static const char *const ids[] = {"other", "deliveries", "bounces", "blocks"};
+
+    out = put_priority(out, record, syslog);
+    out = put_word(out, "1 ");
+    out = put_time(out, cmcwh_record_received(record));
+    *out++ = ' ';
+    out = put_header(out, syslog->hostname, 255);
+    out = put_word(out, " cmcwh ");
+    out = put_header(out, syslog->process_id, 128);
+    *out++ = ' ';
+    out = put_word(out, ids[cmcwh_record_kind(record)]);
+    out = put_word(out, " - ");
+    return put_logfmt(out, record);
+}
+
+static char *put_rfc3164(char *out, const struct cmcwh_record *record,
+                         const struct cmcwh_syslog *syslog) {
+    int64_t local = (int64_t)cmcwh_record_received(record) + (int64_t)syslog->utc_offset * 60000;
+    struct calendar c = calendar_of(local < 0 ? 0 : (uint64_t)local);
+
+    out = put_priority(out, record, syslog);
+    out = put_bytes(out, month_names + 3 * (c.month - 1), 3);
+    *out++ = ' ';
+    *out++ = c.day < 10 ? ' ' : (char)('0' + c.day / 10);
+    *out++ = (char)('0' + c.day % 10);
+    *out++ = ' ';
+    out = put_clock(out, &c);
+    out = put_word(out, " cmcwh");
+    if (syslog->process_id != NULL) {
+        *out++ = '[';
+        out = put_header(out, syslog->process_id, 128);
+        *out++ = ']';
+    }
+    out = put_word(out, ": ");
+    return put_logfmt(out, record);
+}
+
+/* Octet counting: the length stands before the message, so the message is written behind the
+ * room for the longest length and moved up. */
+static char *put_rfc6587(char *out, const struct cmcwh_record *record,
+                         const struct cmcwh_syslog *syslog) {
+    enum { LONGEST = 6 };
+    char *message = out + LONGEST;
+    size_t length = (size_t)(put_rfc5424(message, record, syslog) - message);
+
+    out = put_decimal(out, length);
+    *out++ = ' ';
+    memmove(out, message, length);
+    return out + length;
+}
+
+/* Consistent Overhead Byte Stuffing (Cheshire and Baker, 1999): runs of up to 254 bytes without
+ * a zero, each behind a byte that says its length, then a zero byte. */
+static char *put_frame(char *out, const struct cmcwh_record *record) {
+    size_t length = cmcwh_record_length(record), run = 0;
+    char *code = out++;
+
+    for (size_t i = 0; i < length; i++) {
+        if (record->bytes[i] != 0) {
+            *out++ = (char)record->bytes[i];
+            run++;
+        }
+        if (record->bytes[i] == 0 || run == 254) {
+            *code = (char)(run + 1);
+            code = out++;
+            run = 0;
+        }
+    }
+    *code = (char)(run + 1);
+    *out++ = 0;
+    return out;
+}
+
+size_t cmcwh_encode(const struct cmcwh_record *record, enum cmcwh_encoding encoding,
+                    const struct cmcwh_syslog *syslog, char *out) {
+    static const struct cmcwh_syslog nobody = {NULL, NULL, 1, 0};
+    char *end = out;
+
+    if (syslog == NULL) {
+        syslog = &nobody;
+    }
+    switch (encoding) {
+    case CMCWH_ENCODE_JSON:
+        end = put_json(out, record);
+        break;
+    case CMCWH_ENCODE_LOGFMT:
+        end = put_word(put_logfmt(out, record), "\n");
+        break;
+    case CMCWH_ENCODE_BINARY:
+        end = put_frame(out, record);
+        break;
+    case CMCWH_ENCODE_RFC5424:
+        end = put_rfc5424(out, record, syslog);
+        break;
+    case CMCWH_ENCODE_RFC6587:
+        end = put_rfc6587(out, record, syslog);
+        break;
+    case CMCWH_ENCODE_RFC3164:
+        end = put_rfc3164(out, record, syslog);
+        break;
+    }
+    return (size_t)(end - out);
+}
+
+void cmcwh_deframer_init(struct cmcwh_deframer *deframer) {
+    memset(deframer, 0, sizeof *deframer);
+}
+
+/* Undoes put_frame. False when the bytes are no frame of a whole record. */
+static bool unframe(const uint8_t *frame, size_t used, struct cmcwh_record *record) {
+    size_t length = 0;
+
+    for (size_t i = 0; i < used;) {
+        size_t run = frame[i++] - 1u;
+
+        if (run > used - i || run + length > CMCWH_RECORD_SIZE) {
+            return false;
+        }
+        memcpy(record->bytes + length, frame + i, run);
+        length += run;
+        i += run;
+        if (i < used && run < 254) {
+            if (length == CMCWH_RECORD_SIZE) {
+                return false;
+            }
+            record->bytes[length++] = 0;
+        }
+    }
+    memset(record->bytes + length, 0, CMCWH_RECORD_SIZE - length);
+    return cmcwh_record_check(record) == CMCWH_OK && cmcwh_record_length(record) == length;
+}
+
+size_t cmcwh_deframer_feed(struct cmcwh_deframer *deframer, const void *bytes, size_t length,
+                           struct cmcwh_record *record, bool *found) {
+    const uint8_t *in = bytes;
+
+    *found = false;
+    for (size_t i = 0; i < length; i++) {
+        if (in[i] != 0) {
+            if (deframer->used < sizeof deframer->frame && !deframer->overflow) {
+                deframer->frame[deframer->used++] = in[i];
+            } else {
+                deframer->overflow = true;
+                deframer->skipped++;
+            }
+            continue;
+        }
+        if (deframer->used > 0 && !deframer->overflow &&
+            unframe(deframer->frame, deframer->used, record)) {
+            deframer->records++;
+            deframer->used = 0;
+            *found = true;
+            return i + 1;
+        }
+        cmcwh_deframer_end(deframer);
+    }
+    return length;
+}
+
+void cmcwh_deframer_end(struct cmcwh_deframer *deframer) {
+    deframer->skipped += deframer->used;
+    deframer->used = 0;
+    deframer->overflow = false;
+}
+/* ---- Sinks ----------------------------------------------------------------------------------
+ * Moves records from the ring to where they are kept. A failed write or sync undoes all that was
+ * written since the last whole request, so that no part of a request stays.
+ */
+int cmcwh_sink_init(struct cmcwh_sink *sink, const struct cmcwh_sink_config *config) {
+    if (config->ring == NULL || config->write == NULL || config->buffer == NULL ||
+        config->buffer_size < CMCWH_ENCODED_MAX || config->reader < 0 ||
+        config->reader >= CMCWH_READERS_MAX) {
+        return CMCWH_ERR_ARGUMENT;
+    }
+    memset(sink, 0, sizeof *sink);
+    sink->config = *config;
+    return CMCWH_OK;
+}
+
+static bool last_of_batch(const struct cmcwh_record *record) {
+    return cmcwh_record_seq(record) + 1 ==
+           cmcwh_record_batch(record) + cmcwh_record_batch_size(record);
+}
+
+static int sink_write(struct cmcwh_sink *sink, size_t *used) {
+    size_t length = *used;
+
+    *used = 0;
+    return length == 0 ? 0 : sink->config.write(sink->config.context, sink->config.buffer, length);
+}
+
+/* Encodes and writes records until a request ends with the buffer nearly full, or none is left.
+ * Returns how many, or a negative number when a write failed. */
+static int sink_move(struct cmcwh_sink *sink) {
+    const struct cmcwh_sink_config *config = &sink->config;
+    size_t used = 0;
+    int count = 0;
+    bool full = false;
+
+    while (!(full && last_of_batch(&sink->record)) &&
+           cmcwh_ring_read(config->ring, config->reader, &sink->record)) {
+        if (used > config->buffer_size - CMCWH_ENCODED_MAX && sink_write(sink, &used) < 0) {
+            return CMCWH_ERR_WRITE;
+        }
+        used += cmcwh_encode(&sink->record, config->encoding, config->syslog,
+                             config->buffer + used);
+        count++;
+        if (config->single && sink_write(sink, &used) < 0) {
+            return CMCWH_ERR_WRITE;
+        }
+        full = full || config->single || used > config->buffer_size - CMCWH_ENCODED_MAX;
+    }
+    return sink_write(sink, &used) < 0 ? CMCWH_ERR_WRITE : count;
+}
+
+int cmcwh_sink_pump(struct cmcwh_sink *sink) {
+    const struct cmcwh_sink_config *config = &sink->config;
+    int count = sink_move(sink);
+
+    if (count == 0) {
+        return 0;
+    }
+    if (count > 0 && config->sync != NULL && config->sync(config->context) < 0) {
+        count = CMCWH_ERR_WRITE;
+    }
+    if (count > 0 && cmcwh_ring_acknowledge(config->ring, config->reader) == CMCWH_OK) {
+        sink->delivered += (uint64_t)count;
+        return count;
+    }
+    if (config->undo != NULL) {
+        config->undo(config->context);
+    }
+    return count > 0 ? 0 : CMCWH_ERR_WRITE;
+}

@@ -1,0 +1,711 @@
+/* cmcwh: receives the webhooks of Customers Mail Cloud (CMC) on small devices.
+ *
+ * This header is the manual of the portable part. Data flows one way:
+ *
+ *   bytes -> text -> events -> records -> ring -> encoders -> sinks
+ *
+ *   struct cmcwh_parser   takes a request body in pieces and writes its events into the ring
+ *   struct cmcwh_ring     holds records in memory that the caller gives
+ *   struct cmcwh_sink     reads committed records, encodes and writes them
+ *   struct cmcwh_server   answers HTTP with civetweb (left out by CMCWH_NO_SERVER)
+ *
+ * Nothing here allocates memory, uses stdio, keeps state in globals or calls the operating
+ * system; what is needed from the platform is given in struct cmcwh_port.
+ *
+ * Words used throughout:
+ *   bytes owned by the caller stay the caller's; a pointer given to an init function must stay
+ *   valid until the object is no longer used;
+ *   "one thread" means one at a time, not always the same;
+ *   lengths and sizes are in bytes, times in milliseconds, unless said otherwise.
+ */
+#ifndef CMCWH_H
+#define CMCWH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CMCWH_VERSION "0.1.0"
+
+/* Changes when code written against this header must change: major << 16 | minor. */
+#define CMCWH_API_VERSION 0x00000001
+
+/* Changes when the bytes of a record change; stored in every record. */
+#define CMCWH_RECORD_VERSION 1
+
+/* ---- Build switches ------------------------------------------------------------------------
+ * Define them on the compiler's command line, the same for every file that includes this header.
+ */
+
+/* Bytes of a record: a power of two from 256 to 4096. Larger keeps more of long reasons and
+ * subjects; the ring needs this much per event. */
+#ifndef CMCWH_RECORD_SIZE
+#define CMCWH_RECORD_SIZE 1024
+#endif
+
+/* Bytes of a body that the parser holds at a time. A JSON string longer than this is cut, to
+ * seven eighths of it. At least twice the record. */
+#ifndef CMCWH_WINDOW_SIZE
+#if CMCWH_RECORD_SIZE > 2048
+#define CMCWH_WINDOW_SIZE (2 * CMCWH_RECORD_SIZE)
+#else
+#define CMCWH_WINDOW_SIZE 4096
+#endif
+#endif
+
+/* How deep arrays and objects may nest in a body (RFC 8259 section 9 allows a limit). An event
+ * needs 4; more is only for members that are skipped. At most 64. */
+#ifndef CMCWH_DEPTH_MAX
+#define CMCWH_DEPTH_MAX 32
+#endif
+
+/* jsmn tokens that the parser holds at a time: 20 bytes each. More than CMCWH_DEPTH_MAX + 8. */
+#ifndef CMCWH_TOKENS
+#define CMCWH_TOKENS 128
+#endif
+
+/* Sinks that can read one ring. Each costs some 32 bytes in struct cmcwh_ring. */
+#ifndef CMCWH_READERS_MAX
+#define CMCWH_READERS_MAX 8
+#endif
+
+/* Longest secret (API key, Bearer token, base64 of user:password) that can be configured, and
+ * longest event type and server composition that are kept: at least 32. */
+#ifndef CMCWH_SECRET_MAX
+#define CMCWH_SECRET_MAX 255
+#endif
+
+/* CRC-32 tables: 8 takes 8 KiB of constants and is some five times as fast as 1 (1 KiB). */
+#ifndef CMCWH_CRC_SLICES
+#define CMCWH_CRC_SLICES 8
+#endif
+
+/* Bytes of a body that the server reads at a time, one buffer per worker. */
+#ifndef CMCWH_READ_SIZE
+#define CMCWH_READ_SIZE 4096
+#endif
+
+/* ---- Results -------------------------------------------------------------------------------
+ * One rule: a function that can fail returns a number, >= 0 when it succeeded, one of these when
+ * not. Each function names the ones that it returns.
+ */
+enum cmcwh_result {
+    CMCWH_OK = 0,
+    CMCWH_PENDING = 1,         /* not known yet */
+    CMCWH_ERR_JSON = -1,       /* "malformed_json": not JSON (RFC 8259) in UTF-8 (RFC 3629) */
+    CMCWH_ERR_FORM = -2,       /* "malformed_form": not application/x-www-form-urlencoded */
+    CMCWH_ERR_DEPTH = -3,      /* "too_deep": nested deeper than CMCWH_DEPTH_MAX */
+    CMCWH_ERR_MISSING = -4,    /* "missing_field": good JSON, but a member of a CMC event lacks */
+    CMCWH_ERR_TYPE = -5,       /* "wrong_type": good JSON, but a member is of another type */
+    CMCWH_ERR_EVENT_TYPE = -6, /* "event_type_mismatch": event_type and the key in event differ */
+    CMCWH_ERR_FULL = -7,       /* "ring_full": no room for the whole request */
+    CMCWH_ERR_STORAGE = -8,    /* "storage_failed": a required sink could not take the events */
+    CMCWH_ERR_RECORD = -9,     /* "damaged_record": not a record, or its CRC does not match */
+    CMCWH_ERR_ARGUMENT = -10,  /* "bad_argument": a value in a config is out of its range */
+    CMCWH_ERR_WRITE = -11      /* "write_failed": a sink's write or sync function failed */
+};
+
+/* The name in quotes above, as HTTP answers carry it; "ok" for results >= 0. Static text. */
+const char *cmcwh_result_name(int result);
+
+/* A view of bytes that somebody else owns. Not terminated by a zero. */
+struct cmcwh_text {
+    const char *data;
+    size_t length;
+};
+
+/* ---- Platform ------------------------------------------------------------------------------
+ * What the platform gives. `context` is handed to every function. Every function may be NULL
+ * in a program with one thread: then nothing is locked, waiting gives up at once and the time
+ * is 0.
+ */
+struct cmcwh_port {
+    void *context;
+
+    /* Milliseconds since 1970-01-01 00:00 UTC. Called by any thread. */
+    uint64_t (*now)(void *context);
+
+    /* Milliseconds that only go forward, from any start; NULL: now() is used. Called with and
+     * without the lock held. */
+    uint64_t (*ticks)(void *context);
+
+    /* A lock that is not recursive. It is held for microseconds, never across a call of a
+     * sink's function. */
+    void (*lock)(void *context);
+    void (*unlock)(void *context);
+
+    /* Called with the lock held: lets it go, sleeps until wake() or for `ms` at most, takes it
+     * again. May return early. Returns false when the time is over. */
+    bool (*wait)(void *context, uint32_t ms);
+
+    /* Called with the lock held: ends every wait(). */
+    void (*wake)(void *context);
+};
+
+/* ---- Record --------------------------------------------------------------------------------
+ * One event in CMCWH_RECORD_SIZE bytes, the same on every processor. Numbers are little-endian.
+ *
+ *   offset size
+ *        0    4  magic "CMCR"
+ *        4    1  version of this layout, CMCWH_RECORD_VERSION
+ *        5    1  kind, enum cmcwh_kind
+ *        6    1  status code, see cmcwh_record_status
+ *        7    1  flags, 0
+ *        8    8  seq: number of the stored event, from 1, without gaps
+ *       16    8  batch: seq of the first event of the same request
+ *       24    4  batch size: events of that request
+ *       28    2  length: bytes in use, header, texts and CRC
+ *       30    2  truncated: bit f is set when the text of field f was cut
+ *       32    8  received: milliseconds since 1970-01-01 00:00 UTC
+ *       40    8  id: hash of what identifies the event, see cmcwh_record_id
+ *       48   28  length of the text of each field, 2 bytes each, in the order of enum cmcwh_field
+ *       76    4  reserved, 0
+ *       80    n  the texts, in the same order, UTF-8, packed
+ *     80+n    4  CRC-32 (IEEE 802.3, as zlib's crc32) of all bytes before it
+ *     84+n       zeros up to CMCWH_RECORD_SIZE
+ */
+#define CMCWH_RECORD_MAGIC "CMCR"
+#define CMCWH_RECORD_HEADER 80
+#define CMCWH_RECORD_CRC 4
+#define CMCWH_RECORD_TEXT (CMCWH_RECORD_SIZE - CMCWH_RECORD_HEADER - CMCWH_RECORD_CRC)
+
+struct cmcwh_record {
+    uint8_t bytes[CMCWH_RECORD_SIZE];
+};
+
+enum cmcwh_kind {
+    CMCWH_OTHER = 0,      /* an event type that was not known when this was written */
+    CMCWH_DELIVERIES = 1, /* CMC documentation, "event webhook", v1 and v2 */
+    CMCWH_BOUNCES = 2,    /* the same */
+    CMCWH_BLOCKS = 3      /* named there; its members are not documented, so all are kept */
+};
+
+/* Status codes of deliveries. A bounce has CMC's own number (1 to 11 and 99), 0 if unknown. */
+enum cmcwh_status {
+    CMCWH_UNKNOWN = 0,
+    CMCWH_QUEUED = 1,
+    CMCWH_SUCCEEDED = 2,
+    CMCWH_FAILED = 3,
+    CMCWH_DEFERRED = 4
+};
+
+/* The texts of a record, in the order in which they are stored: that of CMC's own requests. */
+enum cmcwh_field {
+    CMCWH_REASON,
+    CMCWH_SOURCE_IP,
+    CMCWH_RETURN_PATH, /* v1: envelopeFrom */
+    CMCWH_CREATED,     /* "YYYY-MM-DD HH:MM:SS" in the time zone set in CMC's console */
+    CMCWH_SUBJECT,
+    CMCWH_API_DATA,
+    CMCWH_MESSAGE_ID,
+    CMCWH_FROM,
+    CMCWH_TO, /* v1: envelopeTo */
+    CMCWH_SENDER_IP,
+    CMCWH_STATUS,
+    CMCWH_MEMBERS, /* blocks and unknown kinds: JSON members not named above, a newline after
+                      each */
+    CMCWH_EVENT_TYPE,
+    CMCWH_SERVER_COMPOSITION,
+    CMCWH_FIELDS /* how many there are */
+};
+
+/* CMC's spelling of a field, as in JSON and logfmt; "" for CMCWH_MEMBERS. Static text. */
+const char *cmcwh_field_name(enum cmcwh_field field);
+
+/* Is this a whole record? CMCWH_OK, or CMCWH_ERR_RECORD. Reads only; the other cmcwh_record_
+ * readers may be called only on what passed this check. */
+int cmcwh_record_check(const struct cmcwh_record *record);
+
+uint64_t cmcwh_record_seq(const struct cmcwh_record *record);
+uint64_t cmcwh_record_batch(const struct cmcwh_record *record);
+uint32_t cmcwh_record_batch_size(const struct cmcwh_record *record);
+uint64_t cmcwh_record_received(const struct cmcwh_record *record);
+
+/* 64-bit hash over event type, message id, to, status and created, as stored: the same when
+ * CMC sends the event again, so that a reader can drop repeats. */
+uint64_t cmcwh_record_id(const struct cmcwh_record *record);
+
+enum cmcwh_kind cmcwh_record_kind(const struct cmcwh_record *record);
+
+/* enum cmcwh_status for deliveries, CMC's bounce number for bounces, otherwise 0. */
+unsigned cmcwh_record_status(const struct cmcwh_record *record);
+
+/* The text of a field; empty when the event had none. Points into the record. */
+struct cmcwh_text cmcwh_record_text(const struct cmcwh_record *record, enum cmcwh_field field);
+
+bool cmcwh_record_truncated(const struct cmcwh_record *record, enum cmcwh_field field);
+
+/* Bytes in use: what a frame carries. */
+size_t cmcwh_record_length(const struct cmcwh_record *record);
+
+/* Building a record by hand; the parser does it for you. begin, put each field, close, and the
+ * ring seals it when it is committed. Fields share CMCWH_RECORD_TEXT bytes; when they do not
+ * fit, they give way in the order reason, subject, apiData, members, server_composition,
+ * event_type, the IPs, created, status, returnPath, from, to, messageId: cut at a character
+ * boundary (members: at a member) and marked. `text` must be valid UTF-8. Putting a field again
+ * replaces it. One thread per record. */
+void cmcwh_record_begin(struct cmcwh_record *record, enum cmcwh_kind kind);
+void cmcwh_record_put(struct cmcwh_record *record, enum cmcwh_field field, struct cmcwh_text text);
+void cmcwh_record_close(struct cmcwh_record *record);
+
+/* ---- Ring ----------------------------------------------------------------------------------
+ * A fixed number of records in memory of the caller. A request takes free records, fills and
+ * commits them in one step, or gives them back; requests do not wait for each other. Each
+ * reader (a sink) has a place of its own.
+ *
+ * A required reader keeps its records: when all are in use, requests get CMCWH_ERR_FULL. A
+ * reader that is not required loses the oldest ones instead, counted.
+ *
+ * With `confirm`, committed events are safe only when every required reader has taken them
+ * (cmcwh_ring_confirm waits for that), and readers that are not required see them only then:
+ * events that are taken back reach no sink that had not been asked to keep them.
+ *
+ * Every function may be called by any thread, unless it says otherwise.
+ */
+#define CMCWH_NONE UINT32_MAX
+
+struct cmcwh_ring_config {
+    /* `capacity` records and as many links; 1 to 2^30. Contents do not matter. */
+    struct cmcwh_record *records;
+    uint32_t *links;
+    uint32_t capacity;
+
+    /* May be NULL in a program with one thread. */
+    const struct cmcwh_port *port;
+
+    /* See above. false: a commit is final. */
+    bool confirm;
+
+    /* How long a request waits for a free record while others drain. 0: not at all. */
+    uint32_t room_wait;
+};
+
+/* A request's hold on the ring. One thread. */
+struct cmcwh_batch {
+    struct cmcwh_ring *ring;
+    uint32_t first, last;
+    uint32_t count;
+    /* After the commit: */
+    uint64_t first_seq;
+    int outcome;
+    struct cmcwh_batch *next_waiting;
+};
+
+/* A sink's place. Private to the ring; here so that its size is known. */
+struct cmcwh_reader {
+    uint32_t next;    /* the record that is read next, CMCWH_NONE when there is none */
+    uint32_t oldest;  /* the first that was not acknowledged */
+    uint64_t lost;    /* evicted before they were read */
+    uint64_t retry;   /* with confirm: no request before these ticks */
+    uint64_t evicted; /* read, not acknowledged, and evicted since */
+    bool attached, required, failed;
+    bool spoiled; /* what it has read was taken back in part */
+};
+
+struct cmcwh_ring {
+    struct cmcwh_ring_config config;
+    uint32_t head, tail; /* committed, oldest to newest */
+    uint32_t free;
+    uint32_t in_use;
+    uint64_t next_seq;
+    struct cmcwh_batch *waiting;
+    struct cmcwh_reader readers[CMCWH_READERS_MAX];
+};
+
+/* Makes an empty ring; the next event is number `first_seq` (1 for a new one). CMCWH_OK, or
+ * CMCWH_ERR_ARGUMENT. Before any other thread knows of it. */
+int cmcwh_ring_init(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config,
+                    uint64_t first_seq);
+
+/* Adds a reader, which begins at the oldest record still held. Its number (>= 0), or
+ * CMCWH_ERR_ARGUMENT when there are CMCWH_READERS_MAX. */
+int cmcwh_ring_attach(struct cmcwh_ring *ring, bool required);
+
+/* Starts a request's hold. No memory is taken yet. */
+void cmcwh_batch_begin(struct cmcwh_batch *batch, struct cmcwh_ring *ring);
+
+/* A free record for one more event, to be filled by the calling thread only. NULL when there is
+ * no room, after config.room_wait; the batch stays as it was. */
+struct cmcwh_record *cmcwh_batch_add(struct cmcwh_batch *batch);
+
+/* Gives all records back. Also after a failed commit; a batch without records is left alone. */
+void cmcwh_batch_abort(struct cmcwh_batch *batch);
+
+/* Numbers and seals the records and shows them to the readers, in one step. `composition` is
+ * put into each (empty: left as it is). Returns how many there were; CMCWH_ERR_STORAGE (nothing
+ * is committed, the batch is still held) when config.confirm is set and a required reader has
+ * failed and is not to be tried again yet. */
+int cmcwh_batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition);
+
+/* Waits until the fate of a committed batch is known. CMCWH_OK: every required reader has taken
+ * it (or config.confirm is false). CMCWH_ERR_STORAGE: one has failed, and the events were taken
+ * back: readers that had not acknowledged them never will. CMCWH_PENDING: the port cannot wait;
+ * ask again when the sinks have been pumped, and until then leave the batch where it is. Only the
+ * thread that committed. */
+int cmcwh_batch_confirm(struct cmcwh_batch *batch);
+
+/* Copies the next record of a reader and moves on. 1, or 0 when there is none. A reader is used
+ * by one thread. */
+int cmcwh_ring_read(struct cmcwh_ring *ring, int reader, struct cmcwh_record *record);
+
+/* Waits until there is something to read, `ms` at most. true when there is. */
+bool cmcwh_ring_wait(struct cmcwh_ring *ring, int reader, uint32_t ms);
+
+/* All that was read is written for good; the ring may use its place again. CMCWH_OK, or
+ * CMCWH_ERR_STORAGE: with confirm another required reader failed meanwhile, and some of it was
+ * taken back; what is still valid will be read again. */
+int cmcwh_ring_acknowledge(struct cmcwh_ring *ring, int reader);
+
+/* What was read and not acknowledged could not be written: it will be read again; with confirm
+ * and a required reader it is taken back instead, and for `retry` ms requests are refused at
+ * once. Acknowledging ends the failure. */
+void cmcwh_ring_fail(struct cmcwh_ring *ring, int reader, uint32_t retry);
+
+struct cmcwh_ring_state {
+    uint32_t capacity, in_use; /* records */
+    uint64_t stored;           /* seq of the newest event, 0 if there is none */
+    uint32_t behind[CMCWH_READERS_MAX]; /* records that a reader has not acknowledged */
+    uint64_t lost[CMCWH_READERS_MAX];   /* records that a reader did not get */
+    bool failed[CMCWH_READERS_MAX];
+    uint32_t retry; /* with confirm: ms until requests are taken again, 0: now */
+};
+
+/* Figures for people, all of one instant. */
+void cmcwh_ring_state(struct cmcwh_ring *ring, struct cmcwh_ring_state *state);
+
+/* ---- Parser --------------------------------------------------------------------------------
+ * Takes one request body in pieces of any size and writes its events into the ring, not yet
+ * committed. Memory does not grow with the body. A string that is longer than its place is cut
+ * and marked, never refused.
+ *
+ *   cmcwh_parser_init(&parser, &ring, CMCWH_JSON);
+ *   while (there are bytes) if (cmcwh_parser_feed(&parser, bytes, n) < 0) goto bad;
+ *   if (cmcwh_parser_end(&parser) < 0) goto bad;
+ *   if (cmcwh_parser_commit(&parser) < 0) goto bad;      (200)
+ *   bad: cmcwh_parser_abort(&parser);                    (see cmcwh_parser_error)
+ *
+ * What it takes for a request (CMC documentation, "event webhook"): an object, or a form, with
+ * `event_type`, `server_composition`, `event` and perhaps `api_key`, in any order, other members
+ * ignored. `event` is an object (in a form: its JSON text) whose member named as event_type is a
+ * list of events. Of repeated members the last one counts.
+ */
+enum cmcwh_format {
+    CMCWH_JSON, /* application/json */
+    CMCWH_FORM  /* application/x-www-form-urlencoded */
+};
+
+/* What is wrong with a body. */
+struct cmcwh_error {
+    int result;         /* enum cmcwh_result */
+    uint64_t offset;    /* in the body as it was sent, also for forms, from 0 */
+    const char *detail; /* a sentence; static text */
+    char field[32];     /* the member it is about, or "" */
+};
+
+/* Private parts, here so that sizes are known. ------------------------------------------------*/
+
+/* A text of a request that is kept until its end. */
+struct cmcwh_kept {
+    uint16_t length;
+    bool truncated;
+    char text[CMCWH_SECRET_MAX + 1];
+};
+
+/* Validates and decodes text that comes in pieces. */
+struct cmcwh_decoder {
+    uint32_t code;     /* what has come of an escape or a character */
+    uint16_t high;     /* a high surrogate that waits for its low one */
+    uint8_t escape;    /* 0, or where in an escape we are */
+    uint8_t more;      /* continuation bytes to come */
+    uint8_t low, top;  /* range of the next continuation byte */
+    bool json;         /* escapes count, and control characters are refused */
+    const char *fault; /* what is wrong */
+};
+
+struct cmcwh_parser {
+    struct cmcwh_batch batch;
+    struct cmcwh_error error;
+    bool failed; /* nothing more is taken */
+    uint8_t format;
+    uint64_t offset; /* of the next byte of the body */
+
+    /* The form: where we are in it, and what has come of a %XX. */
+    uint8_t form_state, hex_digits, hex;
+
+    /* The window. */
+    uint64_t origin;   /* offset in the body of window[0] */
+    uint64_t skipped;  /* bytes of the body that are left out of the window at `cut` */
+    uint32_t used;     /* bytes in the window */
+    uint32_t cut;      /* index, CMCWH_NONE when nothing is left out */
+    uint32_t position; /* of window[0] in `escaped`, a ring of bits */
+
+    /* The JSON: its open containers (bit d: the one at depth d is an object). */
+    uint64_t objects;
+    uint32_t depth;
+    uint8_t expect;   /* what may come next */
+    uint8_t number;   /* where in the grammar of a number that is longer than the window */
+    bool skipping;    /* inside a string or number that is longer than the window */
+    bool ending;      /* the text is complete */
+    struct cmcwh_decoder decoder;
+
+    /* The events: what each open container and the current member are to us. */
+    uint8_t place[CMCWH_DEPTH_MAX + 1];
+    uint8_t member;
+    uint8_t hint;                /* which member of an event is likely next */
+    bool have_event, have_list;
+    bool capturing;
+    uint16_t capture;            /* where the member begins that is being kept as JSON */
+    struct cmcwh_record *record; /* of the event that is being read */
+    uint64_t root_offset, event_offset, list_offset, key_offset;
+    struct cmcwh_kept key; /* the current name */
+    struct cmcwh_kept list, event_type, composition, api_key;
+
+    int tokens[5 * CMCWH_TOKENS]; /* of jsmn, whose header need not be known here */
+    uint8_t escaped[CMCWH_WINDOW_SIZE / 8]; /* form: was this byte of the window sent as %XX? */
+    char window[CMCWH_WINDOW_SIZE];
+};
+
+/* Starts a request. The parser may be used again after commit or abort. `ring` must have been
+ * initialised. One thread per parser. */
+void cmcwh_parser_init(struct cmcwh_parser *parser, struct cmcwh_ring *ring,
+                       enum cmcwh_format format);
+
+/* Takes the next piece of the body; the bytes are the caller's again on return. CMCWH_OK, or
+ * CMCWH_ERR_JSON, _FORM, _DEPTH, _MISSING, _TYPE, _EVENT_TYPE, _FULL. After an error the parser
+ * refuses everything with the same one until it is aborted. */
+int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t length);
+
+/* The body is whole. Returns how many events it holds, or an error as above. Only the caller
+ * knows that a body is whole (Content-Length, last chunk): a body that was cut short must be
+ * aborted. */
+int cmcwh_parser_end(struct cmcwh_parser *parser);
+
+/* After cmcwh_parser_end: commits the events and waits as cmcwh_batch_confirm does. Returns how
+ * many; CMCWH_ERR_STORAGE: none of them was taken. With config.confirm and a port that cannot
+ * wait, use cmcwh_batch_commit and cmcwh_batch_confirm on parser.batch instead. */
+int cmcwh_parser_commit(struct cmcwh_parser *parser);
+
+/* Gives all records back. Allowed at any time after init, also twice. */
+void cmcwh_parser_abort(struct cmcwh_parser *parser);
+
+/* The last error; its result is CMCWH_OK when there was none. Belongs to the parser. */
+const struct cmcwh_error *cmcwh_parser_error(const struct cmcwh_parser *parser);
+
+/* After cmcwh_parser_end: the API key that the body held, empty if none. Belongs to the parser.
+ * One that is too long to be right comes cut to CMCWH_SECRET_MAX + 1 bytes. */
+struct cmcwh_text cmcwh_parser_api_key(const struct cmcwh_parser *parser);
+
+/* Are two secrets equal? Takes the same time wherever they differ. */
+bool cmcwh_secret_equal(struct cmcwh_text a, struct cmcwh_text b);
+
+/* ---- Encoders ------------------------------------------------------------------------------
+ * One record to text or bytes. Control characters (C0, DEL, C1) and line separators are escaped
+ * as in JSON everywhere, so that no event can forge a line, a terminal sequence or a header.
+ * All return the bytes written; `out` must have room for CMCWH_ENCODED_MAX. Any thread.
+ */
+#define CMCWH_ENCODED_MAX (6 * CMCWH_RECORD_SIZE + 768)
+
+enum cmcwh_encoding {
+    CMCWH_ENCODE_JSON,   /* an object and a newline */
+    CMCWH_ENCODE_LOGFMT, /* key=value pairs and a newline; values quoted when needed */
+    CMCWH_ENCODE_BINARY, /* the record's bytes in use in a COBS frame, ended by a zero byte */
+    CMCWH_ENCODE_RFC5424, /* a syslog message with logfmt as its text, no newline */
+    CMCWH_ENCODE_RFC6587, /* the same, its length and a space before it (TCP) */
+    CMCWH_ENCODE_RFC3164  /* the form that local syslog daemons expect on their socket */
+};
+
+/* Who speaks in a syslog message. NULL texts become "-" or are left out. */
+struct cmcwh_syslog {
+    const char *hostname;
+    const char *process_id;
+    unsigned facility;  /* 0 to 23 (RFC 5424 table 1); 1: user, 2: mail, 3: daemon */
+    int32_t utc_offset; /* minutes east of UTC; for RFC 3164, whose time is local */
+};
+
+/* `syslog` may be NULL for the encodings that are not syslog's. */
+size_t cmcwh_encode(const struct cmcwh_record *record, enum cmcwh_encoding encoding,
+                    const struct cmcwh_syslog *syslog, char *out);
+
+/* Severity of an event for syslog (RFC 5424 table 2): 6 queued, succeeded and unknown ones, 5
+ * deferred, 4 blocks, 3 failed and bounces. */
+unsigned cmcwh_record_severity(const struct cmcwh_record *record);
+
+/* Finds records in a stream of frames, after noise and loss too. One thread. */
+struct cmcwh_deframer {
+    uint64_t records;
+    uint64_t skipped; /* bytes that belonged to no good frame */
+    uint32_t used;    /* bytes of the frame that is coming in */
+    bool overflow;
+    uint8_t frame[CMCWH_RECORD_SIZE + CMCWH_RECORD_SIZE / 254 + 2];
+};
+
+void cmcwh_deframer_init(struct cmcwh_deframer *deframer);
+
+/* Takes bytes up to and with the end of the next good frame. Returns how many were taken, and
+ * sets *found when `record` holds a checked record. Call again with what is left. */
+size_t cmcwh_deframer_feed(struct cmcwh_deframer *deframer, const void *bytes, size_t length,
+                           struct cmcwh_record *record, bool *found);
+
+/* At the end of the stream: counts an unfinished frame as skipped. */
+void cmcwh_deframer_end(struct cmcwh_deframer *deframer);
+
+/* ---- Sinks ---------------------------------------------------------------------------------
+ * Reads a ring for one reader and writes to one place.
+ */
+struct cmcwh_sink_config {
+    struct cmcwh_ring *ring;
+    int reader; /* from cmcwh_ring_attach */
+    enum cmcwh_encoding encoding;
+    const struct cmcwh_syslog *syslog; /* for the syslog encodings */
+
+    void *context;
+
+    /* Writes all bytes: 0, or negative when they could not all be written. May block, for a
+     * bounded time. */
+    int (*write)(void *context, const void *bytes, size_t length);
+
+    /* Ends one or more writes that belong together (whole requests) and makes them stable: 0,
+     * or negative. NULL: nothing to do. */
+    int (*sync)(void *context);
+
+    /* Takes back what was written since the sync before the last write, so that it is as if it
+     * had never been; the same records come again, or their requests have failed. Called after a
+     * failed write or sync, and after a sync whose records were taken back meanwhile. NULL: the
+     * medium cannot. */
+    void (*undo)(void *context);
+
+    /* One record per write (datagrams) instead of as many as the buffer holds. */
+    bool single;
+
+    /* At least CMCWH_ENCODED_MAX; more lets a write carry more records. */
+    char *buffer;
+    size_t buffer_size;
+};
+
+struct cmcwh_sink {
+    struct cmcwh_sink_config config;
+    struct cmcwh_record record;
+    uint64_t delivered; /* records written and acknowledged */
+};
+
+/* CMCWH_OK, or CMCWH_ERR_ARGUMENT. */
+int cmcwh_sink_init(struct cmcwh_sink *sink, const struct cmcwh_sink_config *config);
+
+/* Takes what there is to read, up to about a buffer full and always whole requests: encode,
+ * write, sync, acknowledge. Returns how many records, 0 when there were none, or CMCWH_ERR_WRITE:
+ * then nothing was acknowledged and everything undone, and the caller calls cmcwh_ring_fail. One
+ * thread per sink. */
+int cmcwh_sink_pump(struct cmcwh_sink *sink);
+
+/* ---- Server --------------------------------------------------------------------------------
+ * The HTTP endpoint, on top of civetweb: reads a request, feeds the parser, answers. Starting
+ * civetweb, threads and sockets are the platform's. Needs civetweb 1.15 or later.
+ */
+#ifndef CMCWH_NO_SERVER
+
+struct mg_connection;
+
+/* Who may post. The texts belong to the caller. */
+struct cmcwh_credential {
+    enum cmcwh_credential_kind {
+        CMCWH_BASIC,  /* base64 of USER:PASSWORD, as the header carries it (RFC 7617) */
+        CMCWH_BEARER, /* the token (RFC 6750) */
+        CMCWH_API_KEY /* the value of the body's api_key */
+    } kind;
+    struct cmcwh_text secret;
+};
+
+/* Credentials of one kind are alternatives, and so are the kinds: a request needs one that is
+ * right, and none of a configured kind that is wrong. No credentials: everybody may post. */
+struct cmcwh_access {
+    const struct cmcwh_credential *credentials;
+    size_t count;
+};
+
+enum cmcwh_level { CMCWH_LOG_ERROR, CMCWH_LOG_WARN, CMCWH_LOG_INFO, CMCWH_LOG_DEBUG };
+
+struct cmcwh_server_config {
+    struct cmcwh_ring *ring;
+    const char *path;  /* of the endpoint, "/mails" */
+    uint64_t body_max; /* longest body taken */
+
+    /* A request must be whole within this many ms, or is answered 408. */
+    uint32_t body_timeout;
+
+    /* The rest may be NULL; called by civetweb's worker threads. */
+    void *context;
+
+    /* May this peer post (403)? `address` is civetweb's remote_addr. */
+    bool (*allow)(void *context, const char *address);
+
+    /* From now on the connection may be read until `deadline` (milliseconds from now); then
+     * its reading side must be shut, so that civetweb's mg_read ends. watch(.., 0) ends it. */
+    void (*watch)(void *context, struct mg_connection *connection, uint32_t deadline);
+
+    /* Has the whole body of a chunked request arrived? Only asked after mg_read returned 0; NULL
+     * trusts civetweb, which returns -1 for broken chunks. */
+    bool (*whole)(void *context, const struct mg_connection *connection);
+
+    /* Should this connection be closed after its answer, because others wait for a worker? */
+    bool (*crowded)(void *context, const struct mg_connection *connection);
+
+    /* A message for the operator: one line, no secret, nothing unescaped from a sender. */
+    void (*log)(void *context, enum cmcwh_level level, const char *message);
+};
+
+/* The statuses that are counted, in this order; the last counts all others. */
+#define CMCWH_STATUS_LIST {200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 503, 0}
+#define CMCWH_STATUSES 13
+
+struct cmcwh_server_counters {
+    uint64_t requests, events; /* seen; stored */
+    uint64_t answers[CMCWH_STATUSES];
+};
+
+struct cmcwh_server {
+    struct cmcwh_server_config config;
+    struct cmcwh_server_counters counters;
+    uint32_t in_flight;
+    bool stopping;
+};
+
+/* One per civetweb worker thread; on the worker's stack it would be too large. */
+struct cmcwh_worker {
+    struct cmcwh_parser parser;
+    char bytes[CMCWH_READ_SIZE];
+};
+
+/* CMCWH_OK, or CMCWH_ERR_ARGUMENT. */
+int cmcwh_server_init(struct cmcwh_server *server, const struct cmcwh_server_config *config);
+
+/* Reads one request, stores its events, answers. To be called from civetweb's begin_request
+ * callback; returns the HTTP status, which that callback returns in turn. `worker` is the
+ * calling thread's, `access` (NULL: everybody may post) must stay as it is until this returns. */
+int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker,
+                        const struct cmcwh_access *access, struct mg_connection *connection);
+
+/* Answers a request that civetweb itself refuses; for its http_error callback, which returns
+ * what this returns (0: answered). */
+int cmcwh_server_refuse(struct cmcwh_server *server, struct cmcwh_worker *worker,
+                        struct mg_connection *connection, int status);
+
+/* From now on requests get 503; those that have begun are answered as usual. */
+void cmcwh_server_stop(struct cmcwh_server *server);
+
+/* Waits until no request is in flight, `ms` at most. true when there is none. */
+bool cmcwh_server_drain(struct cmcwh_server *server, uint32_t ms);
+
+/* A copy of the counters, all of one instant. */
+void cmcwh_server_count(struct cmcwh_server *server, struct cmcwh_server_counters *counters);
+
+#endif /* CMCWH_NO_SERVER */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* CMCWH_H */
