@@ -1,0 +1,208 @@
+# cmcwh. `make help` lists the targets and switches.
+
+CIVETWEB_SRC ?= build/deps/civetweb
+PREFIX ?= /usr/local
+CFLAGS ?= -O2 -g
+TEST_OPTIONS ?=
+RUN_OPTIONS ?=
+
+# A cross build is for a small device: one static file without OpenSSL, unless told otherwise.
+ifdef CROSS_COMPILE
+CC = $(CROSS_COMPILE)gcc
+AR = $(CROSS_COMPILE)ar
+STATIC ?= 1
+TLS ?= 0
+endif
+STATIC ?= 0
+TLS ?= 1
+NO_SERVER ?= 0
+WERROR ?= 0
+SANITIZE ?=
+V ?= 0
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+ifeq ($(WERROR),1)
+WARNINGS += -Werror
+endif
+
+FLAGS := $(CFLAGS) -pthread
+ifneq ($(SANITIZE),)
+ifeq ($(SANITIZE),address)
+FLAGS += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+else
+FLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
+endif
+endif
+LINK := $(LDFLAGS)
+ifeq ($(STATIC),1)
+LINK += -static
+endif
+
+# civetweb with what we need only. Its worker threads use some 17 KiB of stack and OpenSSL more; a
+# sanitizer needs far more.
+STACK ?= $(if $(SANITIZE),1048576,131072)
+CIVETWEB_FLAGS := -DNO_FILES -DNO_CGI -DNO_CACHING -DNO_POPEN -DNO_ALTERNATIVE_QUEUE -DUSE_IPV6 \
+	-DUSE_STACK_SIZE=$(STACK) -DSOCKET_TIMEOUT_QUANTUM=200 -DMAX_WORKER_THREADS=1024
+ifeq ($(TLS),1)
+CIVETWEB_FLAGS += -DNO_SSL_DL -DOPENSSL_API_3_0
+LIBRARIES := -lssl -lcrypto
+else
+CIVETWEB_FLAGS += -DNO_SSL
+endif
+
+# Objects of different settings never meet: each setting has a directory.
+SETTINGS := $(CC) $(CPPFLAGS) $(FLAGS) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(WARNINGS)
+OUT := build/$(shell printf '%s' '$(subst ','\'',$(SETTINGS))' | cksum | cut -d' ' -f1)
+
+PORTABLE_C := $(CC) -std=c99 $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. -MMD -MP
+PORT_C := $(CC) -std=c99 -D_GNU_SOURCE -DCMCWH_TLS=$(TLS) $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. \
+	-isystem $(CIVETWEB_SRC)/include -MMD -MP
+
+PORT_OBJECTS := $(patsubst port/posix/%.c,$(OUT)/%.o,\
+	$(filter-out port/posix/civetweb.c,$(wildcard port/posix/*.c)))
+UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
+SERVER_SOURCES := $(wildcard tests/unit/server_*.c)
+EMBED_SOURCES := $(wildcard tests/embed/*.c)
+UNIT_PROGRAMS := $(UNIT_SOURCES:tests/%.c=$(OUT)/%) $(EMBED_SOURCES:tests/%.c=$(OUT)/%) \
+	$(SERVER_SOURCES:tests/%.c=$(OUT)/%)
+
+ifeq ($(V),1)
+say =
+else
+say = @echo '  $(1)';
+endif
+
+.PHONY: all deps run test unit bench lint install uninstall clean distclean help always
+.DELETE_ON_ERROR:
+
+all: cmcwh libcmcwh.a
+
+help:
+	@echo 'make              ./cmcwh and ./libcmcwh.a'
+	@echo 'make deps         install what is missing (Debian, Ubuntu), or say what is'
+	@echo 'make run          start it on 127.0.0.1:8080; RUN_OPTIONS="..." for cmcwh serve'
+	@echo 'make test         all tests; TEST_OPTIONS="--only NAME" for some integration tests'
+	@echo 'make bench        measure the portable part and the server'
+	@echo 'make lint         clang-format, clang-tidy, cppcheck'
+	@echo 'make install      to DESTDIR, PREFIX=$(PREFIX); make uninstall'
+	@echo 'make clean        remove what was built; make distclean: dependencies too'
+	@echo 'CC CFLAGS CPPFLAGS LDFLAGS CROSS_COMPILE=PREFIX-   as usual'
+	@echo 'CIVETWEB_SRC=PATH civetweb, 1.15 or 1.16 (default: from make deps)'
+	@echo 'TLS=0 STATIC=1 NO_SERVER=1 WERROR=1 V=1 SANITIZE=address|thread'
+
+# What a build needs and who can bring it: said in one line, before the compiler says it in many.
+need_civetweb = test -f '$(CIVETWEB_SRC)/src/civetweb.c' || { echo "civetweb's source is not at\
+	'$(CIVETWEB_SRC)': run 'make deps', or name a copy with CIVETWEB_SRC=PATH" >&2; exit 1; }
+need_header = echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 || { \
+	echo "the header $(1) is missing: run 'make deps', or install $(2)" >&2; exit 1; }
+
+$(OUT)/checked:
+	@mkdir -p $(OUT)/unit $(OUT)/embed $(OUT)/bench
+	@command -v $(firstword $(CC)) >/dev/null || { \
+		echo "the compiler '$(firstword $(CC))' is missing: run 'make deps', or name one with CC" >&2; exit 1; }
+	@$(call need_header,jsmn.h,jsmn (libjsmn-dev))
+ifneq ($(NO_SERVER),1)
+	@$(need_civetweb)
+ifeq ($(TLS),1)
+	@$(call need_header,openssl/ssl.h,OpenSSL (libssl-dev) or build with TLS=0)
+endif
+endif
+	@touch $@
+
+$(OUT)/cmcwh.o: cmcwh.c | $(OUT)/checked
+	$(call say,CC $<)$(PORTABLE_C) -isystem $(CIVETWEB_SRC)/include -c $< -o $@
+
+$(OUT)/cmcwh-embedded.o: cmcwh.c | $(OUT)/checked
+	$(call say,CC $< (without server))$(PORTABLE_C) -DCMCWH_NO_SERVER -c $< -o $@
+
+$(OUT)/civetweb.o: port/posix/civetweb.c port/posix/civetweb_extra.h | $(OUT)/checked
+	$(call say,CC civetweb)$(CC) -std=gnu99 $(CPPFLAGS) $(FLAGS) -w -fno-strict-aliasing \
+		$(CIVETWEB_FLAGS) -I$(CIVETWEB_SRC)/include -I$(CIVETWEB_SRC)/src -c $< -o $@
+
+$(OUT)/%.o: port/posix/%.c | $(OUT)/checked
+	$(call say,CC $<)$(PORT_C) -c $< -o $@
+
+$(OUT)/cmcwh: $(PORT_OBJECTS) $(OUT)/cmcwh.o $(OUT)/civetweb.o
+	$(call say,LD cmcwh)$(CC) $(FLAGS) $(LINK) $^ $(LIBRARIES) -o $@
+
+# The settings may have changed since ./cmcwh was made: always look, copy when it differs.
+cmcwh: $(OUT)/cmcwh always
+	@cmp -s $< $@ || cp $< $@
+
+$(OUT)/libcmcwh.a: $(OUT)/cmcwh$(if $(filter 1,$(NO_SERVER)),-embedded).o
+	$(call say,AR libcmcwh.a)rm -f $@ && $(AR) rcs $@ $^
+
+libcmcwh.a: $(OUT)/libcmcwh.a always
+	@cmp -s $< $@ || cp $< $@
+
+deps:
+	@CIVETWEB_SRC='$(CIVETWEB_SRC)' sh port/debian/deps.sh
+
+run: cmcwh
+	@echo 'Try, in another terminal:'
+	@echo "  curl -i -H 'Content-Type: application/json' --data-binary" \
+		'@tests/payloads/deliveries-queued.json http://127.0.0.1:8080/mails'
+	@./cmcwh serve $(RUN_OPTIONS)
+
+$(OUT)/unit/support.o: tests/unit/support.c | $(OUT)/checked
+	$(call say,CC $<)$(PORTABLE_C) -D_POSIX_C_SOURCE=200809L -c $< -o $@
+
+$(OUT)/unit/test_%: tests/unit/test_%.c $(OUT)/unit/support.o $(OUT)/cmcwh-embedded.o
+	$(call say,CC $<)$(PORTABLE_C) -D_POSIX_C_SOURCE=200809L -DCMCWH_NO_SERVER $(LINK) $< \
+		$(OUT)/unit/support.o $(OUT)/cmcwh-embedded.o -lcmocka -o $@
+
+$(OUT)/unit/server_%: tests/unit/server_%.c $(OUT)/unit/support.o $(OUT)/cmcwh.o $(OUT)/civetweb.o
+	$(call say,CC $<)$(PORT_C) $(LINK) $< $(OUT)/unit/support.o $(OUT)/cmcwh.o $(OUT)/civetweb.o \
+		-lcmocka $(LIBRARIES) -o $@
+
+$(OUT)/embed/%: tests/embed/%.c $(OUT)/cmcwh-embedded.o
+	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER $(LINK) $< $(OUT)/cmcwh-embedded.o -o $@
+
+unit: $(UNIT_PROGRAMS)
+	@echo $^
+
+test: cmcwh $(UNIT_PROGRAMS) $(OUT)/cmcwh-embedded.o
+	@OBJECT=$(OUT)/cmcwh-embedded.o SANITIZE='$(SANITIZE)' sh tests/run.sh '$(UNIT_PROGRAMS)' \
+		$(OUT)/cmcwh $(TEST_OPTIONS)
+
+$(OUT)/bench/bench: tests/bench/bench.c $(OUT)/cmcwh-embedded.o
+	$(call say,CC $<)$(PORTABLE_C) -D_GNU_SOURCE -DCMCWH_NO_SERVER $(LINK) $^ -o $@
+
+$(OUT)/bench/bare: tests/bench/bare.c $(OUT)/civetweb.o
+	$(call say,CC $<)$(PORT_C) $(LINK) $^ $(LIBRARIES) -o $@
+
+bench: cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
+	@sh tests/bench/run.sh $(OUT)/bench/bench $(OUT)/bench/bare ./cmcwh
+
+SOURCES := cmcwh.c cmcwh.h $(wildcard port/posix/*.[ch] tests/*/*.[ch])
+TIDY_SOURCES := $(filter-out %.h port/posix/civetweb.c,$(SOURCES))
+
+lint:
+	clang-format --dry-run -Werror $(SOURCES)
+	clang-tidy --quiet --warnings-as-errors='*' $(TIDY_SOURCES) -- -std=c99 -D_GNU_SOURCE \
+		-DCMCWH_TLS=1 -I. -isystem $(CIVETWEB_SRC)/include
+	cppcheck --quiet --error-exitcode=1 --std=c99 --inline-suppr --enable=warning,performance,portability \
+		--suppress=missingIncludeSystem -I. cmcwh.c $(filter-out port/posix/civetweb.c,$(wildcard port/posix/*.c))
+
+install: all
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PREFIX)/lib' \
+		'$(DESTDIR)$(PREFIX)/share/doc/cmcwh'
+	install -m 755 cmcwh '$(DESTDIR)$(PREFIX)/bin/'
+	install -m 644 cmcwh.h '$(DESTDIR)$(PREFIX)/include/'
+	install -m 644 libcmcwh.a '$(DESTDIR)$(PREFIX)/lib/'
+	install -m 644 README.md README.ja.md LICENSE '$(DESTDIR)$(PREFIX)/share/doc/cmcwh/'
+
+uninstall:
+	rm -f '$(DESTDIR)$(PREFIX)/bin/cmcwh' '$(DESTDIR)$(PREFIX)/include/cmcwh.h' \
+		'$(DESTDIR)$(PREFIX)/lib/libcmcwh.a'
+	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/cmcwh'
+
+# Dependencies took a while to fetch: only distclean removes them.
+clean:
+	rm -f cmcwh libcmcwh.a
+	if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} +; fi
+
+distclean: clean
+	rm -rf build
+
+-include $(wildcard $(OUT)/*.d $(OUT)/*/*.d)

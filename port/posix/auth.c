@@ -1,0 +1,168 @@
+/* The auth file. Secrets are never written anywhere. */
+#include "auth.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "log.h"
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct auth *in_force;
+
+/* RFC 4648, section 4. False when it does not fit. */
+static bool base64(char *out, size_t room, const char *in, size_t length) {
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    if ((length + 2) / 3 * 4 + 1 > room) {
+        return false;
+    }
+    for (size_t i = 0; i < length; i += 3) {
+        size_t left = length - i;
+        unsigned long bits = (unsigned long)(unsigned char)in[i] << 16;
+
+        bits |= left > 1 ? (unsigned long)(unsigned char)in[i + 1] << 8 : 0;
+        bits |= left > 2 ? (unsigned char)in[i + 2] : 0;
+        *out++ = letters[bits >> 18 & 63];
+        *out++ = letters[bits >> 12 & 63];
+        *out++ = left > 1 ? letters[bits >> 6 & 63] : '=';
+        *out++ = left > 2 ? letters[bits & 63] : '=';
+    }
+    *out = '\0';
+    return true;
+}
+
+/* Stores one credential. Returns what is wrong with it, or NULL. */
+static const char *add(struct auth *auth, const char *word, const char *secret) {
+    struct cmcwh_credential *credential = &auth->credentials[auth->access.count];
+    char *kept = auth->secrets[auth->access.count];
+    size_t length = strlen(secret);
+
+    if (auth->access.count == AUTH_LINES_MAX) {
+        return "more credentials than this program keeps (64)";
+    }
+    if (strcmp(word, "basic") == 0) {
+        credential->kind = CMCWH_BASIC;
+        if (strchr(secret, ':') == NULL) {
+            return "expected: basic USER:PASSWORD";
+        }
+        if (!base64(kept, CMCWH_SECRET_MAX + 1, secret, length)) {
+            return "this secret is too long";
+        }
+    } else if (strcmp(word, "bearer") == 0 || strcmp(word, "api_key") == 0) {
+        credential->kind = *word == 'b' ? CMCWH_BEARER : CMCWH_API_KEY;
+        if (length == 0) {
+            return "the secret is missing";
+        }
+        if (length > CMCWH_SECRET_MAX) {
+            return "this secret is too long";
+        }
+        memcpy(kept, secret, length + 1);
+    } else {
+        return "expected: basic USER:PASSWORD, bearer TOKEN or api_key KEY";
+    }
+    credential->secret.data = kept;
+    credential->secret.length = strlen(kept);
+    auth->access.count++;
+    return NULL;
+}
+
+/* One line: a word, blanks, the secret up to the end of the line. */
+static const char *parse_line(struct auth *auth, char *line) {
+    char *word = line + strspn(line, " \t"), *secret;
+    size_t length;
+
+    line[strcspn(line, "\r\n")] = '\0';
+    if (*word == '\0' || *word == '#') {
+        return NULL;
+    }
+    length = strcspn(word, " \t");
+    secret = word + length + strspn(word + length, " \t");
+    word[length] = '\0';
+    for (char *end = secret + strlen(secret); end > secret && (end[-1] == ' ' || end[-1] == '\t');) {
+        *--end = '\0';
+    }
+    return add(auth, word, secret);
+}
+
+static bool parse(struct auth *auth, FILE *file, const char *path) {
+    char line[1024];
+
+    for (unsigned number = 1; fgets(line, sizeof line, file) != NULL; number++) {
+        const char *fault = strchr(line, '\n') == NULL && !feof(file) ? "this line is too long"
+                                                                      : parse_line(auth, line);
+
+        if (fault != NULL) {
+            log_usage("--auth-file: %s:%u: %s", path, number, fault);
+            return false;
+        }
+    }
+    if (auth->access.count == 0) {
+        log_usage("--auth-file: %s: there is no credential in it", path);
+    }
+    return auth->access.count > 0;
+}
+
+struct auth *auth_read(const char *path) {
+    FILE *file = fopen(path, "re");
+    struct auth *auth = NULL;
+    struct stat status;
+
+    if (file == NULL || fstat(fileno(file), &status) != 0) {
+        log_usage("--auth-file: %s: %s", path, strerror(errno));
+    } else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        log_usage("--auth-file: %s: others may read it; make it private with: chmod 600 %s", path,
+                  path);
+    } else {
+        auth = calloc(1, sizeof *auth);
+        if (auth == NULL) {
+            log_usage("--auth-file: %s: out of memory", path);
+        } else if (!parse(auth, file, path)) {
+            free(auth);
+            auth = NULL;
+        } else {
+            auth->access.credentials = auth->credentials;
+            auth->users = 1; /* whoever holds the pointer */
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return auth;
+}
+
+static void release(struct auth *auth) {
+    if (auth != NULL && --auth->users == 0) {
+        memset(auth, 0, sizeof *auth);
+        free(auth);
+    }
+}
+
+void auth_use(struct auth *auth) {
+    (void)pthread_mutex_lock(&mutex);
+    release(in_force);
+    in_force = auth;
+    (void)pthread_mutex_unlock(&mutex);
+}
+
+struct auth *auth_hold(void) {
+    struct auth *auth;
+
+    (void)pthread_mutex_lock(&mutex);
+    auth = in_force;
+    if (auth != NULL) {
+        auth->users++;
+    }
+    (void)pthread_mutex_unlock(&mutex);
+    return auth;
+}
+
+void auth_release(struct auth *auth) {
+    (void)pthread_mutex_lock(&mutex);
+    release(auth);
+    (void)pthread_mutex_unlock(&mutex);
+}

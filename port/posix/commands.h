@@ -1,0 +1,15 @@
+/* The subcommands besides serve. Each returns the process's exit status. */
+#ifndef CMCWH_COMMANDS_H
+#define CMCWH_COMMANDS_H
+
+/* cmcwh cat: prints the records of a binary log or of frames. */
+int command_cat(int count, char **arguments);
+
+/* cmcwh check: parses one request body as the server would. */
+int command_check(int count, char **arguments);
+
+/* Prints a record, or says that standard output fails. */
+struct cmcwh_record;
+int command_print(const struct cmcwh_record *record, int encoding);
+
+#endif

@@ -1,0 +1,61 @@
+/* The daemon's own messages. */
+#include "log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum cmcwh_level limit = CMCWH_LOG_INFO;
+
+void log_set_level(enum cmcwh_level level) {
+    limit = level;
+}
+
+/* Control characters, those of C1 in UTF-8 too, become \xHH. */
+static size_t escape(char *out, size_t room, const char *text) {
+    size_t used = 0;
+
+    for (; *text != '\0' && used + 9 < room; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        if (c < 0x20 || c == 0x7F || (c == 0xC2 && ((unsigned char)text[1] & 0xE0) == 0x80)) {
+            used += (size_t)snprintf(out + used, room - used, "\\x%02x", c);
+        } else {
+            out[used++] = *text;
+        }
+    }
+    out[used++] = '\n';
+    return used;
+}
+
+/* One write, so that lines of several threads do not mix. */
+static void put(const char *level, const char *format, va_list arguments) {
+    char text[1024], line[2048];
+    size_t used = (size_t)snprintf(line, sizeof line, "cmcwh: %s", level);
+
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    used += escape(line + used, sizeof line - used, text);
+    if (write(STDERR_FILENO, line, used) < 0) {
+        return; /* there is nobody left to tell */
+    }
+}
+
+void log_line(enum cmcwh_level level, const char *format, ...) {
+    static const char *const names[] = {"error: ", "warn: ", "", "debug: "};
+    va_list arguments;
+
+    if (level <= limit) {
+        va_start(arguments, format);
+        put(names[level], format, arguments);
+        va_end(arguments);
+    }
+}
+
+void log_usage(const char *format, ...) {
+    va_list arguments;
+
+    va_start(arguments, format);
+    put("", format, arguments);
+    va_end(arguments);
+}

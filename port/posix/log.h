@@ -1,0 +1,18 @@
+/* The daemon's own messages: one line each on stderr. */
+#ifndef CMCWH_LOG_H
+#define CMCWH_LOG_H
+
+#include "cmcwh.h"
+
+/* Messages less important than this are left out. Before other threads start. */
+void log_set_level(enum cmcwh_level level);
+
+/* One line, "cmcwh: warn: ...". What could forge a line or a terminal sequence comes out escaped.
+ * Any thread. */
+void log_line(enum cmcwh_level level, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The same without a level, for what the command line is told: "cmcwh: ...". */
+void log_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,65 @@
+/* cmcwh: which subcommand is meant. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cmcwh.h"
+#include "commands.h"
+#include "log.h"
+#include "options.h"
+#include "serve.h"
+
+static const char usage[] =
+    "usage: cmcwh [serve] [OPTIONS]    receive webhooks of Customers Mail Cloud\n"
+    "       cmcwh cat [OPTIONS] FILE   print the records of a binary log or of frames\n"
+    "       cmcwh check [OPTIONS] FILE parse one request body as the server would\n"
+    "       cmcwh --help | --version   ('cmcwh cat --help', 'cmcwh check --help')\n"
+    "\n"
+    "Options of serve, with their defaults:\n";
+
+static const char more[] =
+    "\n"
+    "Sinks: file:PATH?rotate=SIZE&keep=N  stdout:  syslog:  syslog+udp://HOST:PORT\n"
+    "  syslog+tcp://HOST:PORT  serial:/dev/ttyS0?baud=115200\n"
+    "  format=json|logfmt|binary, policy=required|besteffort\n"
+    "Signals: SIGTERM, SIGINT stop in order; SIGHUP opens log files and reads the auth\n"
+    "  file anew; SIGUSR1 prints counters.\n"
+    "Exit status: 0 right, 1 failed while running, 2 wrong usage or configuration.\n";
+
+static int command_serve(int count, char **arguments) {
+    struct options options;
+
+    switch (options_read(&options, count, arguments)) {
+    case OPTIONS_HELP:
+        (void)fputs(usage, stdout);
+        options_print();
+        return fputs(more, stdout) < 0;
+    case OPTIONS_WRONG:
+        return 2;
+    case OPTIONS_RUN:
+        break;
+    }
+    log_set_level(options.log_level);
+    return serve(&options);
+}
+
+int main(int count, char **arguments) {
+    const char *command = count > 1 ? arguments[1] : "serve";
+
+    if (strcmp(command, "--version") == 0) {
+        return puts("cmcwh " CMCWH_VERSION) < 0;
+    }
+    if (strcmp(command, "serve") == 0) {
+        return command_serve(count > 1 ? count - 2 : 0, arguments + (count > 1 ? 2 : 1));
+    }
+    if (strcmp(command, "cat") == 0) {
+        return command_cat(count - 2, arguments + 2);
+    }
+    if (strcmp(command, "check") == 0) {
+        return command_check(count - 2, arguments + 2);
+    }
+    if (command[0] == '-') {
+        return command_serve(count - 1, arguments + 1);
+    }
+    log_usage("there is no command '%s': expected serve, cat or check", command);
+    return 2;
+}

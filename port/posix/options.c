@@ -1,0 +1,349 @@
+/* The options of `cmcwh serve`. One table says what each is called, means and takes; the command
+ * line, --config and --help all go by it. */
+#include "options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+/* Stores a value. Returns what was expected instead, or NULL. */
+typedef const char *(*setter)(struct options *options, const char *value);
+
+static bool number(const char *value, uint64_t least, uint64_t most, uint64_t *out) {
+    char *end;
+
+    errno = 0;
+    *out = strtoull(value, &end, 10);
+    return value[0] >= '0' && value[0] <= '9' && *end == '\0' && errno == 0 && *out >= least &&
+           *out <= most;
+}
+
+static const char *set_listen(struct options *options, const char *value) {
+    struct sockaddr_storage address;
+    socklen_t length;
+    size_t last = strlen(value) - 1;
+
+    if (value[0] != '\0' && value[last] == 's') {
+        return "http only: this version has no HTTPS; put a TLS front before it";
+    }
+    if (!network_listener(value, &address, &length)) {
+        return "ADDR:PORT, such as 0.0.0.0:8080 or [::]:8080";
+    }
+    if (options->listeners == OPTIONS_LISTENERS) {
+        return "8 listeners at most";
+    }
+    options->listen[options->listeners++] = value;
+    return NULL;
+}
+
+static const char *set_path(struct options *options, const char *value) {
+    options->path = value;
+    return value[0] == '/' && strpbrk(value, "?#% \t") == NULL
+               ? NULL
+               : "a path that begins with '/', without '?', '#', '%' and spaces";
+}
+
+static const char *set_auth_file(struct options *options, const char *value) {
+    options->auth_file = value;
+    return NULL;
+}
+
+static const char *set_allow(struct options *options, const char *value) {
+    if (options->networks == OPTIONS_NETWORKS) {
+        return "32 networks at most";
+    }
+    return network_parse(&options->allow[options->networks++], value)
+               ? NULL
+               : "an address or a range, such as 192.0.2.0/24 or 2001:db8::/32";
+}
+
+static const char *set_sink(struct options *options, const char *value) {
+    if (options->sinks == CMCWH_READERS_MAX) {
+        return "8 sinks at most";
+    }
+    options->sink[options->sinks++] = value;
+    return NULL;
+}
+
+static const char *set_ring(struct options *options, const char *value) {
+    (void)options;
+    return strcmp(value, "memory") == 0 ? NULL : "memory: this version keeps no ring in a file";
+}
+
+static const char *set_ring_records(struct options *options, const char *value) {
+    uint64_t records;
+
+    if (!number(value, 1, 1 << 24, &records)) {
+        return "a number from 1 to 16777216";
+    }
+    options->ring_records = (uint32_t)records;
+    return NULL;
+}
+
+static const char *set_sync(struct options *options, const char *value) {
+    options->sync = strcmp(value, "always") == 0;
+    return options->sync || strcmp(value, "never") == 0 ? NULL : "always or never";
+}
+
+static const char *set_workers(struct options *options, const char *value) {
+    uint64_t workers;
+
+    if (!number(value, 1, 256, &workers)) {
+        return "a number from 1 to 256";
+    }
+    options->workers = (unsigned)workers;
+    return NULL;
+}
+
+static const char *set_body_max(struct options *options, const char *value) {
+    return number(value, 1, UINT64_C(1) << 40, &options->body_max)
+               ? NULL
+               : "a number of bytes from 1 to 1099511627776";
+}
+
+static const char *set_body_timeout(struct options *options, const char *value) {
+    uint64_t seconds;
+
+    if (!number(value, 1, 3600, &seconds)) {
+        return "a number of seconds from 1 to 3600";
+    }
+    options->body_timeout = (uint32_t)seconds;
+    return NULL;
+}
+
+static const char *set_pid_file(struct options *options, const char *value) {
+    options->pid_file = value;
+    return NULL;
+}
+
+static const char *set_user(struct options *options, const char *value) {
+    options->user = value;
+    return NULL;
+}
+
+static const char *set_log_level(struct options *options, const char *value) {
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            options->log_level = (enum cmcwh_level)i;
+            return NULL;
+        }
+    }
+    return "error, warn, info or debug";
+}
+
+static const struct option {
+    const char *name;
+    const char *value;
+    const char *meaning;
+    setter set;
+} table[] = {
+    {"listen", "ADDR:PORT", "where to listen; repeatable; port 0 picks one\n(127.0.0.1:8080)",
+     set_listen},
+    {"path", "PATH", "the endpoint (/mails)", set_path},
+    {"auth-file", "FILE", "who may post: lines 'basic USER:PASSWORD',\n"
+     "'bearer TOKEN', 'api_key KEY' (everybody)", set_auth_file},
+    {"allow", "CIDR", "take requests from there only; repeatable (all)", set_allow},
+    {"sink", "URI", "where events go; repeatable (stdout:), see below", set_sink},
+    {"ring", "memory", "where the ring lives (memory)", set_ring},
+    {"ring-records", "N", "how many records it holds (1024)", set_ring_records},
+    {"sync", "always|never", "does a 200 wait until every required sink has\n"
+     "the events, files synced? (always)", set_sync},
+    {"workers", "N", "threads that answer requests (4)", set_workers},
+    {"body-max", "BYTES", "longest body taken (8388608)", set_body_max},
+    {"body-timeout", "SECONDS", "a request must be whole within this (10)", set_body_timeout},
+    {"pid-file", "FILE", "write the process id there (none)", set_pid_file},
+    {"user", "NAME", "run as this user; log files must be writable\nfor it", set_user},
+    {"log-level", "LEVEL", "error, warn, info or debug (info)", set_log_level},
+};
+
+void options_print(void) {
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        const char *meaning = table[i].meaning;
+        int width = printf("  --%s %s", table[i].name, table[i].value);
+
+        for (;;) {
+            size_t length = strcspn(meaning, "\n");
+
+            printf("%*s%.*s\n", width < 28 ? 28 - width : 1, "", (int)length, meaning);
+            if (meaning[length] == '\0') {
+                break;
+            }
+            meaning += length + 1;
+            width = 0;
+        }
+    }
+    puts("  --config FILE             options as lines 'name = value', '#' comments;\n"
+         "                            the command line wins");
+}
+
+static const struct option *find(const char *name, size_t length) {
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (strlen(table[i].name) == length && memcmp(table[i].name, name, length) == 0) {
+            return &table[i];
+        }
+    }
+    return NULL;
+}
+
+/* One line of --config. */
+static bool config_line(struct options *options, const char *path, unsigned number_of, char *line) {
+    char *name = line + strspn(line, " \t"), *value, *end;
+    const struct option *option;
+    const char *expected;
+
+    line[strcspn(line, "\r\n")] = '\0';
+    if (*name == '\0' || *name == '#') {
+        return true;
+    }
+    value = strchr(name, '=');
+    if (value == NULL) {
+        log_usage("%s:%u: expected: name = value", path, number_of);
+        return false;
+    }
+    for (end = value; end > name && (end[-1] == ' ' || end[-1] == '\t'); end--) {
+    }
+    value += 1 + strspn(value + 1, " \t");
+    option = find(name, (size_t)(end - name));
+    *end = '\0';
+    for (end = value + strlen(value); end > value && (end[-1] == ' ' || end[-1] == '\t');) {
+        *--end = '\0';
+    }
+    if (option == NULL) {
+        log_usage("%s:%u: there is no option '%s': see cmcwh serve --help", path, number_of, name);
+        return false;
+    }
+    value = strdup(value); /* kept until the process ends */
+    expected = value == NULL ? "memory" : option->set(options, value);
+    if (expected != NULL) {
+        log_usage("%s:%u: %s: '%s': expected %s", path, number_of, option->name, value, expected);
+    }
+    return expected == NULL;
+}
+
+static bool config_file(struct options *options, const char *path) {
+    FILE *file = fopen(path, "re");
+    char line[1024];
+    bool right = file != NULL;
+
+    if (file == NULL) {
+        log_usage("--config: %s: %s", path, strerror(errno));
+        return false;
+    }
+    for (unsigned number_of = 1; right && fgets(line, sizeof line, file) != NULL; number_of++) {
+        if (strchr(line, '\n') == NULL && !feof(file)) {
+            log_usage("%s:%u: this line is too long", path, number_of);
+            right = false;
+        } else {
+            right = config_line(options, path, number_of, line);
+        }
+    }
+    (void)fclose(file);
+    return right;
+}
+
+/* The value of the option at arguments[*i], behind '=' or as the next argument. */
+static const char *value_of(int count, char **arguments, int *i) {
+    const char *equals = strchr(arguments[*i], '=');
+
+    if (equals != NULL) {
+        return equals + 1;
+    }
+    return *i + 1 < count ? arguments[++*i] : NULL;
+}
+
+/* One option of the command line, at arguments[*i]. --config was read before. */
+static bool argument(struct options *options, int count, char **arguments, int *i) {
+    const char *text = arguments[*i], *value, *expected;
+    size_t length = strcspn(text, "=");
+    const struct option *option = NULL;
+    bool config = length == 8 && memcmp(text, "--config", 8) == 0;
+
+    if (length > 2 && text[0] == '-' && text[1] == '-') {
+        option = find(text + 2, length - 2);
+    }
+    if (option == NULL && !config) {
+        log_usage("there is no option '%s': see cmcwh serve --help", text);
+        return false;
+    }
+    value = value_of(count, arguments, i);
+    if (value == NULL) {
+        log_usage("%s: a value must follow: %s", text, config ? "FILE" : option->value);
+        return false;
+    }
+    expected = config ? NULL : option->set(options, value);
+    if (expected != NULL) {
+        log_usage("--%s: '%s': expected %s", option->name, value, expected);
+    }
+    return expected == NULL;
+}
+
+/* What the command line says replaces lists of the file as a whole. */
+static void replace_lists(struct options *options, int count, char **arguments) {
+    for (int i = 0; i < count; i++) {
+        size_t length = strcspn(arguments[i], "=");
+
+        if (length == 8 && memcmp(arguments[i], "--listen", 8) == 0) {
+            options->listeners = 0;
+        } else if (length == 7 && memcmp(arguments[i], "--allow", 7) == 0) {
+            options->networks = 0;
+        } else if (length == 6 && memcmp(arguments[i], "--sink", 6) == 0) {
+            options->sinks = 0;
+        }
+    }
+}
+
+static bool config_files(struct options *options, int count, char **arguments) {
+    for (int i = 0; i < count; i++) {
+        const char *value;
+
+        if (strncmp(arguments[i], "--config", 8) != 0 ||
+            (arguments[i][8] != '\0' && arguments[i][8] != '=')) {
+            continue;
+        }
+        value = value_of(count, arguments, &i);
+        if (value == NULL) {
+            log_usage("--config: a value must follow: FILE");
+            return false;
+        }
+        if (!config_file(options, value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum options_result options_read(struct options *options, int count, char **arguments) {
+    *options = (struct options){.path = "/mails",
+                                .ring_records = 1024,
+                                .sync = true,
+                                .workers = 4,
+                                .body_max = 8388608,
+                                .body_timeout = 10,
+                                .log_level = CMCWH_LOG_INFO};
+    for (int i = 0; i < count; i++) {
+        if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0) {
+            return OPTIONS_HELP;
+        }
+    }
+    if (!config_files(options, count, arguments)) {
+        return OPTIONS_WRONG;
+    }
+    replace_lists(options, count, arguments);
+    for (int i = 0; i < count; i++) {
+        if (!argument(options, count, arguments, &i)) {
+            return OPTIONS_WRONG;
+        }
+    }
+    if (options->listeners == 0) {
+        options->listen[options->listeners++] = "127.0.0.1:8080";
+    }
+    if (options->sinks == 0) {
+        options->sink[options->sinks++] = "stdout:";
+    }
+    return OPTIONS_RUN;
+}

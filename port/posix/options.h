@@ -1,0 +1,39 @@
+/* The options of `cmcwh serve`, from the command line and from --config. */
+#ifndef CMCWH_OPTIONS_H
+#define CMCWH_OPTIONS_H
+
+#include "cmcwh.h"
+#include "network.h"
+
+enum { OPTIONS_LISTENERS = 8, OPTIONS_NETWORKS = 32 };
+
+/* Texts point into the arguments, or into memory that is kept until the process ends. */
+struct options {
+    const char *listen[OPTIONS_LISTENERS];
+    unsigned listeners;
+    const char *path;
+    const char *auth_file;
+    struct network allow[OPTIONS_NETWORKS];
+    unsigned networks;
+    const char *sink[CMCWH_READERS_MAX];
+    unsigned sinks;
+    uint32_t ring_records;
+    bool sync;
+    unsigned workers;
+    uint64_t body_max;
+    uint32_t body_timeout; /* seconds */
+    const char *pid_file;
+    const char *user;
+    enum cmcwh_level log_level;
+};
+
+enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_WRONG };
+
+/* Reads arguments (without the program's name and the subcommand). When they are wrong, one line
+ * has said which and what was expected. */
+enum options_result options_read(struct options *options, int count, char **arguments);
+
+/* The table of options, for --help. */
+void options_print(void);
+
+#endif

@@ -1,0 +1,94 @@
+/* Time, a lock, waiting. */
+#include "platform.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+static uint64_t milliseconds(clockid_t clock) {
+    struct timespec time;
+
+    (void)clock_gettime(clock, &time);
+    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+}
+
+uint64_t platform_ticks(void) {
+    return milliseconds(CLOCK_MONOTONIC);
+}
+
+struct timespec platform_deadline(uint64_t ms) {
+    struct timespec time;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    time.tv_sec += (time_t)(ms / 1000);
+    time.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (time.tv_nsec >= 1000000000) {
+        time.tv_sec++;
+        time.tv_nsec -= 1000000000;
+    }
+    return time;
+}
+
+int platform_condition(pthread_cond_t *condition) {
+    pthread_condattr_t attributes;
+    int error = pthread_condattr_init(&attributes);
+
+    if (error == 0) {
+        error = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+        if (error == 0) {
+            error = pthread_cond_init(condition, &attributes);
+        }
+        (void)pthread_condattr_destroy(&attributes);
+    }
+    return error;
+}
+
+static uint64_t port_now(void *context) {
+    (void)context;
+    return milliseconds(CLOCK_REALTIME);
+}
+
+static uint64_t port_ticks(void *context) {
+    (void)context;
+    return platform_ticks();
+}
+
+static void port_lock(void *context) {
+    struct platform *platform = context;
+
+    (void)pthread_mutex_lock(&platform->mutex);
+}
+
+static void port_unlock(void *context) {
+    struct platform *platform = context;
+
+    (void)pthread_mutex_unlock(&platform->mutex);
+}
+
+static bool port_wait(void *context, uint32_t ms) {
+    struct platform *platform = context;
+    struct timespec deadline = platform_deadline(ms);
+
+    return pthread_cond_timedwait(&platform->condition, &platform->mutex, &deadline) != ETIMEDOUT;
+}
+
+static void port_wake(void *context) {
+    struct platform *platform = context;
+
+    (void)pthread_cond_broadcast(&platform->condition);
+}
+
+int platform_init(struct platform *platform) {
+    int error;
+
+    memset(platform, 0, sizeof *platform);
+    platform->port = (struct cmcwh_port){.context = platform,
+                                         .now = port_now,
+                                         .ticks = port_ticks,
+                                         .lock = port_lock,
+                                         .unlock = port_unlock,
+                                         .wait = port_wait,
+                                         .wake = port_wake};
+    error = pthread_mutex_init(&platform->mutex, NULL);
+    return error != 0 ? error : platform_condition(&platform->condition);
+}

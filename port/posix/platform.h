@@ -1,0 +1,27 @@
+/* What the portable part needs of this system: time, a lock, waiting. */
+#ifndef CMCWH_PLATFORM_H
+#define CMCWH_PLATFORM_H
+
+#include "cmcwh.h"
+
+#include <pthread.h>
+
+struct platform {
+    struct cmcwh_port port;
+    pthread_mutex_t mutex;
+    pthread_cond_t condition;
+};
+
+/* 0, or an error number. */
+int platform_init(struct platform *platform);
+
+/* Milliseconds that only go forward. */
+uint64_t platform_ticks(void);
+
+/* `ms` from now, for pthread_cond_timedwait on a condition of platform_condition. */
+struct timespec platform_deadline(uint64_t ms);
+
+/* A condition whose time only goes forward. 0, or an error number. */
+int platform_condition(pthread_cond_t *condition);
+
+#endif

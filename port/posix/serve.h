@@ -1,0 +1,10 @@
+/* cmcwh serve: its life from options to exit status. */
+#ifndef CMCWH_SERVE_H
+#define CMCWH_SERVE_H
+
+#include "options.h"
+
+/* Returns the process's exit status: 0 right, 1 failed, 2 wrong configuration. */
+int serve(const struct options *options);
+
+#endif

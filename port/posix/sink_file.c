@@ -1,0 +1,203 @@
+/* file: and stdout: sinks. A file ends with a whole line (or frame) whenever nobody is writing: what
+ * a failed write or a crash has left of one is cut off. */
+#include "sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "platform.h"
+
+static char terminator(const struct sink *sink) {
+    return sink->encoding == CMCWH_ENCODE_BINARY ? '\0' : '\n';
+}
+
+/* Where the last whole line ends, in a file of `size` bytes. */
+static off_t whole_size(const struct sink *sink, int descriptor, off_t size) {
+    char block[4096];
+
+    while (size > 0) {
+        size_t length = size < (off_t)sizeof block ? (size_t)size : sizeof block;
+        ssize_t got = pread(descriptor, block, length, size - (off_t)length);
+
+        if (got != (ssize_t)length) {
+            return -1;
+        }
+        for (size_t i = length; i > 0; i--) {
+            if (block[i - 1] == terminator(sink)) {
+                return size - (off_t)(length - i);
+            }
+        }
+        size -= (off_t)length;
+    }
+    return 0;
+}
+
+/* Cuts off what a crash may have left of a line. */
+static int repair(struct sink *sink, int descriptor, off_t size) {
+    off_t whole = whole_size(sink, descriptor, size);
+
+    if (whole < 0 || whole == size) {
+        return whole < 0 ? -1 : 0;
+    }
+    log_line(CMCWH_LOG_WARN, "sink '%s': the last line is not whole: %lld bytes of it are cut off",
+             sink->uri, (long long)(size - whole));
+    return ftruncate(descriptor, whole);
+}
+
+static int file_open(struct sink *sink) {
+    struct stat status;
+    int descriptor = open(sink->target, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+
+    if (descriptor < 0 && (errno == EACCES || errno == ENXIO || errno == EPERM)) {
+        descriptor = open(sink->target, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK);
+    }
+    if (descriptor < 0) {
+        return sink_trouble(sink, "cannot be opened", errno);
+    }
+    if (fstat(descriptor, &status) != 0) {
+        (void)sink_trouble(sink, "cannot be looked at", errno);
+        (void)close(descriptor);
+        return -1;
+    }
+    sink->regular = S_ISREG(status.st_mode);
+    if (sink->regular && repair(sink, descriptor, status.st_size) != 0) {
+        (void)sink_trouble(sink, "its last line cannot be repaired", errno);
+        (void)close(descriptor);
+        return -1;
+    }
+    sink->descriptor = descriptor;
+    sink->mid = false;
+    return 0;
+}
+
+static int stdout_open(struct sink *sink) {
+    sink->descriptor = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    sink->regular = false;
+    return sink->descriptor < 0 ? sink_trouble(sink, "standard output is closed", errno) : 0;
+}
+
+static void file_close(struct sink *sink) {
+    (void)close(sink->descriptor);
+    sink->descriptor = -1;
+}
+
+/* Names must be on the disk before what is under them is promised. */
+static int sync_directory(const struct sink *sink) {
+    char path[PATH_MAX];
+    int descriptor, result;
+
+    memcpy(path, sink->target, strlen(sink->target) + 1);
+    descriptor = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) {
+        return -1;
+    }
+    result = fsync(descriptor);
+    (void)close(descriptor);
+    return result;
+}
+
+static void old_name(const struct sink *sink, unsigned number, char *name, size_t size) {
+    (void)snprintf(name, size, "%s.%u", sink->target, number);
+}
+
+/* PATH becomes PATH.1, PATH.1 becomes PATH.2, ...; the oldest goes. */
+static int rotate(struct sink *sink) {
+    char from[PATH_MAX + 16], to[PATH_MAX + 16];
+
+    for (unsigned number = sink->keep; number > 0; number--) {
+        old_name(sink, number, to, sizeof to);
+        if (number > 1) {
+            old_name(sink, number - 1, from, sizeof from);
+        } else {
+            memcpy(from, sink->target, strlen(sink->target) + 1);
+        }
+        if (rename(from, to) != 0 && errno != ENOENT) {
+            return sink_trouble(sink, "cannot be rotated", errno);
+        }
+    }
+    file_close(sink);
+    if (file_open(sink) < 0) {
+        return -1;
+    }
+    return sink->durable && sync_directory(sink) != 0
+               ? sink_trouble(sink, "its directory cannot be synced", errno)
+               : 0;
+}
+
+/* A whole request, or several, begin: what comes is written to one file, and can be undone. */
+static int begin(struct sink *sink, size_t length) {
+    struct stat status;
+
+    if (fstat(sink->descriptor, &status) != 0) {
+        return sink_trouble(sink, "cannot be looked at", errno);
+    }
+    if (sink->rotate != 0 && status.st_size > 0 &&
+        (uint64_t)status.st_size + length > sink->rotate) {
+        if (rotate(sink) < 0) {
+            return -1;
+        }
+        status.st_size = 0;
+    }
+    sink->undo_to = status.st_size;
+    sink->mid = true;
+    return 0;
+}
+
+static int file_write(void *context, const void *bytes, size_t length) {
+    struct sink *sink = context;
+    const char *from = bytes;
+    uint64_t start = platform_ticks();
+
+    if (sink->regular && !sink->mid && begin(sink, length) < 0) {
+        return -1;
+    }
+    while (length > 0) {
+        ssize_t written = write(sink->descriptor, from, length);
+
+        if (written > 0) {
+            from += written;
+            length -= (size_t)written;
+            start = platform_ticks();
+        } else if (written < 0 && errno == EAGAIN) {
+            if (!sink_ready(sink->descriptor, POLLOUT, start)) {
+                return sink_trouble(sink, "takes nothing more", 0);
+            }
+        } else if (written == 0 || errno != EINTR) {
+            return sink_trouble(sink, "cannot be written", written == 0 ? EIO : errno);
+        }
+    }
+    return 0;
+}
+
+static int file_sync(void *context) {
+    struct sink *sink = context;
+
+    sink->mid = false;
+    if (!sink->durable || !sink->regular || fdatasync(sink->descriptor) == 0) {
+        return 0;
+    }
+    return sink_trouble(sink, "cannot be synced", errno);
+}
+
+static void file_undo(void *context) {
+    struct sink *sink = context;
+
+    sink->mid = false;
+    if (sink->descriptor >= 0 && sink->regular &&
+        ftruncate(sink->descriptor, sink->undo_to) != 0) {
+        log_line(CMCWH_LOG_ERROR, "sink '%s': what was written in part cannot be cut off: %s",
+                 sink->uri, strerror(errno));
+    }
+}
+
+const struct sink_medium sink_file = {"file",    file_open, file_write,
+                                      file_sync, file_undo, file_close};
+
+const struct sink_medium sink_stdout = {"stdout", stdout_open, file_write, NULL, NULL, file_close};

@@ -1,0 +1,127 @@
+/* serial: a line, 8 data bits, no parity, one stop bit, no flow control. */
+#include "sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "platform.h"
+
+static bool speed_of(unsigned baud, speed_t *speed) {
+    static const struct {
+        unsigned baud;
+        speed_t speed;
+    } speeds[] = {{1200, B1200},     {2400, B2400},     {4800, B4800},       {9600, B9600},
+                  {19200, B19200},   {38400, B38400},   {57600, B57600},     {115200, B115200},
+                  {230400, B230400}, {460800, B460800}, {921600, B921600},   {1000000, B1000000},
+                  {1500000, B1500000}, {2000000, B2000000}, {3000000, B3000000},
+                  {4000000, B4000000}};
+
+    for (size_t i = 0; i < sizeof speeds / sizeof *speeds; i++) {
+        if (speeds[i].baud == baud) {
+            *speed = speeds[i].speed;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int set_line(struct sink *sink) {
+    struct termios line;
+    speed_t speed;
+
+    if (tcgetattr(sink->descriptor, &line) != 0) {
+        return sink_trouble(sink, "is not a serial line", errno);
+    }
+    if (!speed_of(sink->baud, &speed)) {
+        return sink_trouble(sink, "there is no such baud rate", 0);
+    }
+    cfmakeraw(&line);
+    line.c_cflag &= ~(tcflag_t)(CRTSCTS | CSTOPB);
+    line.c_cflag |= CLOCAL | CREAD;
+    if (cfsetispeed(&line, speed) != 0 || cfsetospeed(&line, speed) != 0 ||
+        tcsetattr(sink->descriptor, TCSANOW, &line) != 0) {
+        return sink_trouble(sink, "cannot be set to this baud rate", errno);
+    }
+    return 0;
+}
+
+static void serial_close(struct sink *sink) {
+    (void)tcflush(sink->descriptor, TCOFLUSH); /* closing would wait for a line that is stuck */
+    (void)close(sink->descriptor);
+    sink->descriptor = -1;
+}
+
+static int put(struct sink *sink, const char *from, size_t length) {
+    uint64_t start = platform_ticks();
+
+    while (length > 0) {
+        ssize_t written = write(sink->descriptor, from, length);
+
+        if (written > 0) {
+            from += written;
+            length -= (size_t)written;
+            start = platform_ticks();
+        } else if (written < 0 && (errno == EAGAIN || errno == EINTR)) {
+            if (!sink_ready(sink->descriptor, POLLOUT, start)) {
+                return sink_trouble(sink, "the line takes nothing more", 0);
+            }
+        } else {
+            return sink_trouble(sink, "the line broke", written == 0 ? EIO : errno);
+        }
+    }
+    return 0;
+}
+
+static int serial_open(struct sink *sink) {
+    char end = sink->encoding == CMCWH_ENCODE_BINARY ? '\0' : '\n';
+
+    sink->descriptor = open(sink->target, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (sink->descriptor < 0) {
+        return sink_trouble(sink, "cannot be opened", errno);
+    }
+    /* What broke off before must not run into what comes. */
+    if (set_line(sink) < 0 || (sink->torn && put(sink, &end, 1) < 0)) {
+        serial_close(sink);
+        return -1;
+    }
+    sink->torn = false;
+    return 0;
+}
+
+static int serial_write(void *context, const void *bytes, size_t length) {
+    struct sink *sink = context;
+
+    sink->torn = true;
+    if (put(sink, bytes, length) < 0) {
+        return -1;
+    }
+    sink->torn = false;
+    return 0;
+}
+
+/* Until the last byte has left for the wire. */
+static int serial_sync(void *context) {
+    struct sink *sink = context;
+    uint64_t start = platform_ticks();
+    int waiting = 0, before = 0;
+
+    while (ioctl(sink->descriptor, TIOCOUTQ, &waiting) == 0 && waiting > 0) {
+        if (waiting != before) {
+            start = platform_ticks();
+            before = waiting;
+        } else if (platform_ticks() - start > SINK_TIMEOUT) {
+            sink->torn = true;
+            return sink_trouble(sink, "the line takes nothing more", 0);
+        }
+        (void)poll(NULL, 0, 2);
+    }
+    return 0;
+}
+
+const struct sink_medium sink_serial = {"serial",    serial_open, serial_write,
+                                        serial_sync, NULL,        serial_close};
