@@ -47,9 +47,9 @@ static bool text_is(struct cmcwh_text text, const char *word) {
 
 const char *cmcwh_result_name(int result) {
     static const char *const names[] = {
-        "ok",         "malformed_json",      "malformed_form", "too_deep",
-        "missing_field", "wrong_type",       "event_type_mismatch", "ring_full",
-        "storage_failed", "damaged_record",  "bad_argument",   "write_failed"};
+        "ok",           "malformed_json",      "malformed_form", "too_deep",       "missing_field",
+        "wrong_type",   "event_type_mismatch", "ring_full",      "storage_failed", "damaged_record",
+        "bad_argument", "write_failed"};
 
     return result >= 0 ? names[0] : result < CMCWH_ERR_WRITE ? "unknown" : names[-result];
 }
@@ -135,10 +135,8 @@ static void field_decode(struct cmcwh_record *record, unsigned field, struct cmc
 static bool field_append(struct cmcwh_record *record, unsigned field, const char *in,
                          size_t length);
 static void record_mark_cut(struct cmcwh_record *record, enum cmcwh_field field);
-static size_t member_begin(struct cmcwh_record *record, const char *prefix,
-                           struct cmcwh_text name);
-static bool member_put(struct cmcwh_record *record, size_t start, const char *bytes,
-                       size_t length);
+static size_t member_begin(struct cmcwh_record *record, const char *prefix, struct cmcwh_text name);
+static bool member_put(struct cmcwh_record *record, size_t start, const char *bytes, size_t length);
 
 static bool port_can_wait(const struct cmcwh_ring *ring);
 static bool port_wait(const struct cmcwh_ring *ring, uint64_t ms);
@@ -297,7 +295,7 @@ static bool credential_right(const struct cmcwh_access *access, enum cmcwh_crede
 
 static bool credential_configured(const struct cmcwh_access *access,
                                   enum cmcwh_credential_kind kind) {
-    for (size_t i = 0; i < access->count; i++) {
+    for (size_t i = 0; access != NULL && i < access->count; i++) {
         if (access->credentials[i].kind == kind) {
             return true;
         }
@@ -344,7 +342,7 @@ static bool check_header(struct exchange *x) {
 static bool check_key(struct exchange *x) {
     struct cmcwh_text key = cmcwh_parser_api_key(&x->worker->parser);
 
-    if (x->access == NULL || !credential_configured(x->access, CMCWH_API_KEY)) {
+    if (!credential_configured(x->access, CMCWH_API_KEY)) {
         return true;
     }
     if (key.length == 0) {
@@ -420,8 +418,8 @@ static size_t read_piece(struct exchange *x) {
     if (!x->chunked) {
         x->unread = x->received < x->length;
     } else {
-        x->unread = taken < 0 ||
-                    (config->whole != NULL && !config->whole(config->context, x->connection));
+        x->unread =
+            taken < 0 || (config->whole != NULL && !config->whole(config->context, x->connection));
     }
     return 0;
 }
@@ -1285,13 +1283,19 @@ static void json_string(struct cmcwh_parser *parser, size_t start, size_t end) {
 }
 
 /* The grammar of a number: what each state becomes with 0, 1-9, '-', '+', '.', 'e', or -1. */
-enum { NUMBER_START, NUMBER_ZERO = 2, NUMBER_INTEGER = 3, NUMBER_FRACTION = 5, NUMBER_EXPONENT = 8 };
+enum {
+    NUMBER_START,
+    NUMBER_ZERO = 2,
+    NUMBER_INTEGER = 3,
+    NUMBER_FRACTION = 5,
+    NUMBER_EXPONENT = 8
+};
 
 static bool number_step(uint8_t *state, char c) {
     static const int8_t next[9][6] = {
-        {2, 3, 1, -1, -1, -1},   {2, 3, -1, -1, -1, -1}, {-1, -1, -1, -1, 4, 6},
-        {3, 3, -1, -1, 4, 6},    {5, 5, -1, -1, -1, -1}, {5, 5, -1, -1, -1, 6},
-        {8, 8, 7, 7, -1, -1},    {8, 8, -1, -1, -1, -1}, {8, 8, -1, -1, -1, -1}};
+        {2, 3, 1, -1, -1, -1}, {2, 3, -1, -1, -1, -1}, {-1, -1, -1, -1, 4, 6},
+        {3, 3, -1, -1, 4, 6},  {5, 5, -1, -1, -1, -1}, {5, 5, -1, -1, -1, 6},
+        {8, 8, 7, 7, -1, -1},  {8, 8, -1, -1, -1, -1}, {8, 8, -1, -1, -1, -1}};
     int column = c == '0'               ? 0
                  : c >= '1' && c <= '9' ? 1
                  : c == '-'             ? 2
@@ -1377,10 +1381,8 @@ static size_t json_pair(struct cmcwh_parser *parser, const jsmntok_t *name, size
 
     if (name->type != JSMN_STRING || value->type != JSMN_STRING || parser->cut != CMCWH_NONE ||
         (parser->expect != EXPECT_NEXT && parser->expect != EXPECT_NAME_OR_END) ||
-        !json_only(window, at, start - 1, comma) ||
-        !json_only(window, end + 1, from - 1, ':') ||
-        !item_pair(parser, window + start, end - start, window + from,
-                   (size_t)value->end - from)) {
+        !json_only(window, at, start - 1, comma) || !json_only(window, end + 1, from - 1, ':') ||
+        !item_pair(parser, window + start, end - start, window + from, (size_t)value->end - from)) {
         return 0;
     }
     parser->expect = EXPECT_NEXT;
@@ -1530,8 +1532,7 @@ static bool long_go_on(struct cmcwh_parser *parser) {
 }
 
 /* A copy of jsmn's state that nobody else points to stays in registers: a third faster. */
-static int json_tokenize(const struct cmcwh_parser *parser, jsmn_parser *state,
-                         jsmntok_t *tokens) {
+static int json_tokenize(const struct cmcwh_parser *parser, jsmn_parser *state, jsmntok_t *tokens) {
     jsmn_parser jsmn = *state;
     int result = jsmn_parse(&jsmn, parser->window, parser->used, tokens, CMCWH_TOKENS);
 
@@ -1558,8 +1559,7 @@ static void json_run(struct cmcwh_parser *parser, bool last) {
     if (parser->failed) {
         return;
     }
-    if (result == JSMN_ERROR_INVAL ||
-        (at < parser->used && (last || parser->window[at] == '\0'))) {
+    if (result == JSMN_ERROR_INVAL || (at < parser->used && (last || parser->window[at] == '\0'))) {
         json_locate(parser, at);
         return;
     }
@@ -1607,7 +1607,7 @@ static void event_skip_all(struct cmcwh_parser *parser) {
 static uint8_t request_member(struct cmcwh_text name) {
     static const char *const names[] = {"event", "event_type", "server_composition", "api_key"};
 
-    for (uint8_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         if (text_is(name, names[i])) {
             return (uint8_t)(MEMBER_EVENT + i);
         }
@@ -2352,14 +2352,14 @@ enum {
 };
 
 static const char *const field_names[CMCWH_FIELDS] = {
-    "reason",    "sourceIp", "returnPath", "created", "subject", "apiData",    "messageId",
-    "from",      "to",       "senderIp",   "status",  "",        "event_type", "server_composition"};
+    "reason", "sourceIp", "returnPath", "created", "subject", "apiData",    "messageId",
+    "from",   "to",       "senderIp",   "status",  "",        "event_type", "server_composition"};
 
 /* Who gives way first when the texts do not fit. */
 static const uint8_t give_way[CMCWH_FIELDS] = {
-    CMCWH_REASON,     CMCWH_SUBJECT,   CMCWH_API_DATA,  CMCWH_MEMBERS, CMCWH_SERVER_COMPOSITION,
-    CMCWH_EVENT_TYPE, CMCWH_SOURCE_IP, CMCWH_SENDER_IP, CMCWH_CREATED, CMCWH_STATUS,
-    CMCWH_RETURN_PATH, CMCWH_FROM,     CMCWH_TO,        CMCWH_MESSAGE_ID};
+    CMCWH_REASON,      CMCWH_SUBJECT,   CMCWH_API_DATA,  CMCWH_MEMBERS,   CMCWH_SERVER_COMPOSITION,
+    CMCWH_EVENT_TYPE,  CMCWH_SOURCE_IP, CMCWH_SENDER_IP, CMCWH_CREATED,   CMCWH_STATUS,
+    CMCWH_RETURN_PATH, CMCWH_FROM,      CMCWH_TO,        CMCWH_MESSAGE_ID};
 
 const char *cmcwh_field_name(enum cmcwh_field field) {
     return (unsigned)field < CMCWH_FIELDS ? field_names[field] : "";
@@ -2396,8 +2396,8 @@ static void put64(uint8_t *at, uint64_t value) {
  * constants of a table make the table, and the compiler does the work. */
 #define CRC_BIT(n, bit, value) ((n) >> (bit)&1 ? value##u : 0u)
 #define CRC_ENTRY(n, a, b, c, d, e, f, g, h)                                                       \
-    (CRC_BIT(n, 0, a) ^ CRC_BIT(n, 1, b) ^ CRC_BIT(n, 2, c) ^ CRC_BIT(n, 3, d) ^ CRC_BIT(n, 4, e) ^ \
-     CRC_BIT(n, 5, f) ^ CRC_BIT(n, 6, g) ^ CRC_BIT(n, 7, h))
+    (CRC_BIT(n, 0, a) ^ CRC_BIT(n, 1, b) ^ CRC_BIT(n, 2, c) ^ CRC_BIT(n, 3, d) ^                   \
+     CRC_BIT(n, 4, e) ^ CRC_BIT(n, 5, f) ^ CRC_BIT(n, 6, g) ^ CRC_BIT(n, 7, h))
 #define CRC_4(n, ...)                                                                              \
     CRC_ENTRY(n, __VA_ARGS__), CRC_ENTRY((n) + 1, __VA_ARGS__), CRC_ENTRY((n) + 2, __VA_ARGS__),   \
         CRC_ENTRY((n) + 3, __VA_ARGS__)
@@ -2864,8 +2864,7 @@ static void record_number(struct cmcwh_record *record, uint64_t seq, const struc
     put64(record->bytes + AT_BATCH, seal->batch);
     put32(record->bytes + AT_BATCH_SIZE, seal->batch_size);
     put64(record->bytes + AT_RECEIVED, seal->received);
-    put16(record->bytes + AT_LENGTH,
-          CMCWH_RECORD_HEADER + record_used(record) + CMCWH_RECORD_CRC);
+    put16(record->bytes + AT_LENGTH, CMCWH_RECORD_HEADER + record_used(record) + CMCWH_RECORD_CRC);
     put32(record->bytes + AT_SQUEEZED, 0);
 }
 
@@ -3205,9 +3204,8 @@ int cmcwh_batch_confirm(struct cmcwh_batch *batch) {
 /* What a reader may read now: with confirm, one that is not required sees only what the
  * required ones have taken. */
 static bool reader_may_read(const struct cmcwh_ring *ring, const struct cmcwh_reader *reader) {
-    return reader->next != CMCWH_NONE &&
-           (reader->required || !ring->config.confirm ||
-            seq_at(ring, reader->next) < ring_confirmed(ring));
+    return reader->next != CMCWH_NONE && (reader->required || !ring->config.confirm ||
+                                          seq_at(ring, reader->next) < ring_confirmed(ring));
 }
 
 /* The next record, not sealed yet. */
@@ -3541,11 +3539,11 @@ static char *put_quoted(char *out, struct cmcwh_text text) {
 }
 
 /* The order in which fields come out, JSON and logfmt alike. */
-static const uint8_t field_order[] = {
-    CMCWH_EVENT_TYPE, CMCWH_SERVER_COMPOSITION, CMCWH_STATUS,      CMCWH_CREATED,
-    CMCWH_MESSAGE_ID, CMCWH_FROM,               CMCWH_TO,          CMCWH_RETURN_PATH,
-    CMCWH_SUBJECT,    CMCWH_REASON,             CMCWH_SOURCE_IP,   CMCWH_SENDER_IP,
-    CMCWH_API_DATA};
+static const uint8_t field_order[] = {CMCWH_EVENT_TYPE, CMCWH_SERVER_COMPOSITION, CMCWH_STATUS,
+                                      CMCWH_CREATED,    CMCWH_MESSAGE_ID,         CMCWH_FROM,
+                                      CMCWH_TO,         CMCWH_RETURN_PATH,        CMCWH_SUBJECT,
+                                      CMCWH_REASON,     CMCWH_SOURCE_IP,          CMCWH_SENDER_IP,
+                                      CMCWH_API_DATA};
 
 /* The names of cut fields, quoted by `quote` and with commas between. */
 static char *put_truncated(char *out, const struct cmcwh_record *record, const char *quote) {
@@ -3899,8 +3897,8 @@ static int sink_move(struct cmcwh_sink *sink) {
         if (used > config->buffer_size - CMCWH_ENCODED_MAX && sink_write(sink, &used) < 0) {
             return CMCWH_ERR_WRITE;
         }
-        used += cmcwh_encode(&sink->record, config->encoding, config->syslog,
-                             config->buffer + used);
+        used +=
+            cmcwh_encode(&sink->record, config->encoding, config->syslog, config->buffer + used);
         count++;
         if (config->single && sink_write(sink, &used) < 0) {
             return CMCWH_ERR_WRITE;

@@ -168,10 +168,10 @@ struct cmcwh_port {
  *     80+n    4  CRC-32 (IEEE 802.3, as zlib's crc32) of all bytes before it
  *     84+n       zeros up to CMCWH_RECORD_SIZE
  */
-#define CMCWH_RECORD_MAGIC "CMCR"
+#define CMCWH_RECORD_MAGIC  "CMCR"
 #define CMCWH_RECORD_HEADER 80
-#define CMCWH_RECORD_CRC 4
-#define CMCWH_RECORD_TEXT (CMCWH_RECORD_SIZE - CMCWH_RECORD_HEADER - CMCWH_RECORD_CRC)
+#define CMCWH_RECORD_CRC    4
+#define CMCWH_RECORD_TEXT   (CMCWH_RECORD_SIZE - CMCWH_RECORD_HEADER - CMCWH_RECORD_CRC)
 
 struct cmcwh_record {
     uint8_t bytes[CMCWH_RECORD_SIZE];
@@ -366,8 +366,8 @@ int cmcwh_ring_acknowledge(struct cmcwh_ring *ring, int reader);
 void cmcwh_ring_fail(struct cmcwh_ring *ring, int reader, uint32_t retry);
 
 struct cmcwh_ring_state {
-    uint32_t capacity, in_use; /* records */
-    uint64_t stored;           /* seq of the newest event, 0 if there is none */
+    uint32_t capacity, in_use;          /* records */
+    uint64_t stored;                    /* seq of the newest event, 0 if there is none */
     uint32_t behind[CMCWH_READERS_MAX]; /* records that a reader has not acknowledged */
     uint64_t lost[CMCWH_READERS_MAX];   /* records that a reader did not get */
     bool failed[CMCWH_READERS_MAX];
@@ -446,16 +446,16 @@ struct cmcwh_parser {
     /* The JSON: its open containers (bit d: the one at depth d is an object). */
     uint64_t objects;
     uint32_t depth;
-    uint8_t expect;   /* what may come next */
-    uint8_t number;   /* where in the grammar of a number that is longer than the window */
-    bool skipping;    /* inside a string or number that is longer than the window */
-    bool ending;      /* the text is complete */
+    uint8_t expect; /* what may come next */
+    uint8_t number; /* where in the grammar of a number that is longer than the window */
+    bool skipping;  /* inside a string or number that is longer than the window */
+    bool ending;    /* the text is complete */
     struct cmcwh_decoder decoder;
 
     /* The events: what each open container and the current member are to us. */
     uint8_t place[CMCWH_DEPTH_MAX + 1];
     uint8_t member;
-    uint8_t hint;                /* which member of an event is likely next */
+    uint8_t hint; /* which member of an event is likely next */
     bool have_event, have_list;
     bool capturing;
     uint16_t capture;            /* where the member begins that is being kept as JSON */
@@ -464,7 +464,7 @@ struct cmcwh_parser {
     struct cmcwh_kept key; /* the current name */
     struct cmcwh_kept list, event_type, composition, api_key;
 
-    int tokens[5 * CMCWH_TOKENS]; /* of jsmn, whose header need not be known here */
+    int tokens[5 * CMCWH_TOKENS];           /* of jsmn, whose header need not be known here */
     uint8_t escaped[CMCWH_WINDOW_SIZE / 8]; /* form: was this byte of the window sent as %XX? */
     char window[CMCWH_WINDOW_SIZE];
 };
@@ -510,9 +510,9 @@ bool cmcwh_secret_equal(struct cmcwh_text a, struct cmcwh_text b);
 #define CMCWH_ENCODED_MAX (6 * CMCWH_RECORD_SIZE + 768)
 
 enum cmcwh_encoding {
-    CMCWH_ENCODE_JSON,   /* an object and a newline */
-    CMCWH_ENCODE_LOGFMT, /* key=value pairs and a newline; values quoted when needed */
-    CMCWH_ENCODE_BINARY, /* the record's bytes in use in a COBS frame, ended by a zero byte */
+    CMCWH_ENCODE_JSON,    /* an object and a newline */
+    CMCWH_ENCODE_LOGFMT,  /* key=value pairs and a newline; values quoted when needed */
+    CMCWH_ENCODE_BINARY,  /* the record's bytes in use in a COBS frame, ended by a zero byte */
     CMCWH_ENCODE_RFC5424, /* a syslog message with logfmt as its text, no newline */
     CMCWH_ENCODE_RFC6587, /* the same, its length and a space before it (TCP) */
     CMCWH_ENCODE_RFC3164  /* the form that local syslog daemons expect on their socket */
@@ -658,7 +658,8 @@ struct cmcwh_server_config {
 };
 
 /* The statuses that are counted, in this order; the last counts all others. */
-#define CMCWH_STATUS_LIST {200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 503, 0}
+#define CMCWH_STATUS_LIST                                                                          \
+    { 200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 503, 0 }
 #define CMCWH_STATUSES 13
 
 struct cmcwh_server_counters {

@@ -83,7 +83,8 @@ static const char *parse_line(struct auth *auth, char *line) {
     length = strcspn(word, " \t");
     secret = word + length + strspn(word + length, " \t");
     word[length] = '\0';
-    for (char *end = secret + strlen(secret); end > secret && (end[-1] == ' ' || end[-1] == '\t');) {
+    for (char *end = secret + strlen(secret);
+         end > secret && (end[-1] == ' ' || end[-1] == '\t');) {
         *--end = '\0';
     }
     return add(auth, word, secret);

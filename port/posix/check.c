@@ -117,9 +117,7 @@ static int check_file(const char *name, const char *type) {
         log_usage("%s: %s", name, bytes == NULL ? "out of memory" : strerror(errno));
         result = 1;
     } else {
-        format = type == NULL        ? guess(bytes, length)
-                 : type[0] == 'j' ? CMCWH_JSON
-                                  : CMCWH_FORM;
+        format = type == NULL ? guess(bytes, length) : type[0] == 'j' ? CMCWH_JSON : CMCWH_FORM;
         for (uint32_t capacity = 1024; result == CMCWH_ERR_FULL; capacity *= 4) {
             result = check(name, bytes, length, format, capacity);
         }

@@ -34,7 +34,8 @@ static void put(const char *level, const char *format, va_list arguments) {
     char text[1024], line[2048];
     size_t used = (size_t)snprintf(line, sizeof line, "cmcwh: %s", level);
 
-    (void)vsnprintf(text, sizeof text, format, arguments);
+    (void)vsnprintf(text, sizeof text, format, arguments); /* NOLINT: clang-tidy 14 does not see
+                                                               that the caller began it */
     used += escape(line + used, sizeof line - used, text);
     if (write(STDERR_FILENO, line, used) < 0) {
         return; /* there is nobody left to tell */

@@ -145,14 +145,18 @@ static const struct option {
     {"listen", "ADDR:PORT", "where to listen; repeatable; port 0 picks one\n(127.0.0.1:8080)",
      set_listen},
     {"path", "PATH", "the endpoint (/mails)", set_path},
-    {"auth-file", "FILE", "who may post: lines 'basic USER:PASSWORD',\n"
-     "'bearer TOKEN', 'api_key KEY' (everybody)", set_auth_file},
+    {"auth-file", "FILE",
+     "who may post: lines 'basic USER:PASSWORD',\n"
+     "'bearer TOKEN', 'api_key KEY' (everybody)",
+     set_auth_file},
     {"allow", "CIDR", "take requests from there only; repeatable (all)", set_allow},
     {"sink", "URI", "where events go; repeatable (stdout:), see below", set_sink},
     {"ring", "memory", "where the ring lives (memory)", set_ring},
     {"ring-records", "N", "how many records it holds (1024)", set_ring_records},
-    {"sync", "always|never", "does a 200 wait until every required sink has\n"
-     "the events, files synced? (always)", set_sync},
+    {"sync", "always|never",
+     "does a 200 wait until every required sink has\n"
+     "the events, files synced? (always)",
+     set_sync},
     {"workers", "N", "threads that answer requests (4)", set_workers},
     {"body-max", "BYTES", "longest body taken (8388608)", set_body_max},
     {"body-timeout", "SECONDS", "a request must be whole within this (10)", set_body_timeout},

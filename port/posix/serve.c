@@ -201,8 +201,8 @@ static bool join_listeners(const struct options *options, char *out, size_t room
     size_t used = 0;
 
     for (unsigned i = 0; i < options->listeners; i++) {
-        int length = snprintf(out + used, room - used, "%s%s", i > 0 ? "," : "",
-                              options->listen[i]);
+        int length =
+            snprintf(out + used, room - used, "%s%s", i > 0 ? "," : "", options->listen[i]);
 
         if (!try_listener(options->listen[i]) || length < 0 || (size_t)length >= room - used) {
             return false;
@@ -215,23 +215,31 @@ static bool join_listeners(const struct options *options, char *out, size_t room
 static bool start_civetweb(struct service *service) {
     const struct options *options = service->options;
     char listeners[1024], workers[16], timeout[16], reason[256] = "";
-    const char *settings[] = {"listening_ports", listeners,
-                              "num_threads", workers,
-                              "request_timeout_ms", timeout,
-                              "enable_keep_alive", "yes",
-                              "keep_alive_timeout_ms", "500",
-                              "tcp_nodelay", "1",
-                              "max_request_size", "8192",
-                              "connection_queue", "256",
-                              "listen_backlog", "1024",
+    const char *settings[] = {"listening_ports",
+                              listeners,
+                              "num_threads",
+                              workers,
+                              "request_timeout_ms",
+                              timeout,
+                              "enable_keep_alive",
+                              "yes",
+                              "keep_alive_timeout_ms",
+                              "500",
+                              "tcp_nodelay",
+                              "1",
+                              "max_request_size",
+                              "8192",
+                              "connection_queue",
+                              "256",
+                              "listen_backlog",
+                              "1024",
                               NULL};
     struct mg_callbacks callbacks = {.begin_request = begin_request,
                                      .http_error = http_error,
                                      .log_message = log_message,
                                      .init_thread = init_thread};
-    struct mg_init_data init = {.callbacks = &callbacks,
-                                .user_data = service,
-                                .configuration_options = settings};
+    struct mg_init_data init = {
+        .callbacks = &callbacks, .user_data = service, .configuration_options = settings};
     struct mg_error_data error = {.text = reason, .text_buffer_size = sizeof reason};
     int failed;
 
@@ -373,9 +381,9 @@ static void say_counters(struct service *service) {
         const struct sink *sink = &service->sinks[i];
         int reader = sink->pump.config.reader;
 
-        log_line(CMCWH_LOG_INFO,
-                 "sink '%s' behind=%" PRIu32 " lost=%" PRIu64 " failed=%s", sink->uri,
-                 state.behind[reader], state.lost[reader], state.failed[reader] ? "yes" : "no");
+        log_line(CMCWH_LOG_INFO, "sink '%s' behind=%" PRIu32 " lost=%" PRIu64 " failed=%s",
+                 sink->uri, state.behind[reader], state.lost[reader],
+                 state.failed[reader] ? "yes" : "no");
     }
 }
 

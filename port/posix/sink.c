@@ -12,8 +12,10 @@
 #include "network.h"
 #include "platform.h"
 
-static const struct sink_medium *const media[] = {&sink_file, &sink_stdout, &sink_syslog,
-                                                  &sink_udp,  &sink_tcp,    &sink_serial};
+enum { MEDIA = 6 };
+
+static const struct sink_medium *const media[MEDIA] = {&sink_file, &sink_stdout, &sink_syslog,
+                                                       &sink_udp,  &sink_tcp,    &sink_serial};
 
 int sink_trouble(struct sink *sink, const char *what, int error) {
     (void)snprintf(sink->trouble, sizeof sink->trouble, "%s%s%s", what, error != 0 ? ": " : "",
@@ -81,9 +83,8 @@ static const char *parameter(struct sink *sink, const char *name, const char *va
     }
     if (strcmp(name, "policy") == 0) {
         sink->required = strcmp(value, "required") == 0;
-        return sink->required || strcmp(value, "besteffort") == 0
-                   ? NULL
-                   : "policy=required or besteffort";
+        return sink->required || strcmp(value, "besteffort") == 0 ? NULL
+                                                                  : "policy=required or besteffort";
     }
     if (strcmp(name, "rotate") == 0 && sink->medium == &sink_file) {
         return parse_size(value, &sink->rotate) ? NULL : "rotate=SIZE, such as 512k, 10M or 1G";
@@ -155,13 +156,13 @@ bool sink_parse(struct sink *sink, const char *uri, bool durable) {
                           .baud = 115200,
                           .descriptor = -1,
                           .encoding = CMCWH_ENCODE_JSON};
-    for (size_t i = 0; colon != NULL && i < sizeof media / sizeof *media; i++) {
+    for (size_t i = 0; colon != NULL && i < MEDIA; i++) {
         if (strlen(media[i]->scheme) == (size_t)(colon - uri) &&
             memcmp(media[i]->scheme, uri, (size_t)(colon - uri)) == 0) {
             sink->medium = media[i];
         }
     }
-    if (sink->medium == NULL) {
+    if (colon == NULL || sink->medium == NULL) {
         return wrong(uri, uri, "file:, stdout:, syslog:, syslog+udp:, syslog+tcp: or serial:");
     }
     sink->required = sink->medium != &sink_udp;
@@ -204,9 +205,8 @@ bool sink_prepare(struct sink *sink, struct cmcwh_ring *ring, char *buffer) {
     sink->ring = ring;
     (void)gethostname(sink->hostname, sizeof sink->hostname - 1);
     (void)snprintf(sink->process_id, sizeof sink->process_id, "%ld", (long)getpid());
-    sink->identity =
-        (struct cmcwh_syslog){.hostname = sink->hostname, .process_id = sink->process_id,
-                              .facility = 2};
+    sink->identity = (struct cmcwh_syslog){
+        .hostname = sink->hostname, .process_id = sink->process_id, .facility = 2};
     config.reader = cmcwh_ring_attach(ring, sink->required);
     if (cmcwh_sink_init(&sink->pump, &config) < 0) {
         log_line(CMCWH_LOG_ERROR, "--sink: '%s': could not be attached", sink->uri);

@@ -1,4 +1,5 @@
-/* Sinks: a thread for each, which takes records from the ring to a file, syslog or a serial line. */
+/* Sinks: a thread for each, which takes records from the ring to a file, syslog or a serial line.
+ */
 #ifndef CMCWH_SINK_H
 #define CMCWH_SINK_H
 
@@ -29,9 +30,9 @@ struct sink {
     char target[PATH_MAX]; /* path, or HOST:PORT */
     enum cmcwh_encoding encoding;
     bool required;
-    bool durable;      /* --sync always */
-    uint64_t rotate;   /* bytes, 0: never */
-    unsigned keep;     /* old files */
+    bool durable;    /* --sync always */
+    uint64_t rotate; /* bytes, 0: never */
+    unsigned keep;   /* old files */
     unsigned baud;
 
     /* While it runs. */

@@ -1,5 +1,5 @@
-/* file: and stdout: sinks. A file ends with a whole line (or frame) whenever nobody is writing: what
- * a failed write or a crash has left of one is cut off. */
+/* file: and stdout: sinks. A file ends with a whole line (or frame) whenever nobody is writing:
+ * what a failed write or a crash has left of one is cut off. */
 #include "sink.h"
 
 #include <errno.h>
@@ -190,8 +190,7 @@ static void file_undo(void *context) {
     struct sink *sink = context;
 
     sink->mid = false;
-    if (sink->descriptor >= 0 && sink->regular &&
-        ftruncate(sink->descriptor, sink->undo_to) != 0) {
+    if (sink->descriptor >= 0 && sink->regular && ftruncate(sink->descriptor, sink->undo_to) != 0) {
         log_line(CMCWH_LOG_ERROR, "sink '%s': what was written in part cannot be cut off: %s",
                  sink->uri, strerror(errno));
     }

@@ -64,8 +64,8 @@ static int try_connect(const struct addrinfo *address, uint64_t start) {
     int error = 0, one = 1;
     unsigned timeout = 2 * SINK_TIMEOUT;
     socklen_t length = sizeof error;
-    int descriptor = socket(address->ai_family,
-                            address->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int descriptor =
+        socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (descriptor < 0) {
         return -1;

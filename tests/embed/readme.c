@@ -13,18 +13,22 @@ static int uart_write(void *context, const void *bytes, size_t length) {
 }
 
 int main(void) {
-    static const char body[] = "{\"event_type\":\"deliveries\",\"server_composition\":\"pro\",\"event\":"
-                               "{\"deliveries\":[{\"to\":\"user@example.jp\",\"status\":\"queued\"}]}}";
+    static const char body[] =
+        "{\"event_type\":\"deliveries\",\"server_composition\":\"pro\",\"event\":"
+        "{\"deliveries\":[{\"to\":\"user@example.jp\",\"status\":\"queued\"}]}}";
     struct cmcwh_ring_config memory = {.records = records, .links = links, .capacity = 16};
-    struct cmcwh_sink_config uart = {.ring = &ring, .encoding = CMCWH_ENCODE_JSON, .context = stdout,
-                                     .write = uart_write, .buffer = buffer,
+    struct cmcwh_sink_config uart = {.ring = &ring,
+                                     .encoding = CMCWH_ENCODE_JSON,
+                                     .context = stdout,
+                                     .write = uart_write,
+                                     .buffer = buffer,
                                      .buffer_size = sizeof buffer};
 
-    if (cmcwh_ring_init(&ring, &memory, 1) < 0 || (uart.reader = cmcwh_ring_attach(&ring, true)) < 0 ||
-        cmcwh_sink_init(&sink, &uart) < 0) {
+    if (cmcwh_ring_init(&ring, &memory, 1) < 0 ||
+        (uart.reader = cmcwh_ring_attach(&ring, true)) < 0 || cmcwh_sink_init(&sink, &uart) < 0) {
         return 1;
     }
-    cmcwh_parser_init(&parser, &ring, CMCWH_JSON); /* a request begins */
+    cmcwh_parser_init(&parser, &ring, CMCWH_JSON);     /* a request begins */
     cmcwh_parser_feed(&parser, body, sizeof body - 1); /* as often as bytes arrive */
     if (cmcwh_parser_end(&parser) < 0 || cmcwh_parser_commit(&parser) < 0) {
         cmcwh_parser_abort(&parser); /* answer 400, 422 or 503: see cmcwh_parser_error */

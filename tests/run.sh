@@ -1,0 +1,78 @@
+#!/bin/sh
+# run.sh PROGRAMS CMCWH [OPTIONS]: runs the unit programs, the checks that need no program, and the
+# integration tests against CMCWH. Ends with `N passed, N failed`; what failed is shown.
+# OBJECT names cmcwh.o built without the server.
+set -u
+programs=$1
+cmcwh=$2
+shift 2
+log=$(mktemp)
+passed=0
+failed=0
+trap 'rm -f "$log"' EXIT
+
+count() { # count NAME PASSED FAILED: adds up, and shows the log of what failed
+    passed=$((passed + $2))
+    failed=$((failed + $3))
+    printf '%-28s %s passed, %s failed\n' "$1" "$2" "$3"
+    [ "$3" -eq 0 ] || cat "$log"
+}
+
+# cmocka's TAP output has a line for each test; a program that dies has one failure more.
+unit() {
+    CMOCKA_MESSAGE_OUTPUT=TAP timeout 600 "$1" >"$log" 2>&1
+    status=$?
+    good=$(grep -c '^ok ' "$log")
+    bad=$(grep -c '^not ok ' "$log")
+    [ $status -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
+    [ $((good + bad)) -gt 0 ] || bad=1
+    count "$(basename "$1")" "$good" "$bad"
+}
+
+# A check is a command that says what is wrong and fails.
+check() {
+    name=$1
+    shift
+    if "$@" >"$log" 2>&1; then
+        count "$name" 1 0
+    else
+        count "$name" 0 1
+    fi
+}
+
+# The portable part may need of the C library only what every firmware has.
+symbols() {
+    needed=$(nm -u "$OBJECT" | sed 's/.* //' |
+        grep -vE '^(memcpy|memmove|memset|memcmp|memchr|strlen|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail)$')
+    [ -z "$needed" ] || { echo "cmcwh.o needs:" $needed; return 1; }
+}
+
+# The example in the README is the program that is compiled and run.
+readme() {
+    sed -n '/^```c$/,/^```$/{/^```/!p;}' README.md >"$log.readme"
+    cmp "$log.readme" tests/embed/readme.c
+    same=$?
+    rm -f "$log.readme"
+    return $same
+}
+
+for program in $programs; do
+    case $program in
+    */embed/*) check "$(basename "$program")" "$program" ;;
+    *) unit "$program" ;;
+    esac
+done
+[ -n "${SANITIZE:-}" ] || check symbols symbols
+check readme readme
+
+python3 tests/integration/run.py --cmcwh "$cmcwh" "$@" >"$log" 2>&1
+status=$?
+line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
+good=$(echo "$line" | sed 's/ .*//')
+bad=$(echo "$line" | sed 's/.*passed, \([0-9]*\).*/\1/')
+[ -n "$line" ] || { good=0; bad=1; }
+[ $status -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
+count integration "$good" "$bad"
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
