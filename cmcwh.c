@@ -1054,7 +1054,7 @@ static size_t mark_bit(const struct cmcwh_parser *parser, size_t index) {
 static unsigned mark_get(const struct cmcwh_parser *parser, size_t index) {
     size_t bit = mark_bit(parser, index);
 
-    return parser->escaped[bit / 8] >> bit % 8 & 1u;
+    return (unsigned)parser->escaped[bit / 8] >> bit % 8 & 1;
 }
 
 static void mark_set(struct cmcwh_parser *parser, size_t index, unsigned mark) {
@@ -1849,18 +1849,19 @@ static struct cmcwh_text member_field(const struct cmcwh_parser *parser) {
 static uint8_t root_open(struct cmcwh_parser *parser, size_t index, bool object) {
     struct cmcwh_text nameless = {"", 0}, event = {"event", 5};
     bool form = parser->format == CMCWH_FORM;
+    uint64_t offset = window_offset(parser, index);
 
-    parser->root_offset = window_offset(parser, index);
     if (!object) {
         wrong_type(parser, index, form ? event : nameless,
                    form ? "event must be an object" : "the body must be an object");
         return PLACE_SKIP;
     }
     if (!form) {
+        parser->root_offset = offset;
         return PLACE_REQUEST;
     }
     parser->have_event = true;
-    parser->event_offset = parser->root_offset;
+    parser->event_offset = offset;
     return PLACE_EVENT;
 }
 
@@ -2737,11 +2738,13 @@ static void record_mark_cut(struct cmcwh_record *record, enum cmcwh_field field)
 /* The next of an event's own members, `"name":value` and a newline, taken from `members`. */
 static bool next_member(struct cmcwh_text *members, struct cmcwh_text *name,
                         struct cmcwh_text *value) {
-    const char *data = members->data, *end = memchr(data, '\n', members->length);
-    const char *quote = data + 1;
+    const char *data = members->data, *quote = data + 1, *end = data;
 
-    if (end == NULL) {
+    if (members->length == 0) {
         return false;
+    }
+    while (*end != '\n') { /* behind every member, and nowhere in JSON text */
+        end++;
     }
     while (*quote != '"') {
         quote += *quote == '\\' ? 2 : 1;

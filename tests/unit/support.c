@@ -1,0 +1,111 @@
+#include "support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct cmcwh_record records[RING_MAX];
+static uint32_t links[RING_MAX];
+
+static uint64_t now(void *context) {
+    return ((struct fixture *)context)->now;
+}
+
+void fixture_init(struct fixture *fixture, uint32_t capacity, bool confirm) {
+    struct cmcwh_ring_config config = {
+        .records = records, .links = links, .capacity = capacity, .confirm = confirm};
+
+    memset(fixture, 0, sizeof *fixture);
+    memset(records, 0xA5, sizeof records); /* what was there before must not matter */
+    fixture->now = 1674622986120;
+    fixture->port.context = fixture;
+    fixture->port.now = now;
+    config.port = &fixture->port;
+    assert_int_equal(cmcwh_ring_init(&fixture->ring, &config, 1), CMCWH_OK);
+    fixture->reader = cmcwh_ring_attach(&fixture->ring, true);
+    assert_true(fixture->reader >= 0);
+}
+
+int feed(struct fixture *fixture, enum cmcwh_format format, const char *body, size_t length,
+         size_t step) {
+    cmcwh_parser_init(&fixture->parser, &fixture->ring, format);
+    for (size_t at = 0; at < length; at += step) {
+        size_t piece = length - at < step ? length - at : step;
+
+        if (cmcwh_parser_feed(&fixture->parser, body + at, piece) < 0) {
+            break;
+        }
+    }
+    return cmcwh_parser_end(&fixture->parser);
+}
+
+int post(struct fixture *fixture, enum cmcwh_format format, const char *body) {
+    int result = feed(fixture, format, body, strlen(body), strlen(body) + 1);
+
+    if (result >= 0) {
+        result = cmcwh_parser_commit(&fixture->parser);
+    }
+    if (result < 0) {
+        cmcwh_parser_abort(&fixture->parser);
+    }
+    return result;
+}
+
+struct cmcwh_record take(struct fixture *fixture) {
+    struct cmcwh_record record;
+
+    assert_int_equal(cmcwh_ring_read(&fixture->ring, fixture->reader, &record), 1);
+    assert_int_equal(cmcwh_record_check(&record), CMCWH_OK);
+    assert_int_equal(cmcwh_ring_acknowledge(&fixture->ring, fixture->reader), CMCWH_OK);
+    return record;
+}
+
+void assert_empty(struct fixture *fixture) {
+    struct cmcwh_record record;
+
+    assert_int_equal(cmcwh_ring_read(&fixture->ring, fixture->reader, &record), 0);
+}
+
+void assert_field(const struct cmcwh_record *record, enum cmcwh_field field, const char *text) {
+    struct cmcwh_text got = cmcwh_record_text(record, field);
+
+    assert_int_equal(got.length, strlen(text));
+    assert_memory_equal(got.data, text, got.length);
+}
+
+const char *encoded(const struct cmcwh_record *record, enum cmcwh_encoding encoding) {
+    static const struct cmcwh_syslog syslog = {"router", "42", 2, 9 * 60};
+    static char text[CMCWH_ENCODED_MAX + 1];
+    size_t length = cmcwh_encode(record, encoding, &syslog, text);
+
+    assert_true(length <= CMCWH_ENCODED_MAX);
+    text[length] = '\0';
+    return text;
+}
+
+const char *payload(const char *name, size_t *length) {
+    static char text[65536];
+    char path[256];
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, "tests/payloads/%s", name);
+    file = fopen(path, "rb");
+    if (file == NULL) {
+        fail_msg("%s cannot be read: run the tests from the project's top level", path);
+        return NULL;
+    }
+    *length = fread(text, 1, sizeof text - 1, file);
+    text[*length] = '\0';
+    (void)fclose(file);
+    return text;
+}
+
+char *repeat(char *out, const char *text, size_t count) {
+    size_t length = strlen(text);
+
+    for (; count > 0; count--) {
+        memcpy(out, text, length);
+        out += length;
+    }
+    *out = '\0';
+    return out;
+}

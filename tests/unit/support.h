@@ -1,0 +1,52 @@
+/* What the unit tests share: a ring on static memory, ways to feed a body, texts to compare. */
+#ifndef CMCWH_TEST_SUPPORT_H
+#define CMCWH_TEST_SUPPORT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "cmcwh.h"
+
+enum { RING_MAX = 8192 };
+
+/* A ring with one required reader, on memory that all tests of a program use in turn. */
+struct fixture {
+    struct cmcwh_ring ring;
+    struct cmcwh_port port;
+    struct cmcwh_parser parser;
+    uint64_t now;
+    int reader;
+};
+
+/* An empty ring of `capacity` records; time stands at 2023-01-25T05:03:06.120Z. */
+void fixture_init(struct fixture *fixture, uint32_t capacity, bool confirm);
+
+/* Feeds a body in pieces of `step` bytes and ends it. */
+int feed(struct fixture *fixture, enum cmcwh_format format, const char *body, size_t length,
+         size_t step);
+
+/* The same in one piece, and commits it. Returns what the first failing step returned. */
+int post(struct fixture *fixture, enum cmcwh_format format, const char *body);
+
+/* The next record, which must be there and whole; acknowledged at once. */
+struct cmcwh_record take(struct fixture *fixture);
+
+/* No record is left. */
+void assert_empty(struct fixture *fixture);
+
+/* The text of a field. */
+void assert_field(const struct cmcwh_record *record, enum cmcwh_field field, const char *text);
+
+/* The record encoded, ended by a zero; good until the next call. */
+const char *encoded(const struct cmcwh_record *record, enum cmcwh_encoding encoding);
+
+/* A whole file of tests/payloads, ended by a zero; good until the next call. */
+const char *payload(const char *name, size_t *length);
+
+/* `count` times `text`, then a zero, at `out`. Returns the end. */
+char *repeat(char *out, const char *text, size_t count);
+
+#endif
