@@ -13,9 +13,11 @@ static void parameters(void **state) {
     static const char *const bodies[] = {
         "api_key=k%2Bx&server_composition=pro&event_type=bounces&event=" EVENT,
         "event=" EVENT "&event_type=bounces&server_composition=pro&api_key=k%2bx",
-        "&&x&=&=y&z=%41%C3%A9&event=" EVENT "&event_type=bounces&server_composition=pro&api_key=k%2bx&",
+        "&&x&=&=y&z=%41%C3%A9&event=" EVENT
+        "&event_type=bounces&server_composition=pro&api_key=k%2bx&",
         "ev%65nt=" EVENT "&event_typ%65=b%6Funces&server_composition=%70ro&%61pi_key=k%2Bx",
-        "event=broken%7B&event_type=x&event_type=bounces&server_composition=y&server_composition=pro"
+        "event=broken%7B&event_type=x&event_type=bounces&server_composition=y&server_composition="
+        "pro"
         "&api_key=old&api_key=k%2Bx&event=" EVENT};
 
     (void)state;
@@ -46,9 +48,10 @@ static void a_repeated_event_replaces_the_first(void **state) {
 
     (void)state;
     fixture_init(&f, 2, false);
-    assert_int_equal(post(&f, CMCWH_FORM,
-                          "event={\"deliveries\":[{\"to\":\"no\"},{}]}&event_type=bounces&event=" EVENT),
-                     1);
+    assert_int_equal(
+        post(&f, CMCWH_FORM,
+             "event={\"deliveries\":[{\"to\":\"no\"},{}]}&event_type=bounces&event=" EVENT),
+        1);
     record = take(&f);
     assert_field(&record, CMCWH_TO, "a@b c");
     assert_empty(&f);
@@ -60,44 +63,43 @@ static void faults(void **state) {
         const char *body;
         int result;
         unsigned offset;
-    } cases[] = {
-        {"", CMCWH_ERR_MISSING, 0},
-        {"event_type=bounces", CMCWH_ERR_MISSING, 0},
-        {"event=" EVENT, CMCWH_ERR_MISSING, 0},
-        {"event", CMCWH_ERR_JSON, 5},
-        {"event=", CMCWH_ERR_JSON, 6},
-        {"event=&event_type=x", CMCWH_ERR_JSON, 6},
-        {"event=%5B%5D&event_type=x", CMCWH_ERR_TYPE, 6},
-        {"event=%22x%22&event_type=x", CMCWH_ERR_TYPE, 6},
-        {"event=7&event_type=x", CMCWH_ERR_TYPE, 6},
-        {"event_type=x&event=%7B%7D", CMCWH_ERR_MISSING, 19},
-        {"event_type=x&event=%7B%22bounces%22%3A%5B%7B%22to%22%3A%5B%5D%7D%5D%7D",
-         CMCWH_ERR_EVENT_TYPE, 22},
-        {"event_type=bounces&event=%7B%22bounces%22%3A%5B%7B%22to%22%3A%5B%5D%7D%5D%7D",
-         CMCWH_ERR_TYPE, 61},
-        {"a=%", CMCWH_ERR_FORM, 3},
-        {"a=%4", CMCWH_ERR_FORM, 4},
-        {"a=%4&b=c", CMCWH_ERR_FORM, 4},
-        {"a=%zz", CMCWH_ERR_FORM, 3},
-        {"a=%4z", CMCWH_ERR_FORM, 4},
-        {"%=a", CMCWH_ERR_FORM, 1},
-        {"a=%FF", CMCWH_ERR_FORM, 2},
-        {"a=x\xff", CMCWH_ERR_FORM, 3},
-        {"a=%E3%81", CMCWH_ERR_FORM, 8},
-        {"a=%E3%81&b", CMCWH_ERR_FORM, 8},
-        {"a%E3=b", CMCWH_ERR_FORM, 4},
-        {"api_key=%E3%81A", CMCWH_ERR_FORM, 14},
-        {"event=%7B%22a%22%3A%", CMCWH_ERR_FORM, 20},
-        {"event=%7B%22a%22%3Ax", CMCWH_ERR_JSON, 19},
-        {"event=%7B%22a%22%3A01%7D", CMCWH_ERR_JSON, 20},
-        {"event=%7B%22a%22%3A%22%5Cq%22%7D", CMCWH_ERR_JSON, 25},
-        {"event=%7B%22a%22%3A%22%FF%22%7D", CMCWH_ERR_JSON, 22},
-        {"event=%7B%22a%22%3A%22%00%22%7D", CMCWH_ERR_JSON, 22},
-        {"event=%7B%7D+x", CMCWH_ERR_JSON, 13},
-        {"event=%7B%7D%00", CMCWH_ERR_JSON, 12},
-        {"event=%7B%22a", CMCWH_ERR_JSON, 13},
-        {"event=%7B%22a&event_type=x", CMCWH_ERR_JSON, 13},
-        {"event=%7B%22a%22%3A12&x=y", CMCWH_ERR_JSON, 21}};
+    } cases[] = {{"", CMCWH_ERR_MISSING, 0},
+                 {"event_type=bounces", CMCWH_ERR_MISSING, 0},
+                 {"event=" EVENT, CMCWH_ERR_MISSING, 0},
+                 {"event", CMCWH_ERR_JSON, 5},
+                 {"event=", CMCWH_ERR_JSON, 6},
+                 {"event=&event_type=x", CMCWH_ERR_JSON, 6},
+                 {"event=%5B%5D&event_type=x", CMCWH_ERR_TYPE, 6},
+                 {"event=%22x%22&event_type=x", CMCWH_ERR_TYPE, 6},
+                 {"event=7&event_type=x", CMCWH_ERR_TYPE, 6},
+                 {"event_type=x&event=%7B%7D", CMCWH_ERR_MISSING, 19},
+                 {"event_type=x&event=%7B%22bounces%22%3A%5B%7B%22to%22%3A%5B%5D%7D%5D%7D",
+                  CMCWH_ERR_EVENT_TYPE, 22},
+                 {"event_type=bounces&event=%7B%22bounces%22%3A%5B%7B%22to%22%3A%5B%5D%7D%5D%7D",
+                  CMCWH_ERR_TYPE, 61},
+                 {"a=%", CMCWH_ERR_FORM, 3},
+                 {"a=%4", CMCWH_ERR_FORM, 4},
+                 {"a=%4&b=c", CMCWH_ERR_FORM, 4},
+                 {"a=%zz", CMCWH_ERR_FORM, 3},
+                 {"a=%4z", CMCWH_ERR_FORM, 4},
+                 {"%=a", CMCWH_ERR_FORM, 1},
+                 {"a=%FF", CMCWH_ERR_FORM, 2},
+                 {"a=x\xff", CMCWH_ERR_FORM, 3},
+                 {"a=%E3%81", CMCWH_ERR_FORM, 8},
+                 {"a=%E3%81&b", CMCWH_ERR_FORM, 8},
+                 {"a%E3=b", CMCWH_ERR_FORM, 4},
+                 {"api_key=%E3%81A", CMCWH_ERR_FORM, 14},
+                 {"event=%7B%22a%22%3A%", CMCWH_ERR_FORM, 20},
+                 {"event=%7B%22a%22%3Ax", CMCWH_ERR_JSON, 19},
+                 {"event=%7B%22a%22%3A01%7D", CMCWH_ERR_JSON, 20},
+                 {"event=%7B%22a%22%3A%22%5Cq%22%7D", CMCWH_ERR_JSON, 25},
+                 {"event=%7B%22a%22%3A%22%FF%22%7D", CMCWH_ERR_JSON, 22},
+                 {"event=%7B%22a%22%3A%22%00%22%7D", CMCWH_ERR_JSON, 22},
+                 {"event=%7B%7D+x", CMCWH_ERR_JSON, 13},
+                 {"event=%7B%7D%00", CMCWH_ERR_JSON, 12},
+                 {"event=%7B%22a", CMCWH_ERR_JSON, 13},
+                 {"event=%7B%22a&event_type=x", CMCWH_ERR_JSON, 13},
+                 {"event=%7B%22a%22%3A12&x=y", CMCWH_ERR_JSON, 21}};
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -66,15 +66,15 @@ static const struct {
     {"[\"\\x\"]", 0, 3},
     {"[\"\\u12g4\"]", 0, 6},
     {"[\"\\u 123\"]", 0, 4},
-    {"[\"\\ud800\"]", 0, 8},        /* a high surrogate, and then no backslash */
+    {"[\"\\ud800\"]", 0, 8}, /* a high surrogate, and then no backslash */
     {"[\"\\ud800x\"]", 0, 8},
-    {"[\"\\ud800\\n\"]", 0, 9},     /* and then no 'u' */
+    {"[\"\\ud800\\n\"]", 0, 9},      /* and then no 'u' */
     {"[\"\\ud800\\u0041\"]", 0, 13}, /* and then no low one: known with its last digit */
     {"[\"\\ud800\\ud800\"]", 0, 13},
-    {"[\"\\udc00\"]", 0, 7},        /* a low one alone: known with its last digit */
+    {"[\"\\udc00\"]", 0, 7}, /* a low one alone: known with its last digit */
     {"{\"\\udfff\":1}", 0, 7},
     {"[\"\x80\"]", 0, 2},
-    {"[\"\xc0\xaf\"]", 0, 2},         /* longer than need be */
+    {"[\"\xc0\xaf\"]", 0, 2}, /* longer than need be */
     {"[\"\xc1\xbf\"]", 0, 2},
     {"[\"\xe0\x80\xaf\"]", 0, 3},
     {"[\"\xf0\x80\x80\xaf\"]", 0, 3},
@@ -82,7 +82,7 @@ static const struct {
     {"[\"\xf4\x90\x80\x80\"]", 0, 3}, /* past U+10FFFF */
     {"[\"\xf5\x80\x80\x80\"]", 0, 2},
     {"[\"\xff\"]", 0, 2},
-    {"[\"\xe3\x81\"]", 0, 4},         /* ends inside a character */
+    {"[\"\xe3\x81\"]", 0, 4}, /* ends inside a character */
     {"[\"\xe3\x81\x41\"]", 0, 4},
     {"[\"abcdefghijklmnop\xe3\x81\"]", 0, 20},
     {"[\"\xe6\x97\xa5\xe6\x9c\xac\xe6\"]", 0, 9},
@@ -159,18 +159,19 @@ static void malformed_json_far_on(void **state) {
 }
 
 static void good_json(void **state) {
-    static const char *const good[] = {"{}",
-                                       " \t\r\n{ } \n",
-                                       "[]",
-                                       "[[],{},[{}]]",
-                                       "[-0,0.0,1e5,1E+5,1e-5,-1.25,123456789012345678901234567890]",
-                                       "[true,false,null]",
-                                       "\"\"",
-                                       "0",
-                                       "-1",
-                                       "[\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\uD83D\\uDE00\"]",
-                                       "[\"\x7f\xc2\x80\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf\"]",
-                                       "{\"\":0,\"\":1}"};
+    static const char *const good[] = {
+        "{}",
+        " \t\r\n{ } \n",
+        "[]",
+        "[[],{},[{}]]",
+        "[-0,0.0,1e5,1E+5,1e-5,-1.25,123456789012345678901234567890]",
+        "[true,false,null]",
+        "\"\"",
+        "0",
+        "-1",
+        "[\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\uD83D\\uDE00\"]",
+        "[\"\x7f\xc2\x80\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf\"]",
+        "{\"\":0,\"\":1}"};
 
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -205,8 +206,9 @@ static void depth(void **state) {
 /* Fills in "...<field>":"<text repeated>"..., and posts it. */
 static struct cmcwh_record post_long(enum cmcwh_field field, const char *text, size_t count,
                                      size_t step) {
-    char *out = body + sprintf(body, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{\"%s\":\"",
-                               cmcwh_field_name(field));
+    char *out =
+        body + sprintf(body, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{\"%s\":\"",
+                       cmcwh_field_name(field));
 
     out = repeat(out, text, count);
     out += sprintf(out, "\",\"x\":1}]}}");
@@ -251,8 +253,8 @@ static void long_texts_are_cut_at_a_character(void **state) {
 
             for (size_t n = 0; n < sizeof lengths / sizeof *lengths; n++) {
                 size_t count = lengths[n] / strlen(texts[i].sent);
-                struct cmcwh_record record =
-                    post_long((enum cmcwh_field)field, texts[i].sent, count, n % 2 == 0 ? 4096 : 997);
+                struct cmcwh_record record = post_long((enum cmcwh_field)field, texts[i].sent,
+                                                       count, n % 2 == 0 ? 4096 : 997);
 
                 assert_beginning(&record, (enum cmcwh_field)field, texts[i].stored, count);
             }
@@ -284,7 +286,8 @@ static void a_megabyte_of_text(void **state) {
 static void faults_deep_inside_long_texts(void **state) {
     static const char *const places[] = {
         "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{\"reason\":\"",
-        "{\"event_type\":\"blocks\",\"event\":{\"blocks\":[{\"own\":\"", "{\"x\":\"", "{\"", "[[\""};
+        "{\"event_type\":\"blocks\",\"event\":{\"blocks\":[{\"own\":\"", "{\"x\":\"", "{\"",
+        "[[\""};
     static const char *const faults[] = {"\x01", "\xff", "\\x", "\xc3\"", "\\ud800\"", "\\u00g"};
     static const unsigned in_fault[] = {0, 0, 1, 1, 6, 4};
 
@@ -296,10 +299,9 @@ static void faults_deep_inside_long_texts(void **state) {
 
                 out = repeat(out, "0123456789", length / 10);
                 fixture_init(&f, 1, false);
-                assert_int_equal(
-                    feed(&f, CMCWH_JSON, body,
-                         (size_t)(repeat(out, faults[fault], 1) - body), 1000),
-                    CMCWH_ERR_JSON);
+                assert_int_equal(feed(&f, CMCWH_JSON, body,
+                                      (size_t)(repeat(out, faults[fault], 1) - body), 1000),
+                                 CMCWH_ERR_JSON);
                 assert_int_equal(cmcwh_parser_error(&f.parser)->offset,
                                  (size_t)(out - body) + in_fault[fault]);
             }
@@ -384,19 +386,18 @@ static void after_an_error_nothing_is_taken(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(malformed_json),
-        cmocka_unit_test(malformed_json_far_on),
-        cmocka_unit_test(good_json),
-        cmocka_unit_test(depth),
-        cmocka_unit_test(long_texts_are_cut_at_a_character),
-        cmocka_unit_test(texts_about_as_long_as_the_window),
-        cmocka_unit_test(a_megabyte_of_text),
-        cmocka_unit_test(faults_deep_inside_long_texts),
-        cmocka_unit_test(long_names_and_numbers),
-        cmocka_unit_test(white_space_and_many_members),
-        cmocka_unit_test(control_characters_are_kept),
-        cmocka_unit_test(after_an_error_nothing_is_taken)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(malformed_json),
+                                       cmocka_unit_test(malformed_json_far_on),
+                                       cmocka_unit_test(good_json),
+                                       cmocka_unit_test(depth),
+                                       cmocka_unit_test(long_texts_are_cut_at_a_character),
+                                       cmocka_unit_test(texts_about_as_long_as_the_window),
+                                       cmocka_unit_test(a_megabyte_of_text),
+                                       cmocka_unit_test(faults_deep_inside_long_texts),
+                                       cmocka_unit_test(long_names_and_numbers),
+                                       cmocka_unit_test(white_space_and_many_members),
+                                       cmocka_unit_test(control_characters_are_kept),
+                                       cmocka_unit_test(after_an_error_nothing_is_taken)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

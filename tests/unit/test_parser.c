@@ -7,8 +7,9 @@
 static struct fixture f;
 static char body[4 << 20];
 
-#define SUBJECT "\xe3\x83\xa1\xe3\x83\xbc\xe3\x83\xab\xe3\x83\x9e\xe3\x82\xac\xe3\x82\xb8"          \
-                "\xe3\x83\xb3\xe3\x81\xae\xe3\x83\x86\xe3\x82\xb9\xe3\x83\x88"
+#define SUBJECT                                                                                    \
+    "\xe3\x83\xa1\xe3\x83\xbc\xe3\x83\xab\xe3\x83\x9e\xe3\x82\xac\xe3\x82\xb8"                     \
+    "\xe3\x83\xb3\xe3\x81\xae\xe3\x83\x86\xe3\x82\xb9\xe3\x83\x88"
 #define NO_USER                                                                                    \
     "550 5.1.1 The email account that you tried to reach does not exist. Please try 5.1.1 "        \
     "double-checking the recipient's email address for typos or 5.1.1 unnecessary spaces. Learn "  \
@@ -20,20 +21,20 @@ static const struct expected {
     enum cmcwh_kind kind;
     unsigned status;
     const char *status_text, *reason, *source, *created, *message, *to, *sender;
-} payloads[] = {
-    {"deliveries-queued", CMCWH_DELIVERIES, CMCWH_QUEUED, "queued", "", "100.100.100.1",
-     "2023-01-25 14:03:06", "<031a32d4-06cd-b1ae-9526-011c0b9f1296@example.com>",
-     "user@example.jp", ""},
-    {"deliveries-succeeded", CMCWH_DELIVERIES, CMCWH_SUCCEEDED, "succeeded", "", "",
-     "2023-01-25 14:03:09", "<031a32d4-06cd-b1ae-9526-011c0b9f1296@example.com>",
-     "user@example.jp", "100.100.100.3"},
-    {"deliveries-failed", CMCWH_DELIVERIES, CMCWH_FAILED, "failed", NO_USER, "",
-     "2023-01-25 14:06:06", "<9e7e564c-ac83-8cd8-2cb4-b9ff2a9f168d@example.com>",
-     "no-user@example.jp", "100.100.100.3"},
-    {"bounces-host-unknown", CMCWH_BOUNCES, 1, "1", "host unknown", "", "2023-01-25 14:05:15",
-     "<8f902ee7-ae65-8711-48a8-2f708cb14205@example.com>", "user@example", ""},
-    {"bounces-user-unknown", CMCWH_BOUNCES, 2, "2", NO_USER, "", "2023-01-25 14:06:07",
-     "<9e7e564c-ac83-8cd8-2cb4-b9ff2a9f168d@example.com>", "no-user@example.jp", ""}};
+} payloads[] = {{"deliveries-queued", CMCWH_DELIVERIES, CMCWH_QUEUED, "queued", "", "100.100.100.1",
+                 "2023-01-25 14:03:06", "<031a32d4-06cd-b1ae-9526-011c0b9f1296@example.com>",
+                 "user@example.jp", ""},
+                {"deliveries-succeeded", CMCWH_DELIVERIES, CMCWH_SUCCEEDED, "succeeded", "", "",
+                 "2023-01-25 14:03:09", "<031a32d4-06cd-b1ae-9526-011c0b9f1296@example.com>",
+                 "user@example.jp", "100.100.100.3"},
+                {"deliveries-failed", CMCWH_DELIVERIES, CMCWH_FAILED, "failed", NO_USER, "",
+                 "2023-01-25 14:06:06", "<9e7e564c-ac83-8cd8-2cb4-b9ff2a9f168d@example.com>",
+                 "no-user@example.jp", "100.100.100.3"},
+                {"bounces-host-unknown", CMCWH_BOUNCES, 1, "1", "host unknown", "",
+                 "2023-01-25 14:05:15", "<8f902ee7-ae65-8711-48a8-2f708cb14205@example.com>",
+                 "user@example", ""},
+                {"bounces-user-unknown", CMCWH_BOUNCES, 2, "2", NO_USER, "", "2023-01-25 14:06:07",
+                 "<9e7e564c-ac83-8cd8-2cb4-b9ff2a9f168d@example.com>", "no-user@example.jp", ""}};
 
 enum { PAYLOADS = sizeof payloads / sizeof *payloads };
 
@@ -75,9 +76,9 @@ static void payloads_field_by_field(void **state) {
             size_t length;
 
             fixture_init(&f, 4, false);
-            assert_int_equal(
-                post(&f, (enum cmcwh_format)format, payload_of(i, (enum cmcwh_format)format, &length)),
-                1);
+            assert_int_equal(post(&f, (enum cmcwh_format)format,
+                                  payload_of(i, (enum cmcwh_format)format, &length)),
+                             1);
             record = take(&f);
             assert_payload(&record, &payloads[i]);
         }
@@ -156,8 +157,9 @@ static void batches(void **state) {
 }
 
 static void all_or_nothing(void **state) {
-    static const char *const ends[] = {",}", ",\"to\":1e}", ",\"subject\":\"\xff\"}",
-                                       ",\"subject\":\"\\ud800\"}", ",\"to\":[]}", "", "}}"};
+    static const char *const ends[] = {
+        ",}", ",\"to\":1e}", ",\"subject\":\"\xff\"}", ",\"subject\":\"\\ud800\"}", ",\"to\":[]}",
+        "",   "}}"};
     struct cmcwh_record record;
 
     (void)state;
@@ -219,15 +221,16 @@ static void members_of_the_request_in_any_order(void **state) {
 
 /* Wraps one event's members. */
 static int post_event(const char *type, const char *members) {
-    (void)sprintf(body, "{\"event_type\":\"%s\",\"server_composition\":\"pro\",\"event\":{\"%s\":[{%s}]}}",
-                  type, type, members);
+    (void)sprintf(
+        body, "{\"event_type\":\"%s\",\"server_composition\":\"pro\",\"event\":{\"%s\":[{%s}]}}",
+        type, type, members);
     return post(&f, CMCWH_JSON, body);
 }
 
 static void members_of_an_event_in_any_order(void **state) {
-    static const char *const members[] = {
-        "\"reason\":\"r\\u00e9\"", "\"to\":\"t@example\"", "\"status\":\"failed\"",
-        "\"subject\":\"\xe6\x97\xa5\"", "\"created\":\"2023-01-25 14:03:06\""};
+    static const char *const members[] = {"\"reason\":\"r\\u00e9\"", "\"to\":\"t@example\"",
+                                          "\"status\":\"failed\"", "\"subject\":\"\xe6\x97\xa5\"",
+                                          "\"created\":\"2023-01-25 14:03:06\""};
     struct cmcwh_record first, record;
 
     (void)state;
@@ -256,8 +259,8 @@ static void version_1_names(void **state) {
 
     (void)state;
     fixture_init(&f, 2, false);
-    assert_int_equal(post_event("deliveries", "\"envelopeFrom\":\"from@v1\",\"envelopeTo\":\"to@v1\""),
-                     1);
+    assert_int_equal(
+        post_event("deliveries", "\"envelopeFrom\":\"from@v1\",\"envelopeTo\":\"to@v1\""), 1);
     record = take(&f);
     assert_field(&record, CMCWH_RETURN_PATH, "from@v1");
     assert_field(&record, CMCWH_TO, "to@v1");
@@ -269,23 +272,26 @@ static void the_last_of_repeated_members_counts(void **state) {
 
     (void)state;
     fixture_init(&f, 8, false);
-    assert_int_equal(post_event("deliveries", "\"to\":\"first, and longer\",\"from\":\"x\",\"to\":\"second\""),
-                     1);
+    assert_int_equal(
+        post_event("deliveries", "\"to\":\"first, and longer\",\"from\":\"x\",\"to\":\"second\""),
+        1);
     record = take(&f);
     assert_field(&record, CMCWH_TO, "second");
     assert_field(&record, CMCWH_FROM, "x");
-    assert_int_equal(post(&f, CMCWH_JSON,
-                          "{\"event_type\":\"x\",\"event\":{\"deliveries\":[{},{},{}],\"deliveries\":[{}]},"
-                          "\"event\":{\"bounces\":[{\"to\":\"a\"}],\"bounces\":[{\"to\":\"b\"}]},"
-                          "\"server_composition\":\"a\",\"server_composition\":\"b\","
-                          "\"event_type\":\"bounces\"}"),
-                     CMCWH_ERR_EVENT_TYPE); /* the list was named before the type changed */
-    assert_int_equal(post(&f, CMCWH_JSON,
-                          "{\"event\":{\"deliveries\":[{},{},{}]},"
-                          "\"event\":{\"bounces\":[{\"to\":\"a\"},{}],\"bounces\":[{\"to\":\"b\"}]},"
-                          "\"server_composition\":\"a\",\"server_composition\":\"b\","
-                          "\"event_type\":\"x\",\"event_type\":\"bounces\"}"),
-                     1);
+    assert_int_equal(
+        post(&f, CMCWH_JSON,
+             "{\"event_type\":\"x\",\"event\":{\"deliveries\":[{},{},{}],\"deliveries\":[{}]},"
+             "\"event\":{\"bounces\":[{\"to\":\"a\"}],\"bounces\":[{\"to\":\"b\"}]},"
+             "\"server_composition\":\"a\",\"server_composition\":\"b\","
+             "\"event_type\":\"bounces\"}"),
+        CMCWH_ERR_EVENT_TYPE); /* the list was named before the type changed */
+    assert_int_equal(
+        post(&f, CMCWH_JSON,
+             "{\"event\":{\"deliveries\":[{},{},{}]},"
+             "\"event\":{\"bounces\":[{\"to\":\"a\"},{}],\"bounces\":[{\"to\":\"b\"}]},"
+             "\"server_composition\":\"a\",\"server_composition\":\"b\","
+             "\"event_type\":\"x\",\"event_type\":\"bounces\"}"),
+        1);
     record = take(&f);
     assert_field(&record, CMCWH_TO, "b");
     assert_field(&record, CMCWH_SERVER_COMPOSITION, "b");
@@ -383,7 +389,8 @@ static void unknown_members_are_ignored(void **state) {
     fixture_init(&f, 2, false);
     assert_int_equal(
         post(&f, CMCWH_JSON,
-             "{\"x\":[{\"event\":{\"bounces\":[{\"to\":\"no\"}]}},[[],{}]],\"event_type\":\"bounces\","
+             "{\"x\":[{\"event\":{\"bounces\":[{\"to\":\"no\"}]}},[[],{}]],\"event_type\":"
+             "\"bounces\","
              "\"event\":{\"count\":3,\"tags\":[\"a\"],\"o\":{\"bounces\":[1]},\"bounces\":"
              "[{\"z\":{\"to\":\"no\"},\"to\":\"yes\",\"n\":1e99,\"\":null}],\"more\":[[]]},"
              "\"y\":\"\\ud83d\\ude00\"}"),
@@ -399,10 +406,11 @@ static void names_may_have_escapes(void **state) {
 
     (void)state;
     fixture_init(&f, 2, false);
-    assert_int_equal(post(&f, CMCWH_JSON,
-                          "{\"event\\u005ftype\":\"bounc\\u0065s\",\"\\u0065vent\":{\"bounce\\u0073\":"
-                          "[{\"t\\u006f\":\"a\\/b\\\\\\\"\\t\"}]}}"),
-                     1);
+    assert_int_equal(
+        post(&f, CMCWH_JSON,
+             "{\"event\\u005ftype\":\"bounc\\u0065s\",\"\\u0065vent\":{\"bounce\\u0073\":"
+             "[{\"t\\u006f\":\"a\\/b\\\\\\\"\\t\"}]}}"),
+        1);
     record = take(&f);
     assert_field(&record, CMCWH_TO, "a/b\\\"\t");
 }
@@ -422,9 +430,11 @@ static void unknown_kinds_are_kept(void **state) {
     assert_field(&record, CMCWH_EVENT_TYPE, "opens");
     assert_field(&record, CMCWH_STATUS, "opened");
     assert_field(&record, CMCWH_TO, "a@b");
-    assert_field(&record, CMCWH_MEMBERS,
-                 "\"geo\":{\"lat\":[1,null]}\n\"event_id\":7\n\"agent\":\"z\"\n\"event_seq\":true\n");
-    assert_int_equal(post_event("blocks", "\"email\":\"a@b\",\"occurred\":\"2023\",\"to\":\"c@d\""), 1);
+    assert_field(
+        &record, CMCWH_MEMBERS,
+        "\"geo\":{\"lat\":[1,null]}\n\"event_id\":7\n\"agent\":\"z\"\n\"event_seq\":true\n");
+    assert_int_equal(post_event("blocks", "\"email\":\"a@b\",\"occurred\":\"2023\",\"to\":\"c@d\""),
+                     1);
     record = take(&f);
     assert_int_equal(cmcwh_record_kind(&record), CMCWH_BLOCKS);
     assert_field(&record, CMCWH_MEMBERS, "\"email\":\"a@b\"\n\"occurred\":\"2023\"\n");
@@ -433,7 +443,9 @@ static void unknown_kinds_are_kept(void **state) {
 
 static void members_that_do_not_fit_are_left_out_whole(void **state) {
     struct cmcwh_record record;
-    char *out = body + sprintf(body, "{\"event_type\":\"blocks\",\"event\":{\"blocks\":[{\"a\":1,\"big\":[\"");
+    char *out =
+        body +
+        sprintf(body, "{\"event_type\":\"blocks\",\"event\":{\"blocks\":[{\"a\":1,\"big\":[\"");
 
     (void)state;
     out = repeat(out, "0123456789", 200);
@@ -451,13 +463,13 @@ static void statuses(void **state) {
     static const struct {
         const char *type, *text;
         unsigned code;
-    } cases[] = {{"deliveries", "queued", 1},   {"deliveries", "succeeded", 2},
-                 {"deliveries", "failed", 3},   {"deliveries", "deferred", 4},
-                 {"deliveries", "Queued", 0},   {"deliveries", "1", 0},
-                 {"bounces", "1", 1},           {"bounces", "11", 11},
-                 {"bounces", "12", 0},          {"bounces", "99", 99},
-                 {"bounces", "099", 0},         {"bounces", "x", 0},
-                 {"bounces", "queued", 0},      {"blocks", "1", 0},
+    } cases[] = {{"deliveries", "queued", 1}, {"deliveries", "succeeded", 2},
+                 {"deliveries", "failed", 3}, {"deliveries", "deferred", 4},
+                 {"deliveries", "Queued", 0}, {"deliveries", "1", 0},
+                 {"bounces", "1", 1},         {"bounces", "11", 11},
+                 {"bounces", "12", 0},        {"bounces", "99", 99},
+                 {"bounces", "099", 0},       {"bounces", "x", 0},
+                 {"bounces", "queued", 0},    {"blocks", "1", 0},
                  {"bounces", "", 0}};
 
     (void)state;
@@ -477,29 +489,29 @@ static void statuses(void **state) {
 static void empty_list(void **state) {
     (void)state;
     fixture_init(&f, 2, false);
-    assert_int_equal(post(&f, CMCWH_JSON, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[]}}"), 0);
+    assert_int_equal(
+        post(&f, CMCWH_JSON, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[]}}"), 0);
     assert_empty(&f);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(payloads_field_by_field),
-        cmocka_unit_test(payloads_in_pieces),
-        cmocka_unit_test(batches),
-        cmocka_unit_test(all_or_nothing),
-        cmocka_unit_test(more_than_the_ring_holds),
-        cmocka_unit_test(members_of_the_request_in_any_order),
-        cmocka_unit_test(members_of_an_event_in_any_order),
-        cmocka_unit_test(version_1_names),
-        cmocka_unit_test(the_last_of_repeated_members_counts),
-        cmocka_unit_test(values_of_other_types),
-        cmocka_unit_test(good_json_that_is_no_event),
-        cmocka_unit_test(unknown_members_are_ignored),
-        cmocka_unit_test(names_may_have_escapes),
-        cmocka_unit_test(unknown_kinds_are_kept),
-        cmocka_unit_test(members_that_do_not_fit_are_left_out_whole),
-        cmocka_unit_test(statuses),
-        cmocka_unit_test(empty_list)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(payloads_field_by_field),
+                                       cmocka_unit_test(payloads_in_pieces),
+                                       cmocka_unit_test(batches),
+                                       cmocka_unit_test(all_or_nothing),
+                                       cmocka_unit_test(more_than_the_ring_holds),
+                                       cmocka_unit_test(members_of_the_request_in_any_order),
+                                       cmocka_unit_test(members_of_an_event_in_any_order),
+                                       cmocka_unit_test(version_1_names),
+                                       cmocka_unit_test(the_last_of_repeated_members_counts),
+                                       cmocka_unit_test(values_of_other_types),
+                                       cmocka_unit_test(good_json_that_is_no_event),
+                                       cmocka_unit_test(unknown_members_are_ignored),
+                                       cmocka_unit_test(names_may_have_escapes),
+                                       cmocka_unit_test(unknown_kinds_are_kept),
+                                       cmocka_unit_test(members_that_do_not_fit_are_left_out_whole),
+                                       cmocka_unit_test(statuses),
+                                       cmocka_unit_test(empty_list)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,272 @@
+/* What comes out: JSON, logfmt, syslog, frames; and that nothing in an event can forge it. */
+#include "support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct fixture f;
+static char body[1 << 16];
+
+static struct cmcwh_record stored(const char *text) {
+    fixture_init(&f, 2, false);
+    assert_int_equal(post(&f, CMCWH_JSON, text), 1);
+    return take(&f);
+}
+
+static const char queued[] =
+    "{\"event_type\":\"deliveries\",\"server_composition\":\"pro\",\"event\":{\"deliveries\":[{"
+    "\"reason\":\"\",\"sourceIp\":\"100.100.100.1\",\"created\":\"2023-01-25 14:03:06\","
+    "\"subject\":\"a \\\"b\\\" = "
+    "\\u65e5\",\"messageId\":\"<1@example.com>\",\"to\":\"u@example.jp\","
+    "\"status\":\"queued\"}]}}";
+
+static void lines(void **state) {
+    struct cmcwh_record record = stored(queued);
+    char id[17], expected[1024];
+
+    (void)state;
+    (void)snprintf(id, sizeof id, "%016llx", (unsigned long long)cmcwh_record_id(&record));
+    (void)snprintf(
+        expected, sizeof expected,
+        "{\"seq\":1,\"id\":\"%s\",\"received\":\"2023-01-25T05:03:06.120Z\","
+        "\"event_type\":\"deliveries\",\"server_composition\":\"pro\",\"status\":\"queued\","
+        "\"created\":\"2023-01-25 14:03:06\",\"messageId\":\"<1@example.com>\",\"from\":\"\","
+        "\"to\":\"u@example.jp\",\"returnPath\":\"\",\"subject\":\"a \\\"b\\\" = "
+        "\xe6\x97\xa5\",\"reason\":\"\",\"sourceIp\":\"100.100.100.1\",\"senderIp\":\"\","
+        "\"apiData\":\"\"}\n",
+        id);
+    assert_string_equal(encoded(&record, CMCWH_ENCODE_JSON), expected);
+    (void)snprintf(expected, sizeof expected,
+                   "seq=1 id=%s received=2023-01-25T05:03:06.120Z event_type=deliveries "
+                   "server_composition=pro status=queued created=\"2023-01-25 14:03:06\" "
+                   "messageId=<1@example.com> from=\"\" to=u@example.jp returnPath=\"\" "
+                   "subject=\"a \\\"b\\\" = \xe6\x97\xa5\" reason=\"\" sourceIp=100.100.100.1 "
+                   "senderIp=\"\" apiData=\"\"\n",
+                   id);
+    assert_string_equal(encoded(&record, CMCWH_ENCODE_LOGFMT), expected);
+}
+
+static void syslog_headers(void **state) {
+    struct cmcwh_record record = stored(queued);
+    char message[2048];
+    const char *text = encoded(&record, CMCWH_ENCODE_RFC5424);
+
+    (void)state;
+    assert_memory_equal(
+        text, "<22>1 2023-01-25T05:03:06.120Z router cmcwh 42 deliveries - seq=1 ",
+        strlen("<22>1 2023-01-25T05:03:06.120Z router cmcwh 42 deliveries - seq=1 "));
+    (void)snprintf(message, sizeof message, "%zu %s", strlen(text), text);
+    assert_string_equal(encoded(&record, CMCWH_ENCODE_RFC6587), message);
+    text = encoded(&record, CMCWH_ENCODE_RFC3164);
+    assert_memory_equal(text, "<22>Jan 25 14:03:06 cmcwh[42]: seq=1 ",
+                        strlen("<22>Jan 25 14:03:06 cmcwh[42]: seq=1 "));
+    assert_null(strchr(text, '\n'));
+    {
+        struct cmcwh_syslog nobody = {NULL, NULL, 1, 0}, odd = {"a b\x01", "", 23, -600};
+        size_t length = cmcwh_encode(&record, CMCWH_ENCODE_RFC5424, &nobody, message);
+
+        message[length] = '\0';
+        assert_memory_equal(message, "<14>1 2023-01-25T05:03:06.120Z - cmcwh - deliveries - ", 54);
+        length = cmcwh_encode(&record, CMCWH_ENCODE_RFC5424, &odd, message);
+        assert_memory_equal(message, "<190>1 2023-01-25T05:03:06.120Z a?b? cmcwh - ", 45);
+        length = cmcwh_encode(&record, CMCWH_ENCODE_RFC3164, &odd, message);
+        assert_memory_equal(message, "<190>Jan 24 19:03:06 cmcwh[-]: ", 31);
+    }
+}
+
+static void severities(void **state) {
+    static const struct {
+        const char *type, *status;
+        unsigned severity;
+    } cases[] = {
+        {"deliveries", "queued", 6}, {"deliveries", "succeeded", 6}, {"deliveries", "deferred", 5},
+        {"deliveries", "failed", 3}, {"deliveries", "new", 6},       {"bounces", "1", 3},
+        {"blocks", "x", 4},          {"opens", "failed", 6}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct cmcwh_record record;
+
+        (void)sprintf(body, "{\"event_type\":\"%s\",\"event\":{\"%s\":[{\"status\":\"%s\"}]}}",
+                      cases[i].type, cases[i].type, cases[i].status);
+        record = stored(body);
+        assert_int_equal(cmcwh_record_severity(&record), cases[i].severity);
+    }
+}
+
+/* Days that calendars get wrong. */
+static void times(void **state) {
+    static const struct {
+        uint64_t time;
+        const char *text;
+    } cases[] = {{0, "1970-01-01T00:00:00.000Z"},
+                 {951782399999, "2000-02-28T23:59:59.999Z"},
+                 {951782400000, "2000-02-29T00:00:00.000Z"},
+                 {951868800000, "2000-03-01T00:00:00.000Z"},
+                 {2147483647999, "2038-01-19T03:14:07.999Z"},
+                 {2147483648000, "2038-01-19T03:14:08.000Z"},
+                 {4107542400000, "2100-03-01T00:00:00.000Z"},
+                 {253402300799999, "9999-12-31T23:59:59.999Z"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct cmcwh_record record;
+
+        fixture_init(&f, 2, false);
+        f.now = cases[i].time;
+        assert_int_equal(post(&f, CMCWH_JSON, queued), 1);
+        record = take(&f);
+        assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_JSON), cases[i].text));
+    }
+}
+
+/* Nothing that ends a line or begins a terminal sequence. */
+static void assert_harmless(const char *text, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i], next = (unsigned char)text[i + 1];
+
+        assert_true(c >= 0x20 && c != 0x7F);
+        assert_false(c == 0xC2 && next < 0xA0);
+        assert_false(c == 0xE2 && next == 0x80 && ((unsigned char)text[i + 2] & 0xFE) == 0xA8);
+    }
+}
+
+static void assert_harmless_everywhere(const struct cmcwh_record *record) {
+    static const enum cmcwh_encoding encodings[] = {CMCWH_ENCODE_JSON, CMCWH_ENCODE_LOGFMT,
+                                                    CMCWH_ENCODE_RFC5424, CMCWH_ENCODE_RFC6587,
+                                                    CMCWH_ENCODE_RFC3164};
+
+    for (size_t i = 0; i < sizeof encodings / sizeof *encodings; i++) {
+        const char *text = encoded(record, encodings[i]);
+        size_t length = strlen(text);
+
+        if (i < 2) {
+            assert_int_equal(text[--length], '\n');
+        }
+        assert_harmless(text, length);
+    }
+}
+
+/* Each control character and line separator in each text that a sender controls. */
+static void control_characters(void **state) {
+    static const char *const places[] = {
+        "{\"event_type\":\"bounces\",\"server_composition\":\"%s\",\"event\":{\"bounces\":[{}]}}",
+        "{\"event_type\":\"%1$s\",\"event\":{\"%1$s\":[{}]}}",
+        "{\"event_type\":\"blocks\",\"event\":{\"blocks\":[{\"%s\":1}]}}",
+        "{\"event_type\":\"blocks\",\"event\":{\"blocks\":[{\"own\":\"%s\"}]}}",
+        "{\"event_type\":\"blocks\",\"event\":{\"blocks\":[{\"own\":{\"%1$s\":[\"%1$s\"]}}]}}"};
+
+    (void)state;
+    for (unsigned code = 0; code <= 0xA4; code++) {
+        unsigned point = code == 0xA0   ? '"'
+                         : code == 0xA1 ? '\\'
+                         : code == 0xA2 ? 0x2028
+                         : code == 0xA3 ? 0x2029
+                                        : code;
+        char escape[8], expected[8];
+        struct cmcwh_record record;
+
+        if (code >= 0x20 && code < 0x7F) {
+            continue;
+        }
+        (void)snprintf(escape, sizeof escape, "\\u%04x", point);
+        (void)snprintf(expected, sizeof expected, "\\u%04x", point);
+        for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+            (void)sprintf(body, places[i], escape);
+            record = stored(body);
+            assert_harmless_everywhere(&record);
+        }
+        for (unsigned field = 0; field < CMCWH_MEMBERS; field++) {
+            (void)sprintf(
+                body, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{\"%s\":\"x%sy\"}]}}",
+                cmcwh_field_name((enum cmcwh_field)field), escape);
+            record = stored(body);
+            assert_harmless_everywhere(&record);
+            assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_JSON), "\"x"));
+        }
+        if (point >= 0x7F && point != 0xA4) {
+            assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_JSON), expected));
+        }
+    }
+}
+
+/* The same characters sent raw inside JSON that is kept as it is. */
+static void raw_c1_in_own_members(void **state) {
+    struct cmcwh_record record =
+        stored("{\"event_type\":\"opens\",\"event\":{\"opens\":[{\"a\xc2\x9bz\":"
+               "[\"\x7f\xe2\x80\xa8\xe2\x80\xa6\"]}]}}");
+
+    (void)state;
+    assert_harmless_everywhere(&record);
+    assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_JSON),
+                           ",\"a\\u009bz\":[\"\\u007f\\u2028\xe2\x80\xa6\"]}\n"));
+    assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_LOGFMT), " a__z=\"["));
+}
+
+static void own_members(void **state) {
+    struct cmcwh_record record = stored(
+        "{\"event_type\":\"blocks\",\"event\":{\"blocks\":[{\"email\":\"a b\",\"id\":\"7\",\"n\":"
+        "{\"x\":[1,\"q\"]},\"ok\":true,\"received\":1,\"truncated\":2}]}}");
+
+    (void)state;
+    assert_non_null(
+        strstr(encoded(&record, CMCWH_ENCODE_JSON),
+               "\"apiData\":\"\",\"email\":\"a b\",\"event_id\":\"7\",\"n\":{\"x\":[1,\"q\"]},"
+               "\"ok\":true,\"event_received\":1,\"event_truncated\":2}\n"));
+    assert_non_null(
+        strstr(encoded(&record, CMCWH_ENCODE_LOGFMT),
+               " apiData=\"\" email=\"a b\" event_id=\"7\" n=\"{\\\"x\\\":[1,\\\"q\\\"]}\" ok=true "
+               "event_received=1 event_truncated=2\n"));
+}
+
+static void truncated_is_said(void **state) {
+    char *out =
+        body + sprintf(body, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{\"reason\":\"");
+    struct cmcwh_record record;
+
+    (void)state;
+    out = repeat(out, "r", 2000);
+    out += sprintf(out, "\",\"subject\":\"");
+    out = repeat(out, "s", 2000);
+    (void)strcpy(out, "\"}]}}");
+    record = stored(body);
+    assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_JSON),
+                           "\"apiData\":\"\",\"truncated\":[\"reason\",\"subject\"]}\n"));
+    assert_non_null(
+        strstr(encoded(&record, CMCWH_ENCODE_LOGFMT), " apiData=\"\" truncated=reason,subject\n"));
+}
+
+/* The longest that can come out, in every encoding; encoded() compares with CMCWH_ENCODED_MAX. */
+static void longest(void **state) {
+    static const char *const fills[] = {"\\u0000", "\\u009b", "\\\"", "\\u2028"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof fills / sizeof *fills; i++) {
+        struct cmcwh_record record;
+        char *out =
+            body + sprintf(body, "{\"event_type\":\"other\",\"event\":{\"other\":[{\"to\":\"");
+
+        out = repeat(out, fills[i], 500);
+        out += sprintf(out, "\",\"messageId\":\"");
+        out = repeat(out, fills[i], 500);
+        (void)strcpy(out, "\"}]}}");
+        record = stored(body);
+        for (int encoding = CMCWH_ENCODE_JSON; encoding <= CMCWH_ENCODE_RFC3164; encoding++) {
+            (void)encoded(&record, (enum cmcwh_encoding)encoding);
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lines),
+                                       cmocka_unit_test(syslog_headers),
+                                       cmocka_unit_test(severities),
+                                       cmocka_unit_test(times),
+                                       cmocka_unit_test(control_characters),
+                                       cmocka_unit_test(raw_c1_in_own_members),
+                                       cmocka_unit_test(own_members),
+                                       cmocka_unit_test(truncated_is_said),
+                                       cmocka_unit_test(longest)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,262 @@
+/* Moving records from the ring to a medium, which may fail at any call. */
+#include "support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct fixture f;
+static char body[1 << 20];
+
+/* A medium that fails on call, and undoes as cmcwh_sink_config asks. */
+static struct medium {
+    char kept[1 << 20];
+    size_t used, undo_to;
+    bool mid;
+    unsigned calls, fail_at; /* 0: never */
+    unsigned writes, syncs, undos;
+    int spoiler; /* a reader that fails between sync and acknowledgement, or -1 */
+} medium;
+
+static bool fails(void) {
+    return ++medium.calls == medium.fail_at;
+}
+
+static int medium_write(void *context, const void *bytes, size_t length) {
+    (void)context;
+    if (!medium.mid) {
+        medium.undo_to = medium.used;
+        medium.mid = true;
+    }
+    medium.writes++;
+    if (fails()) {
+        memcpy(medium.kept + medium.used, bytes, length / 2); /* a part stays */
+        medium.used += length / 2;
+        return -1;
+    }
+    memcpy(medium.kept + medium.used, bytes, length);
+    medium.used += length;
+    return 0;
+}
+
+static int medium_sync(void *context) {
+    (void)context;
+    medium.syncs++;
+    medium.mid = false;
+    if (medium.spoiler >= 0) {
+        cmcwh_ring_fail(&f.ring, medium.spoiler, 0);
+        medium.spoiler = -1;
+    }
+    return fails() ? -1 : 0;
+}
+
+static void medium_undo(void *context) {
+    (void)context;
+    medium.undos++;
+    medium.used = medium.undo_to;
+    medium.mid = false;
+}
+
+static char buffer[3 * CMCWH_ENCODED_MAX];
+
+static struct cmcwh_sink sink_of(size_t buffer_size, bool single) {
+    struct cmcwh_sink_config config = {.ring = &f.ring,
+                                       .reader = f.reader,
+                                       .encoding = CMCWH_ENCODE_JSON,
+                                       .write = medium_write,
+                                       .sync = medium_sync,
+                                       .undo = medium_undo,
+                                       .single = single,
+                                       .buffer = buffer,
+                                       .buffer_size = buffer_size};
+    struct cmcwh_sink sink;
+
+    memset(&medium, 0, sizeof medium);
+    medium.spoiler = -1;
+    assert_int_equal(cmcwh_sink_init(&sink, &config), CMCWH_OK);
+    return sink;
+}
+
+static void post_batch(unsigned count) {
+    char *out = body + sprintf(body, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[");
+
+    for (unsigned i = 0; i < count; i++) {
+        out += sprintf(out, "%s{\"to\":\"%u\"}", i > 0 ? "," : "", i);
+    }
+    (void)strcpy(out, "]}}");
+    assert_int_equal(post(&f, CMCWH_JSON, body), count);
+}
+
+/* Whole lines, numbered from `first` without gaps. Returns how many. */
+static unsigned count_lines(uint64_t first) {
+    unsigned count = 0;
+
+    medium.kept[medium.used] = '\0';
+    for (char *line = medium.kept; *line != '\0'; line = strchr(line, '\n') + 1) {
+        char start[32];
+
+        (void)snprintf(start, sizeof start, "{\"seq\":%llu,", (unsigned long long)(first + count));
+        assert_memory_equal(line, start, strlen(start));
+        assert_non_null(strchr(line, '\n'));
+        count++;
+    }
+    return count;
+}
+
+static void bad_configs(void **state) {
+    struct cmcwh_sink_config good = {.ring = &f.ring,
+                                     .write = medium_write,
+                                     .buffer = buffer,
+                                     .buffer_size = CMCWH_ENCODED_MAX},
+                             config;
+    struct cmcwh_sink sink;
+
+    (void)state;
+    assert_int_equal(cmcwh_sink_init(&sink, &good), CMCWH_OK);
+    config = good;
+    config.ring = NULL;
+    assert_int_equal(cmcwh_sink_init(&sink, &config), CMCWH_ERR_ARGUMENT);
+    config = good;
+    config.write = NULL;
+    assert_int_equal(cmcwh_sink_init(&sink, &config), CMCWH_ERR_ARGUMENT);
+    config = good;
+    config.buffer = NULL;
+    assert_int_equal(cmcwh_sink_init(&sink, &config), CMCWH_ERR_ARGUMENT);
+    config = good;
+    config.buffer_size--;
+    assert_int_equal(cmcwh_sink_init(&sink, &config), CMCWH_ERR_ARGUMENT);
+    config = good;
+    config.reader = -1;
+    assert_int_equal(cmcwh_sink_init(&sink, &config), CMCWH_ERR_ARGUMENT);
+    config.reader = CMCWH_READERS_MAX;
+    assert_int_equal(cmcwh_sink_init(&sink, &config), CMCWH_ERR_ARGUMENT);
+}
+
+static void all_arrives_once_and_in_order(void **state) {
+    (void)state;
+    for (size_t size = CMCWH_ENCODED_MAX; size <= sizeof buffer; size += CMCWH_ENCODED_MAX) {
+        for (int single = 0; single < 2; single++) {
+            struct cmcwh_sink sink;
+            int moved, total = 0;
+
+            fixture_init(&f, 256, false);
+            sink = sink_of(size, single != 0);
+            assert_int_equal(cmcwh_sink_pump(&sink), 0);
+            assert_int_equal(medium.calls, 0);
+            post_batch(1);
+            post_batch(100);
+            post_batch(7);
+            while ((moved = cmcwh_sink_pump(&sink)) > 0) {
+                total += moved;
+            }
+            assert_int_equal(moved, 0);
+            assert_int_equal(total, 108);
+            assert_int_equal(sink.delivered, 108);
+            assert_int_equal(count_lines(1), 108);
+            assert_int_equal(medium.undos, 0);
+            assert_int_equal(f.ring.in_use, 0);
+            assert_true(single == 0 || medium.writes == 108);
+        }
+    }
+}
+
+/* Whatever call fails: nothing of it stays, and all comes again. */
+static void failing_the_nth_call(void **state) {
+    (void)state;
+    for (unsigned n = 1;; n++) {
+        struct cmcwh_sink sink;
+        unsigned failures = 0;
+
+        fixture_init(&f, 256, false);
+        sink = sink_of(CMCWH_ENCODED_MAX, false);
+        medium.fail_at = n;
+        post_batch(20);
+        post_batch(1);
+        post_batch(30);
+        for (;;) {
+            int moved = cmcwh_sink_pump(&sink);
+
+            if (moved == 0) {
+                break;
+            }
+            if (moved < 0) {
+                assert_int_equal(moved, CMCWH_ERR_WRITE);
+                assert_int_equal(medium.undos, ++failures);
+                (void)count_lines(1); /* whole requests only */
+                cmcwh_ring_fail(&f.ring, f.reader, 0);
+            }
+        }
+        assert_int_equal(count_lines(1), 51);
+        if (failures == 0) {
+            assert_true(n > 3); /* every call had its turn */
+            return;
+        }
+    }
+}
+
+/* With confirm, a request whose writing failed is gone, and its number is used again. */
+static void failing_the_nth_call_with_confirm(void **state) {
+    (void)state;
+    for (unsigned n = 1;; n++) {
+        struct cmcwh_sink sink;
+        struct cmcwh_batch batches[3];
+        struct cmcwh_text none = {"", 0};
+        unsigned confirmed = 0;
+        bool failed = false;
+
+        fixture_init(&f, 256, true);
+        sink = sink_of(CMCWH_ENCODED_MAX, false);
+        medium.fail_at = n;
+        for (unsigned i = 0; i < 3; i++) {
+            cmcwh_batch_begin(&batches[i], &f.ring);
+            for (unsigned event = 0; event < 15; event++) {
+                struct cmcwh_record *record = cmcwh_batch_add(&batches[i]);
+
+                cmcwh_record_begin(record, CMCWH_OTHER);
+                cmcwh_record_close(record);
+            }
+            assert_int_equal(cmcwh_batch_commit(&batches[i], none), 15);
+            if (cmcwh_sink_pump(&sink) < 0) {
+                failed = true;
+                cmcwh_ring_fail(&f.ring, f.reader, 0);
+            }
+            confirmed += cmcwh_batch_confirm(&batches[i]) == CMCWH_OK ? 15 : 0;
+        }
+        assert_int_equal(cmcwh_sink_pump(&sink), 0);
+        assert_int_equal(count_lines(1), confirmed);
+        assert_int_equal(f.ring.in_use, 0);
+        if (!failed) {
+            return;
+        }
+        assert_int_equal(confirmed, 30);
+    }
+}
+
+/* Taken back between sync and acknowledgement: what was written is undone. */
+static void taken_back_at_the_last_moment(void **state) {
+    struct cmcwh_sink sink;
+    int other;
+
+    (void)state;
+    fixture_init(&f, 16, true);
+    other = cmcwh_ring_attach(&f.ring, true);
+    sink = sink_of(sizeof buffer, false);
+    assert_int_equal(
+        feed(&f, CMCWH_JSON, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{}]}}", 49, 100),
+        1);
+    assert_int_equal(cmcwh_batch_commit(&f.parser.batch, (struct cmcwh_text){"", 0}), 1);
+    medium.spoiler = other;
+    assert_int_equal(cmcwh_sink_pump(&sink), 0);
+    assert_int_equal(medium.undos, 1);
+    assert_int_equal(medium.used, 0);
+    assert_int_equal(cmcwh_batch_confirm(&f.parser.batch), CMCWH_ERR_STORAGE);
+    assert_int_equal(cmcwh_sink_pump(&sink), 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bad_configs), cmocka_unit_test(all_arrives_once_and_in_order),
+        cmocka_unit_test(failing_the_nth_call), cmocka_unit_test(failing_the_nth_call_with_confirm),
+        cmocka_unit_test(taken_back_at_the_last_moment)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

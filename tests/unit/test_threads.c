@@ -1,0 +1,272 @@
+/* Several requests and sinks at a time, on a real lock; made for ThreadSanitizer as well. */
+#include "support.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { PRODUCERS = 4, REQUESTS = 1500, CAPACITY = 64 };
+
+static struct cmcwh_record records[CAPACITY];
+static uint32_t links[CAPACITY];
+static struct cmcwh_ring ring;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+
+static void lock(void *context) {
+    (void)context;
+    (void)pthread_mutex_lock(&mutex);
+}
+
+static void unlock(void *context) {
+    (void)context;
+    (void)pthread_mutex_unlock(&mutex);
+}
+
+static bool wait_for(void *context, uint32_t ms) {
+    struct timespec until;
+
+    (void)context;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ms / 1000 + 1;
+    return pthread_cond_timedwait(&condition, &mutex, &until) == 0;
+}
+
+static void wake(void *context) {
+    (void)context;
+    (void)pthread_cond_broadcast(&condition);
+}
+
+static uint64_t now(void *context) {
+    struct timespec time;
+
+    (void)context;
+    (void)clock_gettime(CLOCK_REALTIME, &time);
+    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+}
+
+static const struct cmcwh_port port = {
+    .now = now, .lock = lock, .unlock = unlock, .wait = wait_for, .wake = wake};
+
+/* What each request came to, by its number: 0 unknown, 1 answered with 200, 2 refused. */
+static unsigned char outcomes[PRODUCERS * REQUESTS];
+static unsigned events_of(unsigned request) {
+    return 1 + request * 7 % 5;
+}
+
+static void *produce(void *context) {
+    unsigned producer = *(unsigned *)context;
+    static struct cmcwh_parser parsers[PRODUCERS];
+    struct cmcwh_parser *parser = &parsers[producer];
+
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        unsigned request = producer * REQUESTS + i;
+        char body[512], *out = body;
+        int result;
+
+        out += sprintf(out, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[");
+        for (unsigned event = 0; event < events_of(request); event++) {
+            out += sprintf(out, "%s{\"to\":\"%u\",\"status\":\"%u\"}", event > 0 ? "," : "",
+                           request, event);
+        }
+        out += sprintf(out, "]}}");
+        cmcwh_parser_init(parser, &ring, CMCWH_JSON);
+        result = cmcwh_parser_feed(parser, body, (size_t)(out - body));
+        if (result >= 0 && i % 11 != 0) { /* some clients go away */
+            result = cmcwh_parser_end(parser);
+            if (result >= 0) {
+                result = cmcwh_parser_commit(parser);
+            }
+        } else {
+            result = -1;
+        }
+        if (result < 0) {
+            cmcwh_parser_abort(parser);
+        }
+        outcomes[request] = result >= 0 ? 1 : 2;
+    }
+    return NULL;
+}
+
+/* A sink that keeps what it was given: which event came how often, and that seq only grows. */
+struct keeper {
+    struct cmcwh_sink sink;
+    bool required, done;
+    unsigned fail_every, calls;
+    uint64_t last_seq, undo_seq;
+    bool mid;
+    unsigned char seen[PRODUCERS * REQUESTS][5], undo_seen[PRODUCERS * REQUESTS][5];
+    char buffer[CMCWH_ENCODED_MAX];
+};
+
+static int keeper_write(void *context, const void *bytes, size_t length) {
+    struct keeper *keeper = context;
+    const char *at = bytes, *end = at + length;
+
+    if (!keeper->mid) {
+        keeper->undo_seq = keeper->last_seq;
+        if (keeper->fail_every != 0) {
+            memcpy(keeper->undo_seen, keeper->seen, sizeof keeper->seen);
+        }
+        keeper->mid = true;
+    }
+    if (keeper->fail_every != 0 && ++keeper->calls % keeper->fail_every == 0) {
+        return -1;
+    }
+    while (at < end) {
+        uint64_t seq = strtoull(at + 7, NULL, 10);
+        const char *to = strstr(at, "\"to\":\""), *status = strstr(at, "\"status\":\"");
+        unsigned long request = strtoul(to + 6, NULL, 10), event = strtoul(status + 10, NULL, 10);
+
+        if (seq <= keeper->last_seq || request >= PRODUCERS * REQUESTS || event >= 5) {
+            abort();
+        }
+        keeper->last_seq = seq;
+        keeper->seen[request][event]++;
+        at = (const char *)memchr(at, '\n', (size_t)(end - at)) + 1;
+    }
+    return 0;
+}
+
+static int keeper_sync(void *context) {
+    ((struct keeper *)context)->mid = false;
+    return 0;
+}
+
+static void keeper_undo(void *context) {
+    struct keeper *keeper = context;
+
+    keeper->mid = false;
+    if (keeper->fail_every != 0) {
+        keeper->last_seq = keeper->undo_seq;
+        memcpy(keeper->seen, keeper->undo_seen, sizeof keeper->seen);
+    }
+}
+
+static void *keep(void *context) {
+    struct keeper *keeper = context;
+    bool done = false;
+
+    while (!done) {
+        int moved;
+
+        lock(NULL);
+        done = keeper->done;
+        unlock(NULL);
+        while ((moved = cmcwh_sink_pump(&keeper->sink)) != 0) {
+            if (moved < 0) {
+                cmcwh_ring_fail(&ring, keeper->sink.config.reader, 0);
+            }
+        }
+        if (!done) {
+            (void)cmcwh_ring_wait(&ring, keeper->sink.config.reader, 1);
+        }
+    }
+    return NULL;
+}
+
+static struct keeper keepers[2];
+
+/* Runs producers and `count` sinks until all is done. */
+static void run(bool confirm, unsigned count) {
+    struct cmcwh_ring_config config = {.records = records,
+                                       .links = links,
+                                       .capacity = CAPACITY,
+                                       .port = &port,
+                                       .confirm = confirm,
+                                       .room_wait = 10000};
+    pthread_t producers[PRODUCERS], sinks[2];
+    unsigned numbers[PRODUCERS];
+
+    memset(outcomes, 0, sizeof outcomes);
+    assert_int_equal(cmcwh_ring_init(&ring, &config, 1), CMCWH_OK);
+    for (unsigned i = 0; i < count; i++) {
+        struct cmcwh_sink_config sink = {.ring = &ring,
+                                         .reader = cmcwh_ring_attach(&ring, keepers[i].required),
+                                         .encoding = CMCWH_ENCODE_JSON,
+                                         .context = &keepers[i],
+                                         .write = keeper_write,
+                                         .sync = keeper_sync,
+                                         .undo = keeper_undo,
+                                         .buffer = keepers[i].buffer,
+                                         .buffer_size = sizeof keepers[i].buffer};
+
+        assert_int_equal(cmcwh_sink_init(&keepers[i].sink, &sink), CMCWH_OK);
+        assert_int_equal(pthread_create(&sinks[i], NULL, keep, &keepers[i]), 0);
+    }
+    for (unsigned i = 0; i < PRODUCERS; i++) {
+        numbers[i] = i;
+        assert_int_equal(pthread_create(&producers[i], NULL, produce, &numbers[i]), 0);
+    }
+    for (unsigned i = 0; i < PRODUCERS; i++) {
+        (void)pthread_join(producers[i], NULL);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        lock(NULL);
+        keepers[i].done = true;
+        unlock(NULL);
+        (void)pthread_join(sinks[i], NULL);
+    }
+    assert_int_equal(ring.in_use, 0);
+}
+
+/* Every event of a request that was answered is there once, and none of any other. */
+static void assert_exact(const struct keeper *keeper) {
+    for (unsigned request = 0; request < PRODUCERS * REQUESTS; request++) {
+        assert_int_not_equal(outcomes[request], 0);
+        for (unsigned event = 0; event < 5; event++) {
+            bool expected = outcomes[request] == 1 && event < events_of(request);
+
+            assert_int_equal(keeper->seen[request][event], expected);
+        }
+    }
+}
+
+static unsigned answered(void) {
+    unsigned count = 0;
+
+    for (unsigned request = 0; request < PRODUCERS * REQUESTS; request++) {
+        count += outcomes[request] == 1;
+    }
+    return count;
+}
+
+static void all_is_there_once_and_in_order(void **state) {
+    (void)state;
+    for (int confirm = 0; confirm < 2; confirm++) {
+        memset(keepers, 0, sizeof keepers);
+        keepers[0].required = keepers[1].required = true;
+        run(confirm != 0, 2);
+        assert_exact(&keepers[0]);
+        assert_exact(&keepers[1]);
+        assert_int_equal(answered(), PRODUCERS * (REQUESTS - (REQUESTS + 10) / 11));
+        assert_int_equal(keepers[0].last_seq, keepers[0].sink.delivered); /* without gaps */
+    }
+}
+
+/* A sink that keeps failing: what was answered is there, what was refused is not. */
+static void a_sink_that_fails(void **state) {
+    (void)state;
+    memset(keepers, 0, sizeof keepers);
+    keepers[0].required = true;
+    keepers[0].fail_every = 13;
+    run(true, 2); /* the second is besteffort: must see nothing that was refused */
+    assert_exact(&keepers[0]);
+    assert_true(answered() > 0);
+    assert_true(answered() < PRODUCERS * (REQUESTS - (REQUESTS + 10) / 11));
+    assert_int_equal(keepers[0].last_seq, keepers[0].sink.delivered);
+    for (unsigned request = 0; request < PRODUCERS * REQUESTS; request++) {
+        for (unsigned event = 0; event < 5; event++) {
+            assert_true(keepers[1].seen[request][event] <= (outcomes[request] == 1));
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_is_there_once_and_in_order),
+                                       cmocka_unit_test(a_sink_that_fails)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
