@@ -1,0 +1,322 @@
+"""Starts the real cmcwh, talks to it over loopback, and ends it by its pid."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import zlib
+
+CMCWH = "./cmcwh"
+PAYLOADS = "tests/payloads"
+PATIENCE = 30  # seconds for anything that should come; sanitizers are slow
+
+
+def payload(name):
+    with open(os.path.join(PAYLOADS, name), "rb") as file:
+        return file.read()
+
+
+def body(count=1, first=0, **members):
+    """A JSON body of `count` deliveries, numbered in `to`."""
+    events = [dict({"to": "user%d@example.jp" % (first + i), "status": "queued"}, **members)
+              for i in range(count)]
+    return json.dumps({"event_type": "deliveries", "server_composition": "pro",
+                       "event": {"deliveries": events}}).encode()
+
+
+def eventually(condition, what):
+    """Waits until condition() is true, and returns it."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError("did not come: " + what)
+        time.sleep(0.02)
+
+
+class Answer:
+    """A parsed HTTP answer."""
+
+    def __init__(self, raw):
+        head, _, self.body = raw.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        self.status = int(lines[0].split()[1])
+        self.headers = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(":")
+            self.headers.setdefault(name.lower(), []).append(value.strip())
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class Client:
+    """A raw connection."""
+
+    def __init__(self, port, host="127.0.0.1"):
+        self.socket = socket.create_connection((host, port), PATIENCE)
+        self.buffer = b""
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def answer(self, head_only=False):
+        """The next answer; 100 Continue counts as one."""
+        while b"\r\n\r\n" not in self.buffer:
+            self.more()
+        head, _, rest = self.buffer.partition(b"\r\n\r\n")
+        found = re.search(rb"(?i)content-length: *(\d+)", head)
+        length = int(found.group(1)) if found and not head_only else 0
+        while len(rest) < length:
+            self.more()
+            rest = self.buffer.partition(b"\r\n\r\n")[2]
+        self.buffer = rest[length:]
+        return Answer(head + b"\r\n\r\n" + rest[:length])
+
+    def more(self):
+        data = self.socket.recv(65536)
+        if not data:
+            raise ConnectionError("closed after %r" % self.buffer)
+        self.buffer += data
+
+    def closed(self):
+        """Has the server closed the connection?"""
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def close(self):
+        self.socket.close()
+
+
+def request(data, method="POST", path="/mails", content_type="application/json", headers=(),
+            length=None):
+    lines = ["%s %s HTTP/1.1" % (method, path), "Host: localhost"]
+    if content_type is not None:
+        lines.append("Content-Type: " + content_type)
+    if length is None:
+        length = len(data)
+    if length is not False:
+        lines.append("Content-Length: %s" % length)
+    return "\r\n".join(lines + list(headers)).encode() + b"\r\n\r\n" + data
+
+
+class Server:
+    """A running cmcwh serve. Use as a context manager: at its end it must stop with `status`."""
+
+    def __init__(self, *options, status=0, listen="127.0.0.1:0", sink=True, preload=None):
+        self.folder = tempfile.mkdtemp(prefix="cmcwh-test-")
+        self.log = os.path.join(self.folder, "log")
+        self.status = status
+        self.options = [option.replace("@", self.folder) for option in options]
+        if sink:
+            self.options += ["--sink", "file:" + self.log]
+        self.command = [CMCWH, "serve", "--listen", listen] + self.options
+        self.preload = preload
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text, mode=0o600):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(self.path(name), mode)
+        return self.path(name)
+
+    def __enter__(self):
+        self.errors = open(self.path("stderr"), "w+b")
+        self.output = open(self.path("stdout"), "w+b")
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.output,
+                                        stderr=self.errors, preexec_fn=self.preload)
+        self.port = None
+        try:
+            found = eventually(lambda: self.process.poll() is not None or
+                               re.findall(r"listening on http://\S+:(\d+)/", self.stderr()),
+                               "the server's port")
+        except AssertionError:
+            self.process.kill()
+            raise
+        if found is True:
+            raise AssertionError("cmcwh ended at once: " + self.stderr())
+        self.ports = [int(port) for port in found]
+        self.port = self.ports[0]
+        return self
+
+    def __exit__(self, kind, value, trace):
+        try:
+            if self.process.poll() is None:
+                self.process.send_signal(signal.SIGTERM)
+            try:
+                status = self.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                status = "killed, for it did not stop"
+            said = self.stderr()
+            if kind is None:
+                assert status == self.status, "exit status %s: %s" % (status, said)
+                assert "Sanitizer" not in said and "runtime error" not in said, said
+            elif "Sanitizer" in said:
+                print(said)
+        finally:
+            self.errors.close()
+            self.output.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def stderr(self):
+        with open(self.path("stderr"), "rb") as file:
+            return file.read().decode("utf-8", "replace")
+
+    def stdout(self):
+        with open(self.path("stdout"), "rb") as file:
+            return file.read()
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def stop(self):
+        """Stops it now; what it said and wrote can still be looked at."""
+        self.signal(signal.SIGTERM)
+        self.process.wait(PATIENCE)
+
+    def post(self, data, **more):
+        """One request on a connection of its own."""
+        client = Client(self.port)
+        try:
+            client.send(request(data, **more))
+            return client.answer()
+        finally:
+            client.close()
+
+    def curl(self, *arguments):
+        """Posts with curl. Returns status and body."""
+        result = subprocess.run(["curl", "-s", "-S", "-m", str(PATIENCE), "-w", "\n%{http_code}"] +
+                                list(arguments) + ["http://127.0.0.1:%d/mails" % self.port],
+                                stdout=subprocess.PIPE, check=True)
+        text, _, status = result.stdout.decode().rpartition("\n")
+        return int(status), text
+
+    def lines(self, path=None):
+        """The log's events; every line must be whole JSON."""
+        try:
+            with open(path or self.log, "rb") as file:
+                text = file.read()
+        except FileNotFoundError:
+            return []
+        assert text == b"" or text.endswith(b"\n"), "torn line: %r" % text[-80:]
+        return [json.loads(line) for line in text.split(b"\n")[:-1]]
+
+    def wait_lines(self, count):
+        def enough():
+            with open(self.log, "rb") as file:
+                return file.read().count(b"\n") >= count
+        eventually(enough, "%d lines in the log" % count)
+        return self.lines()
+
+
+def run(*arguments, data=None):
+    """Runs cmcwh to its end. Returns exit status, stdout, stderr."""
+    result = subprocess.run([CMCWH] + list(arguments), input=data, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, timeout=PATIENCE, check=False)
+    return result.returncode, result.stdout, result.stderr.decode("utf-8", "replace")
+
+
+FIELDS = ["reason", "sourceIp", "returnPath", "created", "subject", "apiData", "messageId", "from",
+          "to", "senderIp", "status", "", "event_type", "server_composition"]
+
+
+def unframe(stream):
+    """An independent reader of binary logs: COBS, CRC-32 and the layout that cmcwh.h documents."""
+    records = []
+    for frame in stream.split(b"\0")[:-1]:
+        data, at = bytearray(), 0
+        while at < len(frame):
+            code = frame[at]
+            data += frame[at + 1:at + code]
+            at += code
+            if code < 255 and at < len(frame):
+                data.append(0)
+        magic, version, kind, status, _, seq, batch, size, length, cut, received, ident = \
+            struct.unpack_from("<4sBBBBQQIHHQQ", data)
+        assert magic == b"CMCR" and version == 1 and length == len(data)
+        assert struct.unpack_from("<I", data, length - 4)[0] == zlib.crc32(bytes(data[:-4]))
+        record = {"seq": seq, "id": "%016x" % ident, "kind": kind, "code": status, "cut": cut}
+        at = 80
+        for name, size in zip(FIELDS, struct.unpack_from("<14H", data, 48)):
+            record[name] = bytes(data[at:at + size]).decode()
+            at += size
+        records.append(record)
+    return records
+
+
+class Peer:
+    """A socket that stands for a syslog daemon and keeps what it gets."""
+
+    def __init__(self, kind, address=("127.0.0.1", 0)):
+        self.messages, self.stream = [], b""
+        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+        self.socket = socket.socket(family, kind)
+        if family == socket.AF_INET:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(address)
+        if kind == socket.SOCK_STREAM:
+            self.socket.listen()
+        self.address = self.socket.getsockname()
+        self.connections = []
+        self.ending = False
+        self.socket.settimeout(0.1)
+        self.thread = threading.Thread(
+            target=self.accept if kind == socket.SOCK_STREAM else self.receive)
+        self.thread.start()
+
+    def receive(self):
+        while not self.ending:
+            try:
+                self.messages.append(self.socket.recv(65536))
+            except socket.timeout:
+                pass
+
+    def accept(self):
+        while not self.ending:
+            try:
+                connection = self.socket.accept()[0]
+            except socket.timeout:
+                continue
+            self.connections.append(connection)
+            connection.settimeout(0.1)
+            self.read(connection)
+
+    def read(self, connection):
+        while not self.ending:
+            try:
+                data = connection.recv(65536)
+            except socket.timeout:
+                continue
+            except OSError:
+                return
+            if not data:
+                return
+            self.stream += data
+
+    def close(self):
+        self.ending = True
+        self.thread.join()
+        for connection in self.connections:
+            connection.close()
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.close()

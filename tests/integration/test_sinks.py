@@ -1,0 +1,402 @@
+"""Where events go: each kind of sink, real daemons and lines, and trouble with them."""
+
+import json
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import time
+
+from harness import PATIENCE, Client, Peer, Server, body, eventually, request, run, unframe
+
+EVIL = "a\n<34>1 b\r\0c\x1b[2Jd\x7f\u009b31m\u2028\u2029\"\\"
+
+
+def evil_body():
+    event = {name: EVIL for name in ("reason", "sourceIp", "returnPath", "created", "subject",
+                                     "apiData", "messageId", "from", "to", "senderIp", "status")}
+    return json.dumps({"event_type": "bounces", "server_composition": EVIL,
+                       "event": {"bounces": [event]}}).encode()
+
+
+def assert_harmless(text):
+    decoded = text.decode()
+    for character in decoded:
+        assert character >= " " and not "\x7f" <= character <= "\x9f", repr(decoded)
+        assert character not in "\u2028\u2029", repr(decoded)
+
+
+def octet_counted(stream):
+    messages = []
+    while stream:
+        length, _, stream = stream.partition(b" ")
+        messages.append(stream[:int(length)])
+        stream = stream[int(length):]
+    return messages
+
+
+def test_stdout():
+    with Server("--sink", "stdout:?format=logfmt", sink=False) as server:
+        assert server.post(evil_body()).status == 200
+        assert server.post(body()).status == 200
+        lines = server.stdout().split(b"\n")
+        assert len(lines) == 3 and lines[2] == b""
+        assert lines[1].startswith(b"seq=2 id=") and b" to=user0@example.jp " in lines[1]
+        for line in lines:
+            assert_harmless(line)
+
+
+def test_file_is_harmless_and_exact():
+    with Server() as server:
+        assert server.post(evil_body()).status == 200
+        with open(server.log, "rb") as file:
+            text = file.read()
+        assert text.count(b"\n") == 1
+        assert_harmless(text[:-1])
+        line = json.loads(text)
+        for name in ("reason", "to", "subject", "status", "server_composition", "messageId"):
+            assert line[name] == EVIL, name
+
+
+def test_file_rotation():
+    with Server("--sink", "file:@/r?rotate=2k&keep=4", sink=False) as server:
+        for i in range(40):
+            assert server.post(body(3, first=3 * i)).status == 200
+        names = sorted(name for name in os.listdir(server.folder) if name.startswith("r"))
+        assert names == ["r", "r.1", "r.2", "r.3", "r.4"], names
+        seqs = []
+        for name in ("r.4", "r.3", "r.2", "r.1", "r"):
+            assert os.path.getsize(server.path(name)) <= 2048 + 1200
+            seqs += [line["seq"] for line in server.lines(server.path(name))]
+        assert seqs == list(range(seqs[0], 121)), seqs
+
+
+def test_file_reopened_on_sighup():
+    with Server() as server:
+        assert server.post(body()).status == 200
+        os.rename(server.log, server.log + ".old")
+        server.signal(signal.SIGHUP)
+        eventually(lambda: server.post(body()).status == 200 and os.path.exists(server.log), "a new file")
+        old, new = server.lines(server.log + ".old"), server.lines()
+        assert [line["seq"] for line in old + new] == list(range(1, len(old + new) + 1))
+
+
+def test_torn_last_line_is_cut_off():
+    server = Server()
+    whole = '{"seq":1}\n{"seq":2}\n'
+    server.write("log", whole + '{"seq":3,"to":"x')
+    with server:
+        assert "not whole" in server.stderr()
+        assert server.post(body()).status == 200
+        assert [line["seq"] for line in server.lines()] == [1, 2, 1]
+
+
+def test_binary_log_and_cat():
+    with Server("--sink", "file:@/b?format=binary") as server:
+        assert server.post(evil_body()).status == 200
+        assert server.post(body(100, subject="\u65e5\u672c")).status == 200
+        with open(server.path("b"), "rb") as file:
+            stream = file.read()
+        records = unframe(stream)
+        lines = server.lines()
+        assert len(records) == len(lines) == 101
+        for record, line in zip(records, lines):
+            for name in ("seq", "id", "to", "subject", "event_type", "server_composition", "reason"):
+                assert record[name] == line[name]
+        status, printed, said = run("cat", server.path("b"))
+        assert (status, said) == (0, "")
+        with open(server.log, "rb") as file:
+            assert printed == file.read()
+        status, printed, said = run("cat", "--format", "logfmt", "-", data=stream)
+        assert status == 0 and printed.count(b"\n") == 101
+        for line in printed.split(b"\n"):
+            assert_harmless(line)
+
+
+def test_cat_after_noise_and_loss():
+    with Server("--sink", "file:@/b?format=binary", sink=False) as server:
+        assert server.post(body(10)).status == 200
+        with open(server.path("b"), "rb") as file:
+            frames = [frame + b"\0" for frame in file.read().split(b"\0")[:-1]]
+    frames[2] = b"\x42" + frames[2]                    # a byte more
+    frames[4] = frames[4][:40] + frames[4][41:]        # a byte less
+    frames[6] = frames[6][:50] + bytes([frames[6][50] ^ 4]) + frames[6][51:]
+    frames[8] = frames[8][:-1]                         # its end is lost: two run together
+    stream = b"noise\xff\0" + b"".join(frames) + b"\x05tail"
+    status, printed, said = run("cat", "-", data=stream)
+    assert status == 0
+    assert [json.loads(line)["seq"] for line in printed.split(b"\n")[:-1]] == [1, 2, 4, 6, 8]
+    assert re.search(r"skipped \d+ bytes", said), said
+    status, printed, said = run("cat", "-", data=b"nothing but noise\0")
+    assert (status, printed) == (1, b"") and "skipped 17 bytes" in said
+    assert run("cat", "-", data=b"") == (0, b"", "")
+
+
+def test_syslog_local_socket():
+    server = Server("--sink", "syslog:@/dev-log")
+    with Peer(socket.SOCK_DGRAM, server.path("dev-log")) as peer, server:
+        assert server.post(body(2)).status == 200
+        assert server.post(evil_body()).status == 200
+        assert len(eventually(lambda: len(peer.messages) >= 3 and peer.messages, "messages")) == 3
+        pattern = rb"<22>[A-Z][a-z]{2} [ 123]\d \d\d:\d\d:\d\d cmcwh\[%d\]: seq=1 " % server.process.pid
+        assert re.match(pattern, peer.messages[0]), peer.messages[0]
+        assert peer.messages[2].startswith(b"<19>")
+        for message in peer.messages:
+            assert_harmless(message)
+
+
+def test_syslog_daemon_restarted():
+    server = Server("--sink", "syslog:@/dev-log", sink=False)
+    peer = Peer(socket.SOCK_DGRAM, server.path("dev-log"))
+    with server:
+        assert server.post(body()).status == 200
+        peer.close()
+        os.unlink(server.path("dev-log"))
+        answer = server.post(body())
+        assert answer.status == 503 and answer.json()["error"] == "storage_failed"
+        with Peer(socket.SOCK_DGRAM, server.path("dev-log")) as peer:
+            eventually(lambda: server.post(body(first=7)).status == 200, "recovery")
+            eventually(lambda: any(b"user7" in message for message in peer.messages), "the message")
+            assert not any(b"user0" in message for message in peer.messages)
+        assert server.stderr().count("trying again") == 1, server.stderr()
+
+
+def test_syslog_udp():
+    with Peer(socket.SOCK_DGRAM) as peer:
+        with Server("--sink", "syslog+udp://127.0.0.1:%d" % peer.address[1]) as server:
+            assert server.post(evil_body()).status == 200
+            eventually(lambda: peer.messages, "a message")
+            assert re.match(rb"<19>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \S+ cmcwh \d+ bounces - "
+                            rb"seq=1 id=[0-9a-f]{16} ", peer.messages[0]), peer.messages[0]
+            assert_harmless(peer.messages[0])
+
+
+def test_syslog_tcp_and_reconnect():
+    with Peer(socket.SOCK_STREAM) as peer:
+        uri = "syslog+tcp://127.0.0.1:%d" % peer.address[1]
+        with Server("--sink", uri, sink=False) as server:
+            assert server.post(evil_body()).status == 200
+            assert server.post(body(100, first=1000)).status == 200
+            eventually(lambda: len(octet_counted(peer.stream)) >= 101, "messages")
+            messages = octet_counted(peer.stream)
+            assert len(messages) == 101
+            for number, message in enumerate(messages):
+                assert message.startswith(b"<") and b" seq=%d " % (number + 1) in message
+                assert_harmless(message)
+            peer.connections[0].shutdown(socket.SHUT_RDWR)
+            eventually(lambda: server.post(body(first=7)).status == 200, "a new connection")
+            eventually(lambda: b"user7@" in peer.stream, "the message")
+
+
+RSYSLOG = """
+module(load="imudp") module(load="imtcp")
+input(type="imudp" address="127.0.0.1" port="%(udp)d")
+input(type="imtcp" address="127.0.0.1" port="%(tcp)d")
+template(name="all" type="string"
+  string="%%hostname%%|%%programname%%|%%procid%%|%%msgid%%|%%syslogseverity-text%%|%%syslogfacility-text%%|%%msg%%\\n")
+action(type="omfile" file="%(file)s" template="all")
+"""
+
+
+def free_port(kind):
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_real_rsyslog():
+    udp, tcp = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
+    server = Server("--sink", "syslog+udp://127.0.0.1:%d?policy=besteffort" % udp,
+                    "--sink", "syslog+tcp://127.0.0.1:%d?policy=besteffort" % tcp)
+    result = server.path("result")
+    config = server.write("rsyslog.conf", RSYSLOG % {"udp": udp, "tcp": tcp, "file": result})
+    daemon = subprocess.Popen(["/usr/sbin/rsyslogd", "-n", "-f", config, "-i", server.path("pid")])
+    try:
+        with server:
+            eventually(lambda: os.path.exists(server.path("pid")), "rsyslogd")
+            assert server.post(body(2)).status == 200
+            assert server.post(evil_body()).status == 200
+
+            def lines():
+                try:
+                    with open(result, encoding="utf-8") as file:
+                        return file.read().split("\n")[:-1]
+                except FileNotFoundError:
+                    return []
+            eventually(lambda: len(lines()) >= 6, "six lines of rsyslog's")
+            assert len(lines()) == 6, lines()
+            for number, severity in ((1, "info"), (2, "info"), (3, "err")):
+                same = [line.split("|", 6) for line in lines() if "seq=%d " % number in line]
+                assert len(same) == 2
+                for parts in same:
+                    assert parts[0] == socket.gethostname()
+                    assert parts[1] == "cmcwh" and parts[2] == str(server.process.pid)
+                    assert parts[4:6] == [severity, "mail"], parts
+    finally:
+        daemon.terminate()
+        daemon.wait(PATIENCE)
+
+
+class SerialLine:
+    """Two ends of a line, made by socat: `ours` for cmcwh, bytes that come out of the other."""
+
+    def __init__(self, folder):
+        self.ours, self.other = os.path.join(folder, "tty-a"), os.path.join(folder, "tty-b")
+        self.process = subprocess.Popen(["socat", "pty,raw,echo=0,link=" + self.ours,
+                                         "pty,raw,echo=0,link=" + self.other])
+        eventually(lambda: os.path.exists(self.ours) and os.path.exists(self.other), "a serial line")
+        self.descriptor = os.open(self.other, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY)
+        self.bytes = b""
+
+    def read(self):
+        try:
+            while True:
+                data = os.read(self.descriptor, 65536)
+                if not data:
+                    break
+                self.bytes += data
+        except BlockingIOError:
+            pass
+        return self.bytes
+
+    def close(self):
+        os.close(self.descriptor)
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+
+
+def test_serial_line():
+    for form, ending in (("json", b"\n"), ("binary", b"\0")):
+        server = Server("--sink", "serial:@/tty-a?baud=115200&format=" + form)
+        line = SerialLine(server.folder)
+        try:
+            with server:
+                assert server.post(evil_body()).status == 200
+                assert server.post(body(20)).status == 200
+                eventually(lambda: line.read().count(ending) >= 21, "21 records on the line")
+                if form == "json":
+                    assert [json.loads(text)["seq"] for text in line.bytes.split(b"\n")[:-1]] == \
+                        list(range(1, 22))
+                    for text in line.bytes.split(b"\n"):
+                        assert_harmless(text)
+                else:
+                    assert [record["seq"] for record in unframe(line.bytes)] == list(range(1, 22))
+                    status, printed, _ = run("cat", "-", data=line.bytes)
+                    assert status == 0
+                    with open(server.log, "rb") as file:
+                        assert printed == file.read()
+        finally:
+            line.close()
+
+
+def test_serial_line_unplugged_and_back():
+    server = Server("--sink", "serial:@/tty-a?policy=besteffort")
+    line = SerialLine(server.folder)
+    with server:
+        assert server.post(body()).status == 200
+        eventually(lambda: line.read().count(b"\n") >= 1, "the first record")
+        line.close()
+        for i in range(5):  # the log and the answers go on
+            assert server.post(body(first=10 + i)).status == 200
+        assert len(server.lines()) == 6
+        eventually(lambda: "trying again" in server.stderr(), "a message")
+        line = SerialLine(server.folder)
+        eventually(lambda: line.read().count(b"\n") >= 5, "what had waited")
+        text = [json.loads(part)["to"] for part in line.bytes.split(b"\n") if part]
+        assert text[-1] == "user14@example.jp"
+        assert server.stderr().count("trying again") == 1
+        line.close()
+
+
+def test_several_sinks_at_once_threaded():
+    server = Server("--sink", "syslog:@/dev-log", "--sink", "stdout:?format=binary", "--sink",
+                    "file:@/two?format=logfmt")
+    with Peer(socket.SOCK_DGRAM, server.path("dev-log")) as peer, server:
+        for i in range(30):
+            assert server.post(body(5, first=5 * i)).status == 200
+        eventually(lambda: len(peer.messages) >= 150, "150 messages")
+        assert [line["seq"] for line in server.lines()] == list(range(1, 151))
+        assert [record["seq"] for record in unframe(server.stdout())] == list(range(1, 151))
+        with open(server.path("two"), "rb") as file:
+            assert file.read().count(b"\n") == 150
+
+
+def test_required_sink_that_cannot_be_opened():
+    for uri in ("file:/nowhere/at/all", "serial:/nowhere", "syslog:/nowhere",
+                "syslog+tcp://127.0.0.1:1", "serial:/dev/null"):
+        status, _, said = run("serve", "--listen", "127.0.0.1:0", "--sink", uri)
+        assert status == 1, (uri, status)
+        assert said.count("\n") == 1 and uri in said, said
+
+
+def test_besteffort_sink_that_cannot_be_opened():
+    with Server("--sink", "syslog:@/dev-log?policy=besteffort") as server:
+        assert "will be tried again" in server.stderr()
+        start = time.monotonic()
+        assert server.post(body()).status == 200
+        assert time.monotonic() - start < 5
+        assert len(server.lines()) == 1
+        with Peer(socket.SOCK_DGRAM, server.path("dev-log")) as peer:
+            eventually(lambda: peer.messages, "what had waited")
+
+
+def test_besteffort_sink_that_never_comes_back_loses_the_oldest():
+    with Server("--sink", "syslog:@/dev-log?policy=besteffort", "--ring-records", "16") as server:
+        for i in range(30):
+            assert server.post(body(2)).status == 200
+        server.signal(signal.SIGUSR1)
+        eventually(lambda: "lost=44" in server.stderr(), "the counter")
+        eventually(lambda: "lost 44 events" in server.stderr() or
+                   re.search(r"lost \d+ events", server.stderr()), "a message")
+        assert len(server.lines()) == 60
+
+
+def limit_files():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.RLIM_INFINITY))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+
+def test_full_disk():
+    """A limit of the file's size stands for the disk: writes fail half-way, as on a full one."""
+    with Server(preload=limit_files) as server:
+        stored = 0
+        while True:
+            answer = server.post(body(5, first=stored, reason="x" * 300))
+            if answer.status != 200:
+                break
+            stored += 5
+        assert (answer.status, answer.json()["error"]) == (503, "storage_failed")
+        assert int(answer.headers["retry-after"][0]) >= 1
+        lines = server.lines()
+        assert [line["to"] for line in lines] == ["user%d@example.jp" % i for i in range(stored)]
+        assert server.post(body(5, reason="x" * 300)).status == 503
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE,
+                         (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        eventually(lambda: server.post(body(5, first=stored, reason="x" * 300)).status == 200, "room")
+        lines = server.lines()
+        assert [line["seq"] for line in lines] == list(range(1, stored + 6)), "seq has gaps"
+        assert server.stderr().count("trying again") == 1, server.stderr()
+        assert server.stderr().count("works again") == 1, server.stderr()
+
+
+def test_full_device():
+    with Server("--sink", "file:/dev/full", sink=False) as server:
+        assert server.post(body()).status == 503
+        assert "No space left" in server.stderr()
+
+
+def test_full_ring_while_the_disk_is_full_with_sync_never():
+    with Server("--sync", "never", "--ring-records", "20", preload=limit_files) as server:
+        answers = []
+
+        def full():
+            answers.append(server.post(body(5, reason="x" * 300)))
+            return answers[-1].status == 503
+        eventually(full, "a full ring")
+        assert answers[-1].json()["error"] == "ring_full"
+        stored = 5 * (len(answers) - 1)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE,
+                         (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert [line["seq"] for line in server.wait_lines(stored)] == list(range(1, stored + 1))
