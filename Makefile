@@ -15,7 +15,6 @@ TLS ?= 0
 endif
 STATIC ?= 0
 TLS ?= 1
-NO_SERVER ?= 0
 WERROR ?= 0
 SANITIZE ?=
 V ?= 0
@@ -88,7 +87,7 @@ help:
 	@echo 'make clean        remove what was built; make distclean: dependencies too'
 	@echo 'CC CFLAGS CPPFLAGS LDFLAGS CROSS_COMPILE=PREFIX-   as usual'
 	@echo 'CIVETWEB_SRC=PATH civetweb, 1.15 or 1.16 (default: from make deps)'
-	@echo 'TLS=0 STATIC=1 NO_SERVER=1 WERROR=1 V=1 SANITIZE=address|thread'
+	@echo 'TLS=0 STATIC=1 WERROR=1 V=1 SANITIZE=address|thread'
 
 # What a build needs and who can bring it: said in one line, before the compiler says it in many.
 need_civetweb = test -f '$(CIVETWEB_SRC)/src/civetweb.c' || { echo "civetweb's source is not at\
@@ -101,25 +100,26 @@ $(OUT)/checked:
 	@command -v $(firstword $(CC)) >/dev/null || { \
 		echo "the compiler '$(firstword $(CC))' is missing: run 'make deps', or name one with CC" >&2; exit 1; }
 	@$(call need_header,jsmn.h,jsmn (libjsmn-dev))
-ifneq ($(NO_SERVER),1)
+	@touch $@
+
+$(OUT)/checked-server: | $(OUT)/checked
 	@$(need_civetweb)
 ifeq ($(TLS),1)
 	@$(call need_header,openssl/ssl.h,OpenSSL (libssl-dev) or build with TLS=0)
 endif
-endif
 	@touch $@
 
-$(OUT)/cmcwh.o: cmcwh.c | $(OUT)/checked
+$(OUT)/cmcwh.o: cmcwh.c | $(OUT)/checked-server
 	$(call say,CC $<)$(PORTABLE_C) -isystem $(CIVETWEB_SRC)/include -c $< -o $@
 
 $(OUT)/cmcwh-embedded.o: cmcwh.c | $(OUT)/checked
 	$(call say,CC $< (without server))$(PORTABLE_C) -DCMCWH_NO_SERVER -c $< -o $@
 
-$(OUT)/civetweb.o: port/posix/civetweb.c port/posix/civetweb_extra.h | $(OUT)/checked
+$(OUT)/civetweb.o: port/posix/civetweb.c port/posix/civetweb_extra.h | $(OUT)/checked-server
 	$(call say,CC civetweb)$(CC) -std=gnu99 $(CPPFLAGS) $(FLAGS) -w -fno-strict-aliasing \
 		$(CIVETWEB_FLAGS) -I$(CIVETWEB_SRC)/include -I$(CIVETWEB_SRC)/src -c $< -o $@
 
-$(OUT)/%.o: port/posix/%.c | $(OUT)/checked
+$(OUT)/%.o: port/posix/%.c | $(OUT)/checked-server
 	$(call say,CC $<)$(PORT_C) -c $< -o $@
 
 $(OUT)/cmcwh: $(PORT_OBJECTS) $(OUT)/cmcwh.o $(OUT)/civetweb.o
@@ -129,7 +129,8 @@ $(OUT)/cmcwh: $(PORT_OBJECTS) $(OUT)/cmcwh.o $(OUT)/civetweb.o
 cmcwh: $(OUT)/cmcwh always
 	@cmp -s $< $@ || cp $< $@
 
-$(OUT)/libcmcwh.a: $(OUT)/cmcwh$(if $(filter 1,$(NO_SERVER)),-embedded).o
+# The library is for those who bring their own HTTP: it needs no civetweb.
+$(OUT)/libcmcwh.a: $(OUT)/cmcwh-embedded.o
 	$(call say,AR libcmcwh.a)rm -f $@ && $(AR) rcs $@ $^
 
 libcmcwh.a: $(OUT)/libcmcwh.a always

@@ -594,7 +594,7 @@ static void send_answer(struct exchange *x) {
     length = (size_t)(put_answer_body(body, x) - body);
     head_length = (size_t)(put_answer_head(head, x, length, closing) - head);
     end = head + head_length;
-    if (strcmp(x->info->request_method, "HEAD") != 0) {
+    if (x->info->request_method == NULL || strcmp(x->info->request_method, "HEAD") != 0) {
         memmove(end, body, length);
         end += length;
     }

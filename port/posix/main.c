@@ -21,8 +21,8 @@ static const char more[] =
     "Sinks: file:PATH?rotate=SIZE&keep=N  stdout:  syslog:  syslog+udp://HOST:PORT\n"
     "  syslog+tcp://HOST:PORT  serial:/dev/ttyS0?baud=115200\n"
     "  format=json|logfmt|binary, policy=required|besteffort\n"
-    "Signals: SIGTERM, SIGINT stop in order; SIGHUP opens log files and reads the auth\n"
-    "  file anew; SIGUSR1 prints counters.\n"
+    "Signals: SIGTERM, SIGINT stop in order; SIGHUP opens log files and reads the\n"
+    "  auth file anew; SIGUSR1 prints counters.\n"
     "Exit status: 0 right, 1 failed while running, 2 wrong usage or configuration.\n";
 
 static int command_serve(int count, char **arguments) {

@@ -1,0 +1,242 @@
+/* The portable part, measured: bodies to records beside jsmn tokenizing the same bytes, and records
+ * to what sinks write. One thread; of many rounds the shortest counts. Arguments: payload files. */
+#include "cmcwh.h"
+
+#define JSMN_STATIC
+#define JSMN_STRICT
+#define JSMN_PARENT_LINKS
+#include <jsmn.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { ROUNDS = 2000, RECORDS = 256, BODY_MAX = 1 << 20, TOKENS_MAX = 1 << 16, READ = 4096 };
+
+static struct cmcwh_record records[RECORDS];
+static uint32_t links[RECORDS];
+static struct cmcwh_ring ring;
+static struct cmcwh_parser parser;
+static jsmntok_t tokens[TOKENS_MAX];
+static char events[8][4096]; /* event objects of the payloads, as text */
+static size_t event_count;
+
+struct body {
+    char *bytes;
+    size_t length;
+};
+
+static double now(void) {
+    struct timespec time;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+static void die(const char *what) {
+    fprintf(stderr, "bench: %s\n", what);
+    exit(1);
+}
+
+/* Takes the one event object out of a payload file. */
+static void load_event(const char *path) {
+    static char text[8192];
+    FILE *file = fopen(path, "rb");
+    size_t length = file == NULL ? 0 : fread(text, 1, sizeof text - 1, file);
+    const char *start, *end;
+
+    if (file == NULL || length == 0) {
+        die(path);
+        return;
+    }
+    (void)fclose(file);
+    text[length] = '\0';
+    start = strchr(strchr(text, '['), '{');
+    end = strchr(start, '}');
+    memcpy(events[event_count], start, (size_t)(end + 1 - start));
+    event_count++;
+}
+
+/* Without the white space of the payload files, or with it. */
+static size_t put_event(char *out, const char *event, bool pretty) {
+    size_t used = 0;
+    bool quoted = false;
+
+    for (; *event != '\0'; event++) {
+        quoted = quoted != (*event == '"');
+        if (pretty || quoted || strchr(" \n", *event) == NULL) {
+            out[used++] = *event;
+        }
+    }
+    return used;
+}
+
+static struct body json_body(unsigned count, bool pretty) {
+    struct body body = {malloc(BODY_MAX), 0};
+
+    if (body.bytes == NULL) {
+        die("out of memory");
+    }
+    body.length =
+        (size_t)sprintf(body.bytes, "{\"event_type\":\"deliveries\",\"server_composition\":"
+                                    "\"pro\",\"event\":{\"deliveries\":[");
+    for (unsigned i = 0; i < count; i++) {
+        if (i > 0) {
+            body.bytes[body.length++] = ',';
+        }
+        body.length += put_event(body.bytes + body.length, events[i % event_count], pretty);
+    }
+    body.length += (size_t)sprintf(body.bytes + body.length, "]}}");
+    return body;
+}
+
+/* The same event in the form encoding. */
+static struct body form_body(unsigned count) {
+    struct body json = json_body(count, false), body = {malloc(4 * BODY_MAX), 0};
+    const char *event = strstr(json.bytes, "\"event\":") + 8;
+
+    if (body.bytes == NULL) {
+        die("out of memory");
+    }
+    body.length =
+        (size_t)sprintf(body.bytes, "server_composition=pro&event_type=deliveries&event=");
+    for (; event + 1 < json.bytes + json.length; event++) {
+        unsigned char c = (unsigned char)*event;
+
+        if (c == ' ') {
+            body.bytes[body.length++] = '+';
+        } else if (strchr("-._*", c) != NULL || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+                   (c >= 'a' && c <= 'z')) {
+            body.bytes[body.length++] = (char)c;
+        } else {
+            body.length += (size_t)sprintf(body.bytes + body.length, "%%%02X", c);
+        }
+    }
+    free(json.bytes);
+    return body;
+}
+
+static double time_jsmn(const struct body *body) {
+    double best = 1e9;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        double start = now();
+        jsmn_parser jsmn;
+
+        jsmn_init(&jsmn);
+        if (jsmn_parse(&jsmn, body->bytes, body->length, tokens, TOKENS_MAX) < 0) {
+            die("jsmn refuses a body");
+        }
+        start = now() - start;
+        best = start < best ? start : best;
+    }
+    return best;
+}
+
+/* From the first byte to committed records. No reader is attached, so that they are free again at
+ * once; the CRC is computed when a record leaves the ring, and is measured below. */
+static double time_parser(const struct body *body, enum cmcwh_format format) {
+    double best = 1e9;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        double start = now();
+
+        cmcwh_parser_init(&parser, &ring, format);
+        for (size_t at = 0; at < body->length; at += READ) {
+            size_t piece = body->length - at < READ ? body->length - at : READ;
+
+            (void)cmcwh_parser_feed(&parser, body->bytes + at, piece);
+        }
+        if (cmcwh_parser_end(&parser) < 0 || cmcwh_parser_commit(&parser) < 0) {
+            die(cmcwh_parser_error(&parser)->detail);
+        }
+        start = now() - start;
+        best = start < best ? start : best;
+    }
+    return best;
+}
+
+static void report(const char *name, const struct body *body, unsigned count,
+                   enum cmcwh_format format) {
+    double ours = time_parser(body, format);
+
+    printf("%-28s %7zu B %9.0f events/s %6.0f MB/s", name, body->length, count / ours,
+           (double)body->length / ours / 1e6);
+    if (format == CMCWH_JSON) {
+        double jsmn = time_jsmn(body);
+
+        printf("   jsmn alone %6.0f MB/s   ratio %.2f", (double)body->length / jsmn / 1e6,
+               jsmn / ours);
+    }
+    putchar('\n');
+}
+
+/* Encoding: what a sink's thread does for each record. */
+static void report_encoding(const char *name, enum cmcwh_encoding encoding) {
+    static char out[CMCWH_ENCODED_MAX];
+    struct cmcwh_record record;
+    double best = 1e9;
+    size_t bytes = 0;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        struct body body = json_body(100, false);
+        int reader, count = 0;
+        double start;
+        struct cmcwh_ring_config config = {.records = records, .links = links, .capacity = RECORDS};
+
+        if (cmcwh_ring_init(&ring, &config, 1) < 0) {
+            die("the ring");
+        }
+        reader = cmcwh_ring_attach(&ring, true);
+        cmcwh_parser_init(&parser, &ring, CMCWH_JSON);
+        (void)cmcwh_parser_feed(&parser, body.bytes, body.length);
+        (void)cmcwh_parser_end(&parser);
+        (void)cmcwh_parser_commit(&parser);
+        free(body.bytes);
+        start = now();
+        for (bytes = 0; cmcwh_ring_read(&ring, reader, &record) > 0; count++) {
+            bytes += cmcwh_encode(&record, encoding, NULL, out);
+        }
+        start = (now() - start) / count;
+        best = start < best ? start : best;
+    }
+    printf("%-28s %23.0f records/s %6.0f MB/s\n", name, 1 / best, (double)bytes / 100 / best / 1e6);
+}
+
+int main(int count, char **arguments) {
+    struct cmcwh_ring_config config = {.records = records, .links = links, .capacity = RECORDS};
+    cpu_set_t one;
+    struct body body;
+
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    (void)sched_setaffinity(0, sizeof one, &one);
+    for (int i = 1; i < count && i <= 8; i++) {
+        load_event(arguments[i]);
+    }
+    if (event_count == 0 || cmcwh_ring_init(&ring, &config, 1) < 0) {
+        die("expected payload files");
+    }
+    puts("body to records");
+    body = json_body(1, false);
+    report("JSON, 1 event", &body, 1, CMCWH_JSON);
+    body = json_body(100, false);
+    report("JSON, 100 events", &body, 100, CMCWH_JSON);
+    body = json_body(100, true);
+    report("JSON, 100 events, indented", &body, 100, CMCWH_JSON);
+    body = form_body(1);
+    report("form, 1 event", &body, 1, CMCWH_FORM);
+    body = form_body(100);
+    report("form, 100 events", &body, 100, CMCWH_FORM);
+    puts("record to output (read from the ring, CRC, encode)");
+    report_encoding("JSON", CMCWH_ENCODE_JSON);
+    report_encoding("logfmt", CMCWH_ENCODE_LOGFMT);
+    report_encoding("RFC 5424", CMCWH_ENCODE_RFC5424);
+    report_encoding("frame", CMCWH_ENCODE_BINARY);
+    printf(
+        "memory: parser %zu B, record %zu B, ring %zu B, sink %zu B and a buffer of %d B or more\n",
+        sizeof(struct cmcwh_parser), sizeof(struct cmcwh_record), sizeof(struct cmcwh_ring),
+        sizeof(struct cmcwh_sink), CMCWH_ENCODED_MAX);
+    return 0;
+}
