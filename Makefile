@@ -71,7 +71,7 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test unit bench lint install uninstall clean distclean help always
+.PHONY: all deps run test unit unit-test bench lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always
 .DELETE_ON_ERROR:
 
 all: cmcwh libcmcwh.a
@@ -162,6 +162,10 @@ $(OUT)/embed/%: tests/embed/%.c $(OUT)/cmcwh-embedded.o
 unit: $(UNIT_PROGRAMS)
 	@echo $^
 
+unit-test: $(UNIT_PROGRAMS)
+	@INTEGRATION=0 OBJECT=$(OUT)/cmcwh-embedded.o SANITIZE='$(SANITIZE)' \
+		sh tests/run.sh '$(UNIT_PROGRAMS)' none
+
 test: cmcwh $(UNIT_PROGRAMS) $(OUT)/cmcwh-embedded.o
 	@OBJECT=$(OUT)/cmcwh-embedded.o SANITIZE='$(SANITIZE)' sh tests/run.sh '$(UNIT_PROGRAMS)' \
 		$(OUT)/cmcwh $(TEST_OPTIONS)
@@ -176,14 +180,23 @@ bench: cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
 	@sh tests/bench/run.sh $(OUT)/bench/bench $(OUT)/bench/bare ./cmcwh
 
 SOURCES := cmcwh.c cmcwh.h $(wildcard port/posix/*.[ch] tests/*/*.[ch])
-TIDY_SOURCES := $(filter-out %.h port/posix/civetweb.c,$(SOURCES))
+TIDY := $(addprefix tidy-,$(filter-out %.h port/posix/civetweb.c,$(SOURCES)))
 
-lint:
+lint: lint-format lint-tidy lint-cppcheck
+
+lint-format:
 	clang-format --dry-run -Werror $(SOURCES)
-	clang-tidy --quiet --warnings-as-errors='*' $(TIDY_SOURCES) -- -std=c99 -D_GNU_SOURCE \
-		-DCMCWH_TLS=1 -I. -isystem $(CIVETWEB_SRC)/include
+
+lint-tidy: $(TIDY)
+
+$(TIDY): tidy-%: % | $(OUT)/checked-server
+	@clang-tidy --quiet --warnings-as-errors='*' $< -- -std=c99 -D_GNU_SOURCE -DCMCWH_TLS=$(TLS) -I. \
+		-isystem $(CIVETWEB_SRC)/include
+
+lint-cppcheck:
 	cppcheck --quiet --error-exitcode=1 --std=c99 --inline-suppr --enable=warning,performance,portability \
-		--suppress=missingIncludeSystem -I. cmcwh.c $(filter-out port/posix/civetweb.c,$(wildcard port/posix/*.c))
+		--suppress=missingIncludeSystem -DCMCWH_TLS=$(TLS) -I. cmcwh.c \
+		$(filter-out port/posix/civetweb.c,$(wildcard port/posix/*.c))
 
 install: all
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PREFIX)/lib' \

@@ -625,7 +625,9 @@ static void count_answer(struct exchange *x) {
     server->counters.answers[i]++;
     server->counters.events += x->status == 200 ? (uint64_t)x->stored : 0;
     server->in_flight--;
-    port_wake(server->config.ring);
+    if (server->stopping) { /* nobody else waits for this, and waking costs */
+        port_wake(server->config.ring);
+    }
     port_unlock(server->config.ring);
 }
 

@@ -78,6 +78,21 @@ static void port_wake(void *context) {
     (void)pthread_cond_broadcast(&platform->condition);
 }
 
+/* The lock is held for so short a time that waiting for it a little beats sleeping. */
+static int short_mutex(pthread_mutex_t *mutex) {
+    pthread_mutexattr_t attributes;
+    int error = pthread_mutexattr_init(&attributes);
+
+    if (error == 0) {
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+        error = pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+        error = error != 0 ? error : pthread_mutex_init(mutex, &attributes);
+        (void)pthread_mutexattr_destroy(&attributes);
+    }
+    return error;
+}
+
 int platform_init(struct platform *platform) {
     int error;
 
@@ -89,6 +104,6 @@ int platform_init(struct platform *platform) {
                                          .unlock = port_unlock,
                                          .wait = port_wait,
                                          .wake = port_wake};
-    error = pthread_mutex_init(&platform->mutex, NULL);
+    error = short_mutex(&platform->mutex);
     return error != 0 ? error : platform_condition(&platform->condition);
 }

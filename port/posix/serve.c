@@ -34,6 +34,7 @@ struct service {
     char *buffers;
     struct cmcwh_worker *workers;
     unsigned workers_taken; /* under the port's lock */
+    unsigned connections;   /* that hold a worker; atomic */
     int pid_file;
     bool watching, library;
 };
@@ -52,13 +53,29 @@ static void *init_thread(const struct mg_context *context, int type) {
     return worker;
 }
 
+static int init_connection(const struct mg_connection *connection, void **data) {
+    struct service *service = mg_get_user_data(mg_get_context(connection));
+
+    (void)data;
+    (void)__atomic_add_fetch(&service->connections, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+static void connection_close(const struct mg_connection *connection) {
+    struct service *service = mg_get_user_data(mg_get_context(connection));
+
+    (void)__atomic_sub_fetch(&service->connections, 1, __ATOMIC_RELAXED);
+}
+
 static int begin_request(struct mg_connection *connection) {
     struct service *service = mg_get_user_data(mg_get_context(connection));
-    struct auth *auth = auth_hold();
+    struct auth *auth = service->options->auth_file == NULL ? NULL : auth_hold();
     int status = cmcwh_server_handle(&service->server, mg_get_thread_pointer(connection),
                                      auth == NULL ? NULL : &auth->access, connection);
 
-    auth_release(auth);
+    if (auth != NULL) {
+        auth_release(auth);
+    }
     return status;
 }
 
@@ -84,8 +101,11 @@ static bool allow(void *context, const char *address) {
 }
 
 static void watch(void *context, struct mg_connection *connection, uint32_t deadline) {
-    (void)context;
-    watch_socket(cmcwh_civetweb_socket(connection), deadline);
+    const struct service *service = context;
+    const struct cmcwh_worker *worker = mg_get_thread_pointer(connection);
+
+    watch_socket((unsigned)(worker - service->workers), cmcwh_civetweb_socket(connection),
+                 deadline);
 }
 
 static bool whole(void *context, const struct mg_connection *connection) {
@@ -93,9 +113,12 @@ static bool whole(void *context, const struct mg_connection *connection) {
     return cmcwh_civetweb_body_whole(connection) != 0;
 }
 
+/* A connection waits, and every worker is held by another: by keeping it alive, if nothing else. */
 static bool crowded(void *context, const struct mg_connection *connection) {
-    (void)context;
-    return cmcwh_civetweb_waiting(connection) != 0;
+    const struct service *service = context;
+
+    return cmcwh_civetweb_waiting(connection) != 0 &&
+           __atomic_load_n(&service->connections, __ATOMIC_RELAXED) >= service->options->workers;
 }
 
 static void log_server(void *context, enum cmcwh_level level, const char *message) {
@@ -237,6 +260,8 @@ static bool start_civetweb(struct service *service) {
     struct mg_callbacks callbacks = {.begin_request = begin_request,
                                      .http_error = http_error,
                                      .log_message = log_message,
+                                     .init_connection = init_connection,
+                                     .connection_close = connection_close,
                                      .init_thread = init_thread};
     struct mg_init_data init = {
         .callbacks = &callbacks, .user_data = service, .configuration_options = settings};

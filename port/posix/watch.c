@@ -1,5 +1,6 @@
-/* Cuts off requests that are late: civetweb has no deadline for a request as a whole. One thread
- * looks at a small table; a worker has at most one entry. */
+/* Cuts off requests that are late: civetweb has no deadline for a request as a whole. Workers only
+ * note their deadlines; one thread looks at the notes from time to time, and sleeps when there are
+ * none. */
 #include "watch.h"
 
 #include <errno.h>
@@ -10,8 +11,12 @@
 
 #include "platform.h"
 
-struct entry {
-    int socket; /* -1: free */
+enum { LOOK = 100 }; /* milliseconds */
+
+/* The lock keeps a socket from being closed, and its number used again, while it is shut. */
+struct note {
+    pthread_mutex_t mutex;
+    int socket; /* -1: none */
     uint64_t deadline;
 };
 
@@ -19,87 +24,84 @@ static struct {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t condition;
-    struct entry *entries;
+    struct note *notes;
     unsigned count;
-    uint64_t wakes; /* when the thread looks next */
+    int asleep; /* atomic: must be woken when there is a note */
     bool stop;
 } watchdog = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
-/* Cuts off what is due. Returns when the next is. */
-static uint64_t cut_off(uint64_t now) {
-    uint64_t next = UINT64_MAX;
+/* Cuts off what is due. Are there notes? */
+static bool look(void) {
+    uint64_t now = platform_ticks();
+    bool some = false;
 
     for (unsigned i = 0; i < watchdog.count; i++) {
-        struct entry *entry = &watchdog.entries[i];
+        struct note *note = &watchdog.notes[i];
 
-        if (entry->socket >= 0 && entry->deadline <= now) {
-            (void)shutdown(entry->socket, SHUT_RD);
-            entry->socket = -1;
-        } else if (entry->socket >= 0 && entry->deadline < next) {
-            next = entry->deadline;
+        (void)pthread_mutex_lock(&note->mutex);
+        if (note->socket >= 0 && note->deadline <= now) {
+            (void)shutdown(note->socket, SHUT_RD);
+            note->socket = -1;
         }
+        some = some || note->socket >= 0;
+        (void)pthread_mutex_unlock(&note->mutex);
     }
-    return next;
+    return some;
 }
 
 static void *run(void *unused) {
     (void)unused;
     (void)pthread_mutex_lock(&watchdog.mutex);
     while (!watchdog.stop) {
-        uint64_t now = platform_ticks(), next = cut_off(now);
+        struct timespec deadline = platform_deadline(LOOK);
 
-        watchdog.wakes = next;
-        if (next == UINT64_MAX) {
-            (void)pthread_cond_wait(&watchdog.condition, &watchdog.mutex);
-        } else {
-            struct timespec deadline = platform_deadline(next - now);
-
+        /* Announced first and looked for then: a note is seen, or its writer sees us asleep. */
+        __atomic_store_n(&watchdog.asleep, 1, __ATOMIC_SEQ_CST);
+        if (look()) {
+            __atomic_store_n(&watchdog.asleep, 0, __ATOMIC_SEQ_CST);
             (void)pthread_cond_timedwait(&watchdog.condition, &watchdog.mutex, &deadline);
+        } else {
+            (void)pthread_cond_wait(&watchdog.condition, &watchdog.mutex);
         }
     }
     (void)pthread_mutex_unlock(&watchdog.mutex);
     return NULL;
 }
 
-int watch_start(unsigned entries) {
+static void wake(void) {
+    (void)pthread_mutex_lock(&watchdog.mutex);
+    __atomic_store_n(&watchdog.asleep, 0, __ATOMIC_SEQ_CST);
+    (void)pthread_cond_signal(&watchdog.condition);
+    (void)pthread_mutex_unlock(&watchdog.mutex);
+}
+
+int watch_start(unsigned count) {
     int error;
 
-    watchdog.entries = malloc(entries * sizeof *watchdog.entries);
-    if (watchdog.entries == NULL) {
+    watchdog.notes = malloc(count * sizeof *watchdog.notes);
+    if (watchdog.notes == NULL) {
         return ENOMEM;
     }
-    watchdog.count = entries;
+    watchdog.count = count;
     watchdog.stop = false;
-    for (unsigned i = 0; i < entries; i++) {
-        watchdog.entries[i].socket = -1;
+    for (unsigned i = 0; i < count; i++) {
+        (void)pthread_mutex_init(&watchdog.notes[i].mutex, NULL);
+        watchdog.notes[i].socket = -1;
     }
     error = platform_condition(&watchdog.condition);
     return error != 0 ? error : pthread_create(&watchdog.thread, NULL, run, NULL);
 }
 
-void watch_socket(int socket, uint32_t ms) {
-    struct entry *free_entry = NULL, *entry = NULL;
+void watch_socket(unsigned worker, int socket, uint32_t ms) {
+    struct note *note = &watchdog.notes[worker];
 
-    (void)pthread_mutex_lock(&watchdog.mutex);
-    for (unsigned i = 0; i < watchdog.count && entry == NULL; i++) {
-        if (watchdog.entries[i].socket == socket) {
-            entry = &watchdog.entries[i];
-        } else if (watchdog.entries[i].socket < 0) {
-            free_entry = &watchdog.entries[i];
-        }
+    (void)pthread_mutex_lock(&note->mutex);
+    note->socket = ms > 0 ? socket : -1;
+    note->deadline = platform_ticks() + ms;
+    (void)pthread_mutex_unlock(&note->mutex);
+    if (ms > 0 && __atomic_load_n(&watchdog.asleep, __ATOMIC_SEQ_CST) != 0) {
+        wake();
     }
-    if (ms == 0 && entry != NULL) {
-        entry->socket = -1;
-    } else if (ms != 0 && (entry != NULL || free_entry != NULL)) {
-        entry = entry != NULL ? entry : free_entry;
-        entry->socket = socket;
-        entry->deadline = platform_ticks() + ms;
-        if (entry->deadline < watchdog.wakes) { /* seldom: most deadlines are later than others */
-            watchdog.wakes = entry->deadline;
-            (void)pthread_cond_signal(&watchdog.condition);
-        }
-    }
-    (void)pthread_mutex_unlock(&watchdog.mutex);
 }
 
 void watch_stop(void) {
@@ -109,7 +111,10 @@ void watch_stop(void) {
     (void)pthread_mutex_unlock(&watchdog.mutex);
     (void)pthread_join(watchdog.thread, NULL);
     (void)pthread_cond_destroy(&watchdog.condition);
-    free(watchdog.entries);
-    watchdog.entries = NULL;
+    for (unsigned i = 0; i < watchdog.count; i++) {
+        (void)pthread_mutex_destroy(&watchdog.notes[i].mutex);
+    }
+    free(watchdog.notes);
+    watchdog.notes = NULL;
     watchdog.count = 0;
 }

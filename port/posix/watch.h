@@ -4,12 +4,13 @@
 
 #include <stdint.h>
 
-/* Starts the watchdog for up to `entries` connections at a time. 0, or an error number. */
-int watch_start(unsigned entries);
+/* Starts the watchdog for `count` workers. 0, or an error number. */
+int watch_start(unsigned count);
 
-/* Shuts the reading side of `socket` in `ms` milliseconds, so that whoever reads it learns of its
- * end; 0: no longer. Any thread. */
-void watch_socket(int socket, uint32_t ms);
+/* Shuts the reading side of the worker's socket in `ms` milliseconds, or up to a tenth of a second
+ * later, so that whoever reads it learns of its end; 0: no longer. Called by the worker's thread.
+ */
+void watch_socket(unsigned worker, int socket, uint32_t ms);
 
 void watch_stop(void);
 
