@@ -480,7 +480,6 @@ static bool admit(struct exchange *x) {
     bool stopping;
 
     port_lock(server->config.ring);
-    server->counters.requests++;
     server->in_flight++;
     stopping = server->stopping;
     port_unlock(server->config.ring);
@@ -613,7 +612,8 @@ static void linger(struct exchange *x) {
     }
 }
 
-static void count_answer(struct exchange *x) {
+/* Before the answer leaves, so that whoever has read it finds it counted. */
+static void count_answer(const struct exchange *x) {
     struct cmcwh_server *server = x->server;
     static const int statuses[CMCWH_STATUSES] = CMCWH_STATUS_LIST;
     size_t i = 0;
@@ -622,8 +622,16 @@ static void count_answer(struct exchange *x) {
         i++;
     }
     port_lock(server->config.ring);
+    server->counters.requests++;
     server->counters.answers[i]++;
     server->counters.events += x->status == 200 ? (uint64_t)x->stored : 0;
+    port_unlock(server->config.ring);
+}
+
+static void leave(const struct exchange *x) {
+    struct cmcwh_server *server = x->server;
+
+    port_lock(server->config.ring);
     server->in_flight--;
     if (server->stopping) { /* nobody else waits for this, and waking costs */
         port_wake(server->config.ring);
@@ -684,11 +692,12 @@ int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker
     if (x.status != 200) {
         cmcwh_parser_abort(&worker->parser);
     }
+    count_answer(&x);
     send_answer(&x);
     linger(&x);
     watch(&x, 0);
     log_answer(&x);
-    count_answer(&x);
+    leave(&x);
     return x.status;
 }
 
@@ -702,12 +711,8 @@ int cmcwh_server_refuse(struct cmcwh_server *server, struct cmcwh_worker *worker
 
     (void)answer(&x, status, status == 413 ? "too_large" : "malformed_request",
                  status == 413 ? "the request's head is too large" : "this is not an HTTP request");
-    port_lock(server->config.ring);
-    server->counters.requests++;
-    server->in_flight++;
-    port_unlock(server->config.ring);
-    send_answer(&x);
     count_answer(&x);
+    send_answer(&x);
     return 0;
 }
 

@@ -663,7 +663,7 @@ struct cmcwh_server_config {
 #define CMCWH_STATUSES 13
 
 struct cmcwh_server_counters {
-    uint64_t requests, events; /* seen; stored */
+    uint64_t requests, events; /* answered; stored */
     uint64_t answers[CMCWH_STATUSES];
 };
 

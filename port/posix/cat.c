@@ -12,9 +12,10 @@
 
 static const char usage[] =
     "usage: cmcwh cat [--format json|logfmt] FILE\n"
-    "Prints the records of a binary log, or of frames from a serial line ('-': standard\n"
-    "input). After noise or loss it goes on with the next frame, and says at the end how many\n"
-    "bytes it skipped. Exit status: 1 when something was read but no record found.\n";
+    "Prints the records of a binary log, or of frames from a serial line ('-':\n"
+    "standard input). After noise or loss it goes on with the next frame, and says\n"
+    "at the end how many bytes it skipped. Exit status: 1 when something was read\n"
+    "but no record found.\n";
 
 int command_print(const struct cmcwh_record *record, int encoding) {
     static char line[CMCWH_ENCODED_MAX];

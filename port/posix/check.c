@@ -12,9 +12,9 @@
 
 static const char usage[] =
     "usage: cmcwh check [--type json|form] FILE\n"
-    "Parses one request body ('-': standard input) as the server would. Prints its records, or\n"
-    "what is wrong with it and at which byte. Without --type, a body that begins with '{' or\n"
-    "'[' is JSON.\n";
+    "Parses one request body ('-': standard input) as the server would. Prints its\n"
+    "records, or what is wrong with it and at which byte. Without --type, a body\n"
+    "that begins with '{' or '[' is JSON.\n";
 
 /* A whole file in memory. */
 static char *read_all(FILE *file, size_t *length) {

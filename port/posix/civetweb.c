@@ -9,9 +9,13 @@ int cmcwh_civetweb_socket(const struct mg_connection *connection) {
 }
 
 int cmcwh_civetweb_waiting(const struct mg_connection *connection) {
-    const struct mg_context *context = connection->phys_ctx;
+    struct mg_context *context = connection->phys_ctx;
+    int waiting;
 
-    return context->sq_head - context->sq_tail > 0;
+    (void)pthread_mutex_lock(&context->thread_mutex);
+    waiting = context->sq_head - context->sq_tail;
+    (void)pthread_mutex_unlock(&context->thread_mutex);
+    return waiting > 0;
 }
 
 int cmcwh_civetweb_body_whole(const struct mg_connection *connection) {

@@ -9,10 +9,10 @@
 #include "serve.h"
 
 static const char usage[] =
-    "usage: cmcwh [serve] [OPTIONS]    receive webhooks of Customers Mail Cloud\n"
-    "       cmcwh cat [OPTIONS] FILE   print the records of a binary log or of frames\n"
-    "       cmcwh check [OPTIONS] FILE parse one request body as the server would\n"
-    "       cmcwh --help | --version   ('cmcwh cat --help', 'cmcwh check --help')\n"
+    "usage: cmcwh [serve] [OPTIONS]     receive webhooks of Customers Mail Cloud\n"
+    "       cmcwh cat [OPTIONS] FILE    print the records of a binary log or frames\n"
+    "       cmcwh check [OPTIONS] FILE  parse one request body as the server would\n"
+    "       cmcwh --help | --version    (also: cmcwh cat --help, cmcwh check --help)\n"
     "\n"
     "Options of serve, with their defaults:\n";
 
@@ -26,7 +26,7 @@ static const char more[] =
     "Exit status: 0 right, 1 failed while running, 2 wrong usage or configuration.\n";
 
 static int command_serve(int count, char **arguments) {
-    struct options options;
+    static struct options options; /* it holds what a --config file says */
 
     switch (options_read(&options, count, arguments)) {
     case OPTIONS_HELP:

@@ -194,11 +194,23 @@ static const struct option *find(const char *name, size_t length) {
     return NULL;
 }
 
+/* A copy that lasts as long as the options, or NULL. */
+static const char *keep(struct options *options, const char *value) {
+    size_t size = strlen(value) + 1;
+    char *copy = options->text + options->text_used;
+
+    if (size > OPTIONS_TEXT - options->text_used) {
+        return NULL;
+    }
+    options->text_used += size;
+    return memcpy(copy, value, size);
+}
+
 /* One line of --config. */
 static bool config_line(struct options *options, const char *path, unsigned number_of, char *line) {
     char *name = line + strspn(line, " \t"), *value, *end;
     const struct option *option;
-    const char *expected;
+    const char *expected, *kept;
 
     line[strcspn(line, "\r\n")] = '\0';
     if (*name == '\0' || *name == '#') {
@@ -221,8 +233,8 @@ static bool config_line(struct options *options, const char *path, unsigned numb
         log_usage("%s:%u: there is no option '%s': see cmcwh serve --help", path, number_of, name);
         return false;
     }
-    value = strdup(value); /* kept until the process ends */
-    expected = value == NULL ? "memory" : option->set(options, value);
+    kept = keep(options, value);
+    expected = kept == NULL ? "files of 16 KiB at most" : option->set(options, kept);
     if (expected != NULL) {
         log_usage("%s:%u: %s: '%s': expected %s", path, number_of, option->name, value, expected);
     }

@@ -5,9 +5,9 @@
 #include "cmcwh.h"
 #include "network.h"
 
-enum { OPTIONS_LISTENERS = 8, OPTIONS_NETWORKS = 32 };
+enum { OPTIONS_LISTENERS = 8, OPTIONS_NETWORKS = 32, OPTIONS_TEXT = 16384 };
 
-/* Texts point into the arguments, or into memory that is kept until the process ends. */
+/* Texts point into the arguments, or into `text`. */
 struct options {
     const char *listen[OPTIONS_LISTENERS];
     unsigned listeners;
@@ -25,6 +25,8 @@ struct options {
     const char *pid_file;
     const char *user;
     enum cmcwh_level log_level;
+    char text[OPTIONS_TEXT]; /* values of --config files */
+    size_t text_used;
 };
 
 enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_WRONG };

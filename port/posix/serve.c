@@ -117,8 +117,8 @@ static bool whole(void *context, const struct mg_connection *connection) {
 static bool crowded(void *context, const struct mg_connection *connection) {
     const struct service *service = context;
 
-    return cmcwh_civetweb_waiting(connection) != 0 &&
-           __atomic_load_n(&service->connections, __ATOMIC_RELAXED) >= service->options->workers;
+    return __atomic_load_n(&service->connections, __ATOMIC_RELAXED) >= service->options->workers &&
+           cmcwh_civetweb_waiting(connection) != 0;
 }
 
 static void log_server(void *context, enum cmcwh_level level, const char *message) {
