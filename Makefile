@@ -154,7 +154,7 @@ $(OUT)/unit/test_%: tests/unit/test_%.c $(OUT)/unit/support.o $(OUT)/cmcwh-embed
 		$(OUT)/unit/support.o $(OUT)/cmcwh-embedded.o -lcmocka -o $@
 
 $(OUT)/unit/server_%: tests/unit/server_%.c $(OUT)/unit/support.o $(OUT)/cmcwh.o $(OUT)/civetweb.o
-	$(call say,CC $<)$(PORT_C) $(LINK) $< $(OUT)/unit/support.o $(OUT)/cmcwh.o $(OUT)/civetweb.o \
+	$(call say,CC $<)$(PORT_C) $(if $(SANITIZE),-DSANITIZED) $(LINK) $< $(OUT)/unit/support.o $(OUT)/cmcwh.o $(OUT)/civetweb.o \
 		-lcmocka $(LIBRARIES) -o $@
 
 $(OUT)/embed/%: tests/embed/%.c $(OUT)/cmcwh-embedded.o

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
+#if !defined(SANITIZED) && defined(__GLIBC__)
 #define COUNTS 1
 #else
 #define COUNTS 0 /* a sanitizer has its own allocator */

@@ -191,10 +191,9 @@ static void more_than_the_ring_holds(void **state) {
 }
 
 static void members_of_the_request_in_any_order(void **state) {
+    static const char event[] = "\"event\":{\"bounces\":[{\"to\":\"a@b\",\"status\":\"10\"}]}";
     static const char *const members[] = {"\"event_type\":\"bounces\"",
-                                          "\"server_composition\":\"pro\"",
-                                          "\"event\":{\"bounces\":[{\"to\":\"a@b\",\"status\":"
-                                          "\"10\"}]}",
+                                          "\"server_composition\":\"pro\"", event,
                                           "\"api_key\":\"secret\""};
     struct cmcwh_record first, record;
     unsigned orders = 0;
