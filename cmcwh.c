@@ -159,6 +159,7 @@ static char *put_word(char *out, const char *word);
 static char *put_decimal(char *out, uint64_t value);
 static char *put_padded(char *out, uint32_t value, int digits);
 static char *put_clock(char *out, const struct calendar *c);
+
 /* ---- Server ---------------------------------------------------------------------------------
  * One request of civetweb's: check it, read it, feed it, answer it. civetweb takes a good deal
  * that it should not, and does not say when a body ends too early; that is looked after here.

@@ -38,13 +38,15 @@ static bool base64(char *out, size_t room, const char *in, size_t length) {
 
 /* Stores one credential. Returns what is wrong with it, or NULL. */
 static const char *add(struct auth *auth, const char *word, const char *secret) {
-    struct cmcwh_credential *credential = &auth->credentials[auth->access.count];
-    char *kept = auth->secrets[auth->access.count];
-    size_t length = strlen(secret);
+    size_t length = strlen(secret), number = auth->access.count;
+    struct cmcwh_credential *credential;
+    char *kept;
 
-    if (auth->access.count == AUTH_LINES_MAX) {
+    if (number >= AUTH_LINES_MAX) {
         return "more credentials than this program keeps (64)";
     }
+    credential = &auth->credentials[number];
+    kept = auth->secrets[number];
     if (strcmp(word, "basic") == 0) {
         credential->kind = CMCWH_BASIC;
         if (strchr(secret, ':') == NULL) {

@@ -94,7 +94,7 @@ static unsigned count_lines(uint64_t first) {
     for (char *line = medium.kept; *line != '\0'; line = strchr(line, '\n') + 1) {
         char start[32];
 
-        (void)snprintf(start, sizeof start, "{\"seq\":%llu,", (unsigned long long)(first + count));
+        (void)snprintf(start, sizeof start, "{\"seq\":%llu,", (unsigned long long)first + count);
         assert_memory_equal(line, start, strlen(start));
         assert_non_null(strchr(line, '\n'));
         count++;
