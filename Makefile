@@ -96,6 +96,11 @@ need_civetweb = test -f '$(CIVETWEB_SRC)/src/civetweb.c' || { echo "civetweb's s
 need_header = echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 || { \
 	echo "the header $(1) is missing: run 'make deps', or install $(2)" >&2; exit 1; }
 
+# `make deps test` in parallel: first the one, then the other.
+ifneq ($(filter deps,$(MAKECMDGOALS)),)
+$(OUT)/checked $(OUT)/checked-server: | deps
+endif
+
 $(OUT)/checked:
 	@mkdir -p $(OUT)/unit $(OUT)/embed $(OUT)/bench
 	@command -v $(firstword $(CC)) >/dev/null || { \

@@ -37,7 +37,6 @@ struct sink {
 
     /* While it runs. */
     int descriptor; /* -1: not open */
-    off_t size;     /* file: of what is complete */
     off_t undo_to;  /* file: size before the last whole write */
     bool mid;       /* something was written since the last sync */
     bool torn;      /* a line or frame broke off: end it before the next */

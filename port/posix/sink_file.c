@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -67,6 +68,10 @@ static int file_open(struct sink *sink) {
         return -1;
     }
     sink->regular = S_ISREG(status.st_mode);
+    if (sink->regular && flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+        (void)close(descriptor); /* undoing would cut off what the other has written */
+        return sink_trouble(sink, "another sink or process writes to it", 0);
+    }
     if (sink->regular && repair(sink, descriptor, status.st_size) != 0) {
         (void)sink_trouble(sink, "its last line cannot be repaired", errno);
         (void)close(descriptor);
@@ -131,21 +136,25 @@ static int rotate(struct sink *sink) {
                : 0;
 }
 
-/* A whole request, or several, begin: what comes is written to one file, and can be undone. */
-static int begin(struct sink *sink, size_t length) {
+static int file_size(struct sink *sink, off_t *size) {
     struct stat status;
 
     if (fstat(sink->descriptor, &status) != 0) {
         return sink_trouble(sink, "cannot be looked at", errno);
     }
-    if (sink->rotate != 0 && status.st_size > 0 &&
-        (uint64_t)status.st_size + length > sink->rotate) {
-        if (rotate(sink) < 0) {
-            return -1;
-        }
-        status.st_size = 0;
+    *size = status.st_size;
+    return 0;
+}
+
+/* A whole request, or several, begin: what comes is written to one file, and can be undone. */
+static int begin(struct sink *sink, size_t length) {
+    if (file_size(sink, &sink->undo_to) < 0) {
+        return -1;
     }
-    sink->undo_to = status.st_size;
+    if (sink->rotate != 0 && sink->undo_to > 0 && (uint64_t)sink->undo_to + length > sink->rotate &&
+        (rotate(sink) < 0 || file_size(sink, &sink->undo_to) < 0)) {
+        return -1;
+    }
     sink->mid = true;
     return 0;
 }

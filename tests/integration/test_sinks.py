@@ -331,6 +331,15 @@ def test_required_sink_that_cannot_be_opened():
         assert said.count("\n") == 1 and uri in said, said
 
 
+def test_one_writer_a_file():
+    with Server() as server:
+        status, _, said = run("serve", "--listen", "127.0.0.1:0", "--sink", "file:" + server.log)
+        assert status == 1 and said.count("\n") == 1 and "another" in said, said
+        twice = ["--sink", "file:" + server.path("x")] * 2
+        status, _, said = run("serve", "--listen", "127.0.0.1:0", *twice)
+        assert status == 1 and "another sink" in said, said
+
+
 def test_besteffort_sink_that_cannot_be_opened():
     with Server("--sink", "syslog:@/dev-log?policy=besteffort") as server:
         assert "will be tried again" in server.stderr()
