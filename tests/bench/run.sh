@@ -40,7 +40,7 @@ serve always --workers 8 --sync always --sink "file:$work/log"
 until [ -s "$work/bare" ]; do sleep 0.05; done
 
 rate() { # rate NAME CONNECTIONS: requests a second; answers other than 2xx end the measurement
-    wrk -t 2 -c "$2" -d "${seconds}s" -s "$work/post.lua" \
+    wrk -t $(($2 > 1 ? 2 : 1)) -c "$2" -d "${seconds}s" -s "$work/post.lua" \
         "http://127.0.0.1:$(cat "$work/$1")/mails" >"$work/wrk"
     if grep -q 'Non-2xx' "$work/wrk"; then
         echo "$1: $(grep 'Non-2xx' "$work/wrk")" >&2
@@ -66,7 +66,7 @@ compare() { # compare TITLE CONNECTIONS
 
 echo "server, requests/s: bare civetweb handler, cmcwh --sync never (ratio), --sync always"
 export BODY=tests/payloads/deliveries-queued.json
-compare "1 event, 1 connection" 2
+compare "1 event, 1 connection" 1
 compare "1 event, 8 connections" 8
 export CLOSE=1
 compare "1 event, 8, without keep-alive" 8
