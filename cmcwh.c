@@ -3276,9 +3276,9 @@ int cmcwh_ring_acknowledge(struct cmcwh_ring *ring, int reader) {
     return spoiled ? CMCWH_ERR_STORAGE : CMCWH_OK;
 }
 
-/* Makes all readers forget the records from seq `first` on. True when one had read some. */
+/* Makes all readers forget the records from seq `first` on. True when one had taken some. */
 static bool readers_forget(struct cmcwh_ring *ring, uint64_t first) {
-    bool seen = false;
+    bool taken = false;
 
     for (int i = 0; i < CMCWH_READERS_MAX; i++) {
         struct cmcwh_reader *reader = &ring->readers[i];
@@ -3286,8 +3286,8 @@ static bool readers_forget(struct cmcwh_ring *ring, uint64_t first) {
         if (!reader->attached) {
             continue;
         }
+        taken = taken || reader_done(ring, reader) > first;
         if (reader->next == CMCWH_NONE || seq_at(ring, reader->next) > first) {
-            seen = true;
             reader->spoiled = reader->oldest != CMCWH_NONE;
         }
         if (reader->next != CMCWH_NONE && seq_at(ring, reader->next) >= first) {
@@ -3297,11 +3297,11 @@ static bool readers_forget(struct cmcwh_ring *ring, uint64_t first) {
             reader->oldest = CMCWH_NONE;
         }
     }
-    return seen;
+    return taken;
 }
 
 /* Takes back all records from `slot` on: no reader sees them any more, and their requests learn
- * that they failed. Their numbers are used again unless a reader has read one of them. */
+ * that they failed. Their numbers are used again unless a reader has taken one of them. */
 static void ring_take_back(struct cmcwh_ring *ring, uint32_t slot) {
     uint64_t first = seq_at(ring, slot);
     uint32_t before = CMCWH_NONE, count = 0;

@@ -40,16 +40,37 @@ static off_t whole_size(const struct sink *sink, int descriptor, off_t size) {
     return 0;
 }
 
-/* Cuts off what a crash may have left of a line. */
+/* Does a line (or frame) of ours begin at `offset`, as far as it goes? */
+static bool ours(const struct sink *sink, int descriptor, off_t offset) {
+    const char *begin = sink->encoding == CMCWH_ENCODE_JSON     ? "{\"seq\":"
+                        : sink->encoding == CMCWH_ENCODE_LOGFMT ? "seq="
+                                                                : CMCWH_RECORD_MAGIC;
+    char bytes[8];
+    ssize_t got;
+
+    /* The first byte of a frame is its code, then comes the record. */
+    offset += sink->encoding == CMCWH_ENCODE_BINARY;
+    got = pread(descriptor, bytes, strlen(begin), offset);
+    return got >= 0 && memcmp(bytes, begin, (size_t)got) == 0;
+}
+
+/* Cuts off what a crash may have left of a line of ours. What somebody else has left there stays,
+ * and is ended, so that it does not run into what comes. */
 static int repair(struct sink *sink, int descriptor, off_t size) {
     off_t whole = whole_size(sink, descriptor, size);
+    char end = terminator(sink);
 
     if (whole < 0 || whole == size) {
         return whole < 0 ? -1 : 0;
     }
-    log_line(CMCWH_LOG_WARN, "sink '%s': the last line is not whole: %lld bytes of it are cut off",
-             sink->uri, (long long)(size - whole));
-    return ftruncate(descriptor, whole);
+    if (ours(sink, descriptor, whole)) {
+        log_line(CMCWH_LOG_WARN, "sink '%s': the last line is not whole: %lld bytes are cut off",
+                 sink->uri, (long long)(size - whole));
+        return ftruncate(descriptor, whole);
+    }
+    log_line(CMCWH_LOG_WARN, "sink '%s': the file does not end as one of this format: it is kept",
+             sink->uri);
+    return write(descriptor, &end, 1) == 1 ? 0 : -1;
 }
 
 static int file_open(struct sink *sink) {

@@ -16,7 +16,11 @@ import harness  # noqa: E402
 
 def collect(only):
     tests = []
-    for name in ("test_http", "test_sinks", "test_command"):
+    folder = os.path.dirname(os.path.abspath(__file__))
+    for file in sorted(os.listdir(folder)):
+        if not (file.startswith("test_") and file.endswith(".py")):
+            continue
+        name = file[:-len(".py")]
         module = importlib.import_module(name)
         for member in sorted(vars(module)):
             if member.startswith("test_") and only in name + "." + member:
@@ -28,9 +32,13 @@ def attempt(test):
     name, function = test
     try:
         function()
-        return name, None
-    except BaseException:  # a test that exits has failed like any other
-        return name, traceback.format_exc()
+        return name, "passed", None
+    except harness.Skipped as reason:
+        return name, "skipped", str(reason)
+    except BaseException as error:  # a test that exits has failed like any other
+        said = getattr(error, "said", None)
+        return name, "failed", traceback.format_exc() + (
+            "" if said is None else "cmcwh said:\n" + said)
 
 
 def main():
@@ -40,18 +48,19 @@ def main():
     parser.add_argument("-v", action="store_true")
     arguments = parser.parse_args()
     harness.CMCWH = arguments.cmcwh
-    failed = passed = 0
+    count = {"passed": 0, "failed": 0, "skipped": 0}
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        for name, trouble in pool.map(attempt, collect(arguments.only)):
-            if trouble is None:
-                passed += 1
-                if arguments.v:
-                    print("ok", name)
-            else:
-                failed += 1
-                print("FAILED %s\n%s" % (name, trouble))
-    print("%d passed, %d failed" % (passed, failed))
-    sys.exit(0 if failed == 0 and passed > 0 else 1)
+        for name, outcome, why in pool.map(attempt, collect(arguments.only)):
+            count[outcome] += 1
+            if outcome == "failed":
+                print("FAILED %s\n%s" % (name, why))
+            elif outcome == "skipped":
+                print("skipped %s: %s" % (name, why))
+            elif arguments.v:
+                print("ok", name)
+    skipped = ", %d skipped" % count["skipped"] if count["skipped"] else ""
+    print("%d passed, %d failed%s" % (count["passed"], count["failed"], skipped))
+    sys.exit(0 if count["failed"] == 0 and count["passed"] > 0 else 1)
 
 
 main()
