@@ -8,14 +8,13 @@ int cmcwh_civetweb_socket(const struct mg_connection *connection) {
     return connection->client.sock;
 }
 
+/* Without the queue's lock, for which all workers would wait at every request: a glance that is a
+ * moment old will do. */
 int cmcwh_civetweb_waiting(const struct mg_connection *connection) {
-    struct mg_context *context = connection->phys_ctx;
-    int waiting;
+    const struct mg_context *context = connection->phys_ctx;
 
-    (void)pthread_mutex_lock(&context->thread_mutex);
-    waiting = context->sq_head - context->sq_tail;
-    (void)pthread_mutex_unlock(&context->thread_mutex);
-    return waiting > 0;
+    return __atomic_load_n(&context->sq_head, __ATOMIC_RELAXED) !=
+           __atomic_load_n(&context->sq_tail, __ATOMIC_RELAXED);
 }
 
 int cmcwh_civetweb_body_whole(const struct mg_connection *connection) {
