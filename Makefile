@@ -37,7 +37,8 @@ ifeq ($(STATIC),1)
 LINK += -static
 endif
 
-# civetweb with what we need only. It has races of its own when it stops, so ThreadSanitizer does not
+# civetweb with what we need only. It adds up chunk sizes without looking for overflow: -fwrapv says
+# what happens then (a negative length, which never completes). It has races of its own when it stops, so ThreadSanitizer does not
 # look at it. Its worker threads use some 17 KiB of stack and OpenSSL more; a
 # sanitizer needs far more.
 STACK ?= $(if $(SANITIZE),1048576,131072)
@@ -122,7 +123,7 @@ $(OUT)/cmcwh-embedded.o: cmcwh.c | $(OUT)/checked
 	$(call say,CC $< (without server))$(PORTABLE_C) -DCMCWH_NO_SERVER -c $< -o $@
 
 $(OUT)/civetweb.o: port/posix/civetweb.c port/posix/civetweb_extra.h | $(OUT)/checked-server
-	$(call say,CC civetweb)$(CC) -std=gnu99 $(CPPFLAGS) $(filter-out -fsanitize=thread,$(FLAGS)) -w -fno-strict-aliasing \
+	$(call say,CC civetweb)$(CC) -std=gnu99 $(CPPFLAGS) $(filter-out -fsanitize=thread,$(FLAGS)) -w -fno-strict-aliasing -fwrapv \
 		$(CIVETWEB_FLAGS) -I$(CIVETWEB_SRC)/include -I$(CIVETWEB_SRC)/src -c $< -o $@
 
 $(OUT)/%.o: port/posix/%.c | $(OUT)/checked-server
