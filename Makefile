@@ -52,7 +52,8 @@ CIVETWEB_FLAGS += -DNO_SSL
 endif
 
 # Objects of different settings never meet: each setting has a directory.
-SETTINGS := $(CC) $(CPPFLAGS) $(FLAGS) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(WARNINGS)
+CIVETWEB_C := -w -fno-strict-aliasing -fwrapv
+SETTINGS := $(CIVETWEB_C) $(CC) $(CPPFLAGS) $(FLAGS) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(WARNINGS)
 OUT := build/$(shell printf '%s' '$(subst ','\'',$(SETTINGS))' | cksum | cut -d' ' -f1)
 
 PORTABLE_C := $(CC) -std=c99 $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. -MMD -MP
@@ -123,7 +124,7 @@ $(OUT)/cmcwh-embedded.o: cmcwh.c | $(OUT)/checked
 	$(call say,CC $< (without server))$(PORTABLE_C) -DCMCWH_NO_SERVER -c $< -o $@
 
 $(OUT)/civetweb.o: port/posix/civetweb.c port/posix/civetweb_extra.h | $(OUT)/checked-server
-	$(call say,CC civetweb)$(CC) -std=gnu99 $(CPPFLAGS) $(filter-out -fsanitize=thread,$(FLAGS)) -w -fno-strict-aliasing -fwrapv \
+	$(call say,CC civetweb)$(CC) -std=gnu99 $(CPPFLAGS) $(filter-out -fsanitize=thread,$(FLAGS)) $(CIVETWEB_C) \
 		$(CIVETWEB_FLAGS) -I$(CIVETWEB_SRC)/include -I$(CIVETWEB_SRC)/src -c $< -o $@
 
 $(OUT)/%.o: port/posix/%.c | $(OUT)/checked-server

@@ -191,6 +191,7 @@ struct exchange {
 
     /* The answer. */
     int status, stored;
+    bool stopping;   /* the server is: the connection does not stay */
     bool key_wanted; /* no header has shown who it is: the body must */
     const char *error, *detail, *field;
     uint64_t offset;
@@ -576,7 +577,7 @@ static uint32_t retry_after(struct cmcwh_ring *ring) {
 static bool must_close(const struct exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
 
-    return x->unread || x->server->stopping ||
+    return x->unread || x->stopping ||
            (config->crowded != NULL && config->crowded(config->context, x->connection));
 }
 
@@ -614,7 +615,7 @@ static void linger(struct exchange *x) {
 }
 
 /* Before the answer leaves, so that whoever has read it finds it counted. */
-static void count_answer(const struct exchange *x) {
+static void count_answer(struct exchange *x) {
     struct cmcwh_server *server = x->server;
     static const int statuses[CMCWH_STATUSES] = CMCWH_STATUS_LIST;
     size_t i = 0;
@@ -626,6 +627,7 @@ static void count_answer(const struct exchange *x) {
     server->counters.requests++;
     server->counters.answers[i]++;
     server->counters.events += x->status == 200 ? (uint64_t)x->stored : 0;
+    x->stopping = server->stopping;
     port_unlock(server->config.ring);
 }
 

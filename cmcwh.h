@@ -242,12 +242,12 @@ bool cmcwh_record_truncated(const struct cmcwh_record *record, enum cmcwh_field 
 /* Bytes in use: what a frame carries. */
 size_t cmcwh_record_length(const struct cmcwh_record *record);
 
-/* Building a record by hand; the parser does it for you. begin, put each field, close, and the
- * ring seals it when it is committed. Fields share CMCWH_RECORD_TEXT bytes; when they do not
- * fit, they give way in the order reason, subject, apiData, members, server_composition,
- * event_type, the IPs, created, status, returnPath, from, to, messageId: cut at a character
- * boundary (members: at a member) and marked. `text` must be valid UTF-8. Putting a field again
- * replaces it. One thread per record. */
+/* Building a record by hand; the parser does it for you. begin, put each field, close; the ring
+ * numbers it at the commit and seals it (CRC) when it is read. Fields share CMCWH_RECORD_TEXT
+ * bytes; when they do not fit, they give way in the order reason, subject, apiData, members,
+ * server_composition, event_type, the IPs, created, status, returnPath, from, to, messageId: cut at
+ * a character boundary (members: at a member) and marked. `text` must be valid UTF-8. Putting a
+ * field again replaces it. One thread per record. */
 void cmcwh_record_begin(struct cmcwh_record *record, enum cmcwh_kind kind);
 void cmcwh_record_put(struct cmcwh_record *record, enum cmcwh_field field, struct cmcwh_text text);
 void cmcwh_record_close(struct cmcwh_record *record);
@@ -335,10 +335,10 @@ struct cmcwh_record *cmcwh_batch_add(struct cmcwh_batch *batch);
 /* Gives all records back. Also after a failed commit; a batch without records is left alone. */
 void cmcwh_batch_abort(struct cmcwh_batch *batch);
 
-/* Numbers and seals the records and shows them to the readers, in one step. `composition` is
- * put into each (empty: left as it is). Returns how many there were; CMCWH_ERR_STORAGE (nothing
- * is committed, the batch is still held) when config.confirm is set and a required reader has
- * failed and is not to be tried again yet. */
+/* Numbers the records and shows them to the readers, in one step; their CRC is computed when they
+ * are read. `composition` is put into each (empty: left as it is). Returns how many there were;
+ * CMCWH_ERR_STORAGE (nothing is committed, the batch is still held) when config.confirm is set and
+ * a required reader has failed and is not to be tried again yet. */
 int cmcwh_batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition);
 
 /* Waits until the fate of a committed batch is known. CMCWH_OK: every required reader has taken

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -106,6 +107,7 @@ def test_full_file_system():
             assert lines[-1]["to"] == "user7@example.jp"
     finally:
         subprocess.run(["umount", "-l", small], check=False)
+        shutil.rmtree(server.folder, ignore_errors=True)
 
 
 def test_seq_has_no_gap_when_one_of_two_sinks_fails():
