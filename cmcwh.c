@@ -6,6 +6,7 @@
  *   text      UTF-8 and escapes
  *   record    fields, CRC, id
  *   ring      committed records and their readers
+ *   storage   where a ring outlives the power
  *   encoders  JSON, logfmt, syslog, frames
  *   sinks
  *
@@ -49,9 +50,9 @@ const char *cmcwh_result_name(int result) {
     static const char *const names[] = {
         "ok",           "malformed_json",      "malformed_form", "too_deep",       "missing_field",
         "wrong_type",   "event_type_mismatch", "ring_full",      "storage_failed", "damaged_record",
-        "bad_argument", "write_failed"};
+        "bad_argument", "write_failed",        "not_a_ring"};
 
-    return result >= 0 ? names[0] : result < CMCWH_ERR_WRITE ? "unknown" : names[-result];
+    return result >= 0 ? names[0] : result < CMCWH_ERR_FORMAT ? "unknown" : names[-result];
 }
 /* ---- What each step calls in the next -------------------------------------------------------- */
 
@@ -145,6 +146,11 @@ static void port_unlock(const struct cmcwh_ring *ring);
 static void port_wake(const struct cmcwh_ring *ring);
 static uint64_t port_now(const struct cmcwh_ring *ring);
 static uint64_t port_ticks(const struct cmcwh_ring *ring);
+
+static bool storage_refuses(const struct cmcwh_ring *ring, uint64_t now);
+static void storage_lead(struct cmcwh_ring *ring);
+static void storage_note_places(struct cmcwh_ring *ring);
+static bool storage_make_room(struct cmcwh_ring *ring);
 
 struct calendar {
     uint32_t year, month, day, weekday; /* month from 1, weekday from Sunday = 0 */
@@ -834,7 +840,7 @@ int cmcwh_parser_commit(struct cmcwh_parser *parser) {
     count = cmcwh_batch_commit(&parser->batch, kept_text(&parser->composition));
     outcome = count < 0 ? count : cmcwh_batch_confirm(&parser->batch);
     if (outcome < 0) {
-        parser_fail(parser, outcome, 0, "a sink that must take the events cannot");
+        parser_fail(parser, outcome, 0, "the events cannot be kept just now");
         return outcome;
     }
     return count;
@@ -2863,22 +2869,25 @@ void cmcwh_record_close(struct cmcwh_record *record) {
 
 /* What all records of a request share. */
 struct seal {
-    uint64_t batch, received;
+    uint64_t received;
     uint32_t batch_size;
     struct cmcwh_text composition;
 };
 
-/* The record is complete but for its CRC. */
-static void record_number(struct cmcwh_record *record, uint64_t seq, const struct seal *seal) {
+/* The record is complete but for its number and its CRC. */
+static void record_finish(struct cmcwh_record *record, const struct seal *seal) {
     if (seal->composition.length > 0) {
         cmcwh_record_put(record, CMCWH_SERVER_COMPOSITION, seal->composition);
     }
-    put64(record->bytes + AT_SEQ, seq);
-    put64(record->bytes + AT_BATCH, seal->batch);
     put32(record->bytes + AT_BATCH_SIZE, seal->batch_size);
     put64(record->bytes + AT_RECEIVED, seal->received);
     put16(record->bytes + AT_LENGTH, CMCWH_RECORD_HEADER + record_used(record) + CMCWH_RECORD_CRC);
     put32(record->bytes + AT_SQUEEZED, 0);
+}
+
+static void record_number(struct cmcwh_record *record, uint64_t seq, uint64_t batch) {
+    put64(record->bytes + AT_SEQ, seq);
+    put64(record->bytes + AT_BATCH, batch);
 }
 
 /* The last step, when a record leaves the memory in which it was made. */
@@ -2941,15 +2950,23 @@ static uint64_t port_ticks(const struct cmcwh_ring *ring) {
                : port_now(ring);
 }
 
-int cmcwh_ring_init(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config,
-                    uint64_t first_seq) {
-    if (config->records == NULL || config->links == NULL || config->capacity < 1 ||
-        config->capacity > UINT32_C(1) << 30 || first_seq < 1) {
-        return CMCWH_ERR_ARGUMENT;
-    }
+static bool config_good(const struct cmcwh_ring_config *config) {
+    return config->records != NULL && config->links != NULL && config->capacity >= 1 &&
+           config->capacity <= UINT32_C(1) << 30;
+}
+
+static void ring_clear(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config) {
     memset(ring, 0, sizeof *ring);
     ring->config = *config;
-    ring->head = ring->tail = CMCWH_NONE;
+    ring->head = ring->tail = ring->free = ring->free_last = ring->keeper.tainted = CMCWH_NONE;
+}
+
+int cmcwh_ring_init(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config,
+                    uint64_t first_seq) {
+    if (!config_good(config) || config->storage != NULL || first_seq < 1) {
+        return CMCWH_ERR_ARGUMENT;
+    }
+    ring_clear(ring, config);
     ring->next_seq = first_seq;
     for (uint32_t i = 0; i < config->capacity; i++) {
         config->links[i] = i + 1 < config->capacity ? i + 1 : CMCWH_NONE;
@@ -2958,27 +2975,65 @@ int cmcwh_ring_init(struct cmcwh_ring *ring, const struct cmcwh_ring_config *con
     return CMCWH_OK;
 }
 
-int cmcwh_ring_attach(struct cmcwh_ring *ring, bool required) {
+static uint64_t seq_at(const struct cmcwh_ring *ring, uint32_t slot) {
+    return cmcwh_record_seq(&ring->config.records[slot]);
+}
+
+/* False for a stand-in of one that was damaged on its storage. */
+static bool record_whole(const struct cmcwh_ring *ring, uint32_t slot) {
+    return ring->config.records[slot].bytes[0] != 0;
+}
+
+/* The record with this number, or the first one behind it. */
+static uint32_t slot_of(const struct cmcwh_ring *ring, uint64_t seq) {
+    uint32_t slot = ring->head;
+
+    while (slot != CMCWH_NONE && seq_at(ring, slot) < seq) {
+        slot = ring->config.links[slot];
+    }
+    return slot;
+}
+
+/* Where a reader of this name goes: to its own place, to a new one, to one that nobody came for. */
+static struct cmcwh_reader *reader_entry(struct cmcwh_ring *ring, uint64_t name) {
+    struct cmcwh_reader *unused = NULL, *left = NULL;
+
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (!reader->attached && name != 0 && reader->name == name) {
+            return reader;
+        }
+        if (!reader->attached && reader->name == 0 && unused == NULL) {
+            unused = reader;
+        }
+        if (!reader->attached) {
+            left = reader;
+        }
+    }
+    return unused != NULL ? unused : left;
+}
+
+int cmcwh_ring_attach(struct cmcwh_ring *ring, const char *name, bool required) {
+    uint64_t hash = name == NULL ? 0 : murmur64((const uint8_t *)name, strlen(name), 0);
+    struct cmcwh_reader *reader;
     int found = CMCWH_ERR_ARGUMENT;
 
     port_lock(ring);
-    for (int i = 0; i < CMCWH_READERS_MAX && found < 0; i++) {
-        struct cmcwh_reader *reader = &ring->readers[i];
+    reader = reader_entry(ring, hash);
+    if (reader != NULL) {
+        uint64_t place = hash != 0 && reader->name == hash ? reader->place : 0;
 
-        if (!reader->attached) {
-            memset(reader, 0, sizeof *reader);
-            reader->attached = true;
-            reader->required = required;
-            reader->next = reader->oldest = ring->head;
-            found = i;
-        }
+        memset(reader, 0, sizeof *reader);
+        reader->name = hash;
+        reader->attached = true;
+        reader->required = required;
+        reader->next = reader->oldest = slot_of(ring, place);
+        ring->keeper.dirty = true;
+        found = (int)(reader - ring->readers);
     }
     port_unlock(ring);
     return found;
-}
-
-static uint64_t seq_at(const struct cmcwh_ring *ring, uint32_t slot) {
-    return cmcwh_record_seq(&ring->config.records[slot]);
 }
 
 /* A reader has acknowledged everything before this. */
@@ -3002,51 +3057,95 @@ static uint64_t ring_confirmed(const struct cmcwh_ring *ring) {
     return confirmed;
 }
 
-/* Puts the chain first..last in front of the free records. */
-static void free_chain(struct cmcwh_ring *ring, uint32_t first, uint32_t last, uint32_t count) {
-    ring->config.links[last] = ring->free;
-    ring->free = first;
-    ring->in_use -= count;
-}
+/* The oldest record that a reader is still to acknowledge, or CMCWH_NONE. */
+static uint32_t ring_oldest(const struct cmcwh_ring *ring) {
+    uint32_t oldest = CMCWH_NONE;
 
-/* Is somebody still to acknowledge the oldest record? */
-static bool head_wanted(const struct cmcwh_ring *ring, bool by_required) {
     for (int i = 0; i < CMCWH_READERS_MAX; i++) {
         const struct cmcwh_reader *reader = &ring->readers[i];
 
-        if (reader->attached && reader->oldest == ring->head &&
-            (reader->required || !by_required)) {
-            return true;
+        if (reader->attached && reader->oldest != CMCWH_NONE &&
+            (oldest == CMCWH_NONE || seq_at(ring, reader->oldest) < seq_at(ring, oldest))) {
+            oldest = reader->oldest;
         }
     }
-    return false;
+    return oldest;
 }
 
-static void free_head(struct cmcwh_ring *ring) {
-    uint32_t slot = ring->head;
+/* No reader is to acknowledge anything before this. What storage holds is kept until the readers
+ * have come. */
+static uint64_t ring_low(const struct cmcwh_ring *ring) {
+    uint32_t oldest = ring_oldest(ring);
+    bool any = ring->config.storage == NULL;
 
-    ring->head = ring->config.links[slot];
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        any = any || ring->readers[i].attached;
+    }
+    if (!any) {
+        oldest = ring->head;
+    }
+    return oldest == CMCWH_NONE ? ring->next_seq : seq_at(ring, oldest);
+}
+
+/* Frees the chain first..last. In memory, what was used last is used first: it is in the
+ * processor's caches. On storage it is used last, so that old events can be looked at. */
+static void free_chain(struct cmcwh_ring *ring, uint32_t first, uint32_t last, uint32_t count) {
+    if (ring->config.storage == NULL) {
+        ring->config.links[last] = ring->free;
+        ring->free = first;
+    } else {
+        ring->config.links[last] = CMCWH_NONE;
+        if (ring->free == CMCWH_NONE) {
+            ring->free = first;
+        } else {
+            ring->config.links[ring->free_last] = first;
+        }
+        ring->free_last = last;
+    }
+    ring->in_use -= count;
+}
+
+/* Frees the committed records before seq `low`. */
+static void ring_free_to(struct cmcwh_ring *ring, uint64_t low) {
+    uint32_t first = ring->head, last = CMCWH_NONE, count = 0;
+
+    while (ring->head != CMCWH_NONE && seq_at(ring, ring->head) < low) {
+        last = ring->head;
+        ring->head = ring->config.links[last];
+        count++;
+    }
     if (ring->head == CMCWH_NONE) {
         ring->tail = CMCWH_NONE;
     }
-    free_chain(ring, slot, slot, 1);
+    if (count > 0) {
+        free_chain(ring, first, last, count);
+    }
+}
+
+/* Frees what every reader has acknowledged. With storage a record is kept until a place behind it
+ * is stable: otherwise its own would be missed after a power cut. */
+static void ring_free(struct cmcwh_ring *ring) {
+    ring_free_to(ring, ring->config.storage == NULL ? ring_low(ring) : ring->keeper.low);
+}
+
+/* Tells a committed request, and takes it off the list. */
+static void batch_settle(struct cmcwh_batch **at, int outcome) {
+    struct cmcwh_batch *batch = *at;
+
+    *at = batch->next_waiting;
+    batch->outcome = outcome;
 }
 
 /* Frees what every reader has acknowledged, and settles the requests that waited for it. */
 static void ring_settle(struct cmcwh_ring *ring) {
     uint64_t confirmed = ring_confirmed(ring);
 
-    while (ring->head != CMCWH_NONE && !head_wanted(ring, false)) {
-        free_head(ring);
-    }
-    for (struct cmcwh_batch **at = &ring->waiting; *at != NULL;) {
-        struct cmcwh_batch *batch = *at;
-
-        if (batch->first_seq + batch->count <= confirmed) {
-            batch->outcome = CMCWH_OK;
-            *at = batch->next_waiting;
+    ring_free(ring);
+    for (struct cmcwh_batch **at = &ring->waiting; ring->config.confirm && *at != NULL;) {
+        if ((*at)->first_seq + (*at)->count <= confirmed) {
+            batch_settle(at, CMCWH_OK);
         } else {
-            at = &batch->next_waiting;
+            at = &(*at)->next_waiting;
         }
     }
     port_wake(ring);
@@ -3054,25 +3153,31 @@ static void ring_settle(struct cmcwh_ring *ring) {
 
 /* Takes the oldest record from readers that need not get everything. */
 static bool ring_evict(struct cmcwh_ring *ring) {
-    if (ring->head == CMCWH_NONE || head_wanted(ring, true)) {
-        return false;
+    uint32_t slot = ring_oldest(ring);
+
+    for (int i = 0; slot != CMCWH_NONE && i < CMCWH_READERS_MAX; i++) {
+        if (ring->readers[i].attached && ring->readers[i].required &&
+            ring->readers[i].oldest == slot) {
+            return false;
+        }
     }
-    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+    for (int i = 0; slot != CMCWH_NONE && i < CMCWH_READERS_MAX; i++) {
         struct cmcwh_reader *reader = &ring->readers[i];
 
-        if (!reader->attached || reader->oldest != ring->head) {
+        if (!reader->attached || reader->oldest != slot) {
             continue;
         }
-        if (reader->next == ring->head) {
-            reader->next = ring->config.links[ring->head];
+        if (reader->next == slot) {
+            reader->next = ring->config.links[slot];
             reader->lost++;
         } else {
             reader->evicted++;
         }
-        reader->oldest = ring->config.links[ring->head];
+        reader->oldest = ring->config.links[slot];
     }
-    free_head(ring);
-    return true;
+    ring->keeper.dirty = true;
+    ring_free(ring);
+    return slot != CMCWH_NONE;
 }
 
 void cmcwh_batch_begin(struct cmcwh_batch *batch, struct cmcwh_ring *ring) {
@@ -3086,7 +3191,11 @@ static bool batch_wait(const struct cmcwh_batch *batch) {
     struct cmcwh_ring *ring = batch->ring;
     uint64_t start = port_ticks(ring), passed = 0;
 
-    while (ring->free == CMCWH_NONE && !ring_evict(ring)) {
+    if (ring->config.storage != NULL && ring->config.storage->write == NULL) {
+        return false;
+    }
+    while (ring->free == CMCWH_NONE &&
+           !(ring->config.storage == NULL ? ring_evict(ring) : storage_make_room(ring))) {
         if (batch->count == ring->config.capacity || passed >= ring->config.room_wait ||
             !port_can_wait(ring)) {
             return false;
@@ -3125,6 +3234,13 @@ struct cmcwh_record *cmcwh_batch_add(struct cmcwh_batch *batch) {
 void cmcwh_batch_abort(struct cmcwh_batch *batch) {
     struct cmcwh_ring *ring = batch->ring;
 
+    if (batch->outcome == CMCWH_PENDING) {
+        port_lock(ring);
+        for (struct cmcwh_batch **at = &ring->waiting; *at != NULL;) {
+            at = *at == batch ? (batch_settle(at, CMCWH_OK), at) : &(*at)->next_waiting;
+        }
+        port_unlock(ring);
+    }
     if (batch->first != CMCWH_NONE) {
         port_lock(ring);
         free_chain(ring, batch->first, batch->last, batch->count);
@@ -3134,9 +3250,10 @@ void cmcwh_batch_abort(struct cmcwh_batch *batch) {
     cmcwh_batch_begin(batch, ring);
 }
 
-/* With confirm: how long until requests are taken again, after a required reader failed. */
-static uint32_t ring_retry(struct cmcwh_ring *ring, uint64_t now) {
-    uint64_t longest = 0;
+/* How long until requests are taken again, after the storage or, with confirm, a required reader
+ * has failed. */
+static uint32_t ring_retry(const struct cmcwh_ring *ring, uint64_t now) {
+    uint64_t longest = storage_refuses(ring, now) ? ring->keeper.retry - now : 0;
 
     for (int i = 0; ring->config.confirm && i < CMCWH_READERS_MAX; i++) {
         const struct cmcwh_reader *reader = &ring->readers[i];
@@ -3149,14 +3266,19 @@ static uint32_t ring_retry(struct cmcwh_ring *ring, uint64_t now) {
     return longest < UINT32_MAX ? (uint32_t)longest : UINT32_MAX;
 }
 
-/* Numbers the records and puts them behind the committed ones. */
-static void batch_append(struct cmcwh_batch *batch, const struct seal *seal) {
+/* Numbers the records of a batch, which goes on holding them. Returns the next number. */
+static uint64_t batch_number(struct cmcwh_batch *batch, uint64_t seq) {
+    batch->first_seq = seq;
+    for (uint32_t slot = batch->first; slot != CMCWH_NONE; slot = batch->ring->config.links[slot]) {
+        record_number(&batch->ring->config.records[slot], seq++, batch->first_seq);
+    }
+    return seq;
+}
+
+/* Puts the numbered records behind the committed ones, where the readers see them. */
+static void batch_publish(struct cmcwh_batch *batch) {
     struct cmcwh_ring *ring = batch->ring;
 
-    batch->first_seq = ring->next_seq;
-    for (uint32_t slot = batch->first; slot != CMCWH_NONE; slot = ring->config.links[slot]) {
-        record_number(&ring->config.records[slot], ring->next_seq++, seal);
-    }
     if (ring->tail == CMCWH_NONE) {
         ring->head = batch->first;
     } else {
@@ -3174,11 +3296,24 @@ static void batch_append(struct cmcwh_batch *batch, const struct seal *seal) {
         }
     }
     batch->first = batch->last = CMCWH_NONE;
+    ring->next_seq = batch->first_seq + batch->count;
+}
+
+/* The batch waits for its fate behind all others. */
+static void batch_queue(struct cmcwh_batch *batch) {
+    struct cmcwh_batch **at = &batch->ring->waiting;
+
+    while (*at != NULL) {
+        at = &(*at)->next_waiting;
+    }
+    *at = batch;
+    batch->next_waiting = NULL;
+    batch->outcome = CMCWH_PENDING;
 }
 
 int cmcwh_batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition) {
     struct cmcwh_ring *ring = batch->ring;
-    struct seal seal = {0, port_now(ring), batch->count, composition};
+    struct seal seal = {port_now(ring), batch->count, composition};
     uint64_t ticks = port_ticks(ring);
 
     batch->outcome = CMCWH_OK;
@@ -3187,13 +3322,16 @@ int cmcwh_batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition)
         port_unlock(ring);
         return CMCWH_ERR_STORAGE;
     }
-    if (batch->count > 0) {
-        seal.batch = ring->next_seq;
-        batch_append(batch, &seal);
+    for (uint32_t slot = batch->first; slot != CMCWH_NONE; slot = ring->config.links[slot]) {
+        record_finish(&ring->config.records[slot], &seal);
+    }
+    if (batch->count > 0 && ring->config.storage != NULL) {
+        batch_queue(batch);
+    } else if (batch->count > 0) {
+        (void)batch_number(batch, ring->next_seq);
+        batch_publish(batch);
         if (ring->config.confirm) {
-            batch->outcome = CMCWH_PENDING;
-            batch->next_waiting = ring->waiting;
-            ring->waiting = batch;
+            batch_queue(batch);
         }
         ring_settle(ring);
     }
@@ -3206,8 +3344,14 @@ int cmcwh_batch_confirm(struct cmcwh_batch *batch) {
     int outcome;
 
     port_lock(ring);
-    while (batch->outcome == CMCWH_PENDING && port_can_wait(ring)) {
-        (void)port_wait(ring, WAIT_LONGEST);
+    while (batch->outcome == CMCWH_PENDING) {
+        if (ring->config.storage != NULL && !ring->keeper.busy) {
+            storage_lead(ring);
+        } else if (port_can_wait(ring)) {
+            (void)port_wait(ring, WAIT_LONGEST);
+        } else {
+            break;
+        }
     }
     outcome = batch->outcome;
     port_unlock(ring);
@@ -3221,12 +3365,23 @@ static bool reader_may_read(const struct cmcwh_ring *ring, const struct cmcwh_re
                                           seq_at(ring, reader->next) < ring_confirmed(ring));
 }
 
+/* Goes past what was found damaged when the ring was opened. */
+static void reader_skip_damage(const struct cmcwh_ring *ring, struct cmcwh_reader *reader) {
+    while (reader->next != CMCWH_NONE && !record_whole(ring, reader->next)) {
+        uint32_t next = ring->config.links[reader->next];
+
+        reader->oldest = reader->oldest == reader->next ? next : reader->oldest;
+        reader->next = next;
+    }
+}
+
 /* The next record, not sealed yet. */
 static int ring_take(struct cmcwh_ring *ring, int reader, struct cmcwh_record *record) {
     struct cmcwh_reader *self = &ring->readers[reader];
     bool some;
 
     port_lock(ring);
+    reader_skip_damage(ring, self);
     some = reader_may_read(ring, self);
     if (some) {
         const struct cmcwh_record *next = &ring->config.records[self->next];
@@ -3274,6 +3429,7 @@ int cmcwh_ring_acknowledge(struct cmcwh_ring *ring, int reader) {
     self->evicted = 0;
     self->failed = self->spoiled = false;
     ring_settle(ring);
+    storage_note_places(ring);
     port_unlock(ring);
     return spoiled ? CMCWH_ERR_STORAGE : CMCWH_OK;
 }
@@ -3326,8 +3482,7 @@ static void ring_take_back(struct cmcwh_ring *ring, uint32_t slot) {
     }
     for (struct cmcwh_batch **at = &ring->waiting; *at != NULL;) {
         if ((*at)->first_seq + (*at)->count > first) {
-            (*at)->outcome = CMCWH_ERR_STORAGE;
-            *at = (*at)->next_waiting;
+            batch_settle(at, CMCWH_ERR_STORAGE);
         } else {
             at = &(*at)->next_waiting;
         }
@@ -3372,6 +3527,722 @@ void cmcwh_ring_state(struct cmcwh_ring *ring, struct cmcwh_ring_state *state) {
     }
     port_unlock(ring);
 }
+
+/* ---- Storage --------------------------------------------------------------------------------
+ * The layout, and what the storage must promise, are in cmcwh.h. Whoever finds the storage free
+ * leads: writes and syncs for all who wait. The others sleep meanwhile, or go on parsing.
+ */
+enum {
+    AT_STORAGE_VERSION = 8,
+    AT_STORAGE_RECORD_VERSION = 10,
+    AT_STORAGE_RECORD_SIZE = 12,
+    AT_STORAGE_RECORDS = 16,
+    AT_STORAGE_BLOCK = 20,
+    AT_STORAGE_READERS = 24,
+    AT_STORAGE_CRC = 60,
+
+    AT_STATE_READERS = 4,
+    AT_STATE_GENERATION = 8,
+    AT_STATE_LOW = 16,
+    AT_STATE_END = 24,
+    AT_STATE_PLACES = 32
+};
+
+static const char storage_magic[] = "CMCWRING", state_magic[] = "CMCS";
+
+/* Clearing this much of a record is enough: its CRC no longer matches. */
+#define CLEARED 16
+
+/* Records that are read at a time. */
+#define READ_AHEAD 64
+
+#define PAUSE_FIRST   100
+#define PAUSE_LONGEST 30000
+
+static uint64_t record_offset(uint32_t block, uint32_t slot) {
+    return 3 * (uint64_t)block + (uint64_t)slot * CMCWH_RECORD_SIZE;
+}
+
+static bool block_good(uint32_t block) {
+    return block >= CMCWH_STATE_SIZE && block >= CMCWH_STORAGE_HEADER &&
+           block <= UINT32_C(1) << 20 && (block & (block - 1)) == 0;
+}
+
+static int clear_record(const struct cmcwh_storage *storage, uint32_t block, uint32_t slot) {
+    static const uint8_t zeros[CLEARED] = {0};
+
+    return storage->write(storage->context, record_offset(block, slot), zeros, sizeof zeros);
+}
+
+static int storage_sync(const struct cmcwh_storage *storage) {
+    return storage->sync == NULL ? 0 : storage->sync(storage->context);
+}
+
+/* ---- Header ---- */
+
+int cmcwh_storage_format(const struct cmcwh_storage *storage, struct cmcwh_geometry *geometry) {
+    uint8_t header[CMCWH_STORAGE_HEADER] = {0}, state[CMCWH_STATE_SIZE] = {0};
+    uint32_t block = geometry->block, records = geometry->records;
+
+    if (records < 1 || records > UINT32_C(1) << 30 || !block_good(block) ||
+        storage->write == NULL) {
+        return CMCWH_ERR_ARGUMENT;
+    }
+    geometry->record_size = CMCWH_RECORD_SIZE;
+    geometry->size = record_offset(block, records);
+    memcpy(header, storage_magic, 8);
+    put16(header + AT_STORAGE_VERSION, CMCWH_STORAGE_VERSION);
+    put16(header + AT_STORAGE_RECORD_VERSION, CMCWH_RECORD_VERSION);
+    put32(header + AT_STORAGE_RECORD_SIZE, CMCWH_RECORD_SIZE);
+    put32(header + AT_STORAGE_RECORDS, records);
+    put32(header + AT_STORAGE_BLOCK, block);
+    put32(header + AT_STORAGE_READERS, CMCWH_READERS_MAX);
+    put32(header + AT_STORAGE_CRC, crc32(header, AT_STORAGE_CRC));
+
+    memcpy(state, state_magic, 4);
+    put64(state + AT_STATE_GENERATION, 1);
+    put64(state + AT_STATE_LOW, 1);
+    put64(state + AT_STATE_END, 1);
+    put32(state + AT_STATE_PLACES, crc32(state, AT_STATE_PLACES));
+
+    /* The old header goes first and the new one comes last: half a ring is none. */
+    if (storage->write(storage->context, 0, state + AT_STATE_PLACES + 4, CLEARED) < 0 ||
+        storage_sync(storage) < 0) {
+        return CMCWH_ERR_STORAGE;
+    }
+    for (uint32_t slot = 0; slot < records; slot++) {
+        if (clear_record(storage, block, slot) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+    }
+    return storage->write(storage->context, block, state, AT_STATE_PLACES + 4) < 0 ||
+                   storage->write(storage->context, 2 * (uint64_t)block, state,
+                                  AT_STATE_PLACES + 4) < 0 ||
+                   storage_sync(storage) < 0 ||
+                   storage->write(storage->context, 0, header, sizeof header) < 0 ||
+                   storage_sync(storage) < 0
+               ? CMCWH_ERR_STORAGE
+               : CMCWH_OK;
+}
+
+/* What keeps this program from opening it; NULL: nothing. */
+static const char *header_fault(const uint8_t *header) {
+    if (memcmp(header, storage_magic, 8) != 0) {
+        return "it is no ring of cmcwh";
+    }
+    if (get32(header + AT_STORAGE_CRC) != crc32(header, AT_STORAGE_CRC)) {
+        return "its header is damaged";
+    }
+    if (get16(header + AT_STORAGE_VERSION) != CMCWH_STORAGE_VERSION ||
+        get16(header + AT_STORAGE_RECORD_VERSION) != CMCWH_RECORD_VERSION) {
+        return "it was made by another version of cmcwh";
+    }
+    if (get32(header + AT_STORAGE_RECORD_SIZE) != CMCWH_RECORD_SIZE) {
+        return "its records have another size than this program's (CMCWH_RECORD_SIZE)";
+    }
+    if (get32(header + AT_STORAGE_READERS) > CMCWH_READERS_MAX ||
+        !block_good(get32(header + AT_STORAGE_BLOCK))) {
+        return "it was made for another number of readers (CMCWH_READERS_MAX)";
+    }
+    return NULL;
+}
+
+int cmcwh_storage_probe(const struct cmcwh_storage *storage, struct cmcwh_geometry *geometry,
+                        const char **why) {
+    uint8_t header[CMCWH_STORAGE_HEADER];
+    const char *fault;
+
+    if (storage->read(storage->context, 0, header, sizeof header) < 0) {
+        return CMCWH_ERR_STORAGE;
+    }
+    fault = header_fault(header);
+    if (why != NULL) {
+        *why = fault;
+    }
+    geometry->records = get32(header + AT_STORAGE_RECORDS);
+    geometry->block = get32(header + AT_STORAGE_BLOCK);
+    geometry->record_size = get32(header + AT_STORAGE_RECORD_SIZE);
+    geometry->size =
+        3 * (uint64_t)geometry->block + (uint64_t)geometry->records * geometry->record_size;
+    return fault == NULL ? CMCWH_OK : CMCWH_ERR_FORMAT;
+}
+
+/* ---- State ---- */
+
+/* The state as it is now. Returns its length. With the lock held. */
+static size_t state_make(struct cmcwh_ring *ring, uint8_t *state) {
+    uint8_t *at = state + AT_STATE_PLACES;
+    uint32_t readers = 0;
+
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        const struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (reader->name != 0) {
+            put64(at, reader->name);
+            put64(at + 8, reader->attached ? reader_done(ring, reader) : reader->place);
+            at += 16;
+            readers++;
+        }
+    }
+    memcpy(state, state_magic, 4);
+    put32(state + AT_STATE_READERS, readers);
+    put64(state + AT_STATE_GENERATION, ++ring->keeper.generation);
+    put64(state + AT_STATE_LOW, ring_low(ring));
+    put64(state + AT_STATE_END, ring->next_seq);
+    put32(at, crc32(state, (size_t)(at - state)));
+    ring->keeper.dirty = false;
+    return (size_t)(at - state) + 4;
+}
+
+/* Writes it where the last synced one is not. */
+static int state_write(const struct cmcwh_ring *ring, const uint8_t *state, size_t length) {
+    const struct cmcwh_storage *storage = ring->config.storage;
+    uint64_t offset = (uint64_t)ring->keeper.block * (2 - ring->keeper.copy);
+
+    return storage->write(storage->context, offset, state, length);
+}
+
+/* The written state is stable: what it no longer keeps is free. */
+static void state_settle(struct cmcwh_ring *ring, const uint8_t *state) {
+    ring->keeper.copy = 1 - ring->keeper.copy;
+    ring->keeper.low = get64(state + AT_STATE_LOW);
+    ring->keeper.unsynced = false;
+}
+
+/* Writes the places of the readers, and syncs them if asked to. The lock is let go meanwhile. */
+static int storage_write_places(struct cmcwh_ring *ring, bool sync) {
+    uint8_t state[CMCWH_STATE_SIZE];
+    size_t length = state_make(ring, state);
+    int result;
+
+    ring->keeper.busy = true;
+    port_unlock(ring);
+    result = state_write(ring, state, length);
+    if (result >= 0 && sync) {
+        result = storage_sync(ring->config.storage);
+    }
+    port_lock(ring);
+    ring->keeper.busy = false;
+    ring->keeper.unsynced = true;
+    if (result < 0) {
+        ring->keeper.dirty = true;
+    } else if (sync || ring->config.storage->sync == NULL) {
+        state_settle(ring, state);
+        ring_free(ring);
+    }
+    port_wake(ring);
+    return result < 0 ? CMCWH_ERR_STORAGE : CMCWH_OK;
+}
+
+/* A reader has moved on. Whoever is using the storage will write it; if nobody is, at once, so that
+ * a killed process repeats nothing. */
+static void storage_note_places(struct cmcwh_ring *ring) {
+    if (ring->config.storage != NULL && ring->config.storage->write != NULL) {
+        ring->keeper.dirty = true;
+        if (!ring->keeper.busy) {
+            (void)storage_write_places(ring, false);
+        }
+    }
+}
+
+int cmcwh_ring_flush(struct cmcwh_ring *ring) {
+    int result = CMCWH_OK;
+
+    if (ring->config.storage == NULL || ring->config.storage->write == NULL) {
+        return CMCWH_OK;
+    }
+    port_lock(ring);
+    while (ring->keeper.busy && port_can_wait(ring)) {
+        (void)port_wait(ring, WAIT_LONGEST);
+    }
+    if (ring->keeper.dirty || ring->keeper.unsynced) {
+        result = storage_write_places(ring, true);
+    }
+    port_unlock(ring);
+    return result;
+}
+
+/* Frees records that only wait for their readers' places to become stable. Where none does, takes
+ * some from readers that need not get everything: many at a time, because each time costs a sync.
+ */
+static bool storage_make_room(struct cmcwh_ring *ring) {
+    uint32_t evicted = 0;
+
+    if (ring->keeper.busy || ring->config.storage->write == NULL ||
+        storage_refuses(ring, port_ticks(ring))) {
+        return false;
+    }
+    if (ring_low(ring) == ring->keeper.low) {
+        while (evicted <= ring->config.capacity / 8 && ring_evict(ring)) {
+            evicted++;
+        }
+        if (evicted == 0) {
+            return false;
+        }
+    }
+    return storage_write_places(ring, true) == CMCWH_OK && ring->free != CMCWH_NONE;
+}
+
+/* ---- Group commit ---- */
+
+static bool storage_refuses(const struct cmcwh_ring *ring, uint64_t now) {
+    return ring->keeper.pause > 0 && now < ring->keeper.retry;
+}
+
+/* Writes the records of a chain, those that stand side by side at once. */
+static int chain_write(const struct cmcwh_ring *ring, uint32_t first) {
+    const struct cmcwh_storage *storage = ring->config.storage;
+    struct cmcwh_record *records = ring->config.records;
+    uint32_t next;
+
+    for (uint32_t slot = first; slot != CMCWH_NONE; slot = next) {
+        uint32_t count = 1;
+
+        record_seal(&records[slot]);
+        next = ring->config.links[slot];
+        while (next == slot + count) {
+            record_seal(&records[next]);
+            next = ring->config.links[next];
+            count++;
+        }
+        if (storage->write(storage->context, record_offset(ring->keeper.block, slot),
+                           records + slot, (size_t)count * CMCWH_RECORD_SIZE) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+    }
+    return CMCWH_OK;
+}
+
+static int chain_clear(const struct cmcwh_ring *ring, uint32_t first) {
+    for (uint32_t slot = first; slot != CMCWH_NONE; slot = ring->config.links[slot]) {
+        if (clear_record(ring->config.storage, ring->keeper.block, slot) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+    }
+    return CMCWH_OK;
+}
+
+/* Writes and syncs a group of requests, numbered from `seq` on, and the state before them. */
+static int group_write(struct cmcwh_ring *ring, struct cmcwh_batch *group, uint64_t seq,
+                       const uint8_t *state, size_t length) {
+    /* First what a failed group has left: its numbers are used again. */
+    if (ring->keeper.tainted != CMCWH_NONE &&
+        (chain_clear(ring, ring->keeper.tainted) < 0 || storage_sync(ring->config.storage) < 0)) {
+        return CMCWH_ERR_STORAGE;
+    }
+    for (struct cmcwh_batch *batch = group; batch != NULL; batch = batch->next_waiting) {
+        seq = batch_number(batch, seq);
+        if (chain_write(ring, batch->first) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+    }
+    return state_write(ring, state, length) < 0 || storage_sync(ring->config.storage) < 0
+               ? CMCWH_ERR_STORAGE
+               : CMCWH_OK;
+}
+
+/* A failed group may be on the storage in part: nothing of it may ever be found again. */
+static int group_clear(const struct cmcwh_ring *ring, const struct cmcwh_batch *group) {
+    for (const struct cmcwh_batch *batch = group; batch != NULL; batch = batch->next_waiting) {
+        if (chain_clear(ring, batch->first) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+    }
+    return storage_sync(ring->config.storage);
+}
+
+static void tainted_free(struct cmcwh_ring *ring) {
+    uint32_t last = ring->keeper.tainted;
+
+    if (last != CMCWH_NONE) {
+        while (ring->config.links[last] != CMCWH_NONE) {
+            last = ring->config.links[last];
+        }
+        free_chain(ring, ring->keeper.tainted, last, ring->keeper.tainted_count);
+        ring->keeper.tainted = CMCWH_NONE;
+        ring->keeper.tainted_count = 0;
+    }
+}
+
+static void group_succeeded(struct cmcwh_ring *ring, struct cmcwh_batch *group,
+                            const uint8_t *state) {
+    ring->keeper.pause = 0;
+    tainted_free(ring);
+    state_settle(ring, state);
+    while (group != NULL) {
+        batch_publish(group);
+        batch_settle(&group, CMCWH_OK);
+    }
+}
+
+/* Gives the records of a group back, or keeps them apart until they have been cleared. */
+static void group_refuse(struct cmcwh_ring *ring, struct cmcwh_batch *group, bool cleared) {
+    struct cmcwh_keeper *keeper = &ring->keeper;
+
+    while (group != NULL) {
+        if (cleared) {
+            free_chain(ring, group->first, group->last, group->count);
+        } else {
+            ring->config.links[group->last] = keeper->tainted;
+            keeper->tainted = group->first;
+            keeper->tainted_count += group->count;
+        }
+        group->first = group->last = CMCWH_NONE;
+        batch_settle(&group, CMCWH_ERR_STORAGE);
+    }
+}
+
+/* No more tries for a while, longer each time. */
+static void storage_pause(struct cmcwh_ring *ring) {
+    struct cmcwh_keeper *keeper = &ring->keeper;
+
+    keeper->pause = keeper->pause == 0                  ? PAUSE_FIRST
+                    : keeper->pause < PAUSE_LONGEST / 2 ? 2 * keeper->pause
+                                                        : PAUSE_LONGEST;
+    keeper->retry = port_ticks(ring) + keeper->pause;
+    keeper->dirty = keeper->unsynced = true;
+}
+
+/* With the lock held: brings everything that waits onto the storage, as one group. The lock is let
+ * go meanwhile. */
+static void storage_lead(struct cmcwh_ring *ring) {
+    struct cmcwh_batch *group = ring->waiting;
+    uint8_t state[CMCWH_STATE_SIZE];
+    uint64_t seq = ring->next_seq;
+    size_t length;
+    bool written, cleared;
+
+    ring->waiting = NULL;
+    if (storage_refuses(ring, port_ticks(ring))) {
+        group_refuse(ring, group, true);
+        port_wake(ring);
+        return;
+    }
+    length = state_make(ring, state);
+    ring->keeper.busy = true;
+    port_unlock(ring);
+    written = group_write(ring, group, seq, state, length) >= 0;
+    cleared = written || group_clear(ring, group) >= 0;
+    port_lock(ring);
+    ring->keeper.busy = false;
+    if (written) {
+        group_succeeded(ring, group, state);
+    } else {
+        group_refuse(ring, group, cleared);
+        storage_pause(ring);
+    }
+    ring_settle(ring);
+    if (written && ring->keeper.dirty && ring->waiting == NULL) {
+        (void)storage_write_places(ring, false);
+    }
+}
+
+/* ---- Recovery ----
+ * Every record is read into its slot of config.records; one that is not whole is marked by a zero
+ * as its first byte. config.links serves as a table meanwhile: the records of any `capacity` seqs
+ * in a row have places of their own in it, seq % capacity. So that this always holds for what is
+ * kept, a damaged record goes on taking a slot until all readers are past its number.
+ */
+struct survey {
+    struct cmcwh_ring *ring;
+    uint64_t low, end;    /* what the state keeps */
+    uint32_t first, last; /* the chain that is being made */
+    uint32_t count;
+};
+
+static bool state_good(const struct cmcwh_ring *ring, const uint8_t *state) {
+    uint32_t readers = get32(state + AT_STATE_READERS);
+    uint64_t low = get64(state + AT_STATE_LOW), end = get64(state + AT_STATE_END);
+    size_t length = AT_STATE_PLACES + 16 * (size_t)readers;
+
+    return memcmp(state, state_magic, 4) == 0 && readers <= CMCWH_READERS_MAX &&
+           get32(state + length) == crc32(state, length) && low >= 1 && low <= end &&
+           end - low <= ring->config.capacity && end < UINT64_MAX / 2;
+}
+
+static void state_take(struct survey *survey, const uint8_t *state, uint32_t copy) {
+    struct cmcwh_ring *ring = survey->ring;
+    const uint8_t *at = state + AT_STATE_PLACES;
+    uint32_t readers = get32(state + AT_STATE_READERS);
+
+    ring->keeper.generation = get64(state + AT_STATE_GENERATION);
+    ring->keeper.copy = copy;
+    survey->low = get64(state + AT_STATE_LOW);
+    survey->end = get64(state + AT_STATE_END);
+    memset(ring->readers, 0, sizeof ring->readers);
+    for (uint32_t i = 0; i < readers && i < CMCWH_READERS_MAX; i++, at += 16) {
+        ring->readers[i].name = get64(at);
+        ring->readers[i].place = get64(at + 8);
+    }
+}
+
+/* Takes the newer of the two copies that is whole. */
+static int survey_state(struct survey *survey, struct cmcwh_recovery *found) {
+    const struct cmcwh_storage *storage = survey->ring->config.storage;
+    uint32_t good = 0;
+
+    for (uint32_t copy = 0; copy < 2; copy++) {
+        uint64_t offset = (uint64_t)survey->ring->keeper.block * (1 + copy);
+        uint8_t state[CMCWH_STATE_SIZE];
+
+        if (storage->read(storage->context, offset, state, sizeof state) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+        if (state_good(survey->ring, state)) {
+            if (good == 0 || get64(state + AT_STATE_GENERATION) > survey->ring->keeper.generation) {
+                state_take(survey, state, copy);
+            }
+            good++;
+        }
+    }
+    found->why = good > 0 ? NULL : "both copies of its readers' places are damaged";
+    return good > 0 ? CMCWH_OK : CMCWH_ERR_FORMAT;
+}
+
+/* Reads all records. */
+static int survey_read(const struct survey *survey) {
+    const struct cmcwh_ring *ring = survey->ring;
+    const struct cmcwh_storage *storage = ring->config.storage;
+    struct cmcwh_record *records = ring->config.records;
+    uint32_t count;
+
+    for (uint32_t slot = 0; slot < ring->config.capacity; slot += count) {
+        count = ring->config.capacity - slot;
+        count = count < READ_AHEAD ? count : READ_AHEAD;
+        if (storage->read(storage->context, record_offset(ring->keeper.block, slot), records + slot,
+                          (size_t)count * CMCWH_RECORD_SIZE) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+        for (uint32_t i = slot; i < slot + count; i++) {
+            if (cmcwh_record_check(&records[i]) < 0) {
+                records[i].bytes[0] = 0;
+            }
+        }
+    }
+    return CMCWH_OK;
+}
+
+/* Where in the table the record of this number stands. */
+static uint32_t *survey_at(const struct survey *survey, uint64_t seq) {
+    return &survey->ring->config.links[seq % survey->ring->config.capacity];
+}
+
+/* The slot of this number, or CMCWH_NONE. */
+static uint32_t survey_slot(const struct survey *survey, uint64_t seq) {
+    uint32_t slot = *survey_at(survey, seq);
+
+    return slot != CMCWH_NONE && seq_at(survey->ring, slot) == seq ? slot : CMCWH_NONE;
+}
+
+/* Fills the table. Of two records with one place, the newer one has it. */
+static void survey_sort(struct survey *survey) {
+    const struct cmcwh_ring *ring = survey->ring;
+
+    for (uint32_t i = 0; i < ring->config.capacity; i++) {
+        ring->config.links[i] = CMCWH_NONE;
+    }
+    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
+        uint32_t *at;
+
+        if (record_whole(ring, slot) && seq_at(ring, slot) < survey->low + ring->config.capacity) {
+            at = survey_at(survey, seq_at(ring, slot));
+            if (*at == CMCWH_NONE || seq_at(ring, *at) < seq_at(ring, slot)) {
+                *at = slot;
+            }
+        }
+    }
+}
+
+/* Is a whole request there whose records begin at seq? Returns how many they are, 0 if not. */
+static uint32_t survey_batch(const struct survey *survey, uint64_t seq) {
+    const struct cmcwh_record *records = survey->ring->config.records;
+    uint32_t slot = survey_slot(survey, seq), size;
+
+    if (slot == CMCWH_NONE || cmcwh_record_batch(&records[slot]) != seq) {
+        return 0;
+    }
+    size = cmcwh_record_batch_size(&records[slot]);
+    for (uint32_t i = 1; i < size; i++) {
+        slot = i < survey->ring->config.capacity ? survey_slot(survey, seq + i) : CMCWH_NONE;
+        if (slot == CMCWH_NONE || cmcwh_record_batch(&records[slot]) != seq ||
+            cmcwh_record_batch_size(&records[slot]) != size) {
+            return 0;
+        }
+    }
+    return size;
+}
+
+static bool survey_keeps(const struct survey *survey, uint32_t slot) {
+    return record_whole(survey->ring, slot) && seq_at(survey->ring, slot) >= survey->low &&
+           *survey_at(survey, seq_at(survey->ring, slot)) == slot;
+}
+
+/* Puts something in the place of each acknowledged record that cannot be read. */
+static void survey_mend(const struct survey *survey, struct cmcwh_recovery *found) {
+    struct cmcwh_record *records = survey->ring->config.records;
+    uint32_t spare = 0;
+
+    for (uint64_t seq = survey->low; seq < survey->end; seq++) {
+        if (survey_slot(survey, seq) != CMCWH_NONE) {
+            continue;
+        }
+        while (survey_keeps(survey, spare)) {
+            spare++;
+        }
+        records[spare].bytes[0] = 0;
+        put64(records[spare].bytes + AT_SEQ, seq);
+        *survey_at(survey, seq) = spare++;
+        found->damaged++;
+    }
+}
+
+/* Finds the end: behind what the state knows come whole requests, as far as none is missing. */
+static void survey_end(struct survey *survey, struct cmcwh_recovery *found) {
+    uint32_t size;
+
+    while ((size = survey_batch(survey, survey->end)) > 0) {
+        survey->end += size;
+    }
+    found->next_seq = survey->end;
+}
+
+/* What comes behind the end was never acknowledged: it must not be found again when its numbers
+ * have been used by others. */
+static int survey_drop(struct survey *survey, struct cmcwh_recovery *found) {
+    const struct cmcwh_ring *ring = survey->ring;
+    uint64_t batch = 0;
+
+    for (uint64_t seq = survey->end; seq < survey->low + ring->config.capacity; seq++) {
+        uint32_t slot = survey_slot(survey, seq);
+
+        if (slot != CMCWH_NONE && cmcwh_record_batch(&ring->config.records[slot]) != batch) {
+            batch = cmcwh_record_batch(&ring->config.records[slot]);
+            found->dropped++;
+        }
+    }
+    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
+        if (record_whole(ring, slot) && seq_at(ring, slot) >= survey->end) {
+            ring->config.records[slot].bytes[0] = 0;
+            if (ring->config.storage->write != NULL &&
+                clear_record(ring->config.storage, ring->keeper.block, slot) < 0) {
+                return CMCWH_ERR_STORAGE;
+            }
+        }
+    }
+    return CMCWH_OK;
+}
+
+/* While the chains are made the links are still a table: the next slot is noted in the record. */
+#define UNLISTED (CMCWH_NONE - 1)
+
+static void note_next(const struct cmcwh_ring *ring, uint32_t slot, uint32_t next) {
+    put32(ring->config.records[slot].bytes + AT_SQUEEZED, next);
+}
+
+/* Makes a chain of the records from seq `from` on, up to `to`. */
+static void survey_chain(struct survey *survey, uint64_t from, uint64_t to) {
+    survey->first = survey->last = CMCWH_NONE;
+    survey->count = 0;
+    for (uint64_t seq = from; seq < to; seq++) {
+        uint32_t slot = survey_slot(survey, seq);
+
+        if (slot == CMCWH_NONE) {
+            continue;
+        }
+        note_next(survey->ring, slot, CMCWH_NONE);
+        if (survey->first == CMCWH_NONE) {
+            survey->first = slot;
+        } else {
+            note_next(survey->ring, survey->last, slot);
+        }
+        survey->last = slot;
+        survey->count++;
+    }
+}
+
+/* Makes the ring's chains: the records that are kept; and the free ones, oldest first. */
+static void survey_settle(struct survey *survey) {
+    struct cmcwh_ring *ring = survey->ring;
+    uint64_t oldest = survey->end > ring->config.capacity ? survey->end - ring->config.capacity : 1;
+
+    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
+        note_next(ring, slot, UNLISTED);
+    }
+    if (ring->config.storage->write == NULL) {
+        survey->low = oldest; /* to look at: what was delivered is shown as well */
+    }
+    survey_chain(survey, oldest, survey->low);
+    ring->free = survey->first;
+    ring->free_last = survey->last;
+    survey_chain(survey, survey->low, survey->end);
+    ring->head = survey->first;
+    ring->tail = survey->last;
+    ring->in_use = survey->count;
+    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
+        uint8_t *noted = ring->config.records[slot].bytes + AT_SQUEEZED;
+
+        ring->config.links[slot] = get32(noted);
+        if (ring->config.links[slot] == UNLISTED) {
+            ring->config.links[slot] = ring->free;
+            ring->free_last = ring->free == CMCWH_NONE ? slot : ring->free_last;
+            ring->free = slot;
+        }
+        put32(noted, 0);
+    }
+    ring->next_seq = survey->end;
+    ring->keeper.low = survey->low;
+}
+
+static int survey_run(struct survey *survey, struct cmcwh_recovery *found) {
+    struct cmcwh_ring *ring = survey->ring;
+    int result = survey_state(survey, found);
+
+    if (result >= 0) {
+        result = survey_read(survey);
+    }
+    if (result >= 0) {
+        survey_sort(survey);
+        if (ring->config.storage->write != NULL) {
+            survey_mend(survey, found);
+        }
+        survey_end(survey, found);
+        result = survey_drop(survey, found);
+    }
+    if (result >= 0) {
+        survey_settle(survey);
+        found->kept = ring->in_use - found->damaged;
+        if (ring->config.storage->write != NULL) {
+            /* From here on the end is known, and what was dropped is gone. */
+            ring->keeper.dirty = true;
+            result = cmcwh_ring_flush(ring);
+        }
+    }
+    return result;
+}
+
+int cmcwh_ring_open(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config,
+                    struct cmcwh_recovery *found) {
+    struct survey survey = {.ring = ring};
+    struct cmcwh_geometry geometry;
+    int result;
+
+    memset(found, 0, sizeof *found);
+    if (!config_good(config) || config->storage == NULL || config->confirm) {
+        return CMCWH_ERR_ARGUMENT;
+    }
+    result = cmcwh_storage_probe(config->storage, &geometry, &found->why);
+    if (result < 0) {
+        return result;
+    }
+    if (geometry.records != config->capacity) {
+        found->why = "it holds another number of records";
+        return CMCWH_ERR_FORMAT;
+    }
+    ring_clear(ring, config);
+    ring->keeper.block = geometry.block;
+    return survey_run(&survey, found);
+}
+
 /* ---- Encoders -------------------------------------------------------------------------------
  * Each put_ function writes at `out` and returns the place behind it.
  */

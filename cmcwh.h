@@ -37,6 +37,9 @@ extern "C" {
 /* Changes when the bytes of a record change; stored in every record. */
 #define CMCWH_RECORD_VERSION 1
 
+/* Changes when the layout of a ring on storage changes; stored in its header. */
+#define CMCWH_STORAGE_VERSION 1
+
 /* ---- Build switches ------------------------------------------------------------------------
  * Define them on the compiler's command line, the same for every file that includes this header.
  */
@@ -103,10 +106,12 @@ enum cmcwh_result {
     CMCWH_ERR_TYPE = -5,       /* "wrong_type": good JSON, but a member is of another type */
     CMCWH_ERR_EVENT_TYPE = -6, /* "event_type_mismatch": event_type and the key in event differ */
     CMCWH_ERR_FULL = -7,       /* "ring_full": no room for the whole request */
-    CMCWH_ERR_STORAGE = -8,    /* "storage_failed": a required sink could not take the events */
+    CMCWH_ERR_STORAGE = -8,    /* "storage_failed": the ring's storage, or without one a required
+                                  sink, could not take the events */
     CMCWH_ERR_RECORD = -9,     /* "damaged_record": not a record, or its CRC does not match */
     CMCWH_ERR_ARGUMENT = -10,  /* "bad_argument": a value in a config is out of its range */
-    CMCWH_ERR_WRITE = -11      /* "write_failed": a sink's write or sync function failed */
+    CMCWH_ERR_WRITE = -11,     /* "write_failed": a sink's write or sync function failed */
+    CMCWH_ERR_FORMAT = -12     /* "not_a_ring": the storage holds no ring that can be opened */
 };
 
 /* The name in quotes above, as HTTP answers carry it; "ok" for results >= 0. Static text. */
@@ -252,6 +257,73 @@ void cmcwh_record_begin(struct cmcwh_record *record, enum cmcwh_kind kind);
 void cmcwh_record_put(struct cmcwh_record *record, enum cmcwh_field field, struct cmcwh_text text);
 void cmcwh_record_close(struct cmcwh_record *record);
 
+/* ---- Storage -------------------------------------------------------------------------------
+ * Where a ring is kept so that it outlives the power: a file, FRAM, battery-backed RAM, a flash
+ * translation layer. What it must promise:
+ *
+ *   - write() touches the bytes it names and no others, also when the power fails during it;
+ *   - after a sync() that returned 0, all that was written before it is there for good;
+ *   - until then each write may be there, be missing or be there in part, in any order.
+ *
+ * Nothing more: no atomic unit, no order of writes. Bytes that come back changed are found by
+ * CRC-32. All calls come from one thread at a time, never with the port's lock held. Layout, with
+ * blocks of a size that is chosen when the ring is made (so that no two of these parts share what
+ * the storage writes at a time); numbers are little-endian, the same on every processor:
+ *
+ *   offset                       size
+ *   0                              64  header, written once
+ *   block                      up to block  state, first copy
+ *   2 * block                  up to block  state, second copy
+ *   3 * block + i * record size       record i
+ *
+ *   header: 0 magic "CMCWRING", 8 CMCWH_STORAGE_VERSION (2 bytes), 10 CMCWH_RECORD_VERSION (2),
+ *           12 record size (4), 16 records (4), 20 block (4), 24 CMCWH_READERS_MAX
+ *           (4), 28 zeros, 60 CRC-32 of bytes 0 to 59
+ *   state:  0 magic "CMCS", 4 n, how many readers (4), 8 generation (8): the larger one counts,
+ *           16 low (8): seq of the oldest event that is kept, 24 end (8): one more than the newest
+ *           event that was known to be on the storage; then for each reader 8 bytes of its name's
+ *           hash and 8 of its place, the seq of the first event that it has not acknowledged;
+ *           then the CRC-32 of all before it
+ *
+ * A request's records are written, then the state copy that is not the last synced one, then all
+ * is synced: several requests at once, in the order of seq. So after a crash everything from low
+ * to end is there, and what lacks is damage; behind end come whole requests, without a gap, then
+ * parts of those that were never acknowledged. The places of readers are written when they
+ * acknowledge, and synced with the next request or by cmcwh_ring_flush.
+ */
+struct cmcwh_storage {
+    void *context;
+
+    /* Each does all of `length` bytes: 0, or negative. May block, for a bounded time. */
+    int (*read)(void *context, uint64_t offset, void *bytes, size_t length);
+
+    /* NULL: the ring can only be looked at, see cmcwh_ring_open. */
+    int (*write)(void *context, uint64_t offset, const void *bytes, size_t length);
+
+    /* NULL: what was written is there for good (FRAM), or need not be. */
+    int (*sync)(void *context);
+};
+
+#define CMCWH_STORAGE_HEADER 64
+#define CMCWH_STATE_SIZE     (36 + 16 * CMCWH_READERS_MAX)
+
+/* What a header says. */
+struct cmcwh_geometry {
+    uint32_t records;
+    uint32_t block;       /* a power of two: CMCWH_STATE_SIZE to 2^20 */
+    uint32_t record_size; /* of the program that made it */
+    uint64_t size;        /* bytes in all */
+};
+
+/* Makes an empty ring: clears every record, and writes the header last. The records and the block
+ * of *geometry are read, the rest is set. CMCWH_OK, CMCWH_ERR_ARGUMENT or CMCWH_ERR_STORAGE. */
+int cmcwh_storage_format(const struct cmcwh_storage *storage, struct cmcwh_geometry *geometry);
+
+/* Reads the header. CMCWH_OK; CMCWH_ERR_STORAGE (read failed); CMCWH_ERR_FORMAT: no ring that this
+ * program can open, *why (static text, may be NULL) says why. */
+int cmcwh_storage_probe(const struct cmcwh_storage *storage, struct cmcwh_geometry *geometry,
+                        const char **why);
+
 /* ---- Ring ----------------------------------------------------------------------------------
  * A fixed number of records in memory of the caller. A request takes free records, fills and
  * commits them in one step, or gives them back; requests do not wait for each other. Each
@@ -263,6 +335,9 @@ void cmcwh_record_close(struct cmcwh_record *record);
  * With `confirm`, committed events are safe only when every required reader has taken them
  * (cmcwh_ring_confirm waits for that), and readers that are not required see them only then:
  * events that are taken back reach no sink that had not been asked to keep them.
+ *
+ * With `storage`, committed events are safe when they are on it, and readers see them only then.
+ * Requests that are confirmed at the same time share one write and one sync.
  *
  * Every function may be called by any thread, unless it says otherwise.
  */
@@ -277,8 +352,11 @@ struct cmcwh_ring_config {
     /* May be NULL in a program with one thread. */
     const struct cmcwh_port *port;
 
-    /* See above. false: a commit is final. */
+    /* See above. false: a commit is final. Not together with storage. */
     bool confirm;
+
+    /* NULL: the ring lives in memory only. */
+    const struct cmcwh_storage *storage;
 
     /* How long a request waits for a free record while others drain. 0: not at all. */
     uint32_t room_wait;
@@ -302,28 +380,70 @@ struct cmcwh_reader {
     uint64_t lost;    /* evicted before they were read */
     uint64_t retry;   /* with confirm: no request before these ticks */
     uint64_t evicted; /* read, not acknowledged, and evicted since */
+    uint64_t name;    /* hash, 0: none */
+    uint64_t place;   /* on storage, while it is not attached */
     bool attached, required, failed;
     bool spoiled; /* what it has read was taken back in part */
+};
+
+/* The storage's side of a ring. Private. */
+struct cmcwh_keeper {
+    uint64_t generation;
+    uint64_t low; /* records from this seq on are kept by the state that is synced */
+    uint32_t block;
+    uint32_t copy;    /* of the state: the one that is synced, 0 or 1 */
+    bool busy;        /* a thread is using the storage */
+    bool dirty;       /* the places differ from those that were written */
+    bool unsynced;    /* places were written, not synced */
+    uint32_t pause;   /* ms, 0: it works */
+    uint64_t retry;   /* no request before these ticks */
+    uint32_t tainted; /* chain of records whose write failed, to be cleared before use */
+    uint32_t tainted_count;
 };
 
 struct cmcwh_ring {
     struct cmcwh_ring_config config;
     uint32_t head, tail; /* committed, oldest to newest */
-    uint32_t free;
+    uint32_t free, free_last;
     uint32_t in_use;
     uint64_t next_seq;
-    struct cmcwh_batch *waiting;
+    struct cmcwh_batch *waiting; /* committed, not confirmed; oldest first */
+    struct cmcwh_keeper keeper;
     struct cmcwh_reader readers[CMCWH_READERS_MAX];
 };
 
-/* Makes an empty ring; the next event is number `first_seq` (1 for a new one). CMCWH_OK, or
- * CMCWH_ERR_ARGUMENT. Before any other thread knows of it. */
+/* Makes an empty ring in memory (config->storage is NULL); the next event is number `first_seq` (1
+ * for a new one). CMCWH_OK, or CMCWH_ERR_ARGUMENT. Before any other thread knows of it. */
 int cmcwh_ring_init(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config,
                     uint64_t first_seq);
 
-/* Adds a reader, which begins at the oldest record still held. Its number (>= 0), or
- * CMCWH_ERR_ARGUMENT when there are CMCWH_READERS_MAX. */
-int cmcwh_ring_attach(struct cmcwh_ring *ring, bool required);
+/* What cmcwh_ring_open has found. */
+struct cmcwh_recovery {
+    uint64_t next_seq;
+    uint32_t kept;    /* records that some reader may still have to take */
+    uint32_t dropped; /* requests that were there in part: never acknowledged */
+    uint32_t damaged; /* records that were acknowledged and cannot be read; they are skipped */
+    const char *why;  /* with CMCWH_ERR_FORMAT: static text */
+};
+
+/* Opens the ring that config->storage holds; config->capacity must be that of its header. Reads
+ * every record once. Requests that were never acknowledged and are not whole are removed for good
+ * before this returns. CMCWH_OK, CMCWH_ERR_ARGUMENT, CMCWH_ERR_STORAGE (read, write or sync
+ * failed), CMCWH_ERR_FORMAT (nothing was changed). Before any other thread knows of it.
+ * When storage->write is NULL, the ring is one to look at: its readers get every event that can
+ * still be read, delivered or not, and nothing can be committed. The storage may be in use by
+ * another process meanwhile. */
+int cmcwh_ring_open(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config,
+                    struct cmcwh_recovery *found);
+
+/* Adds a reader. It begins at the oldest record still held, or, when the storage knows a place
+ * under its `name` (NULL: none is kept), there. Its number (>= 0), or CMCWH_ERR_ARGUMENT when
+ * there are CMCWH_READERS_MAX. Attach all readers before the first commit. */
+int cmcwh_ring_attach(struct cmcwh_ring *ring, const char *name, bool required);
+
+/* Makes the readers' places stable. To be called when all is quiet, and at the end. CMCWH_OK
+ * (also when there is nothing to do), or CMCWH_ERR_STORAGE. */
+int cmcwh_ring_flush(struct cmcwh_ring *ring);
 
 /* Starts a request's hold. No memory is taken yet. */
 void cmcwh_batch_begin(struct cmcwh_batch *batch, struct cmcwh_ring *ring);
@@ -335,17 +455,19 @@ struct cmcwh_record *cmcwh_batch_add(struct cmcwh_batch *batch);
 /* Gives all records back. Also after a failed commit; a batch without records is left alone. */
 void cmcwh_batch_abort(struct cmcwh_batch *batch);
 
-/* Numbers the records and shows them to the readers, in one step; their CRC is computed when they
- * are read. `composition` is put into each (empty: left as it is). Returns how many there were;
- * CMCWH_ERR_STORAGE (nothing is committed, the batch is still held) when config.confirm is set and
- * a required reader has failed and is not to be tried again yet. */
+/* Numbers the records and shows them to the readers, in one step; with storage that step is
+ * cmcwh_batch_confirm. `composition` is put into each (empty: left as it is). Returns how many
+ * there were; CMCWH_ERR_STORAGE (nothing is committed, the batch is still held) when the storage,
+ * or with config.confirm a required reader, has failed and is not to be tried again yet. */
 int cmcwh_batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition);
 
-/* Waits until the fate of a committed batch is known. CMCWH_OK: every required reader has taken
- * it (or config.confirm is false). CMCWH_ERR_STORAGE: one has failed, and the events were taken
- * back: readers that had not acknowledged them never will. CMCWH_PENDING: the port cannot wait;
- * ask again when the sinks have been pumped, and until then leave the batch where it is. Only the
- * thread that committed. */
+/* Waits until the fate of a committed batch is known, and with storage writes it, and all others
+ * that wait. CMCWH_OK: it is on the storage; with config.confirm, every required reader has taken
+ * it. CMCWH_ERR_STORAGE: the storage or one of those has failed, and the events were taken back:
+ * readers that had not acknowledged them never will. (Should the power fail before a failed
+ * storage works again, they may be found there, whole, all the same.) CMCWH_PENDING: the port
+ * cannot wait; ask again when the sinks have been pumped, and until then leave the batch where it
+ * is. Only the thread that committed. */
 int cmcwh_batch_confirm(struct cmcwh_batch *batch);
 
 /* Copies the next record of a reader and moves on. 1, or 0 when there is none. A reader is used
@@ -371,7 +493,7 @@ struct cmcwh_ring_state {
     uint32_t behind[CMCWH_READERS_MAX]; /* records that a reader has not acknowledged */
     uint64_t lost[CMCWH_READERS_MAX];   /* records that a reader did not get */
     bool failed[CMCWH_READERS_MAX];
-    uint32_t retry; /* with confirm: ms until requests are taken again, 0: now */
+    uint32_t retry; /* ms until requests are taken again after a failure, 0: now */
 };
 
 /* Figures for people, all of one instant. */

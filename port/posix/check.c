@@ -85,7 +85,7 @@ static int check(const char *name, const char *bytes, size_t length, enum cmcwh_
         free(config.links);
         return 1;
     }
-    reader = cmcwh_ring_attach(&ring, true);
+    reader = cmcwh_ring_attach(&ring, NULL, true);
     cmcwh_parser_init(&parser, &ring, format);
     (void)cmcwh_parser_feed(&parser, bytes, length);
     result = cmcwh_parser_end(&parser);

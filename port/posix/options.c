@@ -69,8 +69,8 @@ static const char *set_sink(struct options *options, const char *value) {
 }
 
 static const char *set_ring(struct options *options, const char *value) {
-    (void)options;
-    return strcmp(value, "memory") == 0 ? NULL : "memory: this version keeps no ring in a file";
+    options->ring = strcmp(value, "memory") == 0 ? NULL : value;
+    return value[0] != '\0' ? NULL : "a file's path, or memory";
 }
 
 static const char *set_ring_records(struct options *options, const char *value) {
@@ -151,11 +151,16 @@ static const struct option {
      set_auth_file},
     {"allow", "CIDR", "take requests from there only; repeatable (all)", set_allow},
     {"sink", "URI", "where events go; repeatable (stdout:), see below", set_sink},
-    {"ring", "memory", "where the ring lives (memory)", set_ring},
-    {"ring-records", "N", "how many records it holds (1024)", set_ring_records},
+    {"ring", "FILE|memory",
+     "where the ring lives (memory); a file keeps events\n"
+     "until every required sink has them, over restarts\n"
+     "and power cuts",
+     set_ring},
+    {"ring-records", "N", "how many records it holds (1024, or the file's)", set_ring_records},
     {"sync", "always|never",
-     "does a 200 wait until every required sink has\n"
-     "the events, files synced? (always)",
+     "does a 200 wait until the events are synced to the\n"
+     "ring's file, or without one until every required\n"
+     "sink has them, files synced? (always)",
      set_sync},
     {"workers", "N", "threads that answer requests (4)", set_workers},
     {"body-max", "BYTES", "longest body taken (8388608)", set_body_max},
@@ -335,7 +340,6 @@ static bool config_files(struct options *options, int count, char **arguments) {
 
 enum options_result options_read(struct options *options, int count, char **arguments) {
     *options = (struct options){.path = "/mails",
-                                .ring_records = 1024,
                                 .sync = true,
                                 .workers = 4,
                                 .body_max = 8388608,

@@ -17,7 +17,8 @@ struct options {
     unsigned networks;
     const char *sink[CMCWH_READERS_MAX];
     unsigned sinks;
-    uint32_t ring_records;
+    const char *ring;      /* a file, NULL: memory */
+    uint32_t ring_records; /* 0: not said */
     bool sync;
     unsigned workers;
     uint64_t body_max;

@@ -18,6 +18,7 @@
 #include "civetweb_extra.h"
 #include "log.h"
 #include "platform.h"
+#include "ring_file.h"
 #include "sink.h"
 #include "watch.h"
 
@@ -26,6 +27,7 @@ struct service {
     const struct options *options;
     struct platform platform;
     struct cmcwh_ring ring;
+    struct ring_file file;
     struct cmcwh_server server;
     struct sink sinks[CMCWH_READERS_MAX];
     struct mg_context *civetweb;
@@ -133,11 +135,39 @@ static bool fail(const char *what, int error) {
     return false;
 }
 
+/* What a ring file held, in one line. */
+static void say_recovery(const char *path, const struct cmcwh_recovery *found) {
+    log_line(found->damaged > 0 ? CMCWH_LOG_WARN : CMCWH_LOG_INFO,
+             "ring '%s': kept %" PRIu32 " events, the next is seq %" PRIu64 "; dropped %" PRIu32
+             " requests that were never acknowledged, skipped %" PRIu32 " damaged records",
+             path, found->kept, found->next_seq, found->dropped, found->damaged);
+}
+
+static bool open_ring(struct service *service, struct cmcwh_ring_config *config) {
+    const struct options *options = service->options;
+    struct cmcwh_recovery found;
+    int result;
+
+    if (options->ring == NULL) {
+        return cmcwh_ring_init(&service->ring, config, 1) >= 0;
+    }
+    config->storage = &service->file.storage;
+    result = cmcwh_ring_open(&service->ring, config, &found);
+    if (result < 0) {
+        log_line(CMCWH_LOG_ERROR, "--ring: '%s': %s; move the file away, and a new one is made",
+                 options->ring, found.why != NULL ? found.why : strerror(errno));
+        return false;
+    }
+    say_recovery(options->ring, &found);
+    return true;
+}
+
 static bool start_memory(struct service *service) {
     const struct options *options = service->options;
-    struct cmcwh_ring_config ring = {.capacity = options->ring_records,
+    struct cmcwh_ring_config ring = {.capacity = options->ring_records != 0 ? options->ring_records
+                                                                            : RING_FILE_RECORDS,
                                      .port = &service->platform.port,
-                                     .confirm = options->sync,
+                                     .confirm = options->sync && options->ring == NULL,
                                      .room_wait = 1000};
     struct cmcwh_server_config server = {.ring = &service->ring,
                                          .path = options->path,
@@ -151,8 +181,18 @@ static bool start_memory(struct service *service) {
                                          .log = log_server};
     int error = platform_init(&service->platform);
 
-    service->records = calloc(options->ring_records, sizeof *service->records);
-    service->links = calloc(options->ring_records, sizeof *service->links);
+    if (options->ring != NULL) {
+        if (!ring_file_open(&service->file, options->ring, options->ring_records, options->sync)) {
+            return false;
+        }
+        ring.capacity = service->file.geometry.records;
+    }
+    if (!options->sync) {
+        log_line(CMCWH_LOG_WARN, "--sync never: a 200 does not wait for stable storage: a power "
+                                 "cut can lose events that were answered with 200");
+    }
+    service->records = calloc(ring.capacity, sizeof *service->records);
+    service->links = calloc(ring.capacity, sizeof *service->links);
     service->buffers = malloc((size_t)options->sinks * SINK_BUFFER);
     service->workers = calloc(options->workers, sizeof *service->workers);
     if (error != 0 || service->records == NULL || service->links == NULL ||
@@ -162,11 +202,10 @@ static bool start_memory(struct service *service) {
     }
     ring.records = service->records;
     ring.links = service->links;
-    if (cmcwh_ring_init(&service->ring, &ring, 1) < 0 ||
-        cmcwh_server_init(&service->server, &server) < 0) {
-        return fail("the ring and the server", EINVAL);
+    if (cmcwh_server_init(&service->server, &server) < 0) {
+        return fail("the server", EINVAL);
     }
-    return true;
+    return open_ring(service, &ring);
 }
 
 static bool start_sinks(struct service *service) {
@@ -475,12 +514,19 @@ static bool stop(struct service *service) {
         if (service->sinks[i].ring != NULL) {
             uint32_t missed = sink_finish(&service->sinks[i], left_of(start, limit));
 
-            if (missed > 0) {
+            if (missed > 0 && service->options->ring != NULL) {
+                log_line(CMCWH_LOG_WARN,
+                         "sink '%s': %" PRIu32 " events wait in the ring for the next start",
+                         service->sinks[i].uri, missed);
+            } else if (missed > 0) {
                 log_line(CMCWH_LOG_ERROR, "sink '%s': %" PRIu32 " events were not taken",
                          service->sinks[i].uri, missed);
+                left += service->sinks[i].required ? missed : 0;
             }
-            left += service->sinks[i].required ? missed : 0;
         }
+    }
+    if (service->ring.config.storage != NULL) {
+        (void)cmcwh_ring_flush(&service->ring);
     }
     return left == 0;
 }
@@ -500,6 +546,7 @@ static void release(struct service *service) {
         (void)close(service->pid_file);
     }
     if (!hanging) { /* a sink that hangs still uses its memory */
+        ring_file_close(&service->file);
         free(service->records);
         free(service->links);
         free(service->buffers);
@@ -524,7 +571,7 @@ int serve(const struct options *options) {
     sigset_t signals;
     bool right;
 
-    service = (struct service){.options = options, .pid_file = -1};
+    service = (struct service){.options = options, .pid_file = -1, .file.descriptor = -1};
     for (unsigned i = 0; i < options->sinks; i++) {
         if (!sink_parse(&service.sinks[i], options->sink[i], options->sync)) {
             return 2;

@@ -202,12 +202,16 @@ bool sink_prepare(struct sink *sink, struct cmcwh_ring *ring, char *buffer) {
                                        .buffer = buffer,
                                        .buffer_size = SINK_BUFFER};
 
+    char name[PATH_MAX + 32];
+
     sink->ring = ring;
     (void)gethostname(sink->hostname, sizeof sink->hostname - 1);
     (void)snprintf(sink->process_id, sizeof sink->process_id, "%ld", (long)getpid());
     sink->identity = (struct cmcwh_syslog){
         .hostname = sink->hostname, .process_id = sink->process_id, .facility = 2};
-    config.reader = cmcwh_ring_attach(ring, sink->required);
+    /* Its place in a ring file is under this name, whatever its parameters. */
+    (void)snprintf(name, sizeof name, "%s:%s", sink->medium->scheme, sink->target);
+    config.reader = cmcwh_ring_attach(ring, name, sink->required);
     if (cmcwh_sink_init(&sink->pump, &config) < 0) {
         log_line(CMCWH_LOG_ERROR, "--sink: '%s': could not be attached", sink->uri);
         return false;
@@ -342,6 +346,8 @@ static void *run(void *context) {
         } else {
             if (cmcwh_ring_wait(sink->ring, sink->pump.config.reader, 1000)) {
                 gather(sink);
+            } else {
+                (void)cmcwh_ring_flush(sink->ring);
             }
         }
         say_lost(sink, &trial, false);
@@ -366,21 +372,24 @@ void sink_reopen(struct sink *sink) {
     unlock(sink);
 }
 
-static uint32_t behind(struct sink *sink) {
+static uint32_t behind(struct sink *sink, bool *hopeless) {
     struct cmcwh_ring_state state;
 
     cmcwh_ring_state(sink->ring, &state);
+    /* What a dead sink has not taken is safe in a ring file. */
+    *hopeless = sink->ring->config.storage != NULL && state.failed[sink->pump.config.reader];
     return state.behind[sink->pump.config.reader];
 }
 
 uint32_t sink_finish(struct sink *sink, uint64_t ms) {
     uint64_t start = platform_ticks();
-    uint32_t left = behind(sink);
+    bool hopeless;
+    uint32_t left = behind(sink, &hopeless);
     struct timespec deadline;
 
-    while (sink->running && left > 0 && platform_ticks() - start < ms) {
+    while (sink->running && left > 0 && !hopeless && platform_ticks() - start < ms) {
         (void)poll(NULL, 0, 10);
-        left = behind(sink);
+        left = behind(sink, &hopeless);
     }
     lock(sink);
     sink->stop = true;

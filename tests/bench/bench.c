@@ -184,7 +184,7 @@ static void report_encoding(const char *name, enum cmcwh_encoding encoding) {
         if (cmcwh_ring_init(&ring, &config, 1) < 0) {
             die("the ring");
         }
-        reader = cmcwh_ring_attach(&ring, true);
+        reader = cmcwh_ring_attach(&ring, NULL, true);
         cmcwh_parser_init(&parser, &ring, CMCWH_JSON);
         (void)cmcwh_parser_feed(&parser, body.bytes, body.length);
         (void)cmcwh_parser_end(&parser);

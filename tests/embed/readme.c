@@ -25,7 +25,8 @@ int main(void) {
                                      .buffer_size = sizeof buffer};
 
     if (cmcwh_ring_init(&ring, &memory, 1) < 0 ||
-        (uart.reader = cmcwh_ring_attach(&ring, true)) < 0 || cmcwh_sink_init(&sink, &uart) < 0) {
+        (uart.reader = cmcwh_ring_attach(&ring, NULL, true)) < 0 ||
+        cmcwh_sink_init(&sink, &uart) < 0) {
         return 1;
     }
     cmcwh_parser_init(&parser, &ring, CMCWH_JSON);     /* a request begins */

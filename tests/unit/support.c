@@ -21,7 +21,7 @@ void fixture_init(struct fixture *fixture, uint32_t capacity, bool confirm) {
     fixture->port.now = now;
     config.port = &fixture->port;
     assert_int_equal(cmcwh_ring_init(&fixture->ring, &config, 1), CMCWH_OK);
-    fixture->reader = cmcwh_ring_attach(&fixture->ring, true);
+    fixture->reader = cmcwh_ring_attach(&fixture->ring, NULL, true);
     assert_true(fixture->reader >= 0);
 }
 

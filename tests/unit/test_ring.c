@@ -76,9 +76,9 @@ static void bad_configs(void **state) {
     assert_int_equal(cmcwh_ring_init(&ring, &config, 1), CMCWH_ERR_ARGUMENT);
     assert_int_equal(cmcwh_ring_init(&ring, &good, 1), CMCWH_OK);
     for (int i = 0; i < CMCWH_READERS_MAX; i++) {
-        assert_int_equal(cmcwh_ring_attach(&ring, true), i);
+        assert_int_equal(cmcwh_ring_attach(&ring, NULL, true), i);
     }
-    assert_int_equal(cmcwh_ring_attach(&ring, true), CMCWH_ERR_ARGUMENT);
+    assert_int_equal(cmcwh_ring_attach(&ring, NULL, true), CMCWH_ERR_ARGUMENT);
 }
 
 static void committed_in_one_step(void **state) {
@@ -171,7 +171,7 @@ static void a_required_reader_keeps_its_records(void **state) {
 
     (void)state;
     fixture_init(&f, 4, false);
-    slow = cmcwh_ring_attach(&f.ring, true);
+    slow = cmcwh_ring_attach(&f.ring, NULL, true);
     commit(3);
     expect(f.reader, 1, 3);
     acknowledge(f.reader);
@@ -193,7 +193,7 @@ static void a_besteffort_reader_loses_the_oldest(void **state) {
 
     (void)state;
     fixture_init(&f, 4, false);
-    slow = cmcwh_ring_attach(&f.ring, false);
+    slow = cmcwh_ring_attach(&f.ring, NULL, false);
     for (uint64_t seq = 1; seq <= 10; seq++) {
         commit(1);
         expect(f.reader, seq, 1);
@@ -214,7 +214,7 @@ static void evicted_while_being_written(void **state) {
     (void)state;
     for (int fails = 0; fails < 2; fails++) {
         fixture_init(&f, 4, false);
-        slow = cmcwh_ring_attach(&f.ring, false);
+        slow = cmcwh_ring_attach(&f.ring, NULL, false);
         commit(4);
         expect(f.reader, 1, 4);
         acknowledge(f.reader);
@@ -253,8 +253,8 @@ static void confirmed_when_all_required_have_it(void **state) {
 
     (void)state;
     fixture_init(&f, 8, true);
-    other = cmcwh_ring_attach(&f.ring, true);
-    besteffort = cmcwh_ring_attach(&f.ring, false);
+    other = cmcwh_ring_attach(&f.ring, NULL, true);
+    besteffort = cmcwh_ring_attach(&f.ring, NULL, false);
     one = hold(2);
     two = hold(1);
     assert_int_equal(cmcwh_batch_commit(&one, no_text), 2);
@@ -282,7 +282,7 @@ static void a_failed_reader_takes_all_back(void **state) {
 
     (void)state;
     fixture_init(&f, 8, true);
-    besteffort = cmcwh_ring_attach(&f.ring, false);
+    besteffort = cmcwh_ring_attach(&f.ring, NULL, false);
     before = hold(1);
     one = hold(2);
     two = hold(1);
@@ -323,7 +323,7 @@ static void taken_back_from_a_reader_that_was_writing(void **state) {
 
     (void)state;
     fixture_init(&f, 8, true);
-    other = cmcwh_ring_attach(&f.ring, true);
+    other = cmcwh_ring_attach(&f.ring, NULL, true);
     one = hold(2);
     two = hold(2);
     assert_int_equal(cmcwh_batch_commit(&one, no_text), 2);
@@ -352,7 +352,7 @@ static void numbers_that_were_taken_are_not_used_again(void **state) {
 
     (void)state;
     fixture_init(&f, 8, true);
-    other = cmcwh_ring_attach(&f.ring, true);
+    other = cmcwh_ring_attach(&f.ring, NULL, true);
     batch = hold(2);
     assert_int_equal(cmcwh_batch_commit(&batch, no_text), 2);
     expect(other, 1, 2);

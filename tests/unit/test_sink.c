@@ -238,7 +238,7 @@ static void taken_back_at_the_last_moment(void **state) {
 
     (void)state;
     fixture_init(&f, 16, true);
-    other = cmcwh_ring_attach(&f.ring, true);
+    other = cmcwh_ring_attach(&f.ring, NULL, true);
     sink = sink_of(sizeof buffer, false);
     assert_int_equal(
         feed(&f, CMCWH_JSON, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{}]}}", 49, 100),

@@ -184,7 +184,8 @@ static void run(bool confirm, unsigned count) {
     assert_int_equal(cmcwh_ring_init(&ring, &config, 1), CMCWH_OK);
     for (unsigned i = 0; i < count; i++) {
         struct cmcwh_sink_config sink = {.ring = &ring,
-                                         .reader = cmcwh_ring_attach(&ring, keepers[i].required),
+                                         .reader =
+                                             cmcwh_ring_attach(&ring, NULL, keepers[i].required),
                                          .encoding = CMCWH_ENCODE_JSON,
                                          .context = &keepers[i],
                                          .write = keeper_write,

@@ -1,0 +1,281 @@
+/* A ring in a file. A new one is made under another name, so that half a ring is never found. */
+#include "ring_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "platform.h"
+
+/* Parts that are written apart from each other share no page. */
+enum { BLOCK = 4096 };
+
+/* ---- What the ring calls ---- */
+
+/* Says a failure once, and its end. Returns `result`. */
+static int note(struct ring_file *file, const char *what, int result) {
+    if (result < 0 && file->failing == 0) {
+        log_line(CMCWH_LOG_ERROR, "--ring '%s': cannot be %s: %s; requests get 503", file->path,
+                 what, strerror(errno));
+        file->failing = platform_ticks();
+    }
+    return result;
+}
+
+static void works(struct ring_file *file) {
+    if (file->failing != 0) {
+        log_line(CMCWH_LOG_INFO, "--ring '%s': works again after %.1f s", file->path,
+                 (double)(platform_ticks() - file->failing) / 1000);
+        file->failing = 0;
+    }
+}
+
+static int file_read(void *context, uint64_t offset, void *bytes, size_t length) {
+    const struct ring_file *file = context;
+    char *to = bytes;
+
+    while (length > 0) {
+        ssize_t got = pread(file->descriptor, to, length, (off_t)offset);
+
+        if (got > 0) {
+            to += got;
+            offset += (uint64_t)got;
+            length -= (size_t)got;
+        } else if (got == 0) {
+            errno = ENODATA;
+            return -1;
+        } else if (errno != EINTR) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int write_all(int descriptor, uint64_t offset, const void *bytes, size_t length) {
+    const char *from = bytes;
+
+    while (length > 0) {
+        ssize_t written = pwrite(descriptor, from, length, (off_t)offset);
+
+        if (written > 0) {
+            from += written;
+            offset += (uint64_t)written;
+            length -= (size_t)written;
+        } else if (written == 0 || errno != EINTR) {
+            errno = written == 0 ? EIO : errno;
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int file_write(void *context, uint64_t offset, const void *bytes, size_t length) {
+    struct ring_file *file = context;
+    int result = note(file, "written", write_all(file->descriptor, offset, bytes, length));
+
+    if (result >= 0 && file->storage.sync == NULL) {
+        works(file);
+    }
+    return result;
+}
+
+static int file_sync(void *context) {
+    struct ring_file *file = context;
+    int result = note(file, "synced", fdatasync(file->descriptor));
+
+    if (result >= 0) {
+        works(file);
+    }
+    return result;
+}
+
+/* ---- Opening ---- */
+
+static bool fail(const struct ring_file *file, const char *what) {
+    log_line(CMCWH_LOG_ERROR, "--ring: '%s': %s", file->path, what);
+    return false;
+}
+
+static bool fail_errno(const struct ring_file *file, const char *what, int error) {
+    log_line(CMCWH_LOG_ERROR, "--ring: '%s': %s: %s", file->path, what, strerror(error));
+    return false;
+}
+
+static bool sync_directory(const char *path) {
+    char copy[PATH_MAX];
+    int descriptor;
+    bool synced;
+
+    (void)snprintf(copy, sizeof copy, "%s", path);
+    descriptor = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) {
+        return false;
+    }
+    synced = fsync(descriptor) == 0;
+    (void)close(descriptor);
+    return synced;
+}
+
+/* Takes all the room that the file will ever need, so that no event finds the disk full. */
+static int fill(int descriptor, uint64_t size) {
+    static const char zeros[65536] = {0};
+
+    for (uint64_t offset = 0; offset < size; offset += sizeof zeros) {
+        size_t length = size - offset < sizeof zeros ? (size_t)(size - offset) : sizeof zeros;
+
+        if (write_all(descriptor, offset, zeros, length) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Makes the file under the name `made`, which is locked, and gives it its own. */
+static bool make(struct ring_file *file, const char *made, uint32_t records) {
+    struct cmcwh_geometry geometry = {.records = records, .block = BLOCK};
+    uint64_t size = 3 * (uint64_t)BLOCK + (uint64_t)records * CMCWH_RECORD_SIZE;
+
+    if (ftruncate(file->descriptor, 0) != 0 || fill(file->descriptor, size) != 0 ||
+        cmcwh_storage_format(&file->storage, &geometry) < 0 || fsync(file->descriptor) != 0 ||
+        rename(made, file->path) != 0) {
+        int error = errno;
+
+        (void)unlink(made);
+        return fail_errno(file, "cannot be made", error);
+    }
+    if (!sync_directory(file->path)) {
+        return fail_errno(file, "its directory cannot be synced", errno);
+    }
+    log_line(CMCWH_LOG_INFO, "ring '%s': made, %" PRIu32 " records, %" PRIu64 " bytes", file->path,
+             records, geometry.size);
+    return true;
+}
+
+static bool lock(struct ring_file *file) {
+    return flock(file->descriptor, LOCK_EX | LOCK_NB) == 0 || fail(file, "another process uses it");
+}
+
+static bool create(struct ring_file *file, uint32_t records) {
+    char made[PATH_MAX + 8];
+    bool done;
+
+    (void)snprintf(made, sizeof made, "%s.new", file->path);
+    file->descriptor = open(made, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file->descriptor < 0) {
+        return fail_errno(file, "cannot be made", errno);
+    }
+    if (!lock(file)) {
+        return false;
+    }
+    /* Whoever held the lock before may have made it meanwhile. */
+    done = access(file->path, F_OK) != 0 || fail(file, "another process is just making it");
+    return done && make(file, made, records);
+}
+
+/* Only now is its size to be trusted: it is ours. */
+static bool check(struct ring_file *file, uint32_t records) {
+    const char *why = NULL;
+    struct stat status;
+    char text[160];
+
+    if (fstat(file->descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+        return fail(file, "not a regular file");
+    }
+    if (status.st_size < CMCWH_STORAGE_HEADER) {
+        why = "it is no ring of cmcwh";
+    } else if (cmcwh_storage_probe(&file->storage, &file->geometry, &why) == CMCWH_ERR_STORAGE) {
+        return fail_errno(file, "cannot be read", errno);
+    }
+    if (why == NULL && (uint64_t)status.st_size != file->geometry.size) {
+        (void)snprintf(text, sizeof text,
+                       "it has %lld bytes where its header says %" PRIu64 ": it was truncated, or "
+                       "is not whole",
+                       (long long)status.st_size, file->geometry.size);
+        why = text;
+    }
+    if (why == NULL && records != 0 && records != file->geometry.records) {
+        (void)snprintf(text, sizeof text,
+                       "it holds %" PRIu32 " records, --ring-records says %" PRIu32
+                       ": leave that option out",
+                       file->geometry.records, records);
+        why = text;
+    }
+    if (why != NULL) {
+        log_line(CMCWH_LOG_ERROR, "--ring: '%s': %s; or move the file away, and a new one is made",
+                 file->path, why);
+    }
+    return why == NULL;
+}
+
+static bool prepare(struct ring_file *file, const char *path) {
+    *file = (struct ring_file){
+        .path = path, .descriptor = -1, .storage = {.context = file, .read = file_read}};
+    return strlen(path) < PATH_MAX || fail(file, "the path is too long");
+}
+
+bool ring_file_open(struct ring_file *file, const char *path, uint32_t records, bool sync) {
+    bool opened;
+
+    if (!prepare(file, path)) {
+        return false;
+    }
+    file->storage.write = file_write;
+    file->storage.sync = file_sync;
+    file->descriptor = open(path, O_RDWR | O_CLOEXEC);
+    if (file->descriptor >= 0) {
+        opened = lock(file) && check(file, records);
+    } else if (errno == ENOENT) {
+        opened = create(file, records != 0 ? records : RING_FILE_RECORDS) && check(file, records);
+    } else {
+        return fail_errno(file, "cannot be opened", errno);
+    }
+    if (!sync) {
+        file->storage.sync = NULL;
+    }
+    if (!opened) {
+        ring_file_close(file);
+    }
+    return opened;
+}
+
+bool ring_file_view(struct ring_file *file, const char *path) {
+    if (!prepare(file, path)) {
+        return false;
+    }
+    file->descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (file->descriptor < 0) {
+        return fail_errno(file, "cannot be opened", errno);
+    }
+    if (!check(file, 0)) {
+        ring_file_close(file);
+        return false;
+    }
+    return true;
+}
+
+void ring_file_close(struct ring_file *file) {
+    if (file->descriptor >= 0) {
+        (void)close(file->descriptor);
+        file->descriptor = -1;
+    }
+}
+
+bool ring_file_is(const char *path) {
+    char magic[8] = "";
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool is = descriptor >= 0 && pread(descriptor, magic, sizeof magic, 0) == sizeof magic &&
+              memcmp(magic, "CMCWRING", sizeof magic) == 0;
+
+    if (descriptor >= 0) {
+        (void)close(descriptor);
+    }
+    return is;
+}

@@ -1,0 +1,30 @@
+/* A ring in a file: the storage that cmcwh_ring_open works on. */
+#ifndef CMCWH_RING_FILE_H
+#define CMCWH_RING_FILE_H
+
+#include "cmcwh.h"
+
+struct ring_file {
+    const char *path;
+    int descriptor;
+    struct cmcwh_storage storage;
+    struct cmcwh_geometry geometry;
+    uint64_t failing; /* ticks since which it fails, 0: it works */
+};
+
+enum { RING_FILE_RECORDS = 1024 };
+
+/* Opens the file for one process, or makes it with `records` records (0: as many as the file has,
+ * RING_FILE_RECORDS in a new one). With `sync`, what was written is synced when the ring asks for
+ * it. False: one line has said why not, and the file is as it was. */
+bool ring_file_open(struct ring_file *file, const char *path, uint32_t records, bool sync);
+
+/* Opens the file to look at: nothing is locked or changed. */
+bool ring_file_view(struct ring_file *file, const char *path);
+
+void ring_file_close(struct ring_file *file);
+
+/* Is this the beginning of a ring file? */
+bool ring_file_is(const char *path);
+
+#endif
