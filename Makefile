@@ -153,12 +153,14 @@ run: cmcwh
 		'@tests/payloads/deliveries-queued.json http://127.0.0.1:8080/mails'
 	@./cmcwh serve $(RUN_OPTIONS)
 
-$(OUT)/unit/support.o: tests/unit/support.c | $(OUT)/checked
-	$(call say,CC $<)$(PORTABLE_C) -D_POSIX_C_SOURCE=200809L -c $< -o $@
+UNIT_SHARED := $(OUT)/unit/support.o $(OUT)/unit/disk.o
 
-$(OUT)/unit/test_%: tests/unit/test_%.c $(OUT)/unit/support.o $(OUT)/cmcwh-embedded.o
+$(UNIT_SHARED): $(OUT)/unit/%.o: tests/unit/%.c | $(OUT)/checked
+	$(call say,CC $<)$(PORTABLE_C) -D_POSIX_C_SOURCE=200809L -DCMCWH_NO_SERVER -c $< -o $@
+
+$(OUT)/unit/test_%: tests/unit/test_%.c $(UNIT_SHARED) $(OUT)/cmcwh-embedded.o
 	$(call say,CC $<)$(PORTABLE_C) -D_POSIX_C_SOURCE=200809L -DCMCWH_NO_SERVER $(LINK) $< \
-		$(OUT)/unit/support.o $(OUT)/cmcwh-embedded.o -lcmocka -o $@
+		$(UNIT_SHARED) $(OUT)/cmcwh-embedded.o -lcmocka -o $@
 
 $(OUT)/unit/server_%: tests/unit/server_%.c $(OUT)/unit/support.o $(OUT)/cmcwh.o $(OUT)/civetweb.o
 	$(call say,CC $<)$(PORT_C) $(if $(SANITIZE),-DSANITIZED) $(LINK) $< $(OUT)/unit/support.o $(OUT)/cmcwh.o $(OUT)/civetweb.o \

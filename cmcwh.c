@@ -3550,9 +3550,6 @@ enum {
 
 static const char storage_magic[] = "CMCWRING", state_magic[] = "CMCS";
 
-/* Clearing this much of a record is enough: its CRC no longer matches. */
-#define CLEARED 16
-
 /* Records that are read at a time. */
 #define READ_AHEAD 64
 
@@ -3568,10 +3565,15 @@ static bool block_good(uint32_t block) {
            block <= UINT32_C(1) << 20 && (block & (block - 1)) == 0;
 }
 
-static int clear_record(const struct cmcwh_storage *storage, uint32_t block, uint32_t slot) {
-    static const uint8_t zeros[CLEARED] = {0};
+/* Makes sure that a record is not found again. All of it: were only its head cleared, a torn write
+ * of another record with the same number could bring it back. */
+static int record_clear(const struct cmcwh_ring *ring, uint32_t slot) {
+    struct cmcwh_record *record = &ring->config.records[slot];
 
-    return storage->write(storage->context, record_offset(block, slot), zeros, sizeof zeros);
+    memset(record->bytes, 0, sizeof record->bytes);
+    return ring->config.storage->write(ring->config.storage->context,
+                                       record_offset(ring->keeper.block, slot), record->bytes,
+                                       sizeof record->bytes);
 }
 
 static int storage_sync(const struct cmcwh_storage *storage) {
@@ -3581,6 +3583,7 @@ static int storage_sync(const struct cmcwh_storage *storage) {
 /* ---- Header ---- */
 
 int cmcwh_storage_format(const struct cmcwh_storage *storage, struct cmcwh_geometry *geometry) {
+    static const uint8_t zeros[64] = {0};
     uint8_t header[CMCWH_STORAGE_HEADER] = {0}, state[CMCWH_STATE_SIZE] = {0};
     uint32_t block = geometry->block, records = geometry->records;
 
@@ -3606,12 +3609,11 @@ int cmcwh_storage_format(const struct cmcwh_storage *storage, struct cmcwh_geome
     put32(state + AT_STATE_PLACES, crc32(state, AT_STATE_PLACES));
 
     /* The old header goes first and the new one comes last: half a ring is none. */
-    if (storage->write(storage->context, 0, state + AT_STATE_PLACES + 4, CLEARED) < 0 ||
-        storage_sync(storage) < 0) {
+    if (storage->write(storage->context, 0, zeros, sizeof zeros) < 0 || storage_sync(storage) < 0) {
         return CMCWH_ERR_STORAGE;
     }
-    for (uint32_t slot = 0; slot < records; slot++) {
-        if (clear_record(storage, block, slot) < 0) {
+    for (uint64_t at = 3 * (uint64_t)block; at < geometry->size; at += sizeof zeros) {
+        if (storage->write(storage->context, at, zeros, sizeof zeros) < 0) {
             return CMCWH_ERR_STORAGE;
         }
     }
@@ -3815,7 +3817,7 @@ static int chain_write(const struct cmcwh_ring *ring, uint32_t first) {
 
 static int chain_clear(const struct cmcwh_ring *ring, uint32_t first) {
     for (uint32_t slot = first; slot != CMCWH_NONE; slot = ring->config.links[slot]) {
-        if (clear_record(ring->config.storage, ring->keeper.block, slot) < 0) {
+        if (record_clear(ring, slot) < 0) {
             return CMCWH_ERR_STORAGE;
         }
     }
@@ -3999,6 +4001,21 @@ static int survey_state(struct survey *survey, struct cmcwh_recovery *found) {
     return good > 0 ? CMCWH_OK : CMCWH_ERR_FORMAT;
 }
 
+/* What is not whole is cleared, so that no torn write of another record makes it whole. */
+static int survey_blank(const struct cmcwh_ring *ring, uint32_t slot) {
+    uint8_t *bytes = ring->config.records[slot].bytes;
+    uint8_t any = 0;
+
+    for (size_t i = 0; i < CMCWH_RECORD_SIZE; i++) {
+        any |= bytes[i];
+    }
+    if (any != 0 && ring->config.storage->write != NULL) {
+        return record_clear(ring, slot);
+    }
+    bytes[0] = 0;
+    return CMCWH_OK;
+}
+
 /* Reads all records. */
 static int survey_read(const struct survey *survey) {
     const struct cmcwh_ring *ring = survey->ring;
@@ -4014,8 +4031,8 @@ static int survey_read(const struct survey *survey) {
             return CMCWH_ERR_STORAGE;
         }
         for (uint32_t i = slot; i < slot + count; i++) {
-            if (cmcwh_record_check(&records[i]) < 0) {
-                records[i].bytes[0] = 0;
+            if (cmcwh_record_check(&records[i]) < 0 && survey_blank(ring, i) < 0) {
+                return CMCWH_ERR_STORAGE;
             }
         }
     }
@@ -4121,12 +4138,13 @@ static int survey_drop(struct survey *survey, struct cmcwh_recovery *found) {
         }
     }
     for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
-        if (record_whole(ring, slot) && seq_at(ring, slot) >= survey->end) {
+        if (!record_whole(ring, slot) || seq_at(ring, slot) < survey->end) {
+            continue;
+        }
+        if (ring->config.storage->write == NULL) {
             ring->config.records[slot].bytes[0] = 0;
-            if (ring->config.storage->write != NULL &&
-                clear_record(ring->config.storage, ring->keeper.block, slot) < 0) {
-                return CMCWH_ERR_STORAGE;
-            }
+        } else if (record_clear(ring, slot) < 0) {
+            return CMCWH_ERR_STORAGE;
         }
     }
     return CMCWH_OK;

@@ -263,7 +263,7 @@ void cmcwh_record_close(struct cmcwh_record *record);
  *
  *   - write() touches the bytes it names and no others, also when the power fails during it;
  *   - after a sync() that returned 0, all that was written before it is there for good;
- *   - until then each write may be there, be missing or be there in part, in any order.
+ *   - until then each write may be there, be missing, or be there in part or garbled, in any order.
  *
  * Nothing more: no atomic unit, no order of writes. Bytes that come back changed are found by
  * CRC-32. All calls come from one thread at a time, never with the port's lock held. Layout, with
