@@ -3669,6 +3669,63 @@ int cmcwh_storage_probe(const struct cmcwh_storage *storage, struct cmcwh_geomet
     return fault == NULL ? CMCWH_OK : CMCWH_ERR_FORMAT;
 }
 
+/* ---- Records ---- */
+
+/* Writes the records of a chain, those that stand side by side at once. */
+static int chain_write(const struct cmcwh_ring *ring, uint32_t first) {
+    const struct cmcwh_storage *storage = ring->config.storage;
+    struct cmcwh_record *records = ring->config.records;
+    uint32_t next;
+
+    for (uint32_t slot = first; slot != CMCWH_NONE; slot = next) {
+        uint32_t count = 1;
+
+        record_seal(&records[slot]);
+        next = ring->config.links[slot];
+        while (next == slot + count) {
+            record_seal(&records[next]);
+            next = ring->config.links[next];
+            count++;
+        }
+        if (storage->write(storage->context, record_offset(ring->keeper.block, slot),
+                           records + slot, (size_t)count * CMCWH_RECORD_SIZE) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+    }
+    return CMCWH_OK;
+}
+
+static int chain_clear(const struct cmcwh_ring *ring, uint32_t first) {
+    for (uint32_t slot = first; slot != CMCWH_NONE; slot = ring->config.links[slot]) {
+        if (record_clear(ring, slot) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+    }
+    return CMCWH_OK;
+}
+
+/* Clears what a failed group has left: its numbers are used again. */
+static int tainted_clear(const struct cmcwh_ring *ring) {
+    if (ring->keeper.tainted == CMCWH_NONE) {
+        return CMCWH_OK;
+    }
+    return chain_clear(ring, ring->keeper.tainted) < 0 ? CMCWH_ERR_STORAGE
+                                                       : storage_sync(ring->config.storage);
+}
+
+static void tainted_free(struct cmcwh_ring *ring) {
+    uint32_t last = ring->keeper.tainted;
+
+    if (last != CMCWH_NONE) {
+        while (ring->config.links[last] != CMCWH_NONE) {
+            last = ring->config.links[last];
+        }
+        free_chain(ring, ring->keeper.tainted, last, ring->keeper.tainted_count);
+        ring->keeper.tainted = CMCWH_NONE;
+        ring->keeper.tainted_count = 0;
+    }
+}
+
 /* ---- State ---- */
 
 /* The state as it is now. Returns its length. With the lock held. */
@@ -3711,7 +3768,8 @@ static void state_settle(struct cmcwh_ring *ring, const uint8_t *state) {
     ring->keeper.unsynced = false;
 }
 
-/* Writes the places of the readers, and syncs them if asked to. The lock is let go meanwhile. */
+/* Writes the places of the readers. With `sync` makes all stable, and clears what a failed group
+ * has left. The lock is let go meanwhile. */
 static int storage_write_places(struct cmcwh_ring *ring, bool sync) {
     uint8_t state[CMCWH_STATE_SIZE];
     size_t length = state_make(ring, state);
@@ -3719,7 +3777,10 @@ static int storage_write_places(struct cmcwh_ring *ring, bool sync) {
 
     ring->keeper.busy = true;
     port_unlock(ring);
-    result = state_write(ring, state, length);
+    result = sync ? tainted_clear(ring) : CMCWH_OK;
+    if (result >= 0) {
+        result = state_write(ring, state, length);
+    }
     if (result >= 0 && sync) {
         result = storage_sync(ring->config.storage);
     }
@@ -3731,6 +3792,9 @@ static int storage_write_places(struct cmcwh_ring *ring, bool sync) {
     } else if (sync || ring->config.storage->sync == NULL) {
         state_settle(ring, state);
         ring_free(ring);
+    }
+    if (result >= 0 && sync) {
+        tainted_free(ring);
     }
     port_wake(ring);
     return result < 0 ? CMCWH_ERR_STORAGE : CMCWH_OK;
@@ -3774,7 +3838,7 @@ static bool storage_make_room(struct cmcwh_ring *ring) {
         storage_refuses(ring, port_ticks(ring))) {
         return false;
     }
-    if (ring_low(ring) == ring->keeper.low) {
+    if (ring_low(ring) == ring->keeper.low && ring->keeper.tainted == CMCWH_NONE) {
         while (evicted <= ring->config.capacity / 8 && ring_evict(ring)) {
             evicted++;
         }
@@ -3791,47 +3855,9 @@ static bool storage_refuses(const struct cmcwh_ring *ring, uint64_t now) {
     return ring->keeper.pause > 0 && now < ring->keeper.retry;
 }
 
-/* Writes the records of a chain, those that stand side by side at once. */
-static int chain_write(const struct cmcwh_ring *ring, uint32_t first) {
-    const struct cmcwh_storage *storage = ring->config.storage;
-    struct cmcwh_record *records = ring->config.records;
-    uint32_t next;
-
-    for (uint32_t slot = first; slot != CMCWH_NONE; slot = next) {
-        uint32_t count = 1;
-
-        record_seal(&records[slot]);
-        next = ring->config.links[slot];
-        while (next == slot + count) {
-            record_seal(&records[next]);
-            next = ring->config.links[next];
-            count++;
-        }
-        if (storage->write(storage->context, record_offset(ring->keeper.block, slot),
-                           records + slot, (size_t)count * CMCWH_RECORD_SIZE) < 0) {
-            return CMCWH_ERR_STORAGE;
-        }
-    }
-    return CMCWH_OK;
-}
-
-static int chain_clear(const struct cmcwh_ring *ring, uint32_t first) {
-    for (uint32_t slot = first; slot != CMCWH_NONE; slot = ring->config.links[slot]) {
-        if (record_clear(ring, slot) < 0) {
-            return CMCWH_ERR_STORAGE;
-        }
-    }
-    return CMCWH_OK;
-}
-
 /* Writes and syncs a group of requests, numbered from `seq` on, and the state before them. */
 static int group_write(struct cmcwh_ring *ring, struct cmcwh_batch *group, uint64_t seq,
                        const uint8_t *state, size_t length) {
-    /* First what a failed group has left: its numbers are used again. */
-    if (ring->keeper.tainted != CMCWH_NONE &&
-        (chain_clear(ring, ring->keeper.tainted) < 0 || storage_sync(ring->config.storage) < 0)) {
-        return CMCWH_ERR_STORAGE;
-    }
     for (struct cmcwh_batch *batch = group; batch != NULL; batch = batch->next_waiting) {
         seq = batch_number(batch, seq);
         if (chain_write(ring, batch->first) < 0) {
@@ -3853,24 +3879,12 @@ static int group_clear(const struct cmcwh_ring *ring, const struct cmcwh_batch *
     return storage_sync(ring->config.storage);
 }
 
-static void tainted_free(struct cmcwh_ring *ring) {
-    uint32_t last = ring->keeper.tainted;
-
-    if (last != CMCWH_NONE) {
-        while (ring->config.links[last] != CMCWH_NONE) {
-            last = ring->config.links[last];
-        }
-        free_chain(ring, ring->keeper.tainted, last, ring->keeper.tainted_count);
-        ring->keeper.tainted = CMCWH_NONE;
-        ring->keeper.tainted_count = 0;
-    }
-}
-
 static void group_succeeded(struct cmcwh_ring *ring, struct cmcwh_batch *group,
                             const uint8_t *state) {
     ring->keeper.pause = 0;
     tainted_free(ring);
     state_settle(ring, state);
+    ring->keeper.unsynced = true; /* the state does not know the group yet */
     while (group != NULL) {
         batch_publish(group);
         batch_settle(&group, CMCWH_OK);
@@ -3912,7 +3926,7 @@ static void storage_lead(struct cmcwh_ring *ring) {
     uint8_t state[CMCWH_STATE_SIZE];
     uint64_t seq = ring->next_seq;
     size_t length;
-    bool written, cleared;
+    bool begun, written, cleared;
 
     ring->waiting = NULL;
     if (storage_refuses(ring, port_ticks(ring))) {
@@ -3923,8 +3937,9 @@ static void storage_lead(struct cmcwh_ring *ring) {
     length = state_make(ring, state);
     ring->keeper.busy = true;
     port_unlock(ring);
-    written = group_write(ring, group, seq, state, length) >= 0;
-    cleared = written || group_clear(ring, group) >= 0;
+    begun = tainted_clear(ring) >= 0;
+    written = begun && group_write(ring, group, seq, state, length) >= 0;
+    cleared = !begun || written || group_clear(ring, group) >= 0;
     port_lock(ring);
     ring->keeper.busy = false;
     if (written) {
@@ -4187,7 +4202,8 @@ static void survey_settle(struct survey *survey) {
         note_next(ring, slot, UNLISTED);
     }
     if (ring->config.storage->write == NULL) {
-        survey->low = oldest; /* to look at: what was delivered is shown as well */
+        survey->low = oldest; /* to look at: what was delivered is shown as well, to anybody */
+        memset(ring->readers, 0, sizeof ring->readers);
     }
     survey_chain(survey, oldest, survey->low);
     ring->free = survey->first;
@@ -4196,7 +4212,7 @@ static void survey_settle(struct survey *survey) {
     ring->head = survey->first;
     ring->tail = survey->last;
     ring->in_use = survey->count;
-    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
+    for (uint32_t slot = ring->config.capacity; slot-- > 0;) {
         uint8_t *noted = ring->config.records[slot].bytes + AT_SQUEEZED;
 
         ring->config.links[slot] = get32(noted);

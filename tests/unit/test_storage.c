@@ -1,0 +1,699 @@
+/* The ring on storage: what it looks like, what is refused, readers' places over restarts, damage,
+ * failing calls. Power cuts have a test of their own. */
+#include "disk.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { CAPACITY = 8, BLOCK = 256 };
+
+static const struct cmcwh_text no_text = {"", 0};
+static struct disk disk;
+static struct cmcwh_ring ring;
+static struct cmcwh_recovery found;
+static struct cmcwh_record records[2 * CAPACITY];
+static uint32_t links[2 * CAPACITY];
+static uint64_t ticks;
+static int log_reader;
+
+static uint64_t port_ticks(void *context) {
+    (void)context;
+    return ticks;
+}
+
+static const struct cmcwh_port port = {.ticks = port_ticks};
+
+static int open_ring_of(uint32_t capacity) {
+    struct cmcwh_ring_config config = {.records = records,
+                                       .links = links,
+                                       .capacity = capacity,
+                                       .port = &port,
+                                       .storage = &disk.storage};
+    int result = cmcwh_ring_open(&ring, &config, &found);
+
+    log_reader = result < 0 ? -1 : cmcwh_ring_attach(&ring, "log", true);
+    return result;
+}
+
+static int open_ring(void) {
+    return open_ring_of(CAPACITY);
+}
+
+static size_t disk_room(uint32_t capacity) {
+    return 3 * BLOCK + (size_t)capacity * CMCWH_RECORD_SIZE;
+}
+
+static void new_ring(void) {
+    struct cmcwh_geometry geometry = {.records = CAPACITY, .block = BLOCK};
+
+    ticks = 1000;
+    disk_init(&disk, disk_room(CAPACITY));
+    memset(disk.now, 0x5A, disk.size); /* what was there before must not matter */
+    assert_int_equal(cmcwh_storage_format(&disk.storage, &geometry), CMCWH_OK);
+    assert_int_equal(geometry.size, disk.size);
+    assert_int_equal(open_ring(), CMCWH_OK);
+}
+
+/* A request of `count` events whose `to` are `first`, `first` + 1, ...; shorter when the ring is
+ * full. */
+static struct cmcwh_batch hold(uint32_t count, uint32_t first) {
+    struct cmcwh_record *record = NULL;
+    struct cmcwh_batch batch;
+    char to[16];
+
+    cmcwh_batch_begin(&batch, &ring);
+    for (uint32_t i = 0; i < count && (record = cmcwh_batch_add(&batch)) != NULL; i++) {
+        (void)snprintf(to, sizeof to, "%08u", (unsigned)(first + i));
+        cmcwh_record_begin(record, CMCWH_DELIVERIES);
+        cmcwh_record_put(record, CMCWH_TO, (struct cmcwh_text){to, 8});
+        cmcwh_record_close(record);
+    }
+    return batch;
+}
+
+/* Stores it; each event's `to` will be its seq when all goes well. */
+static int store(uint32_t count, uint32_t first) {
+    struct cmcwh_batch batch = hold(count, first);
+    int result = batch.count < count ? CMCWH_ERR_FULL : cmcwh_batch_commit(&batch, no_text);
+
+    if (result >= 0) {
+        result = cmcwh_batch_confirm(&batch);
+    }
+    if (result < 0) {
+        cmcwh_batch_abort(&batch);
+    }
+    return result;
+}
+
+/* Reads what a reader gets; each must be what was stored under its number. Returns how many. */
+static uint32_t read_right(int reader, uint64_t *first) {
+    struct cmcwh_record record;
+    uint32_t count = 0;
+
+    while (cmcwh_ring_read(&ring, reader, &record) > 0) {
+        char to[16];
+
+        assert_int_equal(cmcwh_record_check(&record), CMCWH_OK);
+        (void)snprintf(to, sizeof to, "%08u", (unsigned)cmcwh_record_seq(&record));
+        assert_field(&record, CMCWH_TO, to);
+        if (count++ == 0 && first != NULL) {
+            *first = cmcwh_record_seq(&record);
+        }
+    }
+    return count;
+}
+
+static void acknowledge(int reader) {
+    assert_int_equal(cmcwh_ring_acknowledge(&ring, reader), CMCWH_OK);
+}
+
+/* ---- The header ---- */
+
+static void bad_formats(void **state) {
+    struct cmcwh_geometry geometry = {.records = CAPACITY, .block = BLOCK};
+    const uint32_t blocks[] = {0, 1, 128, 255, 257, 1u << 21};
+
+    (void)state;
+    disk_init(&disk, disk_room(CAPACITY));
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+        geometry.block = blocks[i];
+        assert_int_equal(cmcwh_storage_format(&disk.storage, &geometry), CMCWH_ERR_ARGUMENT);
+    }
+    geometry.block = BLOCK;
+    geometry.records = 0;
+    assert_int_equal(cmcwh_storage_format(&disk.storage, &geometry), CMCWH_ERR_ARGUMENT);
+    assert_int_equal(disk.calls, 0);
+    for (uint64_t n = 1;; n++) { /* fail the n-th call: half a ring is none */
+        geometry.records = CAPACITY;
+        disk_init(&disk, disk_room(CAPACITY));
+        disk.fail_at = n;
+        disk.fail_count = 1;
+        if (cmcwh_storage_format(&disk.storage, &geometry) == CMCWH_OK) {
+            break;
+        }
+        disk_load(&disk, disk.stable, disk.size);
+        assert_int_equal(open_ring(), CMCWH_ERR_FORMAT);
+    }
+    assert_true(disk.calls > 10);
+}
+
+static void expect_refused(const char *why) {
+    static uint8_t before[DISK_SIZE];
+
+    memcpy(before, disk.now, disk.size);
+    assert_int_equal(open_ring(), CMCWH_ERR_FORMAT);
+    assert_non_null(strstr(found.why, why));
+    assert_memory_equal(before, disk.now, disk.size);
+}
+
+/* Changes a number of the header, and mends its CRC by formatting anew what is left. */
+static void change_header(size_t offset, uint8_t value) {
+    uint32_t crc = UINT32_MAX;
+
+    new_ring();
+    disk.now[offset] = value;
+    for (size_t i = 0; i < 60; i++) {
+        crc ^= disk.now[i];
+        for (int bit = 0; bit < 8; bit++) {
+            crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0xEDB88320) : 0);
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        disk.now[60 + i] = (uint8_t)(~crc >> 8 * i);
+    }
+}
+
+static void other_rings_are_refused(void **state) {
+    (void)state;
+    new_ring();
+    disk.now[0] = 'X';
+    expect_refused("no ring");
+    new_ring();
+    disk.now[17] ^= 1;
+    expect_refused("header is damaged");
+    change_header(8, CMCWH_STORAGE_VERSION + 1);
+    expect_refused("another version");
+    change_header(10, CMCWH_RECORD_VERSION + 1);
+    expect_refused("another version");
+    change_header(13, CMCWH_RECORD_SIZE / 512);
+    expect_refused("another size");
+    change_header(21, 0);
+    expect_refused("readers");
+    change_header(24, CMCWH_READERS_MAX + 1);
+    expect_refused("readers");
+    change_header(16, CAPACITY + 1);
+    expect_refused("another number of records");
+    new_ring();
+    disk.now[BLOCK] ^= 1;
+    disk.now[2 * BLOCK + 20] ^= 1;
+    expect_refused("both copies");
+}
+
+static void bad_configs(void **state) {
+    struct cmcwh_ring_config config = {
+        .records = records, .links = links, .capacity = CAPACITY, .storage = &disk.storage};
+
+    (void)state;
+    new_ring();
+    assert_int_equal(cmcwh_ring_init(&ring, &config, 1), CMCWH_ERR_ARGUMENT);
+    config.confirm = true;
+    assert_int_equal(cmcwh_ring_open(&ring, &config, &found), CMCWH_ERR_ARGUMENT);
+    config.confirm = false;
+    config.storage = NULL;
+    assert_int_equal(cmcwh_ring_open(&ring, &config, &found), CMCWH_ERR_ARGUMENT);
+}
+
+/* The layout that cmcwh.h documents, looked at byte by byte. */
+static void layout(void **state) {
+    const uint8_t *at = disk.now;
+
+    (void)state;
+    new_ring();
+    assert_memory_equal(at, "CMCWRING\1\0\1\0\0\4\0\0\10\0\0\0\0\1\0\0\10\0\0\0", 28);
+    assert_int_equal(store(2, 1), CMCWH_OK);
+    assert_int_equal(cmcwh_ring_flush(&ring), CMCWH_OK);
+    /* Formatted: 1; opened: 2; a request: 3; flushed: 4, into the first copy again. */
+    assert_memory_equal(at + 2 * BLOCK, "CMCS\1\0\0\0\4\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\3", 25);
+    assert_memory_equal(at + 3 * BLOCK, "CMCR\1\1\0\0\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\2", 25);
+    assert_memory_equal(at + 3 * BLOCK + CMCWH_RECORD_SIZE, "CMCR\1\1\0\0\2", 9);
+}
+
+/* ---- Restarts ---- */
+
+static void goes_on_after_a_restart(void **state) {
+    struct cmcwh_record record;
+    uint64_t first = 0;
+    int udp;
+
+    (void)state;
+    new_ring();
+    assert_int_equal(store(3, 1), CMCWH_OK);
+    assert_int_equal(cmcwh_ring_read(&ring, log_reader, &record), 1);
+    acknowledge(log_reader);
+    assert_int_equal(open_ring(), CMCWH_OK);
+    assert_int_equal(found.kept, 2);
+    assert_int_equal(found.next_seq, 4);
+    assert_int_equal(read_right(log_reader, &first), 2);
+    assert_int_equal(first, 2);
+    acknowledge(log_reader);
+    /* A reader of another name begins at what is held. */
+    assert_int_equal(store(2, 4), CMCWH_OK);
+    udp = cmcwh_ring_attach(&ring, "udp", false);
+    assert_int_equal(read_right(udp, &first), 2);
+    assert_int_equal(first, 4);
+    acknowledge(udp);
+    assert_int_equal(open_ring(), CMCWH_OK);
+    udp = cmcwh_ring_attach(&ring, "udp", false);
+    assert_int_equal(read_right(udp, NULL), 0);
+    assert_int_equal(read_right(log_reader, &first), 2);
+    assert_int_equal(first, 4);
+}
+
+static void two_readers_of_one_name(void **state) {
+    struct cmcwh_record record;
+    int second;
+
+    (void)state;
+    new_ring();
+    second = cmcwh_ring_attach(&ring, "log", true);
+    assert_int_equal(store(4, 1), CMCWH_OK);
+    assert_int_equal(cmcwh_ring_read(&ring, second, &record), 1);
+    acknowledge(second);
+    assert_int_equal(open_ring(), CMCWH_OK);
+    second = cmcwh_ring_attach(&ring, "log", true);
+    assert_int_equal(read_right(log_reader, NULL), 4);
+    assert_int_equal(read_right(second, NULL), 3);
+}
+
+/* Places of readers that are gone give way when there is no other. */
+static void places_of_readers_that_are_gone(void **state) {
+    char name[] = "reader 0";
+
+    (void)state;
+    new_ring();
+    for (int i = 1; i < CMCWH_READERS_MAX; i++) {
+        name[7] = (char)('0' + i);
+        assert_true(cmcwh_ring_attach(&ring, name, true) >= 0);
+    }
+    assert_int_equal(store(1, 1), CMCWH_OK);
+    assert_int_equal(open_ring(), CMCWH_OK);
+    for (int i = 1; i < CMCWH_READERS_MAX; i++) {
+        name[7] = (char)('a' + i);
+        assert_true(cmcwh_ring_attach(&ring, name, true) >= 0);
+    }
+    assert_int_equal(cmcwh_ring_attach(&ring, "one more", true), CMCWH_ERR_ARGUMENT);
+    assert_int_equal(read_right(1, NULL), 1);
+}
+
+static void wraps_for_long(void **state) {
+    uint32_t seq = 1;
+
+    (void)state;
+    new_ring();
+    for (uint32_t round = 0; round < 300; round++) {
+        uint32_t count = 1 + round % CAPACITY;
+
+        assert_int_equal(store(count, seq), CMCWH_OK);
+        assert_int_equal(read_right(log_reader, NULL), count);
+        acknowledge(log_reader);
+        seq += count;
+        if (round % 7 == 0) {
+            assert_int_equal(open_ring(), CMCWH_OK);
+            assert_int_equal(found.next_seq, seq);
+            assert_int_equal(found.kept + found.dropped + found.damaged, 0);
+        }
+    }
+}
+
+/* A required reader that does nothing fills the ring; a besteffort one loses the oldest events. */
+static void a_full_ring(void **state) {
+    struct cmcwh_ring_state figures;
+    struct cmcwh_batch batch;
+    uint32_t seq = 1;
+    int udp;
+
+    (void)state;
+    new_ring();
+    udp = cmcwh_ring_attach(&ring, "udp", false);
+    for (; seq <= CAPACITY; seq++) {
+        assert_int_equal(store(1, seq), CMCWH_OK);
+    }
+    cmcwh_batch_begin(&batch, &ring);
+    assert_null(cmcwh_batch_add(&batch));
+    assert_int_equal(read_right(log_reader, NULL), CAPACITY);
+    acknowledge(log_reader);
+    for (; seq <= 3 * CAPACITY; seq++) {
+        assert_int_equal(store(1, seq), CMCWH_OK);
+        assert_int_equal(read_right(log_reader, NULL), 1);
+        acknowledge(log_reader);
+    }
+    cmcwh_ring_state(&ring, &figures);
+    assert_true(figures.lost[udp] >= 2 * CAPACITY && figures.lost[udp] < 3 * CAPACITY);
+    assert_int_equal(read_right(udp, NULL), 3 * CAPACITY - figures.lost[udp]);
+}
+
+/* What was delivered can still be looked at, until its place is needed. */
+static void looking_at_a_ring(void **state) {
+    struct cmcwh_batch batch;
+    uint64_t first = 0, calls;
+
+    (void)state;
+    new_ring();
+    assert_int_equal(store(6, 1), CMCWH_OK);
+    (void)read_right(log_reader, NULL);
+    acknowledge(log_reader);
+    assert_int_equal(store(4, 7), CMCWH_OK);
+    calls = disk.calls;
+    disk.storage.write = NULL;
+    assert_int_equal(open_ring(), CMCWH_OK);
+    assert_int_equal(read_right(log_reader, &first), CAPACITY);
+    assert_int_equal(first, 3);
+    acknowledge(log_reader);
+    assert_int_equal(cmcwh_ring_flush(&ring), CMCWH_OK);
+    cmcwh_batch_begin(&batch, &ring);
+    assert_null(cmcwh_batch_add(&batch));
+    assert_int_equal(disk.calls, calls);
+}
+
+/* Requests of the same moment share a sync, and keep their order. */
+static void group_commit(void **state) {
+    struct cmcwh_batch batches[3];
+    uint64_t syncs;
+
+    (void)state;
+    new_ring();
+    syncs = disk.syncs;
+    for (uint32_t i = 0; i < 3; i++) {
+        batches[i] = hold(2, 1 + 2 * i);
+        assert_int_equal(cmcwh_batch_commit(&batches[i], no_text), 2);
+        assert_int_equal(read_right(log_reader, NULL), 0);
+    }
+    assert_int_equal(cmcwh_batch_confirm(&batches[1]), CMCWH_OK);
+    assert_int_equal(cmcwh_batch_confirm(&batches[0]), CMCWH_OK);
+    assert_int_equal(cmcwh_batch_confirm(&batches[2]), CMCWH_OK);
+    assert_int_equal(disk.syncs, syncs + 1);
+    assert_int_equal(read_right(log_reader, NULL), 6);
+}
+
+/* A request that changes its mind between commit and confirm. */
+static void aborted_before_it_is_written(void **state) {
+    struct cmcwh_batch first, second;
+
+    (void)state;
+    new_ring();
+    first = hold(3, 99);
+    assert_int_equal(cmcwh_batch_commit(&first, no_text), 3);
+    second = hold(2, 1);
+    assert_int_equal(cmcwh_batch_commit(&second, no_text), 2);
+    cmcwh_batch_abort(&first);
+    assert_int_equal(cmcwh_batch_confirm(&second), CMCWH_OK);
+    assert_int_equal(read_right(log_reader, NULL), 2);
+    acknowledge(log_reader);
+    assert_int_equal(store(CAPACITY, 3), CMCWH_OK);
+}
+
+/* ---- Damage ---- */
+
+/* Every bit of a ring, one after the other: what can still be read is right, what cannot is said.
+ */
+static void a_bit_flipped_anywhere(void **state) {
+    static uint8_t image[DISK_SIZE];
+    static const uint32_t readers_place = 3;
+    unsigned refused = 0, damaged = 0;
+
+    (void)state;
+    new_ring();
+    assert_int_equal(store(4, 1), CMCWH_OK);
+    (void)read_right(log_reader, NULL);
+    acknowledge(log_reader);
+    assert_int_equal(store(2, 5), CMCWH_OK);
+    assert_int_equal(store(3, 7), CMCWH_OK);
+    assert_int_equal(cmcwh_ring_flush(&ring), CMCWH_OK);
+    assert_int_equal(open_ring(), CMCWH_OK); /* both copies of the state know all of it */
+    assert_int_equal(cmcwh_ring_flush(&ring), CMCWH_OK);
+    memcpy(image, disk.stable, disk.size);
+    for (size_t bit = 0; bit < 8 * disk.size; bit++) {
+        int result;
+        uint32_t got;
+
+        disk_load(&disk, image, disk.size);
+        disk.now[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        result = open_ring();
+        if (result < 0) {
+            assert_int_equal(result, CMCWH_ERR_FORMAT);
+            assert_true(bit / 8 < CMCWH_STORAGE_HEADER);
+            refused++;
+            continue;
+        }
+        got = read_right(log_reader, NULL);
+        assert_int_equal(got + found.damaged, 2 + readers_place);
+        assert_int_equal(found.next_seq, 10);
+        damaged += found.damaged;
+        if (found.damaged > 0) { /* and it goes on */
+            acknowledge(log_reader);
+            assert_int_equal(store(CAPACITY, 10), CMCWH_OK);
+            assert_int_equal(read_right(log_reader, NULL), CAPACITY);
+        }
+    }
+    assert_int_equal(refused, 8 * CMCWH_STORAGE_HEADER);
+    assert_true(damaged > 8 * 5 * CMCWH_RECORD_HEADER);
+}
+
+/* Damage in the oldest record, while a reader stands still and the ring fills behind it. */
+static void damage_keeps_its_number(void **state) {
+    uint64_t first = 0;
+
+    (void)state;
+    new_ring();
+    assert_int_equal(store(CAPACITY - 2, 1), CMCWH_OK);
+    assert_int_equal(cmcwh_ring_flush(&ring), CMCWH_OK);
+    for (int at = 0; at < 3; at++) {
+        disk.now[3 * BLOCK + (size_t)at * 2 * CMCWH_RECORD_SIZE + 90] ^= 4;
+    }
+    for (uint32_t restart = 0; restart < 3; restart++) {
+        assert_int_equal(open_ring(), CMCWH_OK);
+        assert_int_equal(found.damaged, 3);
+        assert_int_equal(found.kept, CAPACITY - 5 + restart);
+        if (restart < 2) {
+            assert_int_equal(store(1, CAPACITY - 1 + restart), CMCWH_OK);
+        }
+    }
+    assert_int_equal(read_right(log_reader, &first), CAPACITY - 3);
+    acknowledge(log_reader);
+    assert_int_equal(store(CAPACITY, CAPACITY + 1), CMCWH_OK);
+    assert_int_equal(open_ring(), CMCWH_OK);
+    assert_int_equal(found.damaged, 0);
+    assert_int_equal(read_right(log_reader, &first), CAPACITY);
+    assert_int_equal(first, CAPACITY + 1);
+}
+
+/* All that is left is damaged: the reader goes past it by itself. */
+static void nothing_but_damage(void **state) {
+    struct cmcwh_ring_state figures;
+
+    (void)state;
+    new_ring();
+    assert_int_equal(store(2, 1), CMCWH_OK);
+    assert_int_equal(cmcwh_ring_flush(&ring), CMCWH_OK);
+    disk.now[3 * BLOCK + 85] ^= 1;
+    disk.now[3 * BLOCK + CMCWH_RECORD_SIZE + 9] ^= 1;
+    assert_int_equal(open_ring(), CMCWH_OK);
+    assert_int_equal(found.damaged, 2);
+    assert_int_equal(read_right(log_reader, NULL), 0);
+    cmcwh_ring_state(&ring, &figures);
+    assert_int_equal(figures.behind[log_reader], 0);
+    assert_int_equal(store(1, 3), CMCWH_OK);
+    assert_int_equal(read_right(log_reader, NULL), 1);
+}
+
+/* A request that was dropped must not come back because a torn write of another one, with the same
+ * numbers, fills in what its own torn write had lacked. */
+static void what_was_dropped_stays_away(void **state) {
+    uint8_t *slot = disk.now + 3 * BLOCK;
+    static uint8_t torn[CMCWH_RECORD_SIZE];
+
+    (void)state;
+    for (int first_bytes = 1; first_bytes <= 16; first_bytes++) {
+        new_ring();
+        assert_int_equal(store(1, 77), CMCWH_OK);
+        memcpy(torn, slot, sizeof torn);
+        new_ring();
+        memcpy(slot, torn, sizeof torn);
+        memset(slot, 0, (size_t)first_bytes);
+        assert_int_equal(open_ring(), CMCWH_OK);
+        assert_int_equal(found.next_seq, 1);
+        memcpy(slot, torn, (size_t)first_bytes); /* the head of another seq 1 */
+        assert_int_equal(open_ring(), CMCWH_OK);
+        assert_int_equal(found.next_seq, 1);
+        assert_int_equal(read_right(log_reader, NULL), 0);
+    }
+}
+
+/* Numbers that nothing ours would have written: no crash, no loop. */
+static void forged_images(void **state) {
+    uint64_t random = 7;
+    static uint8_t image[DISK_SIZE];
+
+    (void)state;
+    new_ring();
+    assert_int_equal(store(CAPACITY, 1), CMCWH_OK);
+    memcpy(image, disk.now, disk.size);
+    for (int round = 0; round < 2000; round++) {
+        disk_load(&disk, image, disk.size);
+        for (uint32_t i = 0; i < CAPACITY;
+             i++) { /* whole records in wrong places, twice, or far off */
+            uint32_t from = below(&random, CAPACITY);
+
+            memcpy(disk.now + 3 * BLOCK + i * CMCWH_RECORD_SIZE,
+                   image + 3 * BLOCK + from * CMCWH_RECORD_SIZE, CMCWH_RECORD_SIZE);
+        }
+        assert_int_equal(open_ring(), CMCWH_OK);
+        assert_int_equal(read_right(log_reader, NULL), found.kept);
+        acknowledge(log_reader);
+        assert_int_equal(store(CAPACITY, (uint32_t)found.next_seq), CMCWH_OK);
+        assert_int_equal(read_right(log_reader, NULL), CAPACITY);
+    }
+}
+
+/* ---- Failing calls ---- */
+
+/* The n-th call fails, and `count` in all, for every n: what was refused is never read, what was
+ * acknowledged always is, and when the storage works again, so does the ring. */
+static bool fail_from(uint64_t n, uint64_t count) {
+    uint32_t seq = 1, refused = 0;
+    uint64_t first = 0, calls;
+
+    new_ring();
+    calls = disk.calls;
+    disk.random = n;
+    disk.fail_at = calls + n;
+    disk.fail_count = count;
+    for (uint32_t round = 0; round < 12; round++) {
+        uint32_t size = 1 + round % 2;
+
+        ticks += 40000;
+        if (store(size, seq) == CMCWH_OK) {
+            seq += size;
+        } else {
+            refused++;
+        }
+        if (round % 4 == 3) {
+            (void)read_right(log_reader, NULL);
+            acknowledge(log_reader);
+            (void)cmcwh_ring_flush(&ring);
+        }
+    }
+    if (disk.calls < disk.fail_at) {
+        return false;
+    }
+    disk.fail_at = 0;
+    ticks += 40000;
+    assert_int_equal(store(1, seq++), CMCWH_OK);
+    assert_int_equal(read_right(log_reader, &first), 1);
+    assert_int_equal(open_ring(), CMCWH_OK);
+    assert_int_equal(found.damaged + found.dropped, 0);
+    assert_int_equal(found.next_seq, seq);
+    assert_true(read_right(log_reader, &first) >= 1);
+    assert_true(refused <= count);
+    return true;
+}
+
+static void every_call_fails_once(void **state) {
+    uint64_t n = 1;
+
+    (void)state;
+    while (fail_from(n, 1)) {
+        n++;
+    }
+    assert_true(n > 30);
+}
+
+static void every_call_fails_for_a_while(void **state) {
+    uint64_t n = 1;
+
+    (void)state;
+    for (uint64_t count = 2; count < 12; count += 3) {
+        for (n = 1; fail_from(n, count); n++) {
+        }
+    }
+    assert_true(n > 30);
+}
+
+/* Opening fails at every call of its own, and works when asked again. */
+static void opening_fails(void **state) {
+    static uint8_t image[DISK_SIZE];
+    uint64_t n;
+
+    (void)state;
+    new_ring();
+    assert_int_equal(store(3, 1), CMCWH_OK);
+    disk.now[3 * BLOCK + 90] ^= 1; /* dropped, so that there is something to write */
+    memcpy(image, disk.now, disk.size);
+    for (n = 1;; n++) {
+        disk_load(&disk, image, disk.size);
+        disk.fail_at = n;
+        disk.fail_count = 1;
+        if (open_ring() == CMCWH_OK) {
+            break;
+        }
+        disk.fail_at = 0;
+        assert_int_equal(open_ring(), CMCWH_OK);
+        assert_int_equal(found.next_seq, 1);
+        assert_int_equal(read_right(log_reader, NULL), 0);
+    }
+    assert_true(n > 3);
+}
+
+/* While it fails, requests are refused at once, for longer and longer. */
+static void pauses_grow(void **state) {
+    struct cmcwh_ring_state figures;
+    uint32_t pause = 100;
+    uint64_t calls;
+
+    (void)state;
+    new_ring();
+    disk.fail_at = 1;
+    disk.fail_count = 1000000;
+    for (int i = 0; i < 12; i++) {
+        assert_int_equal(store(1, 1), CMCWH_ERR_STORAGE);
+        cmcwh_ring_state(&ring, &figures);
+        assert_int_equal(figures.retry, pause);
+        calls = disk.calls;
+        ticks += pause - 1;
+        assert_int_equal(store(1, 1), CMCWH_ERR_STORAGE);
+        assert_int_equal(disk.calls, calls);
+        ticks++;
+        pause = pause < 15000 ? 2 * pause : 30000;
+    }
+    cmcwh_ring_state(&ring, &figures);
+    assert_true(figures.in_use <= CAPACITY);
+    disk.fail_at = 0;
+    assert_int_equal(store(CAPACITY, 1), CMCWH_OK);
+    assert_int_equal(read_right(log_reader, NULL), CAPACITY);
+}
+
+/* Storage that needs no sync, such as FRAM. */
+static void without_sync(void **state) {
+    (void)state;
+    new_ring();
+    disk.storage.sync = NULL;
+    assert_int_equal(open_ring(), CMCWH_OK);
+    disk.storage.sync = NULL;
+    for (uint32_t seq = 1; seq < 50; seq++) {
+        assert_int_equal(store(1, seq), CMCWH_OK);
+        assert_int_equal(read_right(log_reader, NULL), 1);
+        acknowledge(log_reader);
+    }
+    assert_int_equal(open_ring(), CMCWH_OK);
+    assert_int_equal(found.next_seq, 50);
+    assert_int_equal(found.kept, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bad_formats),
+        cmocka_unit_test(other_rings_are_refused),
+        cmocka_unit_test(bad_configs),
+        cmocka_unit_test(layout),
+        cmocka_unit_test(goes_on_after_a_restart),
+        cmocka_unit_test(two_readers_of_one_name),
+        cmocka_unit_test(places_of_readers_that_are_gone),
+        cmocka_unit_test(wraps_for_long),
+        cmocka_unit_test(a_full_ring),
+        cmocka_unit_test(looking_at_a_ring),
+        cmocka_unit_test(group_commit),
+        cmocka_unit_test(aborted_before_it_is_written),
+        cmocka_unit_test(a_bit_flipped_anywhere),
+        cmocka_unit_test(damage_keeps_its_number),
+        cmocka_unit_test(nothing_but_damage),
+        cmocka_unit_test(what_was_dropped_stays_away),
+        cmocka_unit_test(forged_images),
+        cmocka_unit_test(every_call_fails_once),
+        cmocka_unit_test(every_call_fails_for_a_while),
+        cmocka_unit_test(opening_fails),
+        cmocka_unit_test(pauses_grow),
+        cmocka_unit_test(without_sync),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
