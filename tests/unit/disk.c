@@ -43,8 +43,11 @@ static int disk_write(void *context, uint64_t offset, const void *bytes, size_t 
         length = below(&disk->random, (uint32_t)length + 1);
     }
     assert_true(offset + length <= disk->size);
-    assert_true(disk->written < DISK_WRITES && disk->log_used + length <= sizeof disk->log);
     memcpy(disk->now + offset, bytes, length);
+    if (disk->forgets) {
+        return failed ? -1 : 0;
+    }
+    assert_true(disk->written < DISK_WRITES && disk->log_used + length <= sizeof disk->log);
     memcpy(disk->log + disk->log_used, bytes, length);
     disk->writes[disk->written++] = (struct disk_write){(size_t)offset, length};
     disk->log_used += length;

@@ -5,7 +5,7 @@
 
 #include "support.h"
 
-enum { DISK_SIZE = 32768, DISK_PAGE = 256, DISK_WRITES = 512 };
+enum { DISK_SIZE = 69632, DISK_PAGE = 256, DISK_WRITES = 512 };
 
 struct disk {
     struct cmcwh_storage storage;
@@ -22,6 +22,7 @@ struct disk {
     uint64_t calls;   /* writes and syncs so far */
     uint64_t fail_at; /* this call fails, and fail_count in all, 0: none */
     uint64_t fail_count;
+    bool forgets;    /* keeps no list of writes: there will be no cuts */
     uint64_t random; /* how much of a failed write gets through */
 
     /* Before and after every write and sync: the power may go now. */

@@ -599,6 +599,36 @@ static void every_call_fails_for_a_while(void **state) {
     assert_true(n > 30);
 }
 
+static void check_refused_is_gone(const uint8_t *image) {
+    static struct disk kept;
+
+    kept = disk;
+    disk_load(&disk, image, disk.size);
+    assert_int_equal(open_ring(), CMCWH_OK);
+    assert_int_equal(found.next_seq, 2);
+    assert_int_equal(read_right(log_reader, NULL), 1);
+    disk = kept;
+}
+
+/* Once the refusal is said, and the storage works again, no power cut brings the request back. */
+static void refused_is_gone(void **state) {
+    uint64_t random = 3;
+    uint64_t n;
+
+    (void)state;
+    for (n = 1;; n++) {
+        new_ring();
+        assert_int_equal(store(1, 1), CMCWH_OK);
+        disk.fail_at = disk.calls + n;
+        disk.fail_count = 1;
+        if (store(2, 66) == CMCWH_OK) {
+            break;
+        }
+        (void)disk_cuts(&disk, &random, check_refused_is_gone);
+    }
+    assert_true(n > 3);
+}
+
 /* Opening fails at every call of its own, and works when asked again. */
 static void opening_fails(void **state) {
     static uint8_t image[DISK_SIZE];
@@ -690,6 +720,7 @@ int main(void) {
         cmocka_unit_test(forged_images),
         cmocka_unit_test(every_call_fails_once),
         cmocka_unit_test(every_call_fails_for_a_while),
+        cmocka_unit_test(refused_is_gone),
         cmocka_unit_test(opening_fails),
         cmocka_unit_test(pauses_grow),
         cmocka_unit_test(without_sync),

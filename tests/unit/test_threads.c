@@ -1,5 +1,5 @@
 /* Several requests and sinks at a time, on a real lock; made for ThreadSanitizer as well. */
-#include "support.h"
+#include "disk.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -168,20 +168,37 @@ static void *keep(void *context) {
 }
 
 static struct keeper keepers[2];
+static struct disk disk;
+
+static void open_ring(struct cmcwh_ring_config *config) {
+    struct cmcwh_geometry geometry = {.records = CAPACITY, .block = 256};
+    struct cmcwh_recovery found;
+
+    config->storage = &disk.storage;
+    disk.forgets = true;
+    assert_int_equal(cmcwh_storage_format(&disk.storage, &geometry), CMCWH_OK);
+    assert_int_equal(cmcwh_ring_open(&ring, config, &found), CMCWH_OK);
+}
+
+enum kind { MEMORY, CONFIRMED, STORED };
 
 /* Runs producers and `count` sinks until all is done. */
-static void run(bool confirm, unsigned count) {
+static void run(enum kind kind, unsigned count) {
     struct cmcwh_ring_config config = {.records = records,
                                        .links = links,
                                        .capacity = CAPACITY,
                                        .port = &port,
-                                       .confirm = confirm,
+                                       .confirm = kind == CONFIRMED,
                                        .room_wait = 10000};
     pthread_t producers[PRODUCERS], sinks[2];
     unsigned numbers[PRODUCERS];
 
     memset(outcomes, 0, sizeof outcomes);
-    assert_int_equal(cmcwh_ring_init(&ring, &config, 1), CMCWH_OK);
+    if (kind == STORED) {
+        open_ring(&config);
+    } else {
+        assert_int_equal(cmcwh_ring_init(&ring, &config, 1), CMCWH_OK);
+    }
     for (unsigned i = 0; i < count; i++) {
         struct cmcwh_sink_config sink = {.ring = &ring,
                                          .reader =
@@ -210,6 +227,8 @@ static void run(bool confirm, unsigned count) {
         unlock(NULL);
         (void)pthread_join(sinks[i], NULL);
     }
+    disk.fail_at = 0;
+    assert_int_equal(cmcwh_ring_flush(&ring), CMCWH_OK);
     assert_int_equal(ring.in_use, 0);
 }
 
@@ -236,10 +255,11 @@ static unsigned answered(void) {
 
 static void all_is_there_once_and_in_order(void **state) {
     (void)state;
-    for (int confirm = 0; confirm < 2; confirm++) {
+    for (enum kind kind = MEMORY; kind <= STORED; kind++) {
         memset(keepers, 0, sizeof keepers);
         keepers[0].required = keepers[1].required = true;
-        run(confirm != 0, 2);
+        disk_init(&disk, 3 * 256 + CAPACITY * CMCWH_RECORD_SIZE);
+        run(kind, 2);
         assert_exact(&keepers[0]);
         assert_exact(&keepers[1]);
         assert_int_equal(answered(), PRODUCERS * (REQUESTS - (REQUESTS + 10) / 11));
@@ -253,7 +273,7 @@ static void a_sink_that_fails(void **state) {
     memset(keepers, 0, sizeof keepers);
     keepers[0].required = true;
     keepers[0].fail_every = 13;
-    run(true, 2); /* the second is besteffort: must see nothing that was refused */
+    run(CONFIRMED, 2); /* the second is besteffort: must see nothing that was refused */
     assert_exact(&keepers[0]);
     assert_true(answered() > 0);
     assert_true(answered() < PRODUCERS * (REQUESTS - (REQUESTS + 10) / 11));
@@ -265,9 +285,26 @@ static void a_sink_that_fails(void **state) {
     }
 }
 
+/* A storage that fails now and then: requests are refused meanwhile, nothing of them is seen. */
+static void a_storage_that_fails(void **state) {
+    (void)state;
+    memset(keepers, 0, sizeof keepers);
+    keepers[0].required = keepers[1].required = true;
+    disk_init(&disk, 3 * 256 + CAPACITY * CMCWH_RECORD_SIZE);
+    disk.fail_at = 2000;
+    disk.fail_count = 7;
+    run(STORED, 2);
+    assert_exact(&keepers[0]);
+    assert_exact(&keepers[1]);
+    assert_true(answered() > 0);
+    assert_true(answered() < PRODUCERS * (REQUESTS - (REQUESTS + 10) / 11));
+    assert_int_equal(keepers[0].last_seq, keepers[0].sink.delivered);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(all_is_there_once_and_in_order),
-                                       cmocka_unit_test(a_sink_that_fails)};
+                                       cmocka_unit_test(a_sink_that_fails),
+                                       cmocka_unit_test(a_storage_that_fails)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
