@@ -4118,13 +4118,16 @@ static void survey_mend(const struct survey *survey, struct cmcwh_recovery *foun
         if (survey_slot(survey, seq) != CMCWH_NONE) {
             continue;
         }
+        found->damaged++;
+        if (survey->ring->config.storage->write == NULL) {
+            continue; /* nothing will be added, so nothing can be in the way */
+        }
         while (survey_keeps(survey, spare)) {
             spare++;
         }
         records[spare].bytes[0] = 0;
         put64(records[spare].bytes + AT_SEQ, seq);
         *survey_at(survey, seq) = spare++;
-        found->damaged++;
     }
 }
 
@@ -4236,16 +4239,15 @@ static int survey_run(struct survey *survey, struct cmcwh_recovery *found) {
     }
     if (result >= 0) {
         survey_sort(survey);
-        if (ring->config.storage->write != NULL) {
-            survey_mend(survey, found);
-        }
+        survey_mend(survey, found);
         survey_end(survey, found);
         result = survey_drop(survey, found);
     }
     if (result >= 0) {
         survey_settle(survey);
-        found->kept = ring->in_use - found->damaged;
+        found->kept = ring->in_use;
         if (ring->config.storage->write != NULL) {
+            found->kept -= found->damaged; /* which have stand-ins */
             /* From here on the end is known, and what was dropped is gone. */
             ring->keeper.dirty = true;
             result = cmcwh_ring_flush(ring);

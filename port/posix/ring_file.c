@@ -23,8 +23,8 @@ enum { BLOCK = 4096 };
 /* Says a failure once, and its end. Returns `result`. */
 static int note(struct ring_file *file, const char *what, int result) {
     if (result < 0 && file->failing == 0) {
-        log_line(CMCWH_LOG_ERROR, "--ring '%s': cannot be %s: %s; requests get 503", file->path,
-                 what, strerror(errno));
+        log_line(CMCWH_LOG_ERROR, "ring '%s': cannot be %s: %s; requests get 503", file->path, what,
+                 strerror(errno));
         file->failing = platform_ticks();
     }
     return result;
@@ -32,7 +32,7 @@ static int note(struct ring_file *file, const char *what, int result) {
 
 static void works(struct ring_file *file) {
     if (file->failing != 0) {
-        log_line(CMCWH_LOG_INFO, "--ring '%s': works again after %.1f s", file->path,
+        log_line(CMCWH_LOG_INFO, "ring '%s': works again after %.1f s", file->path,
                  (double)(platform_ticks() - file->failing) / 1000);
         file->failing = 0;
     }
@@ -100,12 +100,12 @@ static int file_sync(void *context) {
 /* ---- Opening ---- */
 
 static bool fail(const struct ring_file *file, const char *what) {
-    log_line(CMCWH_LOG_ERROR, "--ring: '%s': %s", file->path, what);
+    log_line(CMCWH_LOG_ERROR, "ring '%s': %s", file->path, what);
     return false;
 }
 
 static bool fail_errno(const struct ring_file *file, const char *what, int error) {
-    log_line(CMCWH_LOG_ERROR, "--ring: '%s': %s: %s", file->path, what, strerror(error));
+    log_line(CMCWH_LOG_ERROR, "ring '%s': %s: %s", file->path, what, strerror(error));
     return false;
 }
 
@@ -143,9 +143,9 @@ static bool make(struct ring_file *file, const char *made, uint32_t records) {
     struct cmcwh_geometry geometry = {.records = records, .block = BLOCK};
     uint64_t size = 3 * (uint64_t)BLOCK + (uint64_t)records * CMCWH_RECORD_SIZE;
 
-    if (ftruncate(file->descriptor, 0) != 0 || fill(file->descriptor, size) != 0 ||
-        cmcwh_storage_format(&file->storage, &geometry) < 0 || fsync(file->descriptor) != 0 ||
-        rename(made, file->path) != 0) {
+    if (fchmod(file->descriptor, 0600) != 0 || ftruncate(file->descriptor, 0) != 0 ||
+        fill(file->descriptor, size) != 0 || cmcwh_storage_format(&file->storage, &geometry) < 0 ||
+        fsync(file->descriptor) != 0 || rename(made, file->path) != 0) {
         int error = errno;
 
         (void)unlink(made);
@@ -208,8 +208,11 @@ static bool check(struct ring_file *file, uint32_t records) {
                        file->geometry.records, records);
         why = text;
     }
+    if (why != NULL && file->storage.write == NULL) {
+        return fail(file, why);
+    }
     if (why != NULL) {
-        log_line(CMCWH_LOG_ERROR, "--ring: '%s': %s; or move the file away, and a new one is made",
+        log_line(CMCWH_LOG_ERROR, "ring '%s': %s; or move the file away, and a new one is made",
                  file->path, why);
     }
     return why == NULL;

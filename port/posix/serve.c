@@ -154,7 +154,7 @@ static bool open_ring(struct service *service, struct cmcwh_ring_config *config)
     config->storage = &service->file.storage;
     result = cmcwh_ring_open(&service->ring, config, &found);
     if (result < 0) {
-        log_line(CMCWH_LOG_ERROR, "--ring: '%s': %s; move the file away, and a new one is made",
+        log_line(CMCWH_LOG_ERROR, "ring '%s': %s; move the file away, and a new one is made",
                  options->ring, found.why != NULL ? found.why : strerror(errno));
         return false;
     }
@@ -564,6 +564,7 @@ static void block_signals(sigset_t *signals) {
     }
     (void)pthread_sigmask(SIG_BLOCK, signals, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error like any other */
 }
 
 int serve(const struct options *options) {
