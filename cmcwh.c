@@ -3855,7 +3855,7 @@ static bool storage_refuses(const struct cmcwh_ring *ring, uint64_t now) {
     return ring->keeper.pause > 0 && now < ring->keeper.retry;
 }
 
-/* Writes and syncs a group of requests, numbered from `seq` on, and the state before them. */
+/* Writes and syncs a group of requests, numbered from `seq` on, and the state, if it is to be. */
 static int group_write(struct cmcwh_ring *ring, struct cmcwh_batch *group, uint64_t seq,
                        const uint8_t *state, size_t length) {
     for (struct cmcwh_batch *batch = group; batch != NULL; batch = batch->next_waiting) {
@@ -3864,9 +3864,10 @@ static int group_write(struct cmcwh_ring *ring, struct cmcwh_batch *group, uint6
             return CMCWH_ERR_STORAGE;
         }
     }
-    return state_write(ring, state, length) < 0 || storage_sync(ring->config.storage) < 0
-               ? CMCWH_ERR_STORAGE
-               : CMCWH_OK;
+    if (length > 0 && state_write(ring, state, length) < 0) {
+        return CMCWH_ERR_STORAGE;
+    }
+    return storage_sync(ring->config.storage);
 }
 
 /* A failed group may be on the storage in part: nothing of it may ever be found again. */
@@ -3880,15 +3881,26 @@ static int group_clear(const struct cmcwh_ring *ring, const struct cmcwh_batch *
 }
 
 static void group_succeeded(struct cmcwh_ring *ring, struct cmcwh_batch *group,
-                            const uint8_t *state) {
+                            const uint8_t *state, size_t length) {
     ring->keeper.pause = 0;
     tainted_free(ring);
-    state_settle(ring, state);
+    if (length > 0) {
+        state_settle(ring, state);
+    }
     ring->keeper.unsynced = true; /* the state does not know the group yet */
     while (group != NULL) {
         batch_publish(group);
         batch_settle(&group, CMCWH_OK);
     }
+}
+
+static uint32_t group_size(const struct cmcwh_batch *group) {
+    uint32_t size = 0;
+
+    for (; group != NULL; group = group->next_waiting) {
+        size++;
+    }
+    return size;
 }
 
 /* Gives the records of a group back, or keeps them apart until they have been cleared. */
@@ -3919,23 +3931,45 @@ static void storage_pause(struct cmcwh_ring *ring) {
     keeper->dirty = keeper->unsynced = true;
 }
 
+/* Those who shared the last sync are likely to come again at once: wait for them a moment, or every
+ * other sync would be for the first of them alone. */
+static void storage_gather(struct cmcwh_ring *ring) {
+    const struct cmcwh_port *port = ring->config.port;
+    uint32_t waiting = group_size(ring->waiting);
+
+    if (ring->config.storage->sync != NULL && port != NULL && port->nap != NULL &&
+        waiting < ring->keeper.last_group) {
+        port_unlock(ring);
+        port->nap(port->context);
+        port_lock(ring);
+    }
+    ring->keeper.last_group = group_size(ring->waiting);
+}
+
 /* With the lock held: brings everything that waits onto the storage, as one group. The lock is let
  * go meanwhile. */
 static void storage_lead(struct cmcwh_ring *ring) {
     struct cmcwh_batch *group = ring->waiting;
     uint8_t state[CMCWH_STATE_SIZE];
     uint64_t seq = ring->next_seq;
-    size_t length;
+    size_t length = 0;
     bool begun, written, cleared;
 
-    ring->waiting = NULL;
     if (storage_refuses(ring, port_ticks(ring))) {
+        ring->waiting = NULL;
         group_refuse(ring, group, true);
         port_wake(ring);
         return;
     }
-    length = state_make(ring, state);
     ring->keeper.busy = true;
+    storage_gather(ring);
+    group = ring->waiting;
+    ring->waiting = NULL;
+    /* Its end tells what was acknowledged and damaged since from what was torn: a question that
+     * only arises where writes wait for a sync. */
+    if (ring->config.storage->sync != NULL || ring->keeper.dirty) {
+        length = state_make(ring, state);
+    }
     port_unlock(ring);
     begun = tainted_clear(ring) >= 0;
     written = begun && group_write(ring, group, seq, state, length) >= 0;
@@ -3943,15 +3977,12 @@ static void storage_lead(struct cmcwh_ring *ring) {
     port_lock(ring);
     ring->keeper.busy = false;
     if (written) {
-        group_succeeded(ring, group, state);
+        group_succeeded(ring, group, state, length);
     } else {
         group_refuse(ring, group, cleared);
         storage_pause(ring);
     }
     ring_settle(ring);
-    if (written && ring->keeper.dirty && ring->waiting == NULL) {
-        (void)storage_write_places(ring, false);
-    }
 }
 
 /* ---- Recovery ----

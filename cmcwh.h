@@ -149,6 +149,10 @@ struct cmcwh_port {
 
     /* Called with the lock held: ends every wait(). */
     void (*wake)(void *context);
+
+    /* Lets some 50 microseconds pass. Called without the lock, before a sync that others may want
+     * to share. May be NULL, as in a program with threads too. */
+    void (*nap)(void *context);
 };
 
 /* ---- Record --------------------------------------------------------------------------------
@@ -395,6 +399,7 @@ struct cmcwh_keeper {
     bool busy;        /* a thread is using the storage */
     bool dirty;       /* the places differ from those that were written */
     bool unsynced;    /* places were written, not synced */
+    uint32_t last_group; /* how many requests shared the last sync */
     uint32_t pause;   /* ms, 0: it works */
     uint64_t retry;   /* no request before these ticks */
     uint32_t tainted; /* chain of records whose write failed, to be cleared before use */

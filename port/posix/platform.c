@@ -2,8 +2,10 @@
 #include "platform.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static uint64_t milliseconds(clockid_t clock) {
     struct timespec time;
@@ -65,17 +67,38 @@ static void port_unlock(void *context) {
     (void)pthread_mutex_unlock(&platform->mutex);
 }
 
+/* Much of what is waited for takes less time than to fall asleep and wake up. */
+static bool wait_briefly(struct platform *platform) {
+    unsigned seen = platform->wakes;
+
+    (void)pthread_mutex_unlock(&platform->mutex);
+    for (int i = 0; i < 20 && __atomic_load_n(&platform->wakes, __ATOMIC_RELAXED) == seen; i++) {
+        (void)sched_yield();
+    }
+    (void)pthread_mutex_lock(&platform->mutex);
+    return platform->wakes != seen;
+}
+
 static bool port_wait(void *context, uint32_t ms) {
     struct platform *platform = context;
     struct timespec deadline = platform_deadline(ms);
 
-    return pthread_cond_timedwait(&platform->condition, &platform->mutex, &deadline) != ETIMEDOUT;
+    return (platform->processors > 1 && wait_briefly(platform)) ||
+           pthread_cond_timedwait(&platform->condition, &platform->mutex, &deadline) != ETIMEDOUT;
 }
 
 static void port_wake(void *context) {
     struct platform *platform = context;
 
+    __atomic_store_n(&platform->wakes, platform->wakes + 1, __ATOMIC_RELAXED);
     (void)pthread_cond_broadcast(&platform->condition);
+}
+
+static void port_nap(void *context) {
+    const struct timespec time = {.tv_nsec = 20000}; /* the kernel adds its slack */
+
+    (void)context;
+    (void)nanosleep(&time, NULL);
 }
 
 /* The lock is held for so short a time that waiting for it a little beats sleeping. */
@@ -103,7 +126,9 @@ int platform_init(struct platform *platform) {
                                          .lock = port_lock,
                                          .unlock = port_unlock,
                                          .wait = port_wait,
-                                         .wake = port_wake};
+                                         .wake = port_wake,
+                                         .nap = port_nap};
+    platform->processors = sysconf(_SC_NPROCESSORS_ONLN);
     error = short_mutex(&platform->mutex);
     return error != 0 ? error : platform_condition(&platform->condition);
 }

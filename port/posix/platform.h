@@ -10,6 +10,8 @@ struct platform {
     struct cmcwh_port port;
     pthread_mutex_t mutex;
     pthread_cond_t condition;
+    unsigned wakes; /* so far; changed under the lock */
+    long processors;
 };
 
 /* 0, or an error number. */

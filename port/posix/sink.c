@@ -314,7 +314,8 @@ static int work(struct sink *sink) {
 }
 
 /* Where no request waits for this sink, it lets a few more records come before it writes: waking
- * for each one costs more than writing it. Not when the ring fills. */
+ * for each one costs more than writing it, and what it syncs competes with the ring's own syncs.
+ * Not when the ring fills. */
 static void gather(struct sink *sink) {
     struct cmcwh_ring_state state;
 
@@ -322,8 +323,8 @@ static void gather(struct sink *sink) {
         return;
     }
     cmcwh_ring_state(sink->ring, &state);
-    if (state.in_use < state.capacity / 4) {
-        (void)poll(NULL, 0, 1);
+    if (state.in_use < state.capacity / 2) {
+        (void)poll(NULL, 0, sink->durable && sink->ring->config.storage != NULL ? 10 : 1);
     }
 }
 
@@ -343,12 +344,11 @@ static void *run(void *context) {
             fail(sink, &trial);
         } else if (count > 0) { /* that it could be opened proves little: the disk may be full */
             succeed(sink, &trial);
-        } else {
-            if (cmcwh_ring_wait(sink->ring, sink->pump.config.reader, 1000)) {
-                gather(sink);
-            } else {
-                (void)cmcwh_ring_flush(sink->ring);
-            }
+        } else if (!cmcwh_ring_wait(sink->ring, sink->pump.config.reader, 1000)) {
+            (void)cmcwh_ring_flush(sink->ring);
+        }
+        if (count >= 0) {
+            gather(sink);
         }
         say_lost(sink, &trial, false);
     }

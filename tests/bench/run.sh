@@ -37,6 +37,8 @@ serve() { # serve NAME OPTIONS...: starts cmcwh, leaves its port in $work/NAME
 pids="$pids $!"
 serve never --workers 8 --sync never --sink file:/dev/null
 serve always --workers 8 --sync always --sink "file:$work/log"
+serve ring-never --workers 8 --sync never --ring "$work/ring-n" --sink file:/dev/null
+serve ring-always --workers 8 --sync always --ring "$work/ring-a" --sink "file:$work/log-a"
 until [ -s "$work/bare" ]; do sleep 0.05; done
 
 rate() { # rate NAME CONNECTIONS: requests a second; answers other than 2xx end the measurement
@@ -52,21 +54,35 @@ median() {
     sort -n | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'
 }
 
+names="bare never ring-never always ring-always"
+
 compare() { # compare TITLE CONNECTIONS
-    for name in bare never always; do : >"$work/$name.rates"; done
+    for name in $names; do : >"$work/$name.rates"; done
     for round in $(seq "$rounds"); do
-        for name in bare never always; do rate $name "$2" >>"$work/$name.rates"; done
+        for name in $names; do rate "$name" "$2" >>"$work/$name.rates"; done
     done
-    b=$(median <"$work/bare.rates")
-    n=$(median <"$work/never.rates")
-    a=$(median <"$work/always.rates")
-    awk -v t="$1" -v b="$b" -v n="$n" -v a="$a" 'BEGIN {
-        printf "%-34s bare %7.0f/s   --sync never %7.0f/s (%.2f)   always %7.0f/s\n", t, b, n, n / b, a }'
+    printf '%-30s' "$1"
+    for name in $names; do
+        median <"$work/$name.rates" | tee "$work/$name.$2" | awk '{ printf " %11.0f", $1 }'
+    done
+    echo
 }
 
-echo "server, requests/s: bare civetweb handler, cmcwh --sync never (ratio), --sync always"
+ratio() { # ratio TITLE NAME CONNECTIONS NAME CONNECTIONS
+    awk -v t="$1" -v a="$(cat "$work/$2.$3")" -v b="$(cat "$work/$4.$5")" \
+        'BEGIN { printf "%-60s %5.2f\n", t, a / b }'
+}
+
+echo "server, requests/s: a bare civetweb handler; cmcwh with --sync never, in memory and with --ring,"
+echo "to /dev/null; with --sync always, in memory and with --ring, to a file beside the ring"
+printf '%-30s' ''
+printf ' %11s' $names
+echo
 export BODY=tests/payloads/deliveries-queued.json
 compare "1 event, 1 connection" 1
 compare "1 event, 8 connections" 8
+ratio "--sync never / bare, 8 connections" never 8 bare 8
+ratio "--sync never: --ring / memory, 8 connections" ring-never 8 never 8
+ratio "--sync always with --ring: 8 connections / 1" ring-always 8 ring-always 1
 export CLOSE=1
 compare "1 event, 8, without keep-alive" 8
