@@ -74,7 +74,7 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test unit unit-test bench lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always
+.PHONY: all deps run test test-long unit unit-test bench lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always
 .DELETE_ON_ERROR:
 
 all: cmcwh libcmcwh.a
@@ -84,6 +84,7 @@ help:
 	@echo 'make deps         install what is missing (Debian, Ubuntu), or say what is'
 	@echo 'make run          start it on 127.0.0.1:8080; RUN_OPTIONS="..." for cmcwh serve'
 	@echo 'make test         all tests; TEST_OPTIONS="--only NAME" for some integration tests'
+	@echo 'make test-long    power cuts and kills for some minutes'
 	@echo 'make bench        measure the portable part and the server'
 	@echo 'make lint         clang-format, clang-tidy, cppcheck'
 	@echo 'make install      to DESTDIR, PREFIX=$(PREFIX); make uninstall'
@@ -169,16 +170,25 @@ $(OUT)/unit/server_%: tests/unit/server_%.c $(OUT)/unit/support.o $(OUT)/cmcwh.o
 $(OUT)/embed/%: tests/embed/%.c $(OUT)/cmcwh-embedded.o
 	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER $(LINK) $< $(OUT)/cmcwh-embedded.o -o $@
 
+$(OUT)/golden/make: tests/golden/make.c $(OUT)/cmcwh-embedded.o
+	@mkdir -p $(@D)
+	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER $(LINK) $^ -o $@
+
 unit: $(UNIT_PROGRAMS)
 	@echo $^
 
-unit-test: $(UNIT_PROGRAMS)
-	@INTEGRATION=0 OBJECT=$(OUT)/cmcwh-embedded.o SANITIZE='$(SANITIZE)' \
+unit-test: $(UNIT_PROGRAMS) $(OUT)/golden/make
+	@INTEGRATION=0 OBJECT=$(OUT)/cmcwh-embedded.o GOLDEN=$(OUT)/golden/make SANITIZE='$(SANITIZE)' \
 		sh tests/run.sh '$(UNIT_PROGRAMS)' none
 
-test: cmcwh $(UNIT_PROGRAMS) $(OUT)/cmcwh-embedded.o
-	@OBJECT=$(OUT)/cmcwh-embedded.o SANITIZE='$(SANITIZE)' sh tests/run.sh '$(UNIT_PROGRAMS)' \
+test: cmcwh $(UNIT_PROGRAMS) $(OUT)/cmcwh-embedded.o $(OUT)/golden/make
+	@OBJECT=$(OUT)/cmcwh-embedded.o GOLDEN=$(OUT)/golden/make SANITIZE='$(SANITIZE)' sh tests/run.sh '$(UNIT_PROGRAMS)' \
 		$(OUT)/cmcwh $(TEST_OPTIONS)
+
+# Ten times as many power cuts and five times as many kills.
+test-long: cmcwh $(UNIT_PROGRAMS)
+	CMCWH_SEEDS=320 $(OUT)/unit/test_power
+	CMCWH_KILLS=1000 python3 tests/integration/run.py --cmcwh $(OUT)/cmcwh --only killed
 
 $(OUT)/bench/bench: tests/bench/bench.c $(OUT)/cmcwh-embedded.o
 	$(call say,CC $<)$(PORTABLE_C) -D_GNU_SOURCE -DCMCWH_NO_SERVER $(LINK) $^ -o $@

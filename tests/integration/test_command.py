@@ -39,7 +39,7 @@ def test_wrong_usage():
             (["--workers", "0"], "1 to 256"), (["--workers", "x"], "'x'"), (["--workers="], "''"),
             (["--ring-records", "-1"], "1 to"), (["--body-max", "1k"], "bytes"),
             (["--body-timeout", "0"], "seconds"), (["--sync", "maybe"], "always or never"),
-            (["--ring", "/x"], "memory"), (["--log-level", "loud"], "debug"),
+            (["--ring", ""], "memory"), (["--log-level", "loud"], "debug"),
             (["--sink", "nowhere"], "file:"), (["--sink", "file:"], "path"),
             (["--sink", "file:/x?rotate=0"], "rotate"), (["--sink", "file:/x?keep=0"], "keep"),
             (["--sink", "file:/x?what=1"], "what=1"), (["--sink", "file:/x?format=xml"], "json"),

@@ -400,6 +400,19 @@ def test_cat_of_a_ring_that_is_in_use():
             load.wait(20)
 
 
+def test_ring_of_a_big_endian_machine():
+    """tests/golden/make.c wrote it on a MIPS; this machine goes on with it."""
+    code, out, _ = run("cat", "tests/golden/big-endian.ring")
+    with open("tests/golden/big-endian.json", "rb") as file:
+        assert code == 0 and out == file.read()
+    server = Server("--ring", "@/ring")
+    shutil.copy("tests/golden/big-endian.ring", server.path("ring"))
+    with server:
+        assert recovery(server) == [2, 4, 0, 0]
+        assert server.post(body(1)).status == 200
+        assert [line["seq"] for line in server.wait_lines(3)] == [2, 3, 4]
+
+
 def test_follow_a_binary_log():
     with Server("--sink", "file:@/b?format=binary", sink=False) as server:
         assert server.post(body(2)).status == 200
