@@ -27,7 +27,7 @@ unit() {
     bad=$(grep -c '^not ok ' "$log")
     [ $status -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
     [ $((good + bad)) -gt 0 ] || bad=1
-    grep '^# ' "$log"
+    grep '^# [0-9]' "$log"
     count "$(basename "$1")" "$good" "$bad"
 }
 
