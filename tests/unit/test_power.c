@@ -59,8 +59,8 @@ static unsigned images, second_cuts, acknowledged_events, reboots;
 #define MUST(condition)                                                                            \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
-            fail_msg("CMCWH_SEED=%llu, call %llu: " #condition, (unsigned long long)seed,          \
-                     (unsigned long long)running.disk.calls);                                      \
+            fail_msg("CMCWH_SEED=%llu, call %llu: %s", (unsigned long long)seed,                   \
+                     (unsigned long long)running.disk.calls, #condition);                          \
         }                                                                                          \
     } while (0)
 

@@ -291,8 +291,8 @@ static void a_storage_that_fails(void **state) {
     memset(keepers, 0, sizeof keepers);
     keepers[0].required = keepers[1].required = true;
     disk_init(&disk, 3 * 256 + CAPACITY * CMCWH_RECORD_SIZE);
-    disk.fail_at = 2000;
-    disk.fail_count = 7;
+    disk.fail_at = 500;
+    disk.fail_count = 40; /* some of them while a request is written */
     run(STORED, 2);
     assert_exact(&keepers[0]);
     assert_exact(&keepers[1]);
