@@ -89,13 +89,23 @@ bool network_split(const char *text, char *host, size_t host_size, char *port, s
     return strspn(port, "0123456789") == strlen(port) && strtoul(port, NULL, 10) <= 65535;
 }
 
+bool network_secure(const char *text) {
+    size_t length = strlen(text);
+
+    return length > 0 && text[length - 1] == 's';
+}
+
 bool network_listener(const char *text, struct sockaddr_storage *address, socklen_t *length) {
-    char host[64], port[8];
+    char plain[80] = "", host[64], port[8];
     struct sockaddr_in *four = (struct sockaddr_in *)address;
     struct sockaddr_in6 *six = (struct sockaddr_in6 *)address;
 
     memset(address, 0, sizeof *address);
-    if (!network_split(text, host, sizeof host, port, sizeof port)) {
+    if (strlen(text) >= sizeof plain) {
+        return false;
+    }
+    memcpy(plain, text, strlen(text) - (network_secure(text) ? 1 : 0));
+    if (!network_split(plain, host, sizeof host, port, sizeof port)) {
         return false;
     }
     if (*text == '[') {

@@ -19,6 +19,9 @@ bool network_parse(struct network *network, const char *text);
 /* Is `address`, as text, in one of the ranges? */
 bool network_contains(const struct network *networks, size_t count, const char *address);
 
+/* Does ADDR:PORT end in the 's' of HTTPS? */
+bool network_secure(const char *text);
+
 /* "ADDR:PORT" or "[ADDR]:PORT" of a listener; port 0 is allowed. False when it is not one. */
 bool network_listener(const char *text, struct sockaddr_storage *address, socklen_t *length);
 

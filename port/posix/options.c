@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "tls.h"
 
 /* Stores a value. Returns what was expected instead, or NULL. */
 typedef const char *(*setter)(struct options *options, const char *value);
@@ -24,13 +25,12 @@ static bool number(const char *value, uint64_t least, uint64_t most, uint64_t *o
 static const char *set_listen(struct options *options, const char *value) {
     struct sockaddr_storage address;
     socklen_t length;
-    size_t last = strlen(value) - 1;
 
-    if (value[0] != '\0' && value[last] == 's') {
-        return "http only: this version has no HTTPS; put a TLS front before it";
+    if (network_secure(value) && !tls_built_in()) {
+        return "no HTTPS: this build has no TLS; put a TLS front before it";
     }
     if (!network_listener(value, &address, &length)) {
-        return "ADDR:PORT, such as 0.0.0.0:8080 or [::]:8080";
+        return "ADDR:PORT, such as 0.0.0.0:8080, [::]:8080, or 0.0.0.0:8443s for HTTPS";
     }
     if (options->listeners == OPTIONS_LISTENERS) {
         return "8 listeners at most";
@@ -49,6 +49,16 @@ static const char *set_path(struct options *options, const char *value) {
 static const char *set_auth_file(struct options *options, const char *value) {
     options->auth_file = value;
     return NULL;
+}
+
+static const char *set_tls_cert(struct options *options, const char *value) {
+    options->tls_cert = value;
+    return tls_built_in() ? NULL : "nothing: this build has no TLS";
+}
+
+static const char *set_tls_key(struct options *options, const char *value) {
+    options->tls_key = value;
+    return tls_built_in() ? NULL : "nothing: this build has no TLS";
 }
 
 static const char *set_allow(struct options *options, const char *value) {
@@ -142,8 +152,12 @@ static const struct option {
     const char *meaning;
     setter set;
 } table[] = {
-    {"listen", "ADDR:PORT", "where to listen; repeatable; port 0 picks one\n(127.0.0.1:8080)",
+    {"listen", "ADDR:PORT",
+     "where to listen; repeatable; port 0 picks one;\n"
+     "a port that ends in 's' is HTTPS (127.0.0.1:8080)",
      set_listen},
+    {"tls-cert", "PEM", "certificate and chain for HTTPS", set_tls_cert},
+    {"tls-key", "PEM", "its key", set_tls_key},
     {"path", "PATH", "the endpoint (/mails)", set_path},
     {"auth-file", "FILE",
      "who may post: lines 'basic USER:PASSWORD',\n"
@@ -356,6 +370,13 @@ enum options_result options_read(struct options *options, int count, char **argu
     replace_lists(options, count, arguments);
     for (int i = 0; i < count; i++) {
         if (!argument(options, count, arguments, &i)) {
+            return OPTIONS_WRONG;
+        }
+    }
+    for (unsigned i = 0; i < options->listeners; i++) {
+        if (network_secure(options->listen[i]) &&
+            (options->tls_cert == NULL || options->tls_key == NULL)) {
+            log_usage("--listen: '%s': HTTPS needs --tls-cert and --tls-key", options->listen[i]);
             return OPTIONS_WRONG;
         }
     }

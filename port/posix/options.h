@@ -13,6 +13,7 @@ struct options {
     unsigned listeners;
     const char *path;
     const char *auth_file;
+    const char *tls_cert, *tls_key;
     struct network allow[OPTIONS_NETWORKS];
     unsigned networks;
     const char *sink[CMCWH_READERS_MAX];

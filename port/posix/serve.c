@@ -20,6 +20,7 @@
 #include "platform.h"
 #include "ring_file.h"
 #include "sink.h"
+#include "tls.h"
 #include "watch.h"
 
 /* Everything there is, allocated before it listens. */
@@ -87,6 +88,11 @@ static int http_error(struct mg_connection *connection, int status, const char *
     (void)message;
     return cmcwh_server_refuse(&service->server, mg_get_thread_pointer(connection), connection,
                                status);
+}
+
+static int external_ssl_ctx(void **context, void *user_data) {
+    (void)user_data;
+    return tls_context(context);
 }
 
 static int log_message(const struct mg_connection *connection, const char *message) {
@@ -254,8 +260,8 @@ static void say_listeners(const struct service *service) {
     for (int i = 0; i < count; i++) {
         const char *text = service->options->listen[i];
 
-        fprintf(stderr, "listening on http://%.*s:%d%s\n", (int)(strrchr(text, ':') - text), text,
-                ports[i].port, service->options->path);
+        fprintf(stderr, "listening on %s://%.*s:%d%s\n", ports[i].is_ssl ? "https" : "http",
+                (int)(strrchr(text, ':') - text), text, ports[i].port, service->options->path);
     }
 }
 
@@ -299,6 +305,7 @@ static bool start_civetweb(struct service *service) {
     struct mg_callbacks callbacks = {.begin_request = begin_request,
                                      .http_error = http_error,
                                      .log_message = log_message,
+                                     .external_ssl_ctx = external_ssl_ctx,
                                      .init_connection = init_connection,
                                      .connection_close = connection_close,
                                      .init_thread = init_thread};
@@ -317,7 +324,12 @@ static bool start_civetweb(struct service *service) {
         return fail("the watchdog", failed);
     }
     service->watching = true;
-    (void)mg_init_library(MG_FEATURES_IPV6);
+    if ((mg_init_library(MG_FEATURES_IPV6 | (tls_built_in() ? MG_FEATURES_TLS : 0)) &
+         MG_FEATURES_TLS) == 0 &&
+        options->tls_cert != NULL) {
+        log_line(CMCWH_LOG_ERROR, "--tls-cert: OpenSSL cannot be used");
+        return false;
+    }
     service->library = true;
     service->civetweb = mg_start2(&init, &error);
     if (service->civetweb == NULL) {
@@ -382,11 +394,36 @@ static bool write_pid_file(struct service *service) {
     return true;
 }
 
+static bool loopback(const char *text) {
+    return strncmp(text, "127.", 4) == 0 || strncmp(text, "[::1]", 5) == 0;
+}
+
+/* What an operator should know who lets others than this machine in. */
+static void warn_of_listeners(const struct options *options) {
+    for (unsigned i = 0; i < options->listeners; i++) {
+        const char *text = options->listen[i];
+
+        if (!loopback(text) && options->auth_file == NULL) {
+            log_line(CMCWH_LOG_WARN,
+                     "--listen: %s: anybody who can reach it may post: no --auth-file is given",
+                     text);
+        }
+        if (!loopback(text) && !network_secure(text)) {
+            log_line(CMCWH_LOG_WARN,
+                     "--listen: %s: plain HTTP: credentials and events can be read on the way",
+                     text);
+        }
+    }
+}
+
 static bool start(struct service *service) {
     const struct options *options = service->options;
     bool late = options->user != NULL && privileged_port(options);
 
     if (options->pid_file != NULL && !write_pid_file(service)) {
+        return false;
+    }
+    if (options->tls_cert != NULL && !tls_load(options->tls_cert, options->tls_key)) {
         return false;
     }
     if (options->user != NULL && !late && !become_user(options->user)) {
@@ -398,6 +435,7 @@ static bool start(struct service *service) {
     if (late && !become_user(options->user)) {
         return false;
     }
+    warn_of_listeners(options);
     say_listeners(service);
     return true;
 }
@@ -418,6 +456,10 @@ static void reload(struct service *service) {
         } else {
             log_line(CMCWH_LOG_ERROR, "--auth-file: %s: what was read before stays in force", path);
         }
+    }
+    if (service->options->tls_cert != NULL &&
+        !tls_load(service->options->tls_cert, service->options->tls_key)) {
+        log_line(CMCWH_LOG_ERROR, "--tls-cert: what was read before stays in force");
     }
     log_line(CMCWH_LOG_INFO, "files are opened anew");
 }
@@ -541,6 +583,7 @@ static void release(struct service *service) {
         (void)mg_exit_library();
     }
     auth_use(NULL);
+    tls_end();
     if (service->pid_file >= 0) {
         (void)unlink(service->options->pid_file);
         (void)close(service->pid_file);

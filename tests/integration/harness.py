@@ -145,7 +145,7 @@ class Server:
         self.port = None
         try:
             found = eventually(lambda: self.process.poll() is not None or
-                               re.findall(r"listening on http://\S+:(\d+)/", self.stderr()),
+                               re.findall(r"listening on https?://\S+:(\d+)/", self.stderr()),
                                "the server's port")
         except AssertionError:
             self.process.kill()

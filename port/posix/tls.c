@@ -1,0 +1,177 @@
+/* HTTPS. Connections share one context, which asks for the certificate at each handshake: so a new
+ * one can be read while others are being served. */
+#include "tls.h"
+
+#include "log.h"
+
+#if CMCWH_TLS
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static struct {
+    SSL_CTX *context; /* of all connections; holds no certificate */
+    SSL_CTX *current; /* never used for a connection: it holds what was read last */
+    pthread_mutex_t mutex;
+} tls = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+bool tls_built_in(void) {
+    return true;
+}
+
+static bool fail(const char *option, const char *path, const char *what) {
+    log_line(CMCWH_LOG_ERROR, "%s: %s: %s", option, path, what);
+    ERR_clear_error();
+    return false;
+}
+
+static const char *reason(void) {
+    const char *text = ERR_reason_error_string(ERR_peek_error());
+
+    return text == NULL ? "not PEM, or not of the right kind" : text;
+}
+
+/* A key that asks for a pass phrase would stop an unattended start. */
+static int no_pass_phrase(char *buffer, int size, int writing, void *unused) {
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    (void)unused;
+    return -1;
+}
+
+static bool readable(const char *option, const char *path, bool secret) {
+    struct stat status;
+    FILE *file = fopen(path, "re");
+    bool opened = file != NULL && fstat(fileno(file), &status) == 0;
+    int error = errno;
+
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    if (!opened) {
+        return fail(option, path, strerror(error));
+    }
+    if (secret && (status.st_mode & S_IRWXO) != 0) {
+        return fail(option, path, "others may read it: chmod 640, or 600");
+    }
+    return true;
+}
+
+/* A device whose clock is not set yet must still start: said, not refused. */
+static void check_dates(const char *path, SSL_CTX *context) {
+    const X509 *certificate = SSL_CTX_get0_certificate(context);
+
+    if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0) {
+        log_line(CMCWH_LOG_WARN,
+                 "--tls-cert: %s: the certificate has expired: senders will refuse it", path);
+    } else if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
+        log_line(CMCWH_LOG_WARN,
+                 "--tls-cert: %s: the certificate is not valid yet, or the clock is wrong", path);
+    }
+}
+
+static bool fill(SSL_CTX *context, const char *certificate, const char *key) {
+    if (!readable("--tls-cert", certificate, false) || !readable("--tls-key", key, true)) {
+        return false;
+    }
+    SSL_CTX_set_default_passwd_cb(context, no_pass_phrase);
+    if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1) {
+        return fail("--tls-cert", certificate, reason());
+    }
+    if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1) {
+        return fail("--tls-key", key,
+                    ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH
+                        ? "it is not the key of the certificate"
+                        : reason());
+    }
+    if (SSL_CTX_check_private_key(context) != 1) {
+        return fail("--tls-key", key, "it is not the key of the certificate");
+    }
+    check_dates(certificate, context);
+    return true;
+}
+
+bool tls_load(const char *certificate, const char *key) {
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method()), *old;
+
+    if (context == NULL || !fill(context, certificate, key)) {
+        SSL_CTX_free(context);
+        return false;
+    }
+    (void)pthread_mutex_lock(&tls.mutex);
+    old = tls.current;
+    tls.current = context;
+    (void)pthread_mutex_unlock(&tls.mutex);
+    SSL_CTX_free(old);
+    return true;
+}
+
+/* A handshake wants a certificate. */
+static int choose(SSL *connection, void *unused) {
+    STACK_OF(X509) *chain = NULL;
+    int right;
+
+    (void)unused;
+    (void)pthread_mutex_lock(&tls.mutex);
+    (void)SSL_CTX_get0_chain_certs(tls.current, &chain);
+    right = SSL_use_cert_and_key(connection, SSL_CTX_get0_certificate(tls.current),
+                                 SSL_CTX_get0_privatekey(tls.current), chain, 1);
+    (void)pthread_mutex_unlock(&tls.mutex);
+    return right;
+}
+
+int tls_context(void **context) {
+    if (tls.context == NULL) {
+        tls.context = SSL_CTX_new(TLS_server_method());
+        if (tls.context == NULL) {
+            return -1;
+        }
+        (void)SSL_CTX_set_min_proto_version(tls.context, TLS1_2_VERSION);
+        (void)SSL_CTX_set_cipher_list(tls.context, "ECDHE+AESGCM:ECDHE+CHACHA20");
+        /* Where a body ends is in its headers; and a late request, whose reading side we have shut,
+         * must still get its answer. */
+        (void)SSL_CTX_set_options(tls.context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                                   SSL_OP_IGNORE_UNEXPECTED_EOF);
+        /* Memory does not grow with the number of clients: sessions are in their tickets. */
+        (void)SSL_CTX_set_session_cache_mode(tls.context, SSL_SESS_CACHE_OFF);
+        (void)SSL_CTX_set_mode(tls.context, SSL_MODE_RELEASE_BUFFERS);
+        SSL_CTX_set_cert_cb(tls.context, choose, NULL);
+    }
+    *context = tls.context;
+    return 1;
+}
+
+void tls_end(void) {
+    SSL_CTX_free(tls.context);
+    SSL_CTX_free(tls.current);
+    tls.context = tls.current = NULL;
+}
+
+#else
+
+bool tls_built_in(void) {
+    return false;
+}
+
+bool tls_load(const char *certificate, const char *key) {
+    (void)certificate;
+    (void)key;
+    log_line(CMCWH_LOG_ERROR, "--tls-cert: this build has no TLS");
+    return false;
+}
+
+int tls_context(void **context) {
+    (void)context;
+    return -1;
+}
+
+void tls_end(void) {
+}
+
+#endif

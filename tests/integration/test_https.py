@@ -1,0 +1,216 @@
+"""HTTPS: certificates, what is refused at start, reloading, protocol versions."""
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+from harness import Client, Server, body, eventually, payload, request, run
+
+
+def certificate(folder, name, days=30, subject="localhost"):
+    """A self-signed certificate and its key. Returns both paths."""
+    cert, key = os.path.join(folder, name + ".pem"), os.path.join(folder, name + ".key")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", cert,
+                    "-days", str(days), "-subj", "/CN=" + subject],
+                   stderr=subprocess.DEVNULL, check=True)
+    os.chmod(key, 0o600)
+    return cert, key
+
+
+class Https(Server):
+    def __init__(self, *options, **more):
+        super().__init__("--tls-cert", "@/tls.pem", "--tls-key", "@/tls.key", *options,
+                         listen="127.0.0.1:0s", **more)
+        certificate(self.folder, "tls")
+
+    def context(self):
+        context = ssl.create_default_context(cafile=self.path("tls.pem"))
+        context.check_hostname = False
+        return context
+
+    def client(self, context=None):
+        client = Client(self.port)
+        client.socket = (context or self.context()).wrap_socket(client.socket,
+                                                                server_hostname="localhost")
+        return client
+
+    def post(self, data, **more):
+        client = self.client()
+        try:
+            client.send(request(data, **more))
+            return client.answer()
+        finally:
+            client.close()
+
+
+def test_post_over_https():
+    with Https("--listen", "127.0.0.1:0") as server:
+        assert "listening on https://127.0.0.1:" in server.stderr()
+        assert server.post(payload("deliveries-queued.json")).json() == {"stored": 1}
+        assert server.post(body(2000, reason="x" * 300)).status == 503  # more than the ring holds
+        assert server.post(body(900, reason="x" * 300)).status == 200
+        client = server.client()
+        for i in range(5):  # kept alive
+            client.send(request(body(first=i)))
+            assert client.answer().status == 200
+        client.close()
+        plain = Client(server.ports[1])
+        plain.send(request(body()))
+        assert plain.answer().status == 200
+        plain.close()
+        wrong = Client(server.port)  # plain HTTP to the HTTPS port
+        wrong.send(request(body()))
+        assert wrong.closed()
+        wrong.close()
+
+
+def test_chunked_and_late_over_https():
+    with Https("--body-timeout", "1") as server:
+        client = server.client()
+        client.send(b"POST /mails HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                    b"Transfer-Encoding: chunked\r\n\r\n")
+        data = body(3)
+        for i in range(0, len(data), 7):
+            piece = data[i:i + 7]
+            client.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+        client.send(b"0\r\n\r\n")
+        assert client.answer().status == 200
+        client.close()
+        client = server.client()
+        client.send(request(data, length=len(data) + 1))
+        assert client.answer().status == 408
+        client.close()
+        assert len(server.wait_lines(3)) == 3
+
+
+def test_versions_and_ciphers():
+    with Https() as server:
+        def version(least, most):
+            context = server.context()
+            context.set_ciphers("ALL:@SECLEVEL=0")
+            context.minimum_version, context.maximum_version = least, most
+            client = server.client(context)
+            spoken = client.socket.version()
+            client.close()
+            return spoken
+        v = ssl.TLSVersion
+        assert version(v.TLSv1_2, v.TLSv1_2) == "TLSv1.2"
+        assert version(v.TLSv1_2, v.TLSv1_3) == "TLSv1.3"
+        try:
+            version(v.TLSv1, v.TLSv1_1)
+            raise AssertionError("TLS 1.1 was spoken")
+        except (ssl.SSLError, ConnectionError):
+            pass
+        weak = server.context()
+        weak.maximum_version = v.TLSv1_2
+        weak.set_ciphers("AES128-SHA:AES256-SHA:@SECLEVEL=0")
+        try:
+            server.client(weak)
+            raise AssertionError("a weak cipher was taken")
+        except (ssl.SSLError, ConnectionError):
+            pass
+        assert server.post(body()).status == 200
+
+
+def refused(server, *options):
+    code, _, said = run("serve", "--listen", "127.0.0.1:0s", *options)
+    assert code in (1, 2) and said.count("\n") == 1, said
+    return said
+
+
+def test_what_is_refused_at_start():
+    with Https() as server:
+        cert, key = server.path("tls.pem"), server.path("tls.key")
+        other_key = certificate(server.folder, "other")[1]
+        assert "needs --tls-cert and --tls-key" in refused(server)
+        assert "needs --tls-cert" in refused(server, "--tls-cert", cert)
+        assert "No such file" in refused(server, "--tls-cert", server.path("x"), "--tls-key", key)
+        assert "not the key of the certificate" in refused(server, "--tls-cert", cert, "--tls-key",
+                                                           other_key)
+        nonsense = server.write("nonsense", "hello\n")
+        assert "--tls-cert: " + nonsense in refused(server, "--tls-cert", nonsense, "--tls-key", key)
+        assert "--tls-key: " + nonsense in refused(server, "--tls-cert", cert, "--tls-key", nonsense)
+        open_key = server.path("open")
+        with open(key, "rb") as file, open(open_key, "wb") as copy:
+            copy.write(file.read())
+        os.chmod(open_key, 0o644)
+        assert "others may read it" in refused(server, "--tls-cert", cert, "--tls-key", open_key)
+        locked = server.path("locked")
+        subprocess.run(["openssl", "ec", "-in", key, "-aes128", "-passout", "pass:secret", "-out",
+                        locked], stderr=subprocess.DEVNULL, check=True)
+        os.chmod(locked, 0o600)
+        assert "--tls-key: " + locked in refused(server, "--tls-cert", cert, "--tls-key", locked)
+
+
+def test_expired_certificate_is_said():
+    server = Https()
+    cert, key = server.path("tls.pem"), server.path("tls.key")
+    subprocess.run(["openssl", "req", "-new", "-key", key, "-subj", "/CN=old", "-out", cert + ".csr"],
+                   check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(["openssl", "x509", "-req", "-in", cert + ".csr", "-signkey", key, "-days", "-1",
+                    "-out", cert], check=True, stderr=subprocess.DEVNULL)
+    with server:
+        assert "the certificate has expired" in server.stderr()
+
+
+def test_certificate_reloaded_under_load():
+    """Connections that are open go on; new ones get the new certificate; a bad one is not taken."""
+    with Https() as server:
+        kept = server.client()
+        old = server.context()
+        failures, ending = [], threading.Event()
+        insecure = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        insecure.check_hostname = False
+        insecure.verify_mode = ssl.CERT_NONE
+
+        def load():
+            while not ending.is_set():
+                try:
+                    client = server.client(insecure)
+                    client.send(request(body()))
+                    if client.answer().status != 200:
+                        failures.append("status")
+                    client.close()
+                except OSError as error:
+                    failures.append(str(error))
+        threads = [threading.Thread(target=load) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            for i in range(5):
+                certificate(server.folder, "new", subject="new%d" % i)
+                os.rename(server.path("new.key"), server.path("tls.key"))
+                os.rename(server.path("new.pem"), server.path("tls.pem"))
+                server.signal(signal.SIGHUP)
+                eventually(lambda: server.stderr().count("files are opened anew") == i + 1, "reload")
+                assert server.post(body()).status == 200  # verifies against the new certificate
+            kept.send(request(body()))
+        finally:
+            ending.set()
+            for thread in threads:
+                thread.join()
+        assert not failures, failures
+        try:
+            server.client(old)
+            raise AssertionError("the old certificate is still in use")
+        except ssl.SSLCertVerificationError:
+            pass
+        server.write("tls.key", "nonsense")
+        server.signal(signal.SIGHUP)
+        eventually(lambda: "what was read before stays in force" in server.stderr(), "the refusal")
+        assert server.post(body()).status == 200
+
+
+def test_handshakes_that_stall():
+    with Https("--workers", "2", "--body-timeout", "2") as server:
+        silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(4)]
+        start = time.monotonic()
+        assert server.post(body()).status == 200
+        assert time.monotonic() - start < 30
+        for connection in silent:
+            connection.close()
