@@ -3548,7 +3548,8 @@ enum {
     AT_STATE_PLACES = 32
 };
 
-static const char storage_magic[] = "CMCWRING", state_magic[] = "CMCS";
+static const uint8_t storage_magic[8] = {'C', 'M', 'C', 'W', 'R', 'I', 'N', 'G'};
+static const uint8_t state_magic[4] = {'C', 'M', 'C', 'S'};
 
 /* Records that are read at a time. */
 #define READ_AHEAD 64

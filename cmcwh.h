@@ -395,14 +395,14 @@ struct cmcwh_keeper {
     uint64_t generation;
     uint64_t low; /* records from this seq on are kept by the state that is synced */
     uint32_t block;
-    uint32_t copy;    /* of the state: the one that is synced, 0 or 1 */
-    bool busy;        /* a thread is using the storage */
-    bool dirty;       /* the places differ from those that were written */
-    bool unsynced;    /* places were written, not synced */
+    uint32_t copy;       /* of the state: the one that is synced, 0 or 1 */
+    bool busy;           /* a thread is using the storage */
+    bool dirty;          /* the places differ from those that were written */
+    bool unsynced;       /* places were written, not synced */
     uint32_t last_group; /* how many requests shared the last sync */
-    uint32_t pause;   /* ms, 0: it works */
-    uint64_t retry;   /* no request before these ticks */
-    uint32_t tainted; /* chain of records whose write failed, to be cleared before use */
+    uint32_t pause;      /* ms, 0: it works */
+    uint64_t retry;      /* no request before these ticks */
+    uint32_t tainted;    /* chain of records whose write failed, to be cleared before use */
     uint32_t tainted_count;
 };
 

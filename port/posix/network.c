@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,7 +105,7 @@ bool network_listener(const char *text, struct sockaddr_storage *address, sockle
     if (strlen(text) >= sizeof plain) {
         return false;
     }
-    memcpy(plain, text, strlen(text) - (network_secure(text) ? 1 : 0));
+    (void)snprintf(plain, sizeof plain, "%.*s", (int)strlen(text) - network_secure(text), text);
     if (!network_split(plain, host, sizeof host, port, sizeof port)) {
         return false;
     }
