@@ -3,12 +3,21 @@
 #define CMCWH_CIVETWEB_EXTRA_H
 
 struct mg_connection;
+struct mg_context;
+
+/* To be set before civetweb is started; NULL: there is no gate. Called for each connection that was
+ * accepted: may civetweb have it? If not, it comes back with cmcwh_civetweb_produce, or is closed.
+ */
+extern int (*cmcwh_civetweb_gate)(struct mg_context *context, int connection, int secure);
+
+/* Gives a connection to the workers. Waits while their queue is full. */
+void cmcwh_civetweb_produce(struct mg_context *context, int connection, int secure);
+
+/* Lets the kernel keep connections that send nothing, for some seconds. */
+void cmcwh_civetweb_defer(struct mg_context *context, int seconds);
 
 /* Its socket, so that a late request can be cut off with shutdown(). */
 int cmcwh_civetweb_socket(const struct mg_connection *connection);
-
-/* Are there accepted connections that wait for a worker? */
-int cmcwh_civetweb_waiting(const struct mg_connection *connection);
 
 /* Has the whole body been read: all of its length, or its last chunk? */
 int cmcwh_civetweb_body_whole(const struct mg_connection *connection);

@@ -16,6 +16,7 @@
 
 #include "auth.h"
 #include "civetweb_extra.h"
+#include "gate.h"
 #include "log.h"
 #include "platform.h"
 #include "ring_file.h"
@@ -37,9 +38,8 @@ struct service {
     char *buffers;
     struct cmcwh_worker *workers;
     unsigned workers_taken; /* under the port's lock */
-    unsigned connections;   /* that hold a worker; atomic */
     int pid_file;
-    bool watching, library;
+    bool watching, gating, library;
 };
 
 /* ---- What civetweb and the portable part call ---- */
@@ -56,18 +56,21 @@ static void *init_thread(const struct mg_context *context, int type) {
     return worker;
 }
 
-static int init_connection(const struct mg_connection *connection, void **data) {
-    struct service *service = mg_get_user_data(mg_get_context(connection));
+static int admit(struct mg_context *context, int connection, int secure) {
+    return gate_admit(context, connection, secure != 0);
+}
 
-    (void)data;
-    (void)__atomic_add_fetch(&service->connections, 1, __ATOMIC_RELAXED);
-    return 0;
+static void produce(void *server, int connection, bool secure) {
+    cmcwh_civetweb_produce(server, connection, secure);
+}
+
+static void end_request(const struct mg_connection *connection, int status) {
+    (void)status;
+    gate_idle(cmcwh_civetweb_socket(connection));
 }
 
 static void connection_close(const struct mg_connection *connection) {
-    struct service *service = mg_get_user_data(mg_get_context(connection));
-
-    (void)__atomic_sub_fetch(&service->connections, 1, __ATOMIC_RELAXED);
+    gate_release(cmcwh_civetweb_socket(connection));
 }
 
 static int begin_request(struct mg_connection *connection) {
@@ -112,6 +115,11 @@ static void watch(void *context, struct mg_connection *connection, uint32_t dead
     const struct service *service = context;
     const struct cmcwh_worker *worker = mg_get_thread_pointer(connection);
 
+    if (deadline > 0) {
+        gate_reading(cmcwh_civetweb_socket(connection));
+    } else {
+        gate_read(cmcwh_civetweb_socket(connection));
+    }
     watch_socket((unsigned)(worker - service->workers), cmcwh_civetweb_socket(connection),
                  deadline);
 }
@@ -121,12 +129,10 @@ static bool whole(void *context, const struct mg_connection *connection) {
     return cmcwh_civetweb_body_whole(connection) != 0;
 }
 
-/* A connection waits, and every worker is held by another: by keeping it alive, if nothing else. */
 static bool crowded(void *context, const struct mg_connection *connection) {
-    const struct service *service = context;
-
-    return __atomic_load_n(&service->connections, __ATOMIC_RELAXED) >= service->options->workers &&
-           cmcwh_civetweb_waiting(connection) != 0;
+    (void)context;
+    (void)connection;
+    return gate_crowded();
 }
 
 static void log_server(void *context, enum cmcwh_level level, const char *message) {
@@ -280,6 +286,18 @@ static bool join_listeners(const struct options *options, char *out, size_t room
     return true;
 }
 
+static int start_gate(struct service *service) {
+    const struct options *options = service->options;
+    struct gate_config gate = {
+        .workers = options->workers, .timeout = options->body_timeout * 1000, .produce = produce};
+
+    for (unsigned i = 0; i < options->listeners; i++) {
+        gate.plain = gate.plain || !network_secure(options->listen[i]);
+    }
+    cmcwh_civetweb_gate = admit;
+    return gate_start(&gate);
+}
+
 static bool start_civetweb(struct service *service) {
     const struct options *options = service->options;
     char listeners[1024], workers[16], timeout[16], reason[256] = "";
@@ -306,7 +324,7 @@ static bool start_civetweb(struct service *service) {
                                      .http_error = http_error,
                                      .log_message = log_message,
                                      .external_ssl_ctx = external_ssl_ctx,
-                                     .init_connection = init_connection,
+                                     .end_request = end_request,
                                      .connection_close = connection_close,
                                      .init_thread = init_thread};
     struct mg_init_data init = {
@@ -324,6 +342,11 @@ static bool start_civetweb(struct service *service) {
         return fail("the watchdog", failed);
     }
     service->watching = true;
+    failed = start_gate(service);
+    if (failed != 0) {
+        return fail("the gate", failed);
+    }
+    service->gating = true;
     if ((mg_init_library(MG_FEATURES_IPV6 | (tls_built_in() ? MG_FEATURES_TLS : 0)) &
          MG_FEATURES_TLS) == 0 &&
         options->tls_cert != NULL) {
@@ -336,6 +359,7 @@ static bool start_civetweb(struct service *service) {
         log_line(CMCWH_LOG_ERROR, "the HTTP server did not start: %s", reason);
         return false;
     }
+    cmcwh_civetweb_defer(service->civetweb, (int)options->body_timeout);
     return true;
 }
 
@@ -543,11 +567,18 @@ static bool stop(struct service *service) {
 
     let_signals_kill();
     if (service->civetweb != NULL) {
+        gate_drain((uint32_t)limit);
         cmcwh_server_stop(&service->server);
-        if (!cmcwh_server_drain(&service->server, (uint32_t)limit)) {
+        if (!cmcwh_server_drain(&service->server, (uint32_t)left_of(start, limit))) {
             give_up_waiting(service);
         }
+        gate_stop();
         mg_stop(service->civetweb);
+    } else if (service->gating) {
+        gate_stop();
+    }
+    if (service->gating) {
+        gate_end();
     }
     if (service->watching) {
         watch_stop();

@@ -34,7 +34,7 @@ def test_wrong_usage():
             (["nonsense"], "nonsense"), (["--nonsense"], "--nonsense"), (["serve", "x"], "'x'"),
             (["--listen"], "--listen"), (["--listen", "8080"], "ADDR:PORT"),
             (["--listen", "localhost:80"], "ADDR:PORT"), (["--listen", "1.2.3.4:99999"], "ADDR:PORT"),
-            (["--listen", "127.0.0.1:1s"], "TLS"), (["--path", "mails"], "'/'"),
+            (["--listen", "127.0.0.1:1s"], "--tls-cert"), (["--path", "mails"], "'/'"),
             (["--allow", "300.1.1.1"], "300.1.1.1"), (["--allow", "10.0.0.0/33"], "10.0.0.0/33"),
             (["--workers", "0"], "1 to 256"), (["--workers", "x"], "'x'"), (["--workers="], "''"),
             (["--ring-records", "-1"], "1 to"), (["--body-max", "1k"], "bytes"),

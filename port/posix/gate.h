@@ -1,0 +1,46 @@
+/* Stands between accept and the worker threads. A connection takes a worker only when there is
+ * something to do: its request has arrived whole, or is too large to wait for, or TLS wants its
+ * handshake. So senders that stall before that hold nothing but a descriptor. */
+#ifndef CMCWH_GATE_H
+#define CMCWH_GATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct gate_config {
+    unsigned workers;
+    uint32_t timeout; /* ms: until then a request must be whole, or large enough */
+    bool plain;       /* is there a listener without TLS? */
+
+    /* Gives a connection to the worker threads of its server. */
+    void (*produce)(void *server, int socket, bool secure);
+};
+
+/* 0, or an error number. */
+int gate_start(const struct gate_config *config);
+
+/* A connection was accepted. true: it goes to a worker at once; false: the gate has it. Called by
+ * the thread that accepts. */
+bool gate_admit(void *server, int socket, bool secure);
+
+/* What a worker does with a connection: reads a request (and may be cut off when others wait), has
+ * read it, waits for the next one, is about to close it. Called by that worker. */
+void gate_reading(int socket);
+void gate_read(int socket);
+void gate_idle(int socket);
+void gate_release(int socket);
+
+/* Do others wait for a worker? */
+bool gate_crowded(void);
+
+/* Takes no more connections, and waits until all requests that have begun are with a worker, `ms`
+ * at most. */
+void gate_drain(uint32_t ms);
+
+/* Closes what has not gone to a worker; no more will go. */
+void gate_stop(void);
+
+/* When the workers are gone. */
+void gate_end(void);
+
+#endif

@@ -1,0 +1,166 @@
+"""Hundreds of senders that stall: a good request is answered all the same, and soon."""
+
+import os
+import re
+import resource
+import socket
+import time
+
+from harness import Client, Server, body, eventually, request
+from test_https import Https
+
+STALLED = 500
+SOON = 1.0  # second; more where a sanitizer slows everything down
+if os.environ.get("SANITIZE"):
+    SOON = 10.0
+
+
+def room():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 4 * STALLED:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+
+
+def stall(server, data, count=STALLED):
+    """Connections that have sent `data` and nothing more."""
+    room()
+    connections = []
+    for _ in range(count):
+        connection = socket.create_connection(("127.0.0.1", server.port))
+        connection.setblocking(False)
+        if data:
+            try:
+                connection.send(data)
+            except BlockingIOError:
+                pass
+        connections.append(connection)
+    return connections
+
+
+def resident(server):
+    with open("/proc/%d/status" % server.process.pid, encoding="ascii") as file:
+        return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+
+
+def check_good_ones(server, count=5):
+    for i in range(count):
+        start = time.monotonic()
+        answer = server.post(body(2, first=i))
+        took = time.monotonic() - start
+        assert answer.status == 200 and took < SOON, (answer.status, took)
+
+
+def stalled(data, *options, server=None):
+    with server or Server("--workers", "4", "--body-timeout", "20", *options) as server:
+        assert server.post(body()).status == 200
+        before = resident(server)
+        connections = stall(server, data)
+        time.sleep(0.5)
+        check_good_ones(server)
+        grown = resident(server) - before
+        assert os.environ.get("SANITIZE") or grown < 1024, "%d KiB more" % grown
+        for connection in connections:
+            connection.close()
+
+
+def test_before_the_request_line():
+    stalled(b"")
+
+
+def test_in_the_request_line():
+    stalled(b"POST /ma")
+
+
+def test_in_the_headers():
+    stalled(b"POST /mails HTTP/1.1\r\nHost: x\r\nContent-Ty")
+
+
+def test_in_a_small_body():
+    stalled(request(body(3), length=5000))
+
+
+def test_in_a_chunked_body():
+    stalled(b"POST /mails HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n5\r\n{\"eve")
+
+
+def test_after_expect_100_continue():
+    stalled(b"POST /mails HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n")
+
+
+def test_in_a_large_body():
+    data = request(b'{"x":"' + b"y" * 70000, length=1000000)
+    with Server("--workers", "4", "--body-timeout", "20") as server:
+        connections = stall(server, data, 60)
+        time.sleep(0.5)
+        check_good_ones(server)
+        for connection in connections:
+            connection.close()
+
+
+def test_after_an_answer():
+    """Kept alive, a second request begun and not ended."""
+    with Server("--workers", "4", "--body-timeout", "20") as server:
+        held = []
+        for i in range(12):
+            client = Client(server.port)
+            client.send(request(body(first=i)))
+            assert client.answer().status == 200
+            try:
+                client.send(b"POST /mails HTTP/1.1\r\nHo")
+            except OSError:
+                pass
+            held.append(client)
+        check_good_ones(server)
+        for client in held:
+            client.close()
+
+
+def test_reading_no_answer():
+    """Many requests on each of many connections, whose answers nobody reads."""
+    with Server("--workers", "4", "--body-timeout", "20") as server:
+        connections = stall(server, request(body()) * 20, 200)
+        check_good_ones(server)
+        for connection in connections:
+            connection.close()
+
+
+def test_late_requests_learn_it():
+    with Server("--body-timeout", "1") as server:
+        for data in (b"POST /mails HTTP/1.1\r\nHos", request(body(3), length=5000)):
+            client = Client(server.port)
+            client.send(data)
+            answer = client.answer()
+            assert answer.status == 408 and answer.json()["error"] == "request_timeout"
+            assert client.closed()
+            client.close()
+        silent = Client(server.port)
+        assert silent.closed()
+        silent.close()
+
+
+def test_slow_but_steady_is_served():
+    with Server("--workers", "1") as server:
+        client = Client(server.port)
+        data = request(body(40, reason="z" * 400))
+        for i in range(0, len(data), 2000):
+            client.send(data[i:i + 2000])
+            time.sleep(0.02)
+        assert client.answer().json() == {"stored": 40}
+        client.close()
+
+
+def test_more_than_may_wait():
+    """The one that has waited longest gives way."""
+    with Server("--workers", "2", "--body-timeout", "20") as server:
+        connections = stall(server, b"POST /mails HTTP/1.1\r\n", 1500)
+        check_good_ones(server, 2)
+        for connection in connections:
+            connection.close()
+        eventually(lambda: server.post(body()).status == 200, "recovery")
+
+
+def test_handshakes_that_stall():
+    stalled(b"", server=Https("--workers", "4", "--body-timeout", "20"))
+    stalled(b"\x16\x03\x01\x02\x00\x01\x00\x01", server=Https("--workers", "4", "--body-timeout", "20"))
