@@ -46,8 +46,7 @@ struct guest {
 struct hold {
     int socket;
     bool part;
-    uint64_t reading; /* ticks since which it is read without progress; 0: it is not */
-    uint64_t bytes;   /* received so far */
+    uint64_t bytes; /* received when it was last looked at */
 };
 
 static struct {
@@ -58,6 +57,12 @@ static struct {
     unsigned count, most;
     struct hold *holds;
     unsigned held, parts;
+    bool pressed; /* atomic: somebody waits for a worker */
+
+    /* For each socket: since when (ticks, never 0) a worker has read it without progress, 0: it
+     * does not. Atomic, so that workers need no lock. */
+    uint32_t *reading;
+    int sockets;
     int wake[2];
     char head[HEAD + 1];
     struct pollfd polls[GUESTS + 1];
@@ -121,6 +126,9 @@ static enum stage judge_body(struct guest *guest, size_t head, size_t bytes, siz
     need = strtoull(length, &after, 10);
     if (*length < '0' || *length > '9' || *after != '\r') {
         return PART; /* no number: to be refused */
+    }
+    if (need > gate.config.longest) {
+        return PART; /* the same, before it has come */
     }
     need = need < WHOLE ? need + head : 2 * WHOLE; /* more than is waited for */
     if (need <= bytes) {
@@ -186,6 +194,18 @@ static void look(struct guest *guest) {
 
 /* ---- Who has a worker ---- */
 
+static uint32_t moment(void) {
+    uint32_t ticks = (uint32_t)platform_ticks();
+
+    return ticks == 0 ? 1 : ticks;
+}
+
+static void note(int socket, uint32_t since) {
+    if (socket >= 0 && socket < gate.sockets) {
+        __atomic_store_n(&gate.reading[socket], since, __ATOMIC_RELAXED);
+    }
+}
+
 static struct hold *hold_of(int socket) {
     for (unsigned i = 0; i < gate.held; i++) {
         if (gate.holds[i].socket == socket) {
@@ -209,8 +229,8 @@ static bool may_go(bool part) {
 static void hold(const struct guest *guest) {
     want(guest->socket, 1);
     gate.parts += guest->stage == PART;
-    gate.holds[gate.held++] = (struct hold){
-        .socket = guest->socket, .part = guest->stage == PART, .reading = platform_ticks()};
+    gate.holds[gate.held++] = (struct hold){.socket = guest->socket, .part = guest->stage == PART};
+    note(guest->socket, moment());
 }
 
 static uint64_t received(int socket) {
@@ -223,19 +243,22 @@ static uint64_t received(int socket) {
 }
 
 /* Others wait: cuts off whoever holds a worker and sends nothing, or hardly anything. */
-static void cut_off(uint64_t now) {
+static void cut_off(void) {
     for (unsigned i = 0; i < gate.held; i++) {
         struct hold *held = &gate.holds[i];
+        uint32_t *reading = held->socket < gate.sockets ? &gate.reading[held->socket] : NULL;
+        uint32_t since = reading == NULL ? 0 : __atomic_load_n(reading, __ATOMIC_RELAXED);
 
-        if (held->reading != 0 && now - held->reading >= PATIENCE) {
+        if (since != 0 && moment() - since >= PATIENCE) {
             uint64_t bytes = received(held->socket);
+            uint32_t next = bytes < held->bytes + PROGRESS ? 0 : moment();
 
-            if (bytes < held->bytes + PROGRESS) {
+            held->bytes = bytes;
+            /* Not if the worker has gone on just now. */
+            if (__atomic_compare_exchange_n(reading, &since, next, false, __ATOMIC_RELAXED,
+                                            __ATOMIC_RELAXED) &&
+                next == 0) {
                 (void)shutdown(held->socket, SHUT_RD);
-                held->reading = 0;
-            } else {
-                held->bytes = bytes;
-                held->reading = now;
             }
         }
     }
@@ -313,6 +336,13 @@ static bool some_ready(void) {
     return false;
 }
 
+static bool see_pressure(void) {
+    bool pressed = gate.held > gate.config.workers || some_ready();
+
+    __atomic_store_n(&gate.pressed, pressed, __ATOMIC_RELAXED);
+    return pressed;
+}
+
 /* Those whose time is over, and those that went away. */
 static void sweep(uint64_t now) {
     for (unsigned i = gate.count; i-- > 0;) {
@@ -357,9 +387,9 @@ static void *run(void *unused) {
 
         sweep(now);
         send_on();
-        pressed = some_ready();
+        pressed = see_pressure();
         if (pressed) {
-            cut_off(now);
+            cut_off();
         }
         timeout = sleep_time(now, pressed);
         count = gate.count;
@@ -424,32 +454,17 @@ bool gate_admit(void *server, int socket, bool secure) {
         }
         wake_thread();
     }
+    (void)see_pressure();
     (void)pthread_mutex_unlock(&gate.mutex);
     return goes;
 }
 
-static void note(int socket, uint64_t reading) {
-    struct hold *held;
-
-    (void)pthread_mutex_lock(&gate.mutex);
-    held = hold_of(socket);
-    if (held != NULL) {
-        held->reading = reading;
-        held->bytes = 0;
-    }
-    (void)pthread_mutex_unlock(&gate.mutex);
-}
-
 void gate_reading(int socket) {
-    note(socket, platform_ticks());
+    note(socket, moment());
 }
 
 void gate_read(int socket) {
     note(socket, 0);
-}
-
-void gate_idle(int socket) {
-    note(socket, platform_ticks());
 }
 
 void gate_release(int socket) {
@@ -463,17 +478,13 @@ void gate_release(int socket) {
         if (some_ready()) {
             wake_thread();
         }
+        (void)see_pressure();
     }
     (void)pthread_mutex_unlock(&gate.mutex);
 }
 
 bool gate_crowded(void) {
-    bool crowded;
-
-    (void)pthread_mutex_lock(&gate.mutex);
-    crowded = gate.held > gate.config.workers || some_ready();
-    (void)pthread_mutex_unlock(&gate.mutex);
-    return crowded;
+    return __atomic_load_n(&gate.pressed, __ATOMIC_RELAXED);
 }
 
 /* Guests and holds need descriptors; some are left for sinks and files. */
@@ -500,8 +511,10 @@ int gate_start(const struct gate_config *config) {
     gate.count = gate.held = gate.parts = 0;
     gate.closed = gate.stop = false;
     gate.most = limit_guests();
+    gate.sockets = (int)(gate.most + 2 * config->workers + 64);
     gate.holds = calloc(2 * config->workers, sizeof *gate.holds);
-    if (gate.holds == NULL) {
+    gate.reading = calloc((size_t)gate.sockets, sizeof *gate.reading);
+    if (gate.holds == NULL || gate.reading == NULL) {
         return ENOMEM;
     }
     if (pipe(gate.wake) != 0) {
@@ -553,5 +566,8 @@ void gate_end(void) {
     (void)close(gate.wake[0]);
     (void)close(gate.wake[1]);
     free(gate.holds);
+    free(gate.reading);
     gate.holds = NULL;
+    gate.reading = NULL;
+    gate.sockets = 0;
 }

@@ -10,6 +10,7 @@
 struct gate_config {
     unsigned workers;
     uint32_t timeout; /* ms: until then a request must be whole, or large enough */
+    uint64_t longest; /* bytes of a body that is taken */
     bool plain;       /* is there a listener without TLS? */
 
     /* Gives a connection to the worker threads of its server. */
@@ -23,11 +24,10 @@ int gate_start(const struct gate_config *config);
  * the thread that accepts. */
 bool gate_admit(void *server, int socket, bool secure);
 
-/* What a worker does with a connection: reads a request (and may be cut off when others wait), has
- * read it, waits for the next one, is about to close it. Called by that worker. */
+/* What a worker does with a connection: it reads a request, or waits for one (and may be cut off
+ * when others wait); it has read it; it is about to close the connection. Called by that worker. */
 void gate_reading(int socket);
 void gate_read(int socket);
-void gate_idle(int socket);
 void gate_release(int socket);
 
 /* Do others wait for a worker? */

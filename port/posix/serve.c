@@ -66,7 +66,7 @@ static void produce(void *server, int connection, bool secure) {
 
 static void end_request(const struct mg_connection *connection, int status) {
     (void)status;
-    gate_idle(cmcwh_civetweb_socket(connection));
+    gate_reading(cmcwh_civetweb_socket(connection));
 }
 
 static void connection_close(const struct mg_connection *connection) {
@@ -288,8 +288,10 @@ static bool join_listeners(const struct options *options, char *out, size_t room
 
 static int start_gate(struct service *service) {
     const struct options *options = service->options;
-    struct gate_config gate = {
-        .workers = options->workers, .timeout = options->body_timeout * 1000, .produce = produce};
+    struct gate_config gate = {.workers = options->workers,
+                               .timeout = options->body_timeout * 1000,
+                               .longest = options->body_max,
+                               .produce = produce};
 
     for (unsigned i = 0; i < options->listeners; i++) {
         gate.plain = gate.plain || !network_secure(options->listen[i]);
