@@ -2,7 +2,7 @@
  * the sink, in the order in which its bytes go:
  *
  *   server    civetweb's request -> feed, end, commit or abort -> answer   (not in CMCWH_NO_SERVER)
- *   parser    form -> window -> JSON (jsmn) -> events
+ *   parser    form or multipart -> window -> JSON (jsmn) -> events
  *   text      UTF-8 and escapes
  *   record    fields, CRC, id
  *   ring      committed records and their readers
@@ -44,6 +44,24 @@ static size_t smaller(size_t a, size_t b) {
 
 static bool text_is(struct cmcwh_text text, const char *word) {
     return text.length == strlen(word) && memcmp(text.data, word, text.length) == 0;
+}
+
+/* The same but for the case of ASCII letters. */
+static bool same_letters(const char *a, const char *b, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)a[i], d = (unsigned char)b[i];
+
+        c |= c >= 'A' && c <= 'Z' ? 0x20 : 0;
+        d |= d >= 'A' && d <= 'Z' ? 0x20 : 0;
+        if (c != d) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool text_is_word(struct cmcwh_text text, const char *word) {
+    return text.length == strlen(word) && same_letters(text.data, word, text.length);
 }
 
 const char *cmcwh_result_name(int result) {
@@ -97,6 +115,13 @@ static struct cmcwh_text kept_text(const struct cmcwh_kept *kept);
 static void form_begin_name(struct cmcwh_parser *parser);
 static size_t form_add(struct cmcwh_parser *parser, const char *in, size_t length);
 static void form_end(struct cmcwh_parser *parser);
+static struct cmcwh_kept *form_target(struct cmcwh_parser *parser);
+
+static bool boundary_right(struct cmcwh_text boundary);
+static int take_parameter(struct cmcwh_text *rest, struct cmcwh_text *name,
+                          struct cmcwh_text *value);
+static size_t multipart_add(struct cmcwh_parser *parser, const char *in, size_t length);
+static void multipart_end(struct cmcwh_parser *parser);
 
 static size_t window_add(struct cmcwh_parser *parser, const char *in, size_t length);
 static size_t window_room(struct cmcwh_parser *parser);
@@ -211,19 +236,6 @@ static bool answer(struct exchange *x, int status, const char *error, const char
     x->error = error;
     x->detail = detail;
     return false;
-}
-
-static bool same_letters(const char *a, const char *b, size_t length) {
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)a[i], d = (unsigned char)b[i];
-
-        c |= c >= 'A' && c <= 'Z' ? 0x20 : 0;
-        d |= d >= 'A' && d <= 'Z' ? 0x20 : 0;
-        if (c != d) {
-            return false;
-        }
-    }
-    return true;
 }
 
 static bool same_word(const char *a, const char *b) {
@@ -754,7 +766,7 @@ void cmcwh_server_count(struct cmcwh_server *server, struct cmcwh_server_counter
 
 #endif /* CMCWH_NO_SERVER */
 /* ---- Parser: a body comes in ----------------------------------------------------------------
- * Pieces of any size go into the window, through the form decoder if need be.
+ * Pieces of any size go into the window, through the form or multipart decoder if need be.
  */
 void cmcwh_parser_init(struct cmcwh_parser *parser, struct cmcwh_ring *ring,
                        enum cmcwh_format format) {
@@ -766,7 +778,7 @@ void cmcwh_parser_init(struct cmcwh_parser *parser, struct cmcwh_ring *ring,
     parser->format = (uint8_t)format;
     if (format == CMCWH_JSON) {
         json_begin(parser, 0);
-    } else {
+    } else if (format == CMCWH_FORM) {
         form_begin_name(parser);
     }
 }
@@ -805,8 +817,9 @@ int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t len
     const char *in = bytes;
 
     while (length > 0 && !parser->failed) {
-        size_t taken = parser->format == CMCWH_JSON ? window_add(parser, in, length)
-                                                    : form_add(parser, in, length);
+        size_t taken = parser->format == CMCWH_JSON   ? window_add(parser, in, length)
+                       : parser->format == CMCWH_FORM ? form_add(parser, in, length)
+                                                      : multipart_add(parser, in, length);
 
         parser->offset += taken;
         in += taken;
@@ -818,8 +831,10 @@ int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t len
 int cmcwh_parser_end(struct cmcwh_parser *parser) {
     if (!parser->failed && parser->format == CMCWH_JSON) {
         json_end(parser);
-    } else if (!parser->failed) {
+    } else if (!parser->failed && parser->format == CMCWH_FORM) {
         form_end(parser);
+    } else if (!parser->failed) {
+        multipart_end(parser);
     }
     if (!parser->failed) {
         event_check_request(parser);
@@ -1056,6 +1071,395 @@ static size_t form_add(struct cmcwh_parser *parser, const char *in, size_t lengt
 
 static void form_end(struct cmcwh_parser *parser) {
     form_end_parameter(parser);
+}
+
+/* ---- Parser: multipart ----------------------------------------------------------------------
+ * multipart/form-data (RFC 7578; RFC 2046, section 5.1): each parameter is a part, named in its
+ * headers. The headers of a part wait in the window, which no JSON needs just then. A value goes on
+ * byte by byte, but what may be the beginning of a delimiter is held back until it is known. Only
+ * the first byte of a delimiter is CR: a match that fails cannot have begun later.
+ */
+enum {
+    MULTIPART_NO_BOUNDARY, /* it has not been given */
+    MULTIPART_PREAMBLE,
+    MULTIPART_DELIMITED, /* a boundary has just come */
+    MULTIPART_PADDED,    /* and spaces after it */
+    MULTIPART_RETURN,    /* and CR */
+    MULTIPART_DASH,      /* the first one after the last boundary */
+    MULTIPART_HEADERS,
+    MULTIPART_SKIP, /* a value that is ignored */
+    MULTIPART_KEEP, /* one that is kept */
+    MULTIPART_EVENT,
+    MULTIPART_EPILOGUE
+};
+
+enum { PART_HEADERS_MAX = CMCWH_WINDOW_SIZE < 1024 ? CMCWH_WINDOW_SIZE : 1024 };
+
+/* Where `byte` first stands; the length when it does not. */
+static size_t text_find(struct cmcwh_text text, char byte) {
+    size_t i = 0;
+
+    while (i < text.length && text.data[i] != byte) {
+        i++;
+    }
+    return i;
+}
+
+static bool is_one_of(char c, const char *set) {
+    while (*set != '\0' && *set != c) {
+        set++;
+    }
+    return *set != '\0';
+}
+
+static bool boundary_right(struct cmcwh_text boundary) {
+    for (size_t i = 0; i < boundary.length; i++) {
+        char c = boundary.data[i];
+
+        if (!(c >= '0' && c <= '9') && !(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z') &&
+            !is_one_of(c, "'()+_,-./:=? ")) {
+            return false;
+        }
+    }
+    return boundary.length > 0 && boundary.length <= CMCWH_BOUNDARY_MAX &&
+           boundary.data[boundary.length - 1] != ' ';
+}
+
+int cmcwh_parser_boundary(struct cmcwh_parser *parser, struct cmcwh_text boundary) {
+    struct cmcwh_multipart *multipart = &parser->multipart;
+
+    if (parser->format != CMCWH_MULTIPART || parser->offset > 0 || parser->failed ||
+        !boundary_right(boundary)) {
+        return CMCWH_ERR_ARGUMENT;
+    }
+    memcpy(multipart->delimiter, "\r\n--", 4);
+    memcpy(multipart->delimiter + 4, boundary.data, boundary.length);
+    multipart->length = (uint8_t)(4 + boundary.length);
+    multipart->state = MULTIPART_PREAMBLE;
+    multipart->matched = multipart->borrowed = 2; /* as if a CRLF stood before the body */
+    return CMCWH_OK;
+}
+
+static void multipart_fail(struct cmcwh_parser *parser, uint64_t offset, const char *detail) {
+    parser_fail(parser, CMCWH_ERR_FORM, offset, detail);
+}
+
+static bool is_blank(char c) {
+    return c == ' ' || c == '\t';
+}
+
+static void text_skip(struct cmcwh_text *text, size_t length) {
+    text->data += length;
+    text->length -= length;
+}
+
+static void skip_blanks(struct cmcwh_text *text) {
+    while (text->length > 0 && is_blank(*text->data)) {
+        text_skip(text, 1);
+    }
+}
+
+/* Takes what stands before a blank or one of `ends`. */
+static struct cmcwh_text take_word(struct cmcwh_text *rest, const char *ends) {
+    struct cmcwh_text word = {rest->data, 0};
+
+    while (rest->length > 0 && !is_blank(*rest->data) && !is_one_of(*rest->data, ends)) {
+        text_skip(rest, 1);
+        word.length++;
+    }
+    return word;
+}
+
+/* Takes what stands between quotes, as it was sent: names of ours need no backslash. */
+static bool take_quoted(struct cmcwh_text *rest, struct cmcwh_text *value) {
+    size_t i = 1;
+
+    while (i < rest->length && rest->data[i] != '"') {
+        i += rest->data[i] == '\\' ? 2 : 1;
+    }
+    if (i >= rest->length) {
+        return false;
+    }
+    value->data = rest->data + 1;
+    value->length = i - 1;
+    text_skip(rest, i + 1);
+    return true;
+}
+
+/* Takes `; name=value` off the front of a header. 0 when there is nothing more, negative when it
+ * is malformed: then `rest` begins there. Values without quotes may have characters that RFC 2045
+ * wants in quotes: boundaries are often sent so. */
+static int take_parameter(struct cmcwh_text *rest, struct cmcwh_text *name,
+                          struct cmcwh_text *value) {
+    skip_blanks(rest);
+    if (rest->length > 0 && *rest->data != ';') {
+        return -1;
+    }
+    while (rest->length > 0 && (*rest->data == ';' || is_blank(*rest->data))) {
+        text_skip(rest, 1);
+    }
+    if (rest->length == 0) {
+        return 0;
+    }
+    *name = take_word(rest, "=;\"");
+    skip_blanks(rest);
+    if (name->length == 0 || rest->length == 0 || *rest->data != '=') {
+        return -1;
+    }
+    text_skip(rest, 1);
+    skip_blanks(rest);
+    if (rest->length > 0 && *rest->data == '"') {
+        return take_quoted(rest, value) ? 1 : -1;
+    }
+    *value = take_word(rest, ";\"");
+    return value->length > 0 ? 1 : -1;
+}
+
+/* A fault in the headers of a part, at a byte in the window. */
+static void header_fail(struct cmcwh_parser *parser, const char *at, const char *detail) {
+    multipart_fail(parser, parser->origin + (uint64_t)(at - parser->window), detail);
+}
+
+/* Content-Disposition: names the part. */
+static void header_disposition(struct cmcwh_parser *parser, struct cmcwh_text rest) {
+    const char *start = rest.data;
+    struct cmcwh_text name, value, field = {NULL, 0};
+    int taken;
+
+    if (parser->multipart.named) {
+        header_fail(parser, start, "a part must have one Content-Disposition only");
+        return;
+    }
+    if (!text_is_word(take_word(&rest, ";"), "form-data")) {
+        header_fail(parser, start, "Content-Disposition must be form-data");
+        return;
+    }
+    while ((taken = take_parameter(&rest, &name, &value)) > 0) {
+        if (text_is_word(name, "name")) {
+            if (field.data != NULL) {
+                header_fail(parser, name.data, "a part must have one name only");
+                return;
+            }
+            field = value;
+        }
+    }
+    if (taken < 0) {
+        header_fail(parser, rest.data, "the parameters of Content-Disposition are malformed");
+    } else if (field.data == NULL) {
+        header_fail(parser, start, "Content-Disposition has no name");
+    } else {
+        parser->member = request_member(field);
+        parser->multipart.named = true;
+    }
+}
+
+/* One header of a part, without its CRLF. */
+static void header_line(struct cmcwh_parser *parser, struct cmcwh_text line) {
+    struct cmcwh_text rest = line, name = take_word(&rest, ":"), coding;
+
+    skip_blanks(&rest);
+    if (name.length == 0 || rest.length == 0 || *rest.data != ':') {
+        header_fail(parser, line.data, "a header must be a name, ':' and a value");
+        return;
+    }
+    text_skip(&rest, 1);
+    skip_blanks(&rest);
+    if (text_is_word(name, "Content-Disposition")) {
+        header_disposition(parser, rest);
+    } else if (text_is_word(name, "Content-Transfer-Encoding")) {
+        coding = take_word(&rest, "");
+        skip_blanks(&rest);
+        if (rest.length > 0 || (!text_is_word(coding, "7bit") && !text_is_word(coding, "8bit") &&
+                                !text_is_word(coding, "binary"))) {
+            header_fail(parser, coding.data,
+                        "Content-Transfer-Encoding must be 7bit, 8bit or binary");
+        }
+    }
+}
+
+/* The headers of a part are whole: its value begins after this byte. */
+static void multipart_begin_value(struct cmcwh_parser *parser) {
+    struct cmcwh_multipart *multipart = &parser->multipart;
+
+    /* The empty line may belong to a delimiter: that is how a part without a value ends. */
+    multipart->matched = multipart->borrowed = 2;
+    decoder_init(&parser->decoder, false);
+    if (parser->member == MEMBER_EVENT) {
+        event_forget(parser);
+        json_begin(parser, parser->offset + 1);
+        multipart->state = MULTIPART_EVENT;
+    } else if (form_target(parser) != NULL) {
+        kept_clear(form_target(parser));
+        multipart->state = MULTIPART_KEEP;
+    } else {
+        multipart->state = MULTIPART_SKIP;
+    }
+}
+
+static void headers_begin(struct cmcwh_parser *parser) {
+    parser->multipart.state = MULTIPART_HEADERS;
+    parser->multipart.named = false;
+    parser->origin = parser->offset + 1;
+    parser->used = 0;
+}
+
+static void headers_end(struct cmcwh_parser *parser) {
+    struct cmcwh_text rest = {parser->window, parser->used - 2};
+
+    while (rest.length > 0 && !parser->failed) {
+        struct cmcwh_text line = {rest.data, text_find(rest, '\r')};
+
+        header_line(parser, line);
+        text_skip(&rest, line.length + 2);
+    }
+    if (!parser->failed && !parser->multipart.named) {
+        header_fail(parser, parser->window, "a part has no Content-Disposition");
+    }
+    if (!parser->failed) {
+        multipart_begin_value(parser);
+    }
+}
+
+/* A byte of the headers of a part. */
+static void headers_byte(struct cmcwh_parser *parser, char byte) {
+    char *end = parser->window + parser->used;
+    bool after_return = parser->used > 0 && end[-1] == '\r';
+    bool after_line = parser->used > 1 && end[-1] == '\n';
+
+    if (parser->used == PART_HEADERS_MAX) {
+        multipart_fail(parser, parser->offset, "the headers of a part are too long");
+        return;
+    }
+    if (after_return != (byte == '\n') || byte == 0x7F ||
+        ((unsigned char)byte < ' ' && byte != '\t' && byte != '\r' && byte != '\n')) {
+        multipart_fail(parser, parser->offset, "this byte cannot stand here in a header");
+        return;
+    }
+    if (after_line && is_blank(byte)) { /* a folded line: it goes on */
+        end[-2] = end[-1] = ' ';
+    }
+    *end = byte;
+    parser->used++;
+    if (byte == '\n' && (parser->used == 2 || end[-2] == '\n')) {
+        headers_end(parser);
+    }
+}
+
+/* Some of a value, or of the preamble; `offset` is that of its first byte in the body. */
+static void multipart_give(struct cmcwh_parser *parser, const char *in, size_t length,
+                           uint64_t offset) {
+    if (parser->multipart.state == MULTIPART_EVENT) {
+        while (length > 0 && !parser->failed) {
+            size_t taken = window_add(parser, in, length);
+
+            in += taken;
+            length -= taken;
+        }
+    } else if (parser->multipart.state == MULTIPART_KEEP) {
+        struct cmcwh_kept *target = form_target(parser);
+        struct output output = kept_output(target);
+        size_t taken = decode(&parser->decoder, in, length, &output);
+
+        kept_settle(target, &output);
+        if (taken < length) {
+            multipart_fail(parser, offset + taken, parser->decoder.fault);
+        }
+    }
+}
+
+/* A delimiter is whole: the value has ended before it. */
+static void multipart_end_value(struct cmcwh_parser *parser) {
+    struct cmcwh_multipart *multipart = &parser->multipart;
+    uint64_t here = parser->offset;
+    uint64_t end = here + 1 - (uint64_t)(multipart->length - multipart->borrowed);
+
+    if (multipart->state == MULTIPART_EVENT) {
+        parser->offset = end; /* where text lacks, if some does */
+        json_end(parser);
+        parser->offset = here;
+    } else if (multipart->state == MULTIPART_KEEP && !decoder_clean(&parser->decoder)) {
+        multipart_fail(parser, end, bad_utf8);
+    }
+    multipart->state = MULTIPART_DELIMITED;
+    multipart->matched = multipart->borrowed = 0;
+}
+
+/* Takes some bytes of a value or the preamble; none when a delimiter has turned out to be none. */
+static size_t multipart_text(struct cmcwh_parser *parser, struct cmcwh_text in) {
+    struct cmcwh_multipart *multipart = &parser->multipart;
+    size_t held = (size_t)multipart->matched - multipart->borrowed;
+
+    if (*in.data == multipart->delimiter[multipart->matched]) {
+        if (++multipart->matched == multipart->length) {
+            multipart_end_value(parser);
+        }
+        return 1;
+    }
+    if (multipart->matched > 0) {
+        multipart_give(parser, multipart->delimiter + multipart->borrowed, held,
+                       parser->offset - held);
+        multipart->matched = multipart->borrowed = 0;
+        return 0;
+    }
+    in.length = text_find(in, '\r');
+    multipart_give(parser, in.data, in.length, parser->offset);
+    return in.length;
+}
+
+/* A byte after a boundary. */
+static void multipart_after_boundary(struct cmcwh_parser *parser, char byte) {
+    uint8_t *state = &parser->multipart.state;
+    bool may_end = *state == MULTIPART_DELIMITED || *state == MULTIPART_PADDED;
+
+    if (may_end && is_blank(byte)) {
+        *state = MULTIPART_PADDED;
+    } else if (may_end && byte == '\r') {
+        *state = MULTIPART_RETURN;
+    } else if (*state == MULTIPART_RETURN && byte == '\n') {
+        headers_begin(parser);
+    } else if (*state == MULTIPART_DELIMITED && byte == '-') {
+        *state = MULTIPART_DASH;
+    } else if (*state == MULTIPART_DASH && byte == '-') {
+        *state = MULTIPART_EPILOGUE;
+    } else {
+        multipart_fail(parser, parser->offset,
+                       "after a boundary only '--' or the end of the line may stand");
+    }
+}
+
+/* Takes some bytes. */
+static size_t multipart_add(struct cmcwh_parser *parser, const char *in, size_t length) {
+    struct cmcwh_text text = {in, length};
+
+    switch (parser->multipart.state) {
+    case MULTIPART_NO_BOUNDARY:
+        multipart_fail(parser, 0, "the boundary is missing, or not one of RFC 2046");
+        return 0;
+    case MULTIPART_PREAMBLE:
+    case MULTIPART_SKIP:
+    case MULTIPART_KEEP:
+    case MULTIPART_EVENT:
+        return multipart_text(parser, text);
+    case MULTIPART_HEADERS:
+        headers_byte(parser, *in);
+        return 1;
+    case MULTIPART_EPILOGUE:
+        return length;
+    default:
+        multipart_after_boundary(parser, *in);
+        return 1;
+    }
+}
+
+/* A body that was cut short must not pass for a whole one. */
+static void multipart_end(struct cmcwh_parser *parser) {
+    if (parser->multipart.state == MULTIPART_NO_BOUNDARY) {
+        (void)multipart_add(parser, NULL, 0);
+    } else if (parser->multipart.state == MULTIPART_PREAMBLE) {
+        multipart_fail(parser, parser->offset, "the boundary does not appear in the body");
+    } else if (parser->multipart.state != MULTIPART_EPILOGUE) {
+        multipart_fail(parser, parser->offset, "the body ends before its closing boundary");
+    }
 }
 
 /* ---- Parser: window -------------------------------------------------------------------------
@@ -1861,10 +2265,10 @@ static struct cmcwh_text member_field(const struct cmcwh_parser *parser) {
     return text;
 }
 
-/* The outermost value: of a JSON body the request, in a form the value of `event`. */
+/* The outermost value: of a JSON body the request, in forms the value of `event`. */
 static uint8_t root_open(struct cmcwh_parser *parser, size_t index, bool object) {
     struct cmcwh_text nameless = {"", 0}, event = {"event", 5};
-    bool form = parser->format == CMCWH_FORM;
+    bool form = parser->format != CMCWH_JSON;
     uint64_t offset = window_offset(parser, index);
 
     if (!object) {

@@ -100,7 +100,8 @@ enum cmcwh_result {
     CMCWH_OK = 0,
     CMCWH_PENDING = 1,         /* not known yet */
     CMCWH_ERR_JSON = -1,       /* "malformed_json": not JSON (RFC 8259) in UTF-8 (RFC 3629) */
-    CMCWH_ERR_FORM = -2,       /* "malformed_form": not application/x-www-form-urlencoded */
+    CMCWH_ERR_FORM = -2,       /* "malformed_form": not application/x-www-form-urlencoded, or
+                                  not multipart/form-data */
     CMCWH_ERR_DEPTH = -3,      /* "too_deep": nested deeper than CMCWH_DEPTH_MAX */
     CMCWH_ERR_MISSING = -4,    /* "missing_field": good JSON, but a member of a CMC event lacks */
     CMCWH_ERR_TYPE = -5,       /* "wrong_type": good JSON, but a member is of another type */
@@ -515,14 +516,19 @@ void cmcwh_ring_state(struct cmcwh_ring *ring, struct cmcwh_ring_state *state);
  *   if (cmcwh_parser_commit(&parser) < 0) goto bad;      (200)
  *   bad: cmcwh_parser_abort(&parser);                    (see cmcwh_parser_error)
  *
+ * A multipart body needs its boundary, from Content-Type, between init and the first feed:
+ *
+ *   if (cmcwh_parser_boundary(&parser, boundary) < 0) goto bad;
+ *
  * What it takes for a request (CMC documentation, "event webhook"): an object, or a form, with
  * `event_type`, `server_composition`, `event` and perhaps `api_key`, in any order, other members
  * ignored. `event` is an object (in a form: its JSON text) whose member named as event_type is a
  * list of events. Of repeated members the last one counts.
  */
 enum cmcwh_format {
-    CMCWH_JSON, /* application/json */
-    CMCWH_FORM  /* application/x-www-form-urlencoded */
+    CMCWH_JSON,     /* application/json */
+    CMCWH_FORM,     /* application/x-www-form-urlencoded */
+    CMCWH_MULTIPART /* multipart/form-data (RFC 7578) */
 };
 
 /* What is wrong with a body. */
@@ -534,6 +540,19 @@ struct cmcwh_error {
 };
 
 /* Private parts, here so that sizes are known. ------------------------------------------------*/
+
+/* Longest boundary of a multipart body (RFC 2046, section 5.1.1). */
+#define CMCWH_BOUNDARY_MAX 70
+
+/* Where we are in a multipart body. */
+struct cmcwh_multipart {
+    uint8_t state;
+    uint8_t length;   /* of the delimiter */
+    uint8_t matched;  /* bytes of the delimiter that have just come */
+    uint8_t borrowed; /* how many of them came before the value began */
+    bool named;       /* the part has a Content-Disposition */
+    char delimiter[4 + CMCWH_BOUNDARY_MAX];
+};
 
 /* A text of a request that is kept until its end. */
 struct cmcwh_kept {
@@ -562,6 +581,8 @@ struct cmcwh_parser {
 
     /* The form: where we are in it, and what has come of a %XX. */
     uint8_t form_state, hex_digits, hex;
+
+    struct cmcwh_multipart multipart;
 
     /* The window. */
     uint64_t origin;   /* offset in the body of window[0] */
@@ -600,6 +621,12 @@ struct cmcwh_parser {
  * initialised. One thread per parser. */
 void cmcwh_parser_init(struct cmcwh_parser *parser, struct cmcwh_ring *ring,
                        enum cmcwh_format format);
+
+/* The boundary of a CMCWH_MULTIPART body: after init, before the first feed. It is copied.
+ * CMCWH_OK; CMCWH_ERR_ARGUMENT: not 1 to CMCWH_BOUNDARY_MAX characters of RFC 2046, or not now. A
+ * multipart body without its boundary is refused with CMCWH_ERR_FORM, and so is a part with more
+ * than 1 KiB (or CMCWH_WINDOW_SIZE) of headers. Parts of other names are skipped unseen. */
+int cmcwh_parser_boundary(struct cmcwh_parser *parser, struct cmcwh_text boundary);
 
 /* Takes the next piece of the body; the bytes are the caller's again on return. CMCWH_OK, or
  * CMCWH_ERR_JSON, _FORM, _DEPTH, _MISSING, _TYPE, _EVENT_TYPE, _FULL. After an error the parser
