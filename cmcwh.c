@@ -215,6 +215,8 @@ struct exchange {
     const struct mg_request_info *info;
 
     /* The body. */
+    enum cmcwh_format format;
+    struct cmcwh_text boundary; /* of multipart */
     bool chunked;
     bool unread; /* some of it has not been read, or it is not known where it ends */
     uint64_t length, received;
@@ -379,8 +381,50 @@ static bool is_type(const char *given, const char *type) {
             given[length] == '\t');
 }
 
-static bool check_content(struct exchange *x, enum cmcwh_format *format) {
-    const char *type = header(x, "Content-Type"), *coding = header(x, "Content-Encoding");
+/* The boundary, which only Content-Type tells. Two of them could be understood in two ways. */
+static bool check_boundary(struct exchange *x, const char *parameters) {
+    struct cmcwh_text rest = {parameters, strlen(parameters)}, name, value;
+    unsigned boundaries = 0;
+    int taken;
+
+    while ((taken = take_parameter(&rest, &name, &value)) > 0) {
+        if (text_is_word(name, "boundary")) {
+            x->boundary = value;
+            boundaries++;
+        }
+    }
+    if (taken < 0) {
+        return answer(x, 400, "malformed_form", "the parameters of Content-Type are malformed");
+    }
+    if (boundaries == 0) {
+        return answer(x, 400, "malformed_form", "the boundary is missing in Content-Type");
+    }
+    return (boundaries == 1 && boundary_right(x->boundary)) ||
+           answer(x, 400, "malformed_form",
+                  "the boundary in Content-Type is not one of 1 to 70 characters of RFC 2046");
+}
+
+static bool check_type(struct exchange *x) {
+    static const char multipart[] = "multipart/form-data";
+    const char *type = header(x, "Content-Type");
+
+    if (type != NULL && is_type(type, "application/json")) {
+        x->format = CMCWH_JSON;
+    } else if (type != NULL && is_type(type, "application/x-www-form-urlencoded")) {
+        x->format = CMCWH_FORM;
+    } else if (type != NULL && is_type(type, multipart)) {
+        x->format = CMCWH_MULTIPART;
+        return check_boundary(x, type + sizeof multipart - 1);
+    } else {
+        return answer(x, 415, "unsupported_media_type",
+                      "Content-Type must be application/json, "
+                      "application/x-www-form-urlencoded or multipart/form-data");
+    }
+    return true;
+}
+
+static bool check_content(struct exchange *x) {
+    const char *coding = header(x, "Content-Encoding");
 
     if (!x->chunked && header(x, "Content-Length") == NULL) {
         return answer(x, 411, "length_required", "neither Content-Length nor chunked");
@@ -391,16 +435,7 @@ static bool check_content(struct exchange *x, enum cmcwh_format *format) {
     if (coding != NULL && !same_word(coding, "identity")) {
         return answer(x, 415, "unsupported_media_type", "no content encoding is taken");
     }
-    if (type != NULL && is_type(type, "application/json")) {
-        *format = CMCWH_JSON;
-    } else if (type != NULL && is_type(type, "application/x-www-form-urlencoded")) {
-        *format = CMCWH_FORM;
-    } else {
-        return answer(x, 415, "unsupported_media_type",
-                      "Content-Type must be application/json or "
-                      "application/x-www-form-urlencoded");
-    }
-    return true;
+    return check_type(x);
 }
 
 static void watch(struct exchange *x, uint32_t deadline) {
@@ -461,12 +496,15 @@ static bool answer_parser(struct exchange *x) {
     return answer(x, status, cmcwh_result_name(error->result), error->detail);
 }
 
-static bool read_body(struct exchange *x, enum cmcwh_format format) {
+static bool read_body(struct exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
     struct cmcwh_parser *parser = &x->worker->parser;
     size_t taken;
 
-    cmcwh_parser_init(parser, config->ring, format);
+    cmcwh_parser_init(parser, config->ring, x->format);
+    if (x->format == CMCWH_MULTIPART) {
+        (void)cmcwh_parser_boundary(parser, x->boundary); /* is right: check_boundary */
+    }
     while ((taken = read_piece(x)) > 0) {
         if (x->received > config->body_max) {
             return answer(x, 413, "too_large", "the body is larger than this server takes");
@@ -701,14 +739,13 @@ int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker
                          .connection = connection,
                          .info = mg_get_request_info(connection),
                          .start = port_ticks(server->config.ring)};
-    enum cmcwh_format format = CMCWH_JSON;
 
     cmcwh_batch_begin(&worker->parser.batch, server->config.ring);
     if (admit(&x) && check_framing(&x) && check_target(&x) && check_header(&x) &&
-        check_content(&x, &format)) {
+        check_content(&x)) {
         watch(&x, server->config.body_timeout);
         honour_expect(&x);
-        (void)(read_body(&x, format) && check_key(&x) && store(&x));
+        (void)(read_body(&x) && check_key(&x) && store(&x));
     }
     if (x.status != 200) {
         cmcwh_parser_abort(&worker->parser);

@@ -47,6 +47,46 @@ def test_payloads_with_curl():
             assert list(line)[:3] == ["seq", "id", "received"]
 
 
+def test_multipart_with_curl():
+    with Server() as server:
+        for name in ("deliveries-queued", "bounces-host-unknown"):
+            sent = json.loads(payload(name + ".json"))
+            answer = server.curl("-F", "event_type=" + sent["event_type"],
+                                 "-F", "server_composition=pro", "-F", "file=@/bin/sh",
+                                 "-F", "event=" + json.dumps(sent["event"]))
+            assert answer == (200, '{"stored":1}'), answer
+            line = server.lines()[-1]
+            event = sent["event"][sent["event_type"]][0]
+            assert (line["event_type"], line["server_composition"]) == (sent["event_type"], "pro")
+            for member in ("messageId", "subject", "reason", "to"):
+                assert line[member] == event[member], (member, line)
+        status, said = server.curl("-F", "event_type=bounces", "-F", 'event={"bounces":[}')
+        assert status == 400 and json.loads(said)["error"] == "malformed_json", said
+
+
+def test_multipart_types():
+    whole = (b'--a=b\r\nContent-Disposition: form-data; name="event_type"\r\n\r\nbounces\r\n'
+             b'--a=b\r\nContent-Disposition: form-data; name="event"\r\n\r\n'
+             b'{"bounces":[{}]}\r\n--a=b--\r\n')
+    kind = "multipart/form-data"
+    with Server() as server:
+        for parameters in ("; boundary=a=b", ';boundary="a=b"', " ; charset=utf-8; BOUNDARY=a=b;"):
+            assert server.post(whole, content_type=kind + parameters).body == b'{"stored":1}'
+        assert server.post(whole, content_type="Multipart/Form-Data; boundary=a=b").status == 200
+        for parameters in ("", ";", "; charset=utf-8"):
+            answer = server.post(whole, content_type=kind + parameters)
+            assert_error(answer, 400, "malformed_form")
+            assert "boundary is missing" in answer.json()["detail"], answer.body
+        for parameters in ("; boundary=", '; boundary=""', '; boundary="a=b', "; boundary=" + 71 * "a",
+                           "; boundary=a{b", "; boundary=a=b; boundary=c", "; boundary"):
+            assert_error(server.post(whole, content_type=kind + parameters), 400, "malformed_form")
+        assert_error(server.post(whole[:-4], content_type=kind + "; boundary=a=b"), 400,
+                     "malformed_form", offset=len(whole) - 4)
+        assert_error(server.post(whole, content_type=kind + "; boundary=x"), 400, "malformed_form",
+                     offset=len(whole))
+        assert len(server.lines()) == 4
+
+
 def test_200():
     with Server() as server:
         answer = server.post(body(3))
@@ -254,7 +294,7 @@ def test_413():
 
 def test_415():
     with Server() as server:
-        for kind in (None, "text/plain", "application/jsonx", "multipart/form-data; boundary=x", ""):
+        for kind in (None, "text/plain", "application/jsonx", "multipart/form-datax; boundary=x", ""):
             assert_error(server.post(body(), content_type=kind), 415, "unsupported_media_type")
         assert_error(server.post(body(), headers=["Content-Encoding: gzip"]), 415,
                      "unsupported_media_type")
