@@ -11,10 +11,11 @@
 #include "platform.h"
 
 static const char usage[] =
-    "usage: cmcwh check [--type json|form] FILE\n"
+    "usage: cmcwh check [--type json|form|multipart] FILE\n"
     "Parses one request body ('-': standard input) as the server would. Prints its\n"
     "records, or what is wrong with it and at which byte. Without --type, a body\n"
-    "that begins with '{' or '[' is JSON.\n";
+    "that begins with '{' or '[' is JSON, and one that begins with '--' is multipart,\n"
+    "with the boundary that its first line shows.\n";
 
 /* A whole file in memory. */
 static char *read_all(FILE *file, size_t *length) {
@@ -41,11 +42,37 @@ static char *read_all(FILE *file, size_t *length) {
 static enum cmcwh_format guess(const char *bytes, size_t length) {
     size_t i = 0;
 
+    if (length >= 2 && memcmp(bytes, "--", 2) == 0) {
+        return CMCWH_MULTIPART;
+    }
     while (i < length && strchr(" \t\r\n", bytes[i]) != NULL) {
         i++;
     }
     return i < length && bytes[i] != '{' && bytes[i] != '[' && bytes[i] != '"' ? CMCWH_FORM
                                                                                : CMCWH_JSON;
+}
+
+static enum cmcwh_format format_of(const char *type, const char *bytes, size_t length) {
+    return type == NULL     ? guess(bytes, length)
+           : type[0] == 'j' ? CMCWH_JSON
+           : type[0] == 'f' ? CMCWH_FORM
+                            : CMCWH_MULTIPART;
+}
+
+/* The boundary of a multipart body is in a header that is not here: its first line has it too. */
+static struct cmcwh_text first_boundary(const char *bytes, size_t length) {
+    struct cmcwh_text boundary = {bytes, 0};
+
+    if (length >= 2 && memcmp(bytes, "--", 2) == 0) {
+        const char *end = memchr(bytes, '\r', length);
+
+        boundary.data = bytes + 2;
+        boundary.length = (end == NULL ? length : (size_t)(end - bytes)) - 2;
+        while (boundary.length > 0 && strchr(" \t", boundary.data[boundary.length - 1]) != NULL) {
+            boundary.length--;
+        }
+    }
+    return boundary;
 }
 
 /* Prints what was stored. */
@@ -87,6 +114,9 @@ static int check(const char *name, const char *bytes, size_t length, enum cmcwh_
     }
     reader = cmcwh_ring_attach(&ring, NULL, true);
     cmcwh_parser_init(&parser, &ring, format);
+    if (format == CMCWH_MULTIPART) { /* without a boundary the body is refused, and that is said */
+        (void)cmcwh_parser_boundary(&parser, first_boundary(bytes, length));
+    }
     (void)cmcwh_parser_feed(&parser, bytes, length);
     result = cmcwh_parser_end(&parser);
     if (result >= 0) {
@@ -117,7 +147,7 @@ static int check_file(const char *name, const char *type) {
         log_usage("%s: %s", name, bytes == NULL ? "out of memory" : strerror(errno));
         result = 1;
     } else {
-        format = type == NULL ? guess(bytes, length) : type[0] == 'j' ? CMCWH_JSON : CMCWH_FORM;
+        format = format_of(type, bytes, length);
         for (uint32_t capacity = 1024; result == CMCWH_ERR_FULL; capacity *= 4) {
             result = check(name, bytes, length, format, capacity);
         }
@@ -143,14 +173,15 @@ int command_check(int count, char **arguments) {
         } else if (strcmp(text, "--type") == 0 && i + 1 < count) {
             type = arguments[++i];
         } else if ((text[0] == '-' && text[1] != '\0') || file != NULL) {
-            log_usage("check: '%s': expected --type json, --type form or one FILE", text);
+            log_usage("check: '%s': expected --type json, form or multipart, or one FILE", text);
             return 2;
         } else {
             file = text;
         }
     }
-    if (type != NULL && strcmp(type, "json") != 0 && strcmp(type, "form") != 0) {
-        log_usage("check: --type: '%s': expected json or form", type);
+    if (type != NULL && strcmp(type, "json") != 0 && strcmp(type, "form") != 0 &&
+        strcmp(type, "multipart") != 0) {
+        log_usage("check: --type: '%s': expected json, form or multipart", type);
         return 2;
     }
     if (file == NULL) {

@@ -92,6 +92,15 @@ def test_check():
     assert (status, said) == (0, "") and b'"status":"2"' in output
     status, output, said = run("check", "tests/payloads/bounces-user-unknown.form")
     assert (status, said) == (0, "") and b'"status":"2"' in output
+    parts = (b'--b d \r\nContent-Disposition: form-data; name=event_type\r\n\r\nbounces\r\n'
+             b'--b d\r\nContent-Disposition: form-data; name=event\r\n\r\n'
+             b'{"bounces":[{"status":"2"}]}\r\n--b d--')
+    status, output, said = run("check", "-", data=parts)
+    assert (status, said) == (0, "") and b'"status":"2"' in output
+    status, output, said = run("check", "-", data=parts[:-1])
+    assert status == 1 and "offset %d: malformed_form" % (len(parts) - 1) in said, said
+    status, output, said = run("check", "--type", "multipart", "-", data=b"{}")
+    assert status == 1 and "malformed_form" in said and "boundary" in said, said
     status, output, said = run("check", "-", data=body(3000))
     assert status == 0 and output.count(b"\n") == 3000
     status, output, said = run("check", "-", data=b'{"a":1,}')
