@@ -2963,19 +2963,6 @@ static void mask_change(struct cmcwh_record *record, size_t mask, unsigned field
     put16(record->bytes + mask, bits | (on ? 1u << field : 0));
 }
 
-int cmcwh_record_check(const struct cmcwh_record *record) {
-    const uint8_t *bytes = record->bytes;
-    size_t length = get16(bytes + AT_LENGTH);
-
-    if (memcmp(bytes, CMCWH_RECORD_MAGIC, 4) != 0 || bytes[AT_VERSION] != CMCWH_RECORD_VERSION ||
-        length < CMCWH_RECORD_HEADER + CMCWH_RECORD_CRC || length > CMCWH_RECORD_SIZE ||
-        field_start(record, CMCWH_FIELDS) + CMCWH_RECORD_CRC != length) {
-        return CMCWH_ERR_RECORD;
-    }
-    length -= CMCWH_RECORD_CRC;
-    return get32(bytes + length) == crc32(bytes, length) ? CMCWH_OK : CMCWH_ERR_RECORD;
-}
-
 uint64_t cmcwh_record_seq(const struct cmcwh_record *record) {
     return get64(record->bytes + AT_SEQ);
 }
@@ -3192,27 +3179,64 @@ static void record_mark_cut(struct cmcwh_record *record, enum cmcwh_field field)
     mask_change(record, AT_TRUNCATED, field, true);
 }
 
-/* The next of an event's own members, `"name":value` and a newline, taken from `members`. */
+/* The next of an event's own members, `"name":value` and a newline, taken from `members`. False
+ * when there is none, or what is there is not one. */
 static bool next_member(struct cmcwh_text *members, struct cmcwh_text *name,
                         struct cmcwh_text *value) {
-    const char *data = members->data, *quote = data + 1, *end = data;
+    const char *data = members->data;
+    size_t length = members->length, quote = 1, end;
 
-    if (members->length == 0) {
-        return false;
+    while (quote < length && data[quote] != '"') {
+        quote += data[quote] == '\\' ? 2 : 1;
     }
-    while (*end != '\n') { /* behind every member, and nowhere in JSON text */
+    end = quote + 2;
+    while (end < length && data[end] != '\n') { /* behind every member, and nowhere in JSON text */
         end++;
     }
-    while (*quote != '"') {
-        quote += *quote == '\\' ? 2 : 1;
+    if (end >= length || data[0] != '"' || data[quote + 1] != ':' || end == quote + 2) {
+        return false;
     }
     name->data = data + 1;
-    name->length = (size_t)(quote - name->data);
-    value->data = quote + 2;
-    value->length = (size_t)(end - value->data);
-    members->data = end + 1;
-    members->length -= (size_t)(end + 1 - data);
+    name->length = quote - 1;
+    value->data = data + quote + 2;
+    value->length = end - quote - 2;
+    text_skip(members, end + 1);
     return true;
+}
+
+/* Is every text UTF-8, and CMCWH_MEMBERS a list of members? Not so in a record that somebody else
+ * has made, CRC and all. */
+static bool texts_good(const struct cmcwh_record *record) {
+    struct cmcwh_text members = cmcwh_record_text(record, CMCWH_MEMBERS), name, value;
+
+    for (unsigned field = 0; field < CMCWH_FIELDS; field++) {
+        struct cmcwh_text text = cmcwh_record_text(record, (enum cmcwh_field)field);
+        struct output nowhere = {NULL, 0, 0, 0};
+        struct cmcwh_decoder decoder;
+
+        decoder_init(&decoder, false);
+        if (decode(&decoder, text.data, text.length, &nowhere) < text.length ||
+            !decoder_clean(&decoder)) {
+            return false;
+        }
+    }
+    while (next_member(&members, &name, &value)) {
+    }
+    return members.length == 0;
+}
+
+int cmcwh_record_check(const struct cmcwh_record *record) {
+    const uint8_t *bytes = record->bytes;
+    size_t length = get16(bytes + AT_LENGTH);
+
+    if (memcmp(bytes, CMCWH_RECORD_MAGIC, 4) != 0 || bytes[AT_VERSION] != CMCWH_RECORD_VERSION ||
+        length < CMCWH_RECORD_HEADER + CMCWH_RECORD_CRC || length > CMCWH_RECORD_SIZE ||
+        field_start(record, CMCWH_FIELDS) + CMCWH_RECORD_CRC != length) {
+        return CMCWH_ERR_RECORD;
+    }
+    length -= CMCWH_RECORD_CRC;
+    return get32(bytes + length) == crc32(bytes, length) && texts_good(record) ? CMCWH_OK
+                                                                               : CMCWH_ERR_RECORD;
 }
 
 /* Makes ready for a member called prefix + name: one of the same name goes, since the last one
@@ -4582,8 +4606,9 @@ static bool survey_keeps(const struct survey *survey, uint32_t slot) {
            *survey_at(survey, seq_at(survey->ring, slot)) == slot;
 }
 
-/* Puts something in the place of each acknowledged record that cannot be read. */
-static void survey_mend(const struct survey *survey, struct cmcwh_recovery *found) {
+/* Puts something in the place of each acknowledged record that cannot be read. What the slot held
+ * may be a record of a number to come: it must not be found when that number has been used. */
+static int survey_mend(const struct survey *survey, struct cmcwh_recovery *found) {
     struct cmcwh_record *records = survey->ring->config.records;
     uint32_t spare = 0;
 
@@ -4598,10 +4623,14 @@ static void survey_mend(const struct survey *survey, struct cmcwh_recovery *foun
         while (survey_keeps(survey, spare)) {
             spare++;
         }
+        if (record_whole(survey->ring, spare) && record_clear(survey->ring, spare) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
         records[spare].bytes[0] = 0;
         put64(records[spare].bytes + AT_SEQ, seq);
         *survey_at(survey, seq) = spare++;
     }
+    return CMCWH_OK;
 }
 
 /* Finds the end: behind what the state knows come whole requests, as far as none is missing. */
@@ -4712,7 +4741,9 @@ static int survey_run(struct survey *survey, struct cmcwh_recovery *found) {
     }
     if (result >= 0) {
         survey_sort(survey);
-        survey_mend(survey, found);
+        result = survey_mend(survey, found);
+    }
+    if (result >= 0) {
         survey_end(survey, found);
         result = survey_drop(survey, found);
     }

@@ -226,8 +226,9 @@ enum cmcwh_field {
 /* CMC's spelling of a field, as in JSON and logfmt; "" for CMCWH_MEMBERS. Static text. */
 const char *cmcwh_field_name(enum cmcwh_field field);
 
-/* Is this a whole record? CMCWH_OK, or CMCWH_ERR_RECORD. Reads only; the other cmcwh_record_
- * readers may be called only on what passed this check. */
+/* Is this a whole record: lengths, CRC, texts in UTF-8, members as such? CMCWH_OK, or
+ * CMCWH_ERR_RECORD. Reads only; the other cmcwh_record_ readers and the encoders may be called only
+ * on what passed this check. */
 int cmcwh_record_check(const struct cmcwh_record *record);
 
 uint64_t cmcwh_record_seq(const struct cmcwh_record *record);

@@ -131,6 +131,50 @@ static void every_flipped_bit_is_seen(void **state) {
     }
 }
 
+/* Texts that no record of ours has, under a CRC that is right. */
+static void texts_are_checked(void **state) {
+    static const struct {
+        enum cmcwh_field field;
+        const char *text;
+        int result;
+    } cases[] = {{CMCWH_TO, "\xe3\x81\x82", CMCWH_OK},
+                 {CMCWH_TO, "a\xff", CMCWH_ERR_RECORD},
+                 {CMCWH_TO, "\xe3\x81", CMCWH_ERR_RECORD},
+                 {CMCWH_TO, "\xed\xa0\x80", CMCWH_ERR_RECORD},
+                 {CMCWH_TO, "\xc0\x80", CMCWH_ERR_RECORD},
+                 {CMCWH_MEMBERS, "\"a\":1\n\"b\\\"\":\"\"\n", CMCWH_OK},
+                 {CMCWH_MEMBERS, "\"a\":1", CMCWH_ERR_RECORD},
+                 {CMCWH_MEMBERS, "\"a\":1\n\n", CMCWH_ERR_RECORD},
+                 {CMCWH_MEMBERS, "\"a\":\n", CMCWH_ERR_RECORD},
+                 {CMCWH_MEMBERS, "\"a\"\n", CMCWH_ERR_RECORD},
+                 {CMCWH_MEMBERS, "\"a:1\n", CMCWH_ERR_RECORD},
+                 {CMCWH_MEMBERS, "\"a\\", CMCWH_ERR_RECORD},
+                 {CMCWH_MEMBERS, "a\":1\n", CMCWH_ERR_RECORD},
+                 {CMCWH_MEMBERS, "\n", CMCWH_ERR_RECORD}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char plain[CMCWH_RECORD_TEXT];
+        struct cmcwh_record record;
+        size_t used, length = strlen(cases[i].text);
+        uint32_t crc;
+
+        memset(plain, 'x', length);
+        cmcwh_record_begin(&record, CMCWH_OTHER);
+        cmcwh_record_put(&record, CMCWH_TO, (struct cmcwh_text){plain, length});
+        record = sealed(&record, "");
+        record.bytes[48 + 2 * CMCWH_TO] = 0;
+        record.bytes[48 + 2 * cases[i].field] = (uint8_t)length;
+        memcpy(record.bytes + CMCWH_RECORD_HEADER, cases[i].text, length);
+        used = cmcwh_record_length(&record) - CMCWH_RECORD_CRC;
+        crc = crc_bitwise(record.bytes, used);
+        for (unsigned byte = 0; byte < 4; byte++) {
+            record.bytes[used + byte] = (uint8_t)(crc >> 8 * byte);
+        }
+        assert_int_equal(cmcwh_record_check(&record), cases[i].result);
+    }
+}
+
 /* A field of each rank, from the first that gives way to the last. */
 static const enum cmcwh_field ranks[] = {
     CMCWH_REASON,     CMCWH_SUBJECT,     CMCWH_API_DATA,  CMCWH_SERVER_COMPOSITION,
@@ -305,6 +349,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(layout),
                                        cmocka_unit_test(crc_of_every_length),
                                        cmocka_unit_test(every_flipped_bit_is_seen),
+                                       cmocka_unit_test(texts_are_checked),
                                        cmocka_unit_test(who_gives_way),
                                        cmocka_unit_test(cut_at_a_character),
                                        cmocka_unit_test(putting_again_replaces),
