@@ -62,6 +62,7 @@ static struct {
     /* For each socket: since when (ticks, never 0) a worker has read it without progress, 0: it
      * does not. Atomic, so that workers need no lock. */
     uint32_t *reading;
+    bool *fresh; /* for each socket: no worker has begun to read it. Atomic */
     int sockets;
     int wake[2];
     char head[HEAD + 1];
@@ -200,9 +201,10 @@ static uint32_t moment(void) {
     return ticks == 0 ? 1 : ticks;
 }
 
-static void note(int socket, uint32_t since) {
+static void note(int socket, uint32_t since, bool fresh) {
     if (socket >= 0 && socket < gate.sockets) {
         __atomic_store_n(&gate.reading[socket], since, __ATOMIC_RELAXED);
+        __atomic_store_n(&gate.fresh[socket], fresh, __ATOMIC_RELEASE);
     }
 }
 
@@ -230,7 +232,7 @@ static void hold(const struct guest *guest) {
     want(guest->socket, 1);
     gate.parts += guest->stage == PART;
     gate.holds[gate.held++] = (struct hold){.socket = guest->socket, .part = guest->stage == PART};
-    note(guest->socket, moment());
+    note(guest->socket, moment(), true);
 }
 
 static uint64_t received(int socket) {
@@ -460,11 +462,11 @@ bool gate_admit(void *server, int socket, bool secure) {
 }
 
 void gate_reading(int socket) {
-    note(socket, moment());
+    note(socket, moment(), false);
 }
 
 void gate_read(int socket) {
-    note(socket, 0);
+    note(socket, 0, false);
 }
 
 void gate_release(int socket) {
@@ -514,7 +516,8 @@ int gate_start(const struct gate_config *config) {
     gate.sockets = (int)(gate.most + 2 * config->workers + 64);
     gate.holds = calloc(2 * config->workers, sizeof *gate.holds);
     gate.reading = calloc((size_t)gate.sockets, sizeof *gate.reading);
-    if (gate.holds == NULL || gate.reading == NULL) {
+    gate.fresh = calloc((size_t)gate.sockets, sizeof *gate.fresh);
+    if (gate.holds == NULL || gate.reading == NULL || gate.fresh == NULL) {
         return ENOMEM;
     }
     if (pipe(gate.wake) != 0) {
@@ -527,10 +530,17 @@ int gate_start(const struct gate_config *config) {
     return pthread_create(&gate.thread, NULL, run, NULL);
 }
 
-/* Has somebody sent a part of a request? */
+/* Has somebody sent a part of a request, here or to a worker that is yet to see it? */
 static bool some_begun(void) {
     for (unsigned i = 0; i < gate.count; i++) {
         if (gate.guests[i].seen > 0) {
+            return true;
+        }
+    }
+    for (unsigned i = 0; i < gate.held; i++) {
+        int socket = gate.holds[i].socket;
+
+        if (socket < gate.sockets && __atomic_load_n(&gate.fresh[socket], __ATOMIC_ACQUIRE)) {
             return true;
         }
     }
@@ -567,7 +577,9 @@ void gate_end(void) {
     (void)close(gate.wake[1]);
     free(gate.holds);
     free(gate.reading);
+    free(gate.fresh);
     gate.holds = NULL;
     gate.reading = NULL;
+    gate.fresh = NULL;
     gate.sockets = 0;
 }
