@@ -257,15 +257,29 @@ static unsigned header_count(const struct exchange *x, const char *name) {
     return count;
 }
 
+/* Is the head such that nobody could read it in another way? */
+static bool check_head(struct exchange *x) {
+    const struct cmcwh_server_config *config = &x->server->config;
+    const char *fault =
+        config->head_fault == NULL ? NULL : config->head_fault(config->context, x->connection);
+    unsigned hosts = header_count(x, "Host");
+
+    x->unread = true;
+    if (fault != NULL) {
+        return answer(x, 400, "malformed_request", fault);
+    }
+    if (x->info->num_headers >= HEADERS_MAX) {
+        return answer(x, 400, "malformed_request", "too many headers");
+    }
+    return hosts == 1 || (hosts == 0 && strcmp(x->info->http_version, "1.0") == 0) ||
+           answer(x, 400, "malformed_request", "there must be one Host");
+}
+
 /* Does the body end where its headers say? Both kinds of length, or two of one, are how requests
  * are smuggled past proxies (RFC 9112, section 6.3). */
 static bool check_framing(struct exchange *x) {
     const char *length = header(x, "Content-Length"), *coding = header(x, "Transfer-Encoding");
 
-    x->unread = true;
-    if (x->info->num_headers >= HEADERS_MAX) {
-        return answer(x, 400, "malformed_request", "too many headers");
-    }
     if (header_count(x, "Content-Length") + header_count(x, "Transfer-Encoding") > 1) {
         return answer(x, 400, "malformed_request",
                       "more than one Content-Length or Transfer-Encoding");
@@ -289,13 +303,20 @@ static bool check_framing(struct exchange *x) {
     return *length != '\0' || answer(x, 400, "malformed_request", "Content-Length is empty");
 }
 
+/* local_uri would have no dots, and one slash for many: a proxy before us may know them apart. */
+static bool path_right(const struct exchange *x) {
+    const char *sent = x->info->local_uri_raw;
+
+    return sent != NULL && strcmp(sent, x->server->config.path) == 0;
+}
+
 static bool check_target(struct exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
 
     if (config->allow != NULL && !config->allow(config->context, x->info->remote_addr)) {
         return answer(x, 403, "forbidden", "requests from this address are not taken");
     }
-    if (x->info->local_uri == NULL || strcmp(x->info->local_uri, config->path) != 0) {
+    if (!path_right(x)) {
         return answer(x, 404, "not_found", "there is nothing at this path");
     }
     return strcmp(x->info->request_method, "POST") == 0 ||
@@ -741,7 +762,7 @@ int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker
                          .start = port_ticks(server->config.ring)};
 
     cmcwh_batch_begin(&worker->parser.batch, server->config.ring);
-    if (admit(&x) && check_framing(&x) && check_target(&x) && check_header(&x) &&
+    if (admit(&x) && check_head(&x) && check_framing(&x) && check_target(&x) && check_header(&x) &&
         check_content(&x)) {
         watch(&x, server->config.body_timeout);
         honour_expect(&x);
@@ -767,8 +788,11 @@ int cmcwh_server_refuse(struct cmcwh_server *server, struct cmcwh_worker *worker
                          .info = mg_get_request_info(connection),
                          .unread = true};
 
+    status = status == 411 ? 400 : status; /* a Content-Length that is not a number */
     (void)answer(&x, status, status == 413 ? "too_large" : "malformed_request",
-                 status == 413 ? "the request's head is too large" : "this is not an HTTP request");
+                 status == 413   ? "the request's head is too large"
+                 : status == 505 ? "only HTTP/1.1 and HTTP/1.0 are spoken"
+                                 : "this is not an HTTP/1.1 request to this server");
     count_answer(&x);
     send_answer(&x);
     return 0;

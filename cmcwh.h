@@ -794,6 +794,11 @@ struct cmcwh_server_config {
     /* The rest may be NULL; called by civetweb's worker threads. */
     void *context;
 
+    /* What is wrong with the head of a request as it was sent (400), NULL: nothing. Civetweb reads
+     * heads that RFC 9112 forbids, some otherwise than a proxy before it. Without this function
+     * only what civetweb's interface shows is checked. */
+    const char *(*head_fault)(void *context, const struct mg_connection *connection);
+
     /* May this peer post (403)? `address` is civetweb's remote_addr. */
     bool (*allow)(void *context, const char *address);
 

@@ -61,6 +61,63 @@ int cmcwh_civetweb_socket(const struct mg_connection *connection) {
     return connection->client.sock;
 }
 
+/* The characters of RFC 9110's token. */
+static int is_token(const char *text) {
+    static const char others[] = "!#$%&'*+-.^_`|~";
+    const char *at = text;
+
+    while (*at != '\0' && (isalnum((unsigned char)*at) || strchr(others, *at) != NULL)) {
+        at++;
+    }
+    return *at == '\0' && at > text;
+}
+
+/* Where the line after this header begins; NULL when it is not as RFC 9112 wants. civetweb has
+ * made NULs of the colon, of spaces before it, and of what ended the line. */
+static const char *after_header(const struct mg_header *header, const char *line) {
+    const char *at = line + strlen(line) + 1;
+
+    if (header->name != line || !is_token(line)) {
+        return NULL;
+    }
+    while (at < header->value && (*at == ' ' || *at == '\t')) {
+        at++;
+    }
+    return at == header->value ? at + strlen(at) + 2 : NULL;
+}
+
+const char *cmcwh_civetweb_head_fault(const struct mg_connection *connection) {
+    const struct mg_request_info *info = &connection->request_info;
+    const char *at = connection->buf, *end = at + connection->request_len, *version;
+
+    if (info->request_method != at || !is_token(at)) {
+        return "white space before the method";
+    }
+    version = info->http_version - strlen("HTTP/");
+    if (info->request_uri != at + strlen(at) + 1 || version[-2] == '\0') {
+        return "the request line must have single spaces";
+    }
+    at = info->request_uri + strlen(info->request_uri) + 1;
+    if (at != (info->query_string != NULL ? info->query_string : version)) {
+        return "the path must not have percent-encoded characters"; /* it is shorter now */
+    }
+    at = info->http_version + strlen(info->http_version) + 2;
+    for (int i = 0; i < info->num_headers; i++) {
+        at = after_header(&info->http_headers[i], at);
+        if (at == NULL) {
+            return "a header line is malformed";
+        }
+    }
+    return at == end - 2 || (info->num_headers == MG_MAX_HEADERS && at < end)
+               ? NULL
+               : "a header line is malformed";
+}
+
+int cmcwh_civetweb_unanswered(const struct mg_connection *connection) {
+    return connection->request_len > 0 && connection->request_info.request_uri != NULL &&
+           connection->request_info.local_uri == NULL && connection->num_bytes_sent == 0;
+}
+
 int cmcwh_civetweb_body_whole(const struct mg_connection *connection) {
     return connection->is_chunked ? connection->is_chunked >= 3
                                   : connection->consumed_content == connection->content_len;

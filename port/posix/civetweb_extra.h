@@ -19,6 +19,14 @@ void cmcwh_civetweb_defer(struct mg_context *context, int seconds);
 /* Its socket, so that a late request can be cut off with shutdown(). */
 int cmcwh_civetweb_socket(const struct mg_connection *connection);
 
+/* What is wrong with the head of the request that is being handled, by RFC 9112; NULL: nothing.
+ * civetweb itself takes white space where none may be, bare LF, and no header after a bad one. */
+const char *cmcwh_civetweb_head_fault(const struct mg_connection *connection);
+
+/* Was a request read that no handler was called for? civetweb drops requests for other servers
+ * (in absolute form) without an answer. */
+int cmcwh_civetweb_unanswered(const struct mg_connection *connection);
+
 /* Has the whole body been read: all of its length, or its last chunk? */
 int cmcwh_civetweb_body_whole(const struct mg_connection *connection);
 

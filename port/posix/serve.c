@@ -69,10 +69,6 @@ static void end_request(const struct mg_connection *connection, int status) {
     gate_reading(cmcwh_civetweb_socket(connection));
 }
 
-static void connection_close(const struct mg_connection *connection) {
-    gate_release(cmcwh_civetweb_socket(connection));
-}
-
 static int begin_request(struct mg_connection *connection) {
     struct service *service = mg_get_user_data(mg_get_context(connection));
     struct auth *auth = service->options->auth_file == NULL ? NULL : auth_hold();
@@ -93,6 +89,13 @@ static int http_error(struct mg_connection *connection, int status, const char *
                                status);
 }
 
+static void connection_close(const struct mg_connection *connection) {
+    if (cmcwh_civetweb_unanswered(connection)) {
+        (void)http_error((struct mg_connection *)connection, 400, "");
+    }
+    gate_release(cmcwh_civetweb_socket(connection));
+}
+
 static int external_ssl_ctx(void **context, void *user_data) {
     (void)user_data;
     return tls_context(context);
@@ -102,6 +105,11 @@ static int log_message(const struct mg_connection *connection, const char *messa
     (void)connection;
     log_line(CMCWH_LOG_DEBUG, "civetweb: %s", message);
     return 1;
+}
+
+static const char *head_fault(void *context, const struct mg_connection *connection) {
+    (void)context;
+    return cmcwh_civetweb_head_fault(connection);
 }
 
 static bool allow(void *context, const char *address) {
@@ -186,6 +194,7 @@ static bool start_memory(struct service *service) {
                                          .body_max = options->body_max,
                                          .body_timeout = options->body_timeout * 1000,
                                          .context = service,
+                                         .head_fault = head_fault,
                                          .allow = allow,
                                          .watch = watch,
                                          .whole = whole,
@@ -313,6 +322,8 @@ static bool start_civetweb(struct service *service) {
                               "yes",
                               "keep_alive_timeout_ms",
                               "500",
+                              "enable_auth_domain_check",
+                              "no",
                               "tcp_nodelay",
                               "1",
                               "max_request_size",
