@@ -28,6 +28,8 @@ FLAGS := $(CFLAGS) -pthread
 ifneq ($(SANITIZE),)
 ifeq ($(SANITIZE),address)
 FLAGS += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+else ifeq ($(SANITIZE),fuzzer)
+FLAGS += -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 else
 FLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
 endif
@@ -74,7 +76,7 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test test-long unit unit-test bench lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always
+.PHONY: all deps run test test-long unit unit-test bench fuzz fuzzers lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always
 .DELETE_ON_ERROR:
 
 all: cmcwh libcmcwh.a
@@ -172,7 +174,7 @@ $(OUT)/embed/%: tests/embed/%.c $(OUT)/cmcwh-embedded.o
 
 $(OUT)/golden/make: tests/golden/make.c $(OUT)/cmcwh-embedded.o
 	@mkdir -p $(@D)
-	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER $(LINK) $^ -o $@
+	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER $(LINK) $(filter-out %.h,$^) -o $@
 
 unit: $(UNIT_PROGRAMS)
 	@echo $^
@@ -191,10 +193,38 @@ test-long: cmcwh $(UNIT_PROGRAMS)
 	CMCWH_KILLS=1000 python3 tests/integration/run.py --cmcwh $(OUT)/cmcwh --only killed
 
 $(OUT)/bench/bench: tests/bench/bench.c $(OUT)/cmcwh-embedded.o
-	$(call say,CC $<)$(PORTABLE_C) -D_GNU_SOURCE -DCMCWH_NO_SERVER $(LINK) $^ -o $@
+	$(call say,CC $<)$(PORTABLE_C) -D_GNU_SOURCE -DCMCWH_NO_SERVER $(LINK) $(filter-out %.h,$^) -o $@
 
 $(OUT)/bench/bare: tests/bench/bare.c $(OUT)/civetweb.o
-	$(call say,CC $<)$(PORT_C) $(LINK) $^ $(LIBRARIES) -o $@
+	$(call say,CC $<)$(PORT_C) $(LINK) $(filter-out %.h,$^) $(LIBRARIES) -o $@
+
+# Fuzzers: `make fuzz` builds them with clang and libFuzzer, and runs each for FUZZ_SECONDS.
+FUZZERS := json form multipart differential frame ring request
+FUZZ_SECONDS ?= 60
+FUZZ_C = $(PORTABLE_C) -DCMCWH_NO_SERVER -fsanitize=fuzzer
+
+$(OUT)/fuzz/fuzz.o: tests/fuzz/fuzz.c | $(OUT)/checked
+	@mkdir -p $(@D)
+	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER -c $< -o $@
+
+$(addprefix $(OUT)/fuzz/,json form multipart): $(OUT)/fuzz/%: tests/fuzz/body.c $(OUT)/fuzz/fuzz.o $(OUT)/cmcwh-embedded.o
+	$(call say,CC $< ($*))$(FUZZ_C) -DFUZZ_FORMAT=CMCWH_$(shell echo $* | tr a-z A-Z) $(filter-out %.h,$^) -o $@
+
+$(OUT)/fuzz/differential: tests/fuzz/differential.c $(OUT)/fuzz/fuzz.o $(OUT)/cmcwh-embedded.o
+	$(call say,CC $<)$(FUZZ_C) $(filter-out %.h,$^) -ljansson -o $@
+
+$(OUT)/fuzz/frame $(OUT)/fuzz/ring: $(OUT)/fuzz/%: tests/fuzz/%.c $(OUT)/fuzz/fuzz.o $(OUT)/cmcwh-embedded.o
+	$(call say,CC $<)$(FUZZ_C) $(filter-out %.h,$^) -o $@
+
+$(OUT)/fuzz/request: tests/fuzz/request.c $(OUT)/fuzz/fuzz.o $(OUT)/cmcwh.o $(OUT)/civetweb.o
+	$(call say,CC $<)$(PORT_C) -fsanitize=fuzzer $(filter-out %.h,$^) $(LIBRARIES) -o $@
+
+fuzzers: $(addprefix $(OUT)/fuzz/,$(FUZZERS))
+	@echo $(OUT)/fuzz
+
+fuzz:
+	@$(MAKE) CC=clang SANITIZE=fuzzer fuzzers
+	@sh tests/fuzz/run.sh "$$($(MAKE) -s CC=clang SANITIZE=fuzzer fuzzers)" $(FUZZ_SECONDS) $(FUZZERS)
 
 bench: cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
 	@sh tests/bench/run.sh $(OUT)/bench/bench $(OUT)/bench/bare ./cmcwh

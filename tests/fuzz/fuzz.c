@@ -1,0 +1,76 @@
+#include "fuzz.h"
+
+struct cmcwh_ring *fuzz_ring(void) {
+    static struct cmcwh_record records[FUZZ_RECORDS];
+    static uint32_t links[FUZZ_RECORDS];
+    static struct cmcwh_ring ring;
+    struct cmcwh_ring_config config = {
+        .records = records, .links = links, .capacity = FUZZ_RECORDS};
+
+    MUST(cmcwh_ring_init(&ring, &config, 1) == CMCWH_OK);
+    MUST(cmcwh_ring_attach(&ring, NULL, true) == 0);
+    return &ring;
+}
+
+/* The length of the character at `text`, as RFC 3629 has it; 0 when there is none. `point` is its
+ * number. */
+static size_t character(const unsigned char *text, size_t length, uint32_t *point) {
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t size = text[0] < 0x80   ? 1
+                  : text[0] < 0xC0 ? 0
+                  : text[0] < 0xE0 ? 2
+                  : text[0] < 0xF0 ? 3
+                  : text[0] < 0xF8 ? 4
+                                   : 0;
+
+    if (size == 0 || size > length) {
+        return 0;
+    }
+    *point = size == 1 ? text[0] : text[0] & (0x7Fu >> size);
+    for (size_t i = 1; i < size; i++) {
+        if ((text[i] & 0xC0) != 0x80) {
+            return 0;
+        }
+        *point = *point << 6 | (text[i] & 0x3F);
+    }
+    return *point >= least[size] && *point <= 0x10FFFF && (*point < 0xD800 || *point > 0xDFFF)
+               ? size
+               : 0;
+}
+
+static void check_text(const char *text, size_t length, bool printable) {
+    const unsigned char *at = (const unsigned char *)text;
+    uint32_t point = 0;
+
+    for (size_t size; length > 0; at += size, length -= size) {
+        size = character(at, length, &point);
+        MUST(size > 0);
+        MUST(!printable || (point >= 0x20 && (point < 0x7F || point > 0x9F) && point != 0x2028 &&
+                            point != 0x2029));
+    }
+}
+
+void fuzz_check_record(const struct cmcwh_record *record) {
+    static const struct cmcwh_syslog syslog = {"host", "1", 2, 540};
+    static char out[CMCWH_ENCODED_MAX];
+
+    MUST(cmcwh_record_check(record) == CMCWH_OK);
+    for (int field = 0; field < CMCWH_FIELDS; field++) {
+        struct cmcwh_text text = cmcwh_record_text(record, (enum cmcwh_field)field);
+
+        check_text(text.data, text.length, false);
+    }
+    for (int encoding = CMCWH_ENCODE_JSON; encoding <= CMCWH_ENCODE_RFC3164; encoding++) {
+        size_t length = cmcwh_encode(record, (enum cmcwh_encoding)encoding, &syslog, out);
+
+        MUST(length > 0 && length <= sizeof out);
+        if (encoding == CMCWH_ENCODE_JSON || encoding == CMCWH_ENCODE_LOGFMT) {
+            MUST(out[--length] == '\n');
+        }
+        if (encoding == CMCWH_ENCODE_BINARY) {
+            MUST(memchr(out, 0, length) == out + length - 1);
+        } else {
+            check_text(out, length, true);
+        }
+    }
+}
