@@ -655,7 +655,7 @@ static bool must_close(const struct exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
 
     return x->unread || x->stopping ||
-           (config->crowded != NULL && config->crowded(config->context, x->connection));
+           (config->closing != NULL && config->closing(config->context, x->connection));
 }
 
 /* Head and body leave in one write: in two they would cost the sender a delayed acknowledgement

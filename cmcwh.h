@@ -810,8 +810,9 @@ struct cmcwh_server_config {
      * trusts civetweb, which returns -1 for broken chunks. */
     bool (*whole)(void *context, const struct mg_connection *connection);
 
-    /* Should this connection be closed after its answer, because others wait for a worker? */
-    bool (*crowded)(void *context, const struct mg_connection *connection);
+    /* Will this connection be closed after its answer, because others wait for a worker, or
+     * civetweb cannot go on with it? Then the answer says so. */
+    bool (*closing)(void *context, const struct mg_connection *connection);
 
     /* A message for the operator: one line, no secret, nothing unescaped from a sender. */
     void (*log)(void *context, enum cmcwh_level level, const char *message);

@@ -88,18 +88,22 @@ static const char *after_header(const struct mg_header *header, const char *line
 
 const char *cmcwh_civetweb_head_fault(const struct mg_connection *connection) {
     const struct mg_request_info *info = &connection->request_info;
-    const char *at = connection->buf, *end = at + connection->request_len, *version;
+    static const char single_spaces[] = "the request line must have single spaces";
+    const char *at = connection->buf, *end = at + connection->request_len;
 
     if (info->request_method != at || !is_token(at)) {
         return "white space before the method";
     }
-    version = info->http_version - strlen("HTTP/");
-    if (info->request_uri != at + strlen(at) + 1 || version[-2] == '\0') {
-        return "the request line must have single spaces";
+    if (info->request_uri != at + strlen(at) + 1) {
+        return single_spaces;
     }
     at = info->request_uri + strlen(info->request_uri) + 1;
-    if (at != (info->query_string != NULL ? info->query_string : version)) {
-        return "the path must not have percent-encoded characters"; /* it is shorter now */
+    if (info->query_string == at) {
+        at += strlen(at) + 1;
+    }
+    if (at != info->http_version - strlen("HTTP/")) {
+        /* what was decoded is shorter now, and some of it is left behind its end */
+        return *at == '\0' ? single_spaces : "the path must not have percent-encoded characters";
     }
     at = info->http_version + strlen(info->http_version) + 2;
     for (int i = 0; i < info->num_headers; i++) {
@@ -121,4 +125,8 @@ int cmcwh_civetweb_unanswered(const struct mg_connection *connection) {
 int cmcwh_civetweb_body_whole(const struct mg_connection *connection) {
     return connection->is_chunked ? connection->is_chunked >= 3
                                   : connection->consumed_content == connection->content_len;
+}
+
+int cmcwh_civetweb_stays(const struct mg_connection *connection) {
+    return !connection->is_chunked || connection->is_chunked == 4;
 }

@@ -30,4 +30,8 @@ int cmcwh_civetweb_unanswered(const struct mg_connection *connection);
 /* Has the whole body been read: all of its length, or its last chunk? */
 int cmcwh_civetweb_body_whole(const struct mg_connection *connection);
 
+/* Will civetweb take another request from this connection? Not behind a chunked body with a trailer,
+ * or whose last line was late. To be asked when the body has been read. */
+int cmcwh_civetweb_stays(const struct mg_connection *connection);
+
 #endif

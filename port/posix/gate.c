@@ -157,7 +157,8 @@ static enum stage judge_plain(struct guest *guest) {
         return PART; /* not for us to understand */
     }
     gate.head[looked] = '\0';
-    want(guest->socket, bytes + 1);
+    /* Not `bytes`: some may have come after the look. */
+    want(guest->socket, (looked < HEAD ? (size_t)looked : bytes) + 1);
     end = strstr(gate.head, "\r\n\r\n");
     if (end == NULL) {
         return looked == HEAD || strstr(gate.head, "\n\n") != NULL ? PART : WAITS;

@@ -137,10 +137,9 @@ static bool whole(void *context, const struct mg_connection *connection) {
     return cmcwh_civetweb_body_whole(connection) != 0;
 }
 
-static bool crowded(void *context, const struct mg_connection *connection) {
+static bool closing(void *context, const struct mg_connection *connection) {
     (void)context;
-    (void)connection;
-    return gate_crowded();
+    return gate_crowded() || !cmcwh_civetweb_stays(connection);
 }
 
 static void log_server(void *context, enum cmcwh_level level, const char *message) {
@@ -198,7 +197,7 @@ static bool start_memory(struct service *service) {
                                          .allow = allow,
                                          .watch = watch,
                                          .whole = whole,
-                                         .crowded = crowded,
+                                         .closing = closing,
                                          .log = log_server};
     int error = platform_init(&service->platform);
 
