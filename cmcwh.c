@@ -46,6 +46,16 @@ static bool text_is(struct cmcwh_text text, const char *word) {
     return text.length == strlen(word) && memcmp(text.data, word, text.length) == 0;
 }
 
+/* Where `byte` first stands; the length when it does not. */
+static size_t text_find(struct cmcwh_text text, char byte) {
+    size_t i = 0;
+
+    while (i < text.length && text.data[i] != byte) {
+        i++;
+    }
+    return i;
+}
+
 /* The same but for the case of ASCII letters. */
 static bool same_letters(const char *a, const char *b, size_t length) {
     for (size_t i = 0; i < length; i++) {
@@ -213,6 +223,7 @@ struct exchange {
     const struct cmcwh_access *access;
     struct mg_connection *connection;
     const struct mg_request_info *info;
+    char peer[CMCWH_ADDRESS_SIZE];
 
     /* The body. */
     enum cmcwh_format format;
@@ -313,7 +324,7 @@ static bool path_right(const struct exchange *x) {
 static bool check_target(struct exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
 
-    if (config->allow != NULL && !config->allow(config->context, x->info->remote_addr)) {
+    if (config->allow != NULL && !config->allow(config->context, x->peer)) {
         return answer(x, 403, "forbidden", "requests from this address are not taken");
     }
     if (!path_right(x)) {
@@ -346,8 +357,99 @@ static bool credential_configured(const struct cmcwh_access *access,
     return false;
 }
 
+enum { PEER_NAME = sizeof((struct cmcwh_peer *)0)->name };
+
+/* How a peer is remembered: an IPv4 address as it is; of IPv6 what stands before "::" or the fifth
+ * group, which may take a few networks for one. */
+static void peer_name(const struct exchange *x, char name[PEER_NAME]) {
+    struct cmcwh_text whole = {x->peer, strlen(x->peer)};
+    bool six = text_find(whole, '.') == whole.length;
+    unsigned colons = 0;
+
+    memset(name, 0, PEER_NAME);
+    for (size_t i = 0; i < whole.length && i + 1 < PEER_NAME; i++) {
+        colons += whole.data[i] == ':';
+        if (six && (colons == 4 || (whole.data[i] == ':' && whole.data[i + 1] == ':'))) {
+            break;
+        }
+        name[i] = whole.data[i];
+    }
+}
+
+/* Its place, or NULL when nothing is held against it. With the lock held. */
+static struct cmcwh_peer *peer_find(struct cmcwh_server *server, const char *name) {
+    uint64_t now = port_ticks(server->config.ring);
+
+    for (size_t i = 0; i < CMCWH_PEERS; i++) {
+        struct cmcwh_peer *peer = &server->peers[i];
+
+        if (peer->wrong > 0 && now - peer->since < CMCWH_TRIES_TIME &&
+            strcmp(peer->name, name) == 0) {
+            return peer;
+        }
+    }
+    return NULL;
+}
+
+/* A place for it: a free one, or that of the oldest. With the lock held. */
+static struct cmcwh_peer *peer_add(struct cmcwh_server *server, const char *name) {
+    struct cmcwh_peer *peer = &server->peers[0];
+
+    for (size_t i = 1; i < CMCWH_PEERS && peer->wrong > 0; i++) {
+        if (server->peers[i].wrong == 0 || server->peers[i].since < peer->since) {
+            peer = &server->peers[i];
+        }
+    }
+    memcpy(peer->name, name, sizeof peer->name);
+    peer->wrong = 0;
+    peer->since = port_ticks(server->config.ring);
+    return peer;
+}
+
+/* Whoever guesses gets no more answers for a while, not even to a right guess. */
+static bool check_tries(struct exchange *x) {
+    struct cmcwh_server *server = x->server;
+    char name[PEER_NAME];
+    const struct cmcwh_peer *peer;
+    uint64_t left = 0;
+
+    if (x->access == NULL || x->access->count == 0) {
+        return true;
+    }
+    peer_name(x, name);
+    port_lock(server->config.ring);
+    peer = peer_find(server, name);
+    if (peer != NULL && peer->wrong >= CMCWH_TRIES) {
+        left = peer->since + CMCWH_TRIES_TIME - port_ticks(server->config.ring);
+    }
+    port_unlock(server->config.ring);
+    x->retry_after = (uint32_t)(left / 1000 + 1);
+    return left == 0 ||
+           answer(x, 429, "too_many_requests", "too many wrong credentials from this address");
+}
+
+static void count_wrong(const struct exchange *x) {
+    struct cmcwh_server *server = x->server;
+    char name[PEER_NAME];
+    struct cmcwh_peer *peer;
+
+    peer_name(x, name);
+    port_lock(server->config.ring);
+    peer = peer_find(server, name);
+    if (peer == NULL) {
+        peer = peer_add(server, name);
+    }
+    peer->wrong++;
+    port_unlock(server->config.ring);
+}
+
 static bool unauthorized(struct exchange *x, const char *detail) {
     return answer(x, 401, "unauthorized", detail);
+}
+
+static bool wrong(struct exchange *x, const char *detail) {
+    count_wrong(x);
+    return unauthorized(x, detail);
 }
 
 /* The Authorization header. Without one, an API key in the body may do. */
@@ -371,7 +473,7 @@ static bool check_header(struct exchange *x) {
                                         strlen(given) - schemes[i].length};
 
             if (!credential_right(x->access, schemes[i].kind, secret)) {
-                return unauthorized(x, "the credentials in Authorization are wrong");
+                return wrong(x, "the credentials in Authorization are wrong");
             }
             right = true;
         }
@@ -391,7 +493,7 @@ static bool check_key(struct exchange *x) {
     if (key.length == 0) {
         return !x->key_wanted || unauthorized(x, "credentials are missing");
     }
-    return credential_right(x->access, CMCWH_API_KEY, key) || unauthorized(x, "api_key is wrong");
+    return credential_right(x->access, CMCWH_API_KEY, key) || wrong(x, "api_key is wrong");
 }
 
 static bool is_type(const char *given, const char *type) {
@@ -554,6 +656,17 @@ static bool store(struct exchange *x) {
     return true;
 }
 
+static void find_peer(struct exchange *x) {
+    const struct cmcwh_server_config *config = &x->server->config;
+    const char *address = x->info->remote_addr;
+    size_t length = strlen(address);
+
+    memcpy(x->peer, address, length < sizeof x->peer ? length : sizeof x->peer - 1);
+    if (config->peer != NULL) {
+        config->peer(config->context, x->connection, x->peer);
+    }
+}
+
 static bool admit(struct exchange *x) {
     struct cmcwh_server *server = x->server;
     bool stopping;
@@ -580,6 +693,7 @@ static char *put_reason(char *out, int status) {
                    {413, "Content Too Large"},
                    {415, "Unsupported Media Type"},
                    {422, "Unprocessable Content"},
+                   {429, "Too Many Requests"},
                    {431, "Request Header Fields Too Large"},
                    {503, "Service Unavailable"},
                    {505, "HTTP Version Not Supported"}};
@@ -637,7 +751,7 @@ static char *put_answer_head(char *out, const struct exchange *x, size_t length,
     if (x->status == 405) {
         out = put_word(out, "Allow: POST\r\n");
     }
-    if (x->status == 503) {
+    if (x->status == 503 || x->status == 429) {
         out = put_word(put_decimal(put_word(out, "Retry-After: "), x->retry_after), "\r\n");
     }
     return put_word(out, closing ? "Connection: close\r\n\r\n" : "Connection: keep-alive\r\n\r\n");
@@ -723,13 +837,15 @@ static void leave(const struct exchange *x) {
 static void log_answer(const struct exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
     char *message = x->worker->bytes, *out = message;
-    enum cmcwh_level level = x->status == 503 ? CMCWH_LOG_WARN : CMCWH_LOG_INFO;
+    enum cmcwh_level level = x->status == 503 || x->status == 401 ? CMCWH_LOG_WARN
+                             : x->status == 429                   ? CMCWH_LOG_DEBUG
+                                                                  : CMCWH_LOG_INFO;
 
     if (config->log == NULL || x->status == 200) {
         return;
     }
     out = put_word(put_decimal(out, (uint64_t)x->status), " to ");
-    out = put_word(put_word(out, x->info->remote_addr), ": ");
+    out = put_word(put_word(out, x->peer), ": ");
     out = put_word(out, x->error);
     if (x->has_offset) {
         out = put_decimal(put_word(out, " at offset "), x->offset);
@@ -762,8 +878,9 @@ int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker
                          .start = port_ticks(server->config.ring)};
 
     cmcwh_batch_begin(&worker->parser.batch, server->config.ring);
-    if (admit(&x) && check_head(&x) && check_framing(&x) && check_target(&x) && check_header(&x) &&
-        check_content(&x)) {
+    find_peer(&x);
+    if (admit(&x) && check_head(&x) && check_framing(&x) && check_target(&x) && check_tries(&x) &&
+        check_header(&x) && check_content(&x)) {
         watch(&x, server->config.body_timeout);
         honour_expect(&x);
         (void)(read_body(&x) && check_key(&x) && store(&x));
@@ -1155,16 +1272,6 @@ enum {
 };
 
 enum { PART_HEADERS_MAX = CMCWH_WINDOW_SIZE < 1024 ? CMCWH_WINDOW_SIZE : 1024 };
-
-/* Where `byte` first stands; the length when it does not. */
-static size_t text_find(struct cmcwh_text text, char byte) {
-    size_t i = 0;
-
-    while (i < text.length && text.data[i] != byte) {
-        i++;
-    }
-    return i;
-}
 
 static bool is_one_of(char c, const char *set) {
     while (*set != '\0' && *set != c) {

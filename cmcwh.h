@@ -783,6 +783,22 @@ struct cmcwh_access {
 
 enum cmcwh_level { CMCWH_LOG_ERROR, CMCWH_LOG_WARN, CMCWH_LOG_INFO, CMCWH_LOG_DEBUG };
 
+/* Bytes of an address as text, with the zero at its end. */
+#define CMCWH_ADDRESS_SIZE 48
+
+/* Wrong credentials: a peer that has sent CMCWH_TRIES of them within CMCWH_TRIES_TIME milliseconds
+ * gets 429 for the rest of that time, whatever it sends. In IPv6 a /64 counts as one peer. The
+ * CMCWH_PEERS peers that did so last are remembered. */
+#define CMCWH_TRIES      10
+#define CMCWH_TRIES_TIME 60000
+#define CMCWH_PEERS      32
+
+struct cmcwh_peer {
+    char name[24];
+    uint32_t wrong; /* 0: nobody */
+    uint64_t since; /* ticks of the first */
+};
+
 struct cmcwh_server_config {
     struct cmcwh_ring *ring;
     const char *path;  /* of the endpoint, "/mails" */
@@ -799,7 +815,12 @@ struct cmcwh_server_config {
      * only what civetweb's interface shows is checked. */
     const char *(*head_fault)(void *context, const struct mg_connection *connection);
 
-    /* May this peer post (403)? `address` is civetweb's remote_addr. */
+    /* Whose request is it? Replaces `address`, civetweb's remote_addr, when that is a proxy which
+     * says for whom it asks. */
+    void (*peer)(void *context, const struct mg_connection *connection,
+                 char address[CMCWH_ADDRESS_SIZE]);
+
+    /* May this peer post (403)? */
     bool (*allow)(void *context, const char *address);
 
     /* From now on the connection may be read until `deadline` (milliseconds from now); then
@@ -820,8 +841,8 @@ struct cmcwh_server_config {
 
 /* The statuses that are counted, in this order; the last counts all others. */
 #define CMCWH_STATUS_LIST                                                                          \
-    { 200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 503, 0 }
-#define CMCWH_STATUSES 13
+    { 200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 429, 503, 0 }
+#define CMCWH_STATUSES 14
 
 struct cmcwh_server_counters {
     uint64_t requests, events; /* answered; stored */
@@ -831,6 +852,7 @@ struct cmcwh_server_counters {
 struct cmcwh_server {
     struct cmcwh_server_config config;
     struct cmcwh_server_counters counters;
+    struct cmcwh_peer peers[CMCWH_PEERS];
     uint32_t in_flight;
     bool stopping;
 };

@@ -30,7 +30,8 @@ static int accept_through_gate(struct mg_context *context, int listener, struct 
 
 #undef accept
 
-void cmcwh_civetweb_produce(struct mg_context *context, int connection, int secure) {
+void cmcwh_civetweb_produce(struct mg_context *context, int connection, int secure,
+                            const struct sockaddr_storage *peer) {
     struct socket client;
     socklen_t length = sizeof client.rsa;
     int on = 1;
@@ -38,7 +39,11 @@ void cmcwh_civetweb_produce(struct mg_context *context, int connection, int secu
     memset(&client, 0, sizeof client);
     client.sock = connection;
     client.is_ssl = (unsigned char)secure;
-    (void)getpeername(connection, &client.rsa.sa, &length);
+    if (peer != NULL) {
+        memcpy(&client.rsa, peer, sizeof client.rsa);
+    } else {
+        (void)getpeername(connection, &client.rsa.sa, &length);
+    }
     length = sizeof client.lsa;
     (void)getsockname(connection, &client.lsa.sa, &length);
     (void)setsockopt(connection, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);

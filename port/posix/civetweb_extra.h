@@ -10,8 +10,11 @@ struct mg_context;
  */
 extern int (*cmcwh_civetweb_gate)(struct mg_context *context, int connection, int secure);
 
-/* Gives a connection to the workers. Waits while their queue is full. */
-void cmcwh_civetweb_produce(struct mg_context *context, int connection, int secure);
+/* Gives a connection to the workers. Waits while their queue is full. `peer` is its remote address,
+ * NULL: the socket's. */
+struct sockaddr_storage;
+void cmcwh_civetweb_produce(struct mg_context *context, int connection, int secure,
+                            const struct sockaddr_storage *peer);
 
 /* Lets the kernel keep connections that send nothing, for some seconds. */
 void cmcwh_civetweb_defer(struct mg_context *context, int seconds);
@@ -30,8 +33,8 @@ int cmcwh_civetweb_unanswered(const struct mg_connection *connection);
 /* Has the whole body been read: all of its length, or its last chunk? */
 int cmcwh_civetweb_body_whole(const struct mg_connection *connection);
 
-/* Will civetweb take another request from this connection? Not behind a chunked body with a trailer,
- * or whose last line was late. To be asked when the body has been read. */
+/* Will civetweb take another request from this connection? Not behind a chunked body with a
+ * trailer, or whose last line was late. To be asked when the body has been read. */
 int cmcwh_civetweb_stays(const struct mg_connection *connection);
 
 #endif

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "platform.h"
+#include "proxy.h"
 
 enum {
     GUESTS = 1024,        /* connections that may wait; the one that waits longest gives way */
@@ -36,7 +37,9 @@ struct guest {
     void *server; /* whose it is */
     int socket;
     bool secure;
-    bool chunked; /* its end can only be guessed from here */
+    bool proxy;                   /* a PROXY header may come first */
+    struct sockaddr_storage peer; /* that it named; its family is AF_UNSPEC when there was none */
+    bool chunked;                 /* its end can only be guessed from here */
     enum stage stage;
     uint32_t seen; /* bytes, when it was last looked at */
     uint64_t since, changed;
@@ -190,8 +193,31 @@ static enum stage judge_secure(struct guest *guest) {
     return WAITS;
 }
 
+/* Takes a PROXY header off the connection. False when the rest cannot be looked at yet. */
+static bool take_proxy_header(struct guest *guest) {
+    ssize_t looked = recv(guest->socket, gate.head, PROXY_HEADER_MAX, MSG_PEEK | MSG_DONTWAIT);
+    int length;
+
+    if (looked <= 0) {
+        guest->stage = looked < 0 && (errno == EAGAIN || errno == EINTR) ? WAITS : GONE;
+        return false;
+    }
+    length = proxy_header(gate.head, (size_t)looked, &guest->peer);
+    guest->stage = length == PROXY_MORE ? WAITS : GONE;
+    if (length == PROXY_MORE) {
+        want(guest->socket, (size_t)looked + 1);
+        return false;
+    }
+    guest->proxy = false;
+    want(guest->socket, 1);
+    return length == PROXY_NONE ||
+           (length > 0 && recv(guest->socket, gate.head, (size_t)length, 0) == length);
+}
+
 static void look(struct guest *guest) {
-    guest->stage = guest->secure ? judge_secure(guest) : judge_plain(guest);
+    if (!guest->proxy || take_proxy_header(guest)) {
+        guest->stage = guest->secure ? judge_secure(guest) : judge_plain(guest);
+    }
 }
 
 /* ---- Who has a worker ---- */
@@ -325,7 +351,8 @@ static void send_on(void) {
         hold(&guest);
         forget(index);
         (void)pthread_mutex_unlock(&gate.mutex);
-        gate.config.produce(guest.server, guest.socket, guest.secure);
+        gate.config.produce(guest.server, guest.socket, guest.secure,
+                            guest.peer.ss_family == AF_UNSPEC ? NULL : &guest.peer);
         (void)pthread_mutex_lock(&gate.mutex);
     }
 }
@@ -429,8 +456,9 @@ static void *run(void *unused) {
 bool gate_admit(void *server, int socket, bool secure) {
     struct guest guest = {
         .server = server, .socket = socket, .secure = secure, .since = platform_ticks()};
-    bool goes;
+    bool proxy = proxy_trusted(socket), goes;
 
+    guest.proxy = proxy;
     (void)pthread_mutex_lock(&gate.mutex);
     if (gate.closed) {
         (void)pthread_mutex_unlock(&gate.mutex);
@@ -438,8 +466,8 @@ bool gate_admit(void *server, int socket, bool secure) {
         return false;
     }
     look(&guest);
-    goes = (guest.stage == WHOLLY || guest.stage == PART) && may_go(guest.stage == PART) &&
-           !some_ready();
+    goes = !proxy && (guest.stage == WHOLLY || guest.stage == PART) &&
+           may_go(guest.stage == PART) && !some_ready();
     if (goes) {
         hold(&guest);
     } else {

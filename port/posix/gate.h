@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 struct gate_config {
     unsigned workers;
@@ -13,8 +14,9 @@ struct gate_config {
     uint64_t longest; /* bytes of a body that is taken */
     bool plain;       /* is there a listener without TLS? */
 
-    /* Gives a connection to the worker threads of its server. */
-    void (*produce)(void *server, int socket, bool secure);
+    /* Gives a connection to the worker threads of its server. `peer`: who is at its other end,
+     * NULL: whom the socket names. */
+    void (*produce)(void *server, int socket, bool secure, const struct sockaddr_storage *peer);
 };
 
 /* 0, or an error number. */

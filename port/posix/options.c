@@ -61,13 +61,21 @@ static const char *set_tls_key(struct options *options, const char *value) {
     return tls_built_in() ? NULL : "nothing: this build has no TLS";
 }
 
-static const char *set_allow(struct options *options, const char *value) {
-    if (options->networks == OPTIONS_NETWORKS) {
+static const char *add_network(struct network *networks, unsigned *count, const char *value) {
+    if (*count == OPTIONS_NETWORKS) {
         return "32 networks at most";
     }
-    return network_parse(&options->allow[options->networks++], value)
+    return network_parse(&networks[(*count)++], value)
                ? NULL
                : "an address or a range, such as 192.0.2.0/24 or 2001:db8::/32";
+}
+
+static const char *set_allow(struct options *options, const char *value) {
+    return add_network(options->allow, &options->networks, value);
+}
+
+static const char *set_proxy(struct options *options, const char *value) {
+    return add_network(options->proxies, &options->proxy_count, value);
 }
 
 static const char *set_sink(struct options *options, const char *value) {
@@ -164,6 +172,10 @@ static const struct option {
      "'bearer TOKEN', 'api_key KEY' (everybody)",
      set_auth_file},
     {"allow", "CIDR", "take requests from there only; repeatable (all)", set_allow},
+    {"proxy", "CIDR",
+     "a proxy that is believed when it tells whose request\n"
+     "it is (X-Forwarded-For, PROXY protocol); repeatable",
+     set_proxy},
     {"sink", "URI", "where events go; repeatable (stdout:), see below", set_sink},
     {"ring", "FILE|memory",
      "where the ring lives (memory); a file keeps events\n"
@@ -326,6 +338,8 @@ static void replace_lists(struct options *options, int count, char **arguments) 
             options->listeners = 0;
         } else if (length == 7 && memcmp(arguments[i], "--allow", 7) == 0) {
             options->networks = 0;
+        } else if (length == 7 && memcmp(arguments[i], "--proxy", 7) == 0) {
+            options->proxy_count = 0;
         } else if (length == 6 && memcmp(arguments[i], "--sink", 6) == 0) {
             options->sinks = 0;
         }

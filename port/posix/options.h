@@ -16,6 +16,8 @@ struct options {
     const char *tls_cert, *tls_key;
     struct network allow[OPTIONS_NETWORKS];
     unsigned networks;
+    struct network proxies[OPTIONS_NETWORKS];
+    unsigned proxy_count;
     const char *sink[CMCWH_READERS_MAX];
     unsigned sinks;
     const char *ring;      /* a file, NULL: memory */

@@ -19,6 +19,7 @@
 #include "gate.h"
 #include "log.h"
 #include "platform.h"
+#include "proxy.h"
 #include "ring_file.h"
 #include "sink.h"
 #include "tls.h"
@@ -60,8 +61,9 @@ static int admit(struct mg_context *context, int connection, int secure) {
     return gate_admit(context, connection, secure != 0);
 }
 
-static void produce(void *server, int connection, bool secure) {
-    cmcwh_civetweb_produce(server, connection, secure);
+static void produce(void *server, int connection, bool secure,
+                    const struct sockaddr_storage *peer) {
+    cmcwh_civetweb_produce(server, connection, secure, peer);
 }
 
 static void end_request(const struct mg_connection *connection, int status) {
@@ -110,6 +112,12 @@ static int log_message(const struct mg_connection *connection, const char *messa
 static const char *head_fault(void *context, const struct mg_connection *connection) {
     (void)context;
     return cmcwh_civetweb_head_fault(connection);
+}
+
+static void peer(void *context, const struct mg_connection *connection,
+                 char address[CMCWH_ADDRESS_SIZE]) {
+    (void)context;
+    proxy_forwarded(mg_get_request_info(connection), address);
 }
 
 static bool allow(void *context, const char *address) {
@@ -194,6 +202,7 @@ static bool start_memory(struct service *service) {
                                          .body_timeout = options->body_timeout * 1000,
                                          .context = service,
                                          .head_fault = head_fault,
+                                         .peer = peer,
                                          .allow = allow,
                                          .watch = watch,
                                          .whole = whole,
@@ -304,6 +313,7 @@ static int start_gate(struct service *service) {
     for (unsigned i = 0; i < options->listeners; i++) {
         gate.plain = gate.plain || !network_secure(options->listen[i]);
     }
+    proxy_trust(options->proxies, options->proxy_count);
     cmcwh_civetweb_gate = admit;
     return gate_start(&gate);
 }

@@ -114,7 +114,7 @@ static size_t converse(const uint8_t *bytes, size_t length, char *answers) {
         MUST(taken > 0);
     }
     MUST(shutdown(pair[0], SHUT_WR) == 0);
-    cmcwh_civetweb_produce(civetweb, pair[1], 0);
+    cmcwh_civetweb_produce(civetweb, pair[1], 0, NULL);
     while ((taken = recv(pair[0], answers + used, ANSWERS_MAX - used, 0)) > 0 ||
            (taken < 0 && errno == EINTR)) { /* libFuzzer has a timer */
         used += taken > 0 ? (size_t)taken : 0;

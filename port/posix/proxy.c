@@ -1,0 +1,183 @@
+#include "proxy.h"
+
+#include <arpa/inet.h>
+#include <civetweb.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static struct {
+    const struct network *networks;
+    size_t count;
+} trusted;
+
+void proxy_trust(const struct network *networks, size_t count) {
+    trusted.networks = networks;
+    trusted.count = count;
+}
+
+static bool is_trusted(const char *address) {
+    return network_contains(trusted.networks, trusted.count, address);
+}
+
+bool proxy_trusted(int socket) {
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    char text[INET6_ADDRSTRLEN] = "";
+
+    if (trusted.count == 0 || getpeername(socket, (struct sockaddr *)&address, &length) != 0) {
+        return false;
+    }
+    (void)inet_ntop(address.ss_family,
+                    address.ss_family == AF_INET
+                        ? (const void *)&((struct sockaddr_in *)&address)->sin_addr
+                        : (const void *)&((struct sockaddr_in6 *)&address)->sin6_addr,
+                    text, sizeof text);
+    return is_trusted(text);
+}
+
+/* ---- PROXY protocol, by its specification (HAProxy, "The PROXY protocol", versions 1 and 2) ----
+ */
+
+static void set_peer(struct sockaddr_storage *peer, int family, const void *address,
+                     unsigned port) {
+    struct sockaddr_in *four = (struct sockaddr_in *)peer;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)peer;
+
+    memset(peer, 0, sizeof *peer);
+    peer->ss_family = (sa_family_t)family;
+    if (family == AF_INET) {
+        memcpy(&four->sin_addr, address, sizeof four->sin_addr);
+        four->sin_port = htons((uint16_t)port);
+    } else {
+        memcpy(&six->sin6_addr, address, sizeof six->sin6_addr);
+        six->sin6_port = htons((uint16_t)port);
+    }
+}
+
+/* "PROXY TCP4 SOURCE DESTINATION PORT PORT" and CR LF. */
+static int header_one(const char *bytes, size_t length, struct sockaddr_storage *peer) {
+    enum { LINE_MAX_LENGTH = 107 };
+    char line[LINE_MAX_LENGTH + 1], family[8], source[64], destination[64];
+    unsigned char address[16];
+    unsigned from, to;
+    int used = 0;
+    const char *end = memchr(bytes, '\n', length < LINE_MAX_LENGTH ? length : LINE_MAX_LENGTH);
+
+    if (end == NULL) {
+        return length < LINE_MAX_LENGTH ? PROXY_MORE : PROXY_WRONG;
+    }
+    if (end[-1] != '\r') {
+        return PROXY_WRONG;
+    }
+    memcpy(line, bytes, (size_t)(end - 1 - bytes));
+    line[end - 1 - bytes] = '\0';
+    if (strncmp(line, "PROXY UNKNOWN", 13) == 0) {
+        return (int)(end + 1 - bytes);
+    }
+    if (sscanf(line, "PROXY %7s %63s %63s %5u %5u%n", family, source, destination, &from, &to,
+               &used) != 5 ||
+        line[used] != '\0' || from > 65535 || to > 65535) {
+        return PROXY_WRONG;
+    }
+    if (strcmp(family, "TCP4") == 0 && inet_pton(AF_INET, source, address) == 1) {
+        set_peer(peer, AF_INET, address, from);
+    } else if (strcmp(family, "TCP6") == 0 && inet_pton(AF_INET6, source, address) == 1) {
+        set_peer(peer, AF_INET6, address, from);
+    } else {
+        return PROXY_WRONG;
+    }
+    return (int)(end + 1 - bytes);
+}
+
+static int header_two(const unsigned char *bytes, size_t length, struct sockaddr_storage *peer) {
+    enum { FIXED = 16, TCP4 = 0x11, TCP6 = 0x21, LOCAL = 0x20, PROXY = 0x21 };
+    size_t size;
+
+    if (length < FIXED) {
+        return PROXY_MORE;
+    }
+    size = (size_t)bytes[14] << 8 | bytes[15];
+    if ((bytes[12] != LOCAL && bytes[12] != PROXY) || FIXED + size > PROXY_HEADER_MAX) {
+        return PROXY_WRONG;
+    }
+    if (length < FIXED + size) {
+        return PROXY_MORE;
+    }
+    if (bytes[12] == PROXY && bytes[13] == TCP4 && size >= 12) {
+        set_peer(peer, AF_INET, bytes + FIXED, (unsigned)bytes[FIXED + 8] << 8 | bytes[FIXED + 9]);
+    } else if (bytes[12] == PROXY && bytes[13] == TCP6 && size >= 36) {
+        set_peer(peer, AF_INET6, bytes + FIXED,
+                 (unsigned)bytes[FIXED + 32] << 8 | bytes[FIXED + 33]);
+    } /* others have no address of use here: the proxy's own stays */
+    return (int)(FIXED + size);
+}
+
+int proxy_header(const char *bytes, size_t length, struct sockaddr_storage *peer) {
+    static const char one[] = "PROXY ", two[] = "\r\n\r\n\0\r\nQUIT\n";
+    size_t first = length < sizeof one - 1 ? length : sizeof one - 1;
+    size_t second = length < sizeof two - 1 ? length : sizeof two - 1;
+
+    if (memcmp(bytes, one, first) == 0) {
+        return first < sizeof one - 1 ? PROXY_MORE : header_one(bytes, length, peer);
+    }
+    if (memcmp(bytes, two, second) == 0) {
+        return second < sizeof two - 1 ? PROXY_MORE
+                                       : header_two((const unsigned char *)bytes, length, peer);
+    }
+    return PROXY_NONE;
+}
+
+/* ---- X-Forwarded-For ---- */
+
+/* The last address of a list that ends at `end`, which moves before it; "" when it is none. Some
+ * proxies add a port, and put IPv6 in brackets. */
+static void last_address(const char *list, size_t *end, char address[CMCWH_ADDRESS_SIZE]) {
+    size_t start, length;
+    unsigned char bytes[16];
+    char *colon;
+
+    while (*end > 0 && strchr(" \t,", list[*end - 1]) != NULL) {
+        --*end;
+    }
+    start = *end;
+    while (start > 0 && strchr(" \t,", list[start - 1]) == NULL) {
+        start--;
+    }
+    length = *end - start;
+    *end = start;
+    (void)snprintf(address, CMCWH_ADDRESS_SIZE, "%.*s", (int)(length < 64 ? length : 64),
+                   list + start);
+    if (address[0] == '[') {
+        memmove(address, address + 1, strlen(address));
+        address[strcspn(address, "]")] = '\0';
+    } else if ((colon = strchr(address, ':')) != NULL && strchr(colon + 1, ':') == NULL) {
+        *colon = '\0';
+    }
+    if (inet_pton(AF_INET, address, bytes) != 1 && inet_pton(AF_INET6, address, bytes) != 1) {
+        address[0] = '\0';
+    }
+}
+
+void proxy_forwarded(const struct mg_request_info *info, char address[CMCWH_ADDRESS_SIZE]) {
+    for (int i = info->num_headers; i-- > 0 && trusted.count > 0;) {
+        const char *list = info->http_headers[i].value;
+        size_t end = strlen(list);
+
+        if (strcasecmp(info->http_headers[i].name, "X-Forwarded-For") != 0) {
+            continue;
+        }
+        while (end > 0 && is_trusted(address)) {
+            char next[CMCWH_ADDRESS_SIZE];
+
+            last_address(list, &end, next);
+            if (next[0] == '\0') {
+                return; /* nothing before it can be relied on */
+            }
+            memcpy(address, next, sizeof next);
+        }
+    }
+}
