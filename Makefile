@@ -87,6 +87,7 @@ help:
 	@echo 'make run          start it on 127.0.0.1:8080; RUN_OPTIONS="..." for cmcwh serve'
 	@echo 'make test         all tests; TEST_OPTIONS="--only NAME" for some integration tests'
 	@echo 'make test-long    power cuts and kills for some minutes'
+	@echo 'make fuzz         run each fuzzer for FUZZ_SECONDS (60)'
 	@echo 'make bench        measure the portable part and the server'
 	@echo 'make lint         clang-format, clang-tidy, cppcheck'
 	@echo 'make install      to DESTDIR, PREFIX=$(PREFIX); make uninstall'

@@ -224,6 +224,23 @@ static bool prepare(struct ring_file *file, const char *path) {
     return strlen(path) < PATH_MAX || fail(file, "the path is too long");
 }
 
+/* It holds addresses of people, and whoever can write to it can make up events. */
+static bool check_mode(const struct ring_file *file) {
+    struct stat status;
+
+    if (fstat(file->descriptor, &status) != 0) {
+        return fail_errno(file, "cannot be looked at", errno);
+    }
+    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        return fail(file, "others than its owner may write to it: chmod 600");
+    }
+    if ((status.st_mode & (S_IRGRP | S_IROTH)) != 0) {
+        log_line(CMCWH_LOG_WARN, "ring '%s': others than its owner may read it: chmod 600",
+                 file->path);
+    }
+    return true;
+}
+
 bool ring_file_open(struct ring_file *file, const char *path, uint32_t records, bool sync) {
     bool opened;
 
@@ -234,7 +251,7 @@ bool ring_file_open(struct ring_file *file, const char *path, uint32_t records, 
     file->storage.sync = file_sync;
     file->descriptor = open(path, O_RDWR | O_CLOEXEC);
     if (file->descriptor >= 0) {
-        opened = lock(file) && check(file, records);
+        opened = lock(file) && check(file, records) && check_mode(file);
     } else if (errno == ENOENT) {
         opened = create(file, records != 0 ? records : RING_FILE_RECORDS) && check(file, records);
     } else {

@@ -125,7 +125,7 @@ def test_stopped_in_order_nothing_comes_twice():
     with Server("--ring", "@/ring") as server:
         for round_ in range(5):
             with Requests(server, 10000 * (round_ + 1)) as requests:
-                time.sleep(0.1)
+                requests.wait(5)
                 server.signal(signal.SIGTERM)
             assert requests.acknowledged
             assert server.process.wait(30) == 0
@@ -314,6 +314,7 @@ def test_ring_that_cannot_be_opened():
             other = server.path("other")
             with open(other, "wb") as file:
                 file.write(data)
+            os.chmod(other, 0o600)
             code, _, said = run("serve", "--listen", "127.0.0.1:0", "--ring", other, *options)
             assert code == 1 and said.count("\n") == 1, said
             with open(other, "rb") as file:
@@ -332,6 +333,21 @@ def test_ring_that_cannot_be_opened():
         assert "both copies" in refused(bytes(both))
         code, _, said = run("serve", "--listen", "127.0.0.1:0", "--ring", server.path("no/ring"))
         assert code == 1 and "No such file" in said
+        server.restart()
+
+
+def test_ring_that_others_may_touch():
+    with Server("--ring", "@/ring") as server:
+        assert os.stat(server.path("ring")).st_mode & 0o777 == 0o600
+        server.stop()
+        os.chmod(server.path("ring"), 0o640)
+        server.restart()
+        assert "may read it: chmod 600" in server.stderr()
+        server.stop()
+        os.chmod(server.path("ring"), 0o620)
+        code, _, said = run("serve", "--listen", "127.0.0.1:0", "--ring", server.path("ring"))
+        assert code == 1 and "may write to it: chmod 600" in said
+        os.chmod(server.path("ring"), 0o600)
         server.restart()
 
 
