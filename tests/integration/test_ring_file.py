@@ -51,7 +51,9 @@ class Requests:
             thread.start()
         return self
 
-    def __exit__(self, *unused):
+    def __exit__(self, kind, *unused):
+        if kind is not None:
+            self.server.process.kill()
         for thread in self.threads:
             thread.join()
 
@@ -125,7 +127,7 @@ def test_stopped_in_order_nothing_comes_twice():
     with Server("--ring", "@/ring") as server:
         for round_ in range(5):
             with Requests(server, 10000 * (round_ + 1)) as requests:
-                requests.wait(5)
+                eventually(lambda: len(requests.acknowledged) > 4, "5 answers")
                 server.signal(signal.SIGTERM)
             assert requests.acknowledged
             assert server.process.wait(30) == 0
