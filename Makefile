@@ -76,7 +76,7 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test test-long unit unit-test bench fuzz fuzzers lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always
+.PHONY: all deps run test test-long unit unit-test bench fuzz fuzzers coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always
 .DELETE_ON_ERROR:
 
 all: cmcwh libcmcwh.a
@@ -229,6 +229,13 @@ fuzz:
 
 bench: cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
 	@sh tests/bench/run.sh $(OUT)/bench/bench $(OUT)/bench/bare ./cmcwh
+
+# Which lines and branches of cmcwh.c the tests reach.
+coverage:
+	@sh tests/coverage.sh
+
+show-out:
+	@echo $(OUT)
 
 SOURCES := cmcwh.c cmcwh.h $(wildcard port/posix/*.[ch] tests/*/*.[ch])
 TIDY := $(addprefix tidy-,$(filter-out %.h port/posix/civetweb.c,$(SOURCES)))

@@ -28,6 +28,7 @@ bool proxy_trusted(int socket) {
     socklen_t length = sizeof address;
     char text[INET6_ADDRSTRLEN] = "";
 
+    memset(&address, 0, sizeof address);
     if (trusted.count == 0 || getpeername(socket, (struct sockaddr *)&address, &length) != 0) {
         return false;
     }
@@ -58,38 +59,61 @@ static void set_peer(struct sockaddr_storage *peer, int family, const void *addr
     }
 }
 
+static bool port_number(const char *text, unsigned *port) {
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+
+    *port = (unsigned)value;
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && value <= 65535;
+}
+
+/* Cuts a line into `count` words with one space between. */
+static bool split(char *line, const char **words, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        char *space = line == NULL ? NULL : strchr(line, ' ');
+
+        words[i] = line;
+        if ((space == NULL) != (i == count - 1)) {
+            return false;
+        }
+        if (space != NULL) {
+            *space++ = '\0';
+        }
+        line = space;
+    }
+    return true;
+}
+
 /* "PROXY TCP4 SOURCE DESTINATION PORT PORT" and CR LF. */
 static int header_one(const char *bytes, size_t length, struct sockaddr_storage *peer) {
-    enum { LINE_MAX_LENGTH = 107 };
-    char line[LINE_MAX_LENGTH + 1], family[8], source[64], destination[64];
+    enum { LONGEST = 107, FAMILY = 1, SOURCE, DESTINATION, FROM, TO, WORDS };
+    char line[LONGEST + 1];
+    const char *words[WORDS], *end = memchr(bytes, '\n', length < LONGEST ? length : LONGEST);
     unsigned char address[16];
     unsigned from, to;
-    int used = 0;
-    const char *end = memchr(bytes, '\n', length < LINE_MAX_LENGTH ? length : LINE_MAX_LENGTH);
+    int family;
 
     if (end == NULL) {
-        return length < LINE_MAX_LENGTH ? PROXY_MORE : PROXY_WRONG;
+        return length < LONGEST ? PROXY_MORE : PROXY_WRONG;
     }
+    (void)snprintf(line, sizeof line, "%.*s", (int)(end - 1 - bytes), bytes);
     if (end[-1] != '\r') {
         return PROXY_WRONG;
     }
-    memcpy(line, bytes, (size_t)(end - 1 - bytes));
-    line[end - 1 - bytes] = '\0';
     if (strncmp(line, "PROXY UNKNOWN", 13) == 0) {
         return (int)(end + 1 - bytes);
     }
-    if (sscanf(line, "PROXY %7s %63s %63s %5u %5u%n", family, source, destination, &from, &to,
-               &used) != 5 ||
-        line[used] != '\0' || from > 65535 || to > 65535) {
+    if (!split(line, words, WORDS) || !port_number(words[FROM], &from) ||
+        !port_number(words[TO], &to)) {
         return PROXY_WRONG;
     }
-    if (strcmp(family, "TCP4") == 0 && inet_pton(AF_INET, source, address) == 1) {
-        set_peer(peer, AF_INET, address, from);
-    } else if (strcmp(family, "TCP6") == 0 && inet_pton(AF_INET6, source, address) == 1) {
-        set_peer(peer, AF_INET6, address, from);
-    } else {
+    family = strcmp(words[FAMILY], "TCP6") == 0 ? AF_INET6 : AF_INET;
+    if ((family == AF_INET && strcmp(words[FAMILY], "TCP4") != 0) ||
+        inet_pton(family, words[DESTINATION], address) != 1 ||
+        inet_pton(family, words[SOURCE], address) != 1) {
         return PROXY_WRONG;
     }
+    set_peer(peer, family, address, from);
     return (int)(end + 1 - bytes);
 }
 

@@ -133,8 +133,26 @@ static void none_of_ours(void **state) {
     assert_true(!COUNTS || with_bare >= 200); /* the counter counts: civetweb copies the URI */
 }
 
+static void bad_configs(void **state) {
+    const struct cmcwh_server_config good = {
+        .ring = &f.ring, .path = "/mails", .body_max = 1, .body_timeout = 1};
+    struct cmcwh_server_config bad[5] = {good, good, good, good, good};
+
+    (void)state;
+    assert_int_equal(cmcwh_server_init(&server, &good), CMCWH_OK);
+    bad[0].ring = NULL;
+    bad[1].path = NULL;
+    bad[2].path = "mails";
+    bad[3].body_max = 0;
+    bad[4].body_timeout = 0;
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(cmcwh_server_init(&server, &bad[i]), CMCWH_ERR_ARGUMENT);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(none_of_ours)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(none_of_ours),
+                                       cmocka_unit_test(bad_configs)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

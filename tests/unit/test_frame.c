@@ -166,10 +166,44 @@ static void a_lost_end(void **state) {
     assert_int_equal(read_stream(length, 100, &good, 1), 1);
 }
 
+static uint8_t *put_run(uint8_t *out, unsigned code) {
+    *out++ = (uint8_t)code;
+    memset(out, 'x', code - 1);
+    return out + code - 1;
+}
+
+/* COBS that says more than there is, or more than a record holds. */
+static void frames_of_the_wrong_length(void **state) {
+    struct cmcwh_record good = sample(3);
+
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        uint8_t *out = stream;
+        size_t bad;
+
+        if (kind == 0) {
+            out = put_run(out, 200) - 1; /* one byte less than it says */
+        } else {
+            for (size_t length = 0; length + 254 <= CMCWH_RECORD_SIZE; length += 254) {
+                out = put_run(out, 255);
+            }
+            /* one byte too many; just as many, and a zero between two runs */
+            out = put_run(out, CMCWH_RECORD_SIZE % 254 + (kind == 1 ? 2 : 1));
+            out = kind == 2 ? put_run(out, 1) : out;
+        }
+        *out++ = 0;
+        bad = (size_t)(out - stream);
+        out += frame(&good, out);
+        assert_int_equal(read_stream((size_t)(out - stream), 100, &good, 1), 1);
+        assert_int_equal(deframer.skipped, bad - 1);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trips), cmocka_unit_test(noise_before_and_between),
-        cmocka_unit_test(damage), cmocka_unit_test(floods), cmocka_unit_test(a_lost_end)};
+        cmocka_unit_test(damage),      cmocka_unit_test(floods),
+        cmocka_unit_test(a_lost_end),  cmocka_unit_test(frames_of_the_wrong_length)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

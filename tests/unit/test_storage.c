@@ -654,6 +654,75 @@ static void opening_fails(void **state) {
     assert_true(n > 3);
 }
 
+static unsigned reads_left;
+
+static int read_some(void *context, uint64_t offset, void *bytes, size_t length) {
+    if (reads_left == 0) {
+        return -1;
+    }
+    reads_left--;
+    memcpy(bytes, ((struct disk *)context)->now + offset, length);
+    return 0;
+}
+
+/* Header, both states, records: whichever cannot be read, nothing is opened. */
+static void reading_fails(void **state) {
+    (void)state;
+    new_ring();
+    disk.storage.read = read_some;
+    for (unsigned reads = 0; reads < 4; reads++) {
+        reads_left = reads;
+        assert_int_equal(open_ring(), CMCWH_ERR_STORAGE);
+    }
+    reads_left = 4;
+    assert_int_equal(open_ring(), CMCWH_OK);
+}
+
+/* In the place of an acknowledged record stands one of a number that is yet to come. It must be
+ * gone for good when that number has been given to another. */
+static void a_later_number_in_the_wrong_place(void **state) {
+    static uint8_t later[CMCWH_RECORD_SIZE], image[DISK_SIZE];
+    uint8_t *slot = disk.now + 3 * BLOCK;
+    int result;
+
+    (void)state;
+    new_ring();
+    assert_int_equal(store(CAPACITY, 1), CMCWH_OK);
+    (void)read_right(log_reader, NULL);
+    acknowledge(log_reader);
+    assert_int_equal(store(3, 9), CMCWH_OK);
+    memcpy(later, slot + 2 * CMCWH_RECORD_SIZE, sizeof later); /* seq 11 */
+    new_ring();
+    assert_int_equal(store(1, 1), CMCWH_OK);
+    assert_int_equal(store(2, 2), CMCWH_OK); /* the state knows of the first now */
+    memcpy(slot, later, sizeof later);
+    memcpy(image, disk.now, disk.size);
+    for (uint64_t n = 1;; n++) {
+        disk_load(&disk, image, disk.size);
+        disk.fail_at = n;
+        disk.fail_count = 1;
+        result = open_ring();
+        disk.fail_at = 0;
+        if (result == CMCWH_OK) {
+            assert_true(n > 1);
+            break;
+        }
+        assert_int_equal(result, CMCWH_ERR_STORAGE);
+    }
+    assert_int_equal(found.damaged, 1);
+    assert_int_equal(found.next_seq, 4);
+    assert_int_equal(read_right(log_reader, NULL), 2);
+    acknowledge(log_reader);
+    assert_int_equal(store(1, 4), CMCWH_OK);
+    assert_int_equal(open_ring(), CMCWH_OK);
+    assert_int_equal(found.dropped + found.damaged, 0);
+    assert_int_equal(found.next_seq, 5);
+    disk_load(&disk, image, disk.size); /* and whoever only looks is not shown it */
+    disk.storage.write = NULL;
+    assert_int_equal(open_ring(), CMCWH_OK);
+    assert_int_equal(read_right(log_reader, NULL), 2);
+}
+
 /* While it fails, requests are refused at once, for longer and longer. */
 static void pauses_grow(void **state) {
     struct cmcwh_ring_state figures;
@@ -722,6 +791,8 @@ int main(void) {
         cmocka_unit_test(every_call_fails_for_a_while),
         cmocka_unit_test(refused_is_gone),
         cmocka_unit_test(opening_fails),
+        cmocka_unit_test(reading_fails),
+        cmocka_unit_test(a_later_number_in_the_wrong_place),
         cmocka_unit_test(pauses_grow),
         cmocka_unit_test(without_sync),
     };
