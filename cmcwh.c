@@ -698,12 +698,12 @@ static char *put_reason(char *out, int status) {
                    {503, "Service Unavailable"},
                    {505, "HTTP Version Not Supported"}};
 
+    const char *reason = "Error";
+
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
-        if (reasons[i].status == status) {
-            return put_word(out, reasons[i].reason);
-        }
+        reason = reasons[i].status == status ? reasons[i].reason : reason;
     }
-    return put_word(out, "Error");
+    return put_word(out, reason);
 }
 
 /* The body of an answer: {"stored":3} or {"error":...}. */
@@ -3162,13 +3162,11 @@ static void field_shorten(struct cmcwh_record *record, unsigned field, size_t ke
     put16(record->bytes + AT_LENGTH, used - (length - keep));
 }
 
-/* The longest beginning of a field, not over `keep`, that may stand alone. */
+/* The longest beginning of a field, not over `keep` (which is less than all), that may stand alone.
+ */
 static size_t field_boundary(const struct cmcwh_record *record, unsigned field, size_t keep) {
     const uint8_t *text = record->bytes + field_start(record, field);
 
-    if (keep >= field_length(record, field)) {
-        return field_length(record, field);
-    }
     if (field == CMCWH_MEMBERS) {
         while (keep > 0 && text[keep - 1] != '\n') {
             keep--;

@@ -654,6 +654,37 @@ static void opening_fails(void **state) {
     assert_true(n > 3);
 }
 
+static struct cmcwh_batch late;
+
+static void commit_late(struct disk *failing) {
+    failing->cut = NULL;
+    assert_int_equal(cmcwh_batch_commit(&late, no_text), 1);
+}
+
+/* A request that came while another one's write failed: it is refused at once, not tried. */
+static void refused_with_the_one_before(void **state) {
+    struct cmcwh_batch first;
+    uint64_t calls;
+
+    (void)state;
+    new_ring();
+    late = hold(1, 99);
+    first = hold(1, 98);
+    assert_int_equal(cmcwh_batch_commit(&first, no_text), 1);
+    disk.cut = commit_late;
+    disk.fail_at = disk.calls + 1;
+    disk.fail_count = 1;
+    assert_int_equal(cmcwh_batch_confirm(&first), CMCWH_ERR_STORAGE);
+    calls = disk.calls;
+    assert_int_equal(cmcwh_batch_confirm(&late), CMCWH_ERR_STORAGE);
+    assert_int_equal(disk.calls, calls);
+    cmcwh_batch_abort(&first);
+    cmcwh_batch_abort(&late);
+    ticks += 1000;
+    assert_int_equal(store(2, 1), CMCWH_OK);
+    assert_int_equal(read_right(log_reader, NULL), 2);
+}
+
 static unsigned reads_left;
 
 static int read_some(void *context, uint64_t offset, void *bytes, size_t length) {
@@ -791,6 +822,7 @@ int main(void) {
         cmocka_unit_test(every_call_fails_for_a_while),
         cmocka_unit_test(refused_is_gone),
         cmocka_unit_test(opening_fails),
+        cmocka_unit_test(refused_with_the_one_before),
         cmocka_unit_test(reading_fails),
         cmocka_unit_test(a_later_number_in_the_wrong_place),
         cmocka_unit_test(pauses_grow),
