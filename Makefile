@@ -24,7 +24,8 @@ ifeq ($(WERROR),1)
 WARNINGS += -Werror
 endif
 
-FLAGS := $(CFLAGS) -pthread
+# What is not called is left out.
+FLAGS := $(CFLAGS) -pthread -ffunction-sections -fdata-sections
 ifneq ($(SANITIZE),)
 ifeq ($(SANITIZE),address)
 FLAGS += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -34,7 +35,7 @@ else
 FLAGS += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
 endif
 endif
-LINK := $(LDFLAGS)
+LINK := $(LDFLAGS) -Wl,--gc-sections
 ifeq ($(STATIC),1)
 LINK += -static
 endif
@@ -44,7 +45,7 @@ endif
 # look at it. Its worker threads use some 17 KiB of stack and OpenSSL more; a
 # sanitizer needs far more.
 STACK ?= $(if $(SANITIZE),1048576,131072)
-CIVETWEB_FLAGS := -DNO_FILES -DNO_CGI -DNO_CACHING -DNO_POPEN -DNO_ALTERNATIVE_QUEUE -DUSE_IPV6 \
+CIVETWEB_FLAGS := -DNO_FILES -DNO_FILESYSTEMS -DNO_CGI -DNO_CACHING -DNO_POPEN -DNO_ALTERNATIVE_QUEUE -DUSE_IPV6 \
 	-DUSE_STACK_SIZE=$(STACK) -DSOCKET_TIMEOUT_QUANTUM=200 -DMAX_WORKER_THREADS=1024
 ifeq ($(TLS),1)
 CIVETWEB_FLAGS += -DNO_SSL_DL -DOPENSSL_API_3_0
@@ -129,7 +130,7 @@ $(OUT)/cmcwh-embedded.o: cmcwh.c | $(OUT)/checked
 
 $(OUT)/civetweb.o: port/posix/civetweb.c port/posix/civetweb_extra.h | $(OUT)/checked-server
 	$(call say,CC civetweb)$(CC) -std=gnu99 $(CPPFLAGS) $(filter-out -fsanitize=thread,$(FLAGS)) $(CIVETWEB_C) \
-		$(CIVETWEB_FLAGS) -I$(CIVETWEB_SRC)/include -I$(CIVETWEB_SRC)/src -c $< -o $@
+		$(CIVETWEB_FLAGS) -I$(CIVETWEB_SRC)/include -I$(CIVETWEB_SRC)/src -Iport/posix -c $< -o $@
 
 $(OUT)/%.o: port/posix/%.c | $(OUT)/checked-server
 	$(call say,CC $<)$(PORT_C) -c $< -o $@

@@ -26,12 +26,14 @@ static int accept_through_gate(struct mg_context *context, int listener, struct 
 #define accept(socket, address, length)                                                            \
     accept_through_gate(ctx, socket, address, length, listener->is_ssl)
 
+#define MG_EXTERNAL_FUNCTION_mg_cry_internal_impl
+#define MG_EXTERNAL_FUNCTION_log_access
 #include <civetweb.c>
 
 #undef accept
 
 void cmcwh_civetweb_produce(struct mg_context *context, int connection, int secure,
-                            const struct sockaddr_storage *peer) {
+                            const struct sockaddr *peer) {
     struct socket client;
     socklen_t length = sizeof client.rsa;
     int on = 1;
@@ -40,7 +42,8 @@ void cmcwh_civetweb_produce(struct mg_context *context, int connection, int secu
     client.sock = connection;
     client.is_ssl = (unsigned char)secure;
     if (peer != NULL) {
-        memcpy(&client.rsa, peer, sizeof client.rsa);
+        memcpy(&client.rsa, peer,
+               peer->sa_family == AF_INET ? sizeof client.rsa.sin : sizeof client.rsa.sin6);
     } else {
         (void)getpeername(connection, &client.rsa.sa, &length);
     }

@@ -12,9 +12,9 @@ extern int (*cmcwh_civetweb_gate)(struct mg_context *context, int connection, in
 
 /* Gives a connection to the workers. Waits while their queue is full. `peer` is its remote address,
  * NULL: the socket's. */
-struct sockaddr_storage;
+struct sockaddr;
 void cmcwh_civetweb_produce(struct mg_context *context, int connection, int secure,
-                            const struct sockaddr_storage *peer);
+                            const struct sockaddr *peer);
 
 /* Lets the kernel keep connections that send nothing, for some seconds. */
 void cmcwh_civetweb_defer(struct mg_context *context, int seconds);

@@ -37,9 +37,9 @@ struct guest {
     void *server; /* whose it is */
     int socket;
     bool secure;
-    bool proxy;                   /* a PROXY header may come first */
-    struct sockaddr_storage peer; /* that it named; its family is AF_UNSPEC when there was none */
-    bool chunked;                 /* its end can only be guessed from here */
+    bool proxy;                 /* a PROXY header may come first */
+    union network_address peer; /* that it named; its family is AF_UNSPEC when there was none */
+    bool chunked;               /* its end can only be guessed from here */
     enum stage stage;
     uint32_t seen; /* bytes, when it was last looked at */
     uint64_t since, changed;
@@ -352,7 +352,7 @@ static void send_on(void) {
         forget(index);
         (void)pthread_mutex_unlock(&gate.mutex);
         gate.config.produce(guest.server, guest.socket, guest.secure,
-                            guest.peer.ss_family == AF_UNSPEC ? NULL : &guest.peer);
+                            guest.peer.any.sa_family == AF_UNSPEC ? NULL : &guest.peer);
         (void)pthread_mutex_lock(&gate.mutex);
     }
 }

@@ -6,7 +6,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
+
+#include "network.h"
 
 struct gate_config {
     unsigned workers;
@@ -16,7 +17,7 @@ struct gate_config {
 
     /* Gives a connection to the worker threads of its server. `peer`: who is at its other end,
      * NULL: whom the socket names. */
-    void (*produce)(void *server, int socket, bool secure, const struct sockaddr_storage *peer);
+    void (*produce)(void *server, int socket, bool secure, const union network_address *peer);
 };
 
 /* 0, or an error number. */

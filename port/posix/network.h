@@ -4,8 +4,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <netinet/in.h>
 #include <stdint.h>
 #include <sys/socket.h>
+
+/* Where a peer is; a fifth of sockaddr_storage. */
+union network_address {
+    struct sockaddr any;
+    struct sockaddr_in four;
+    struct sockaddr_in6 six;
+};
 
 /* A range of addresses. IPv4 is kept as IPv4-mapped IPv6. */
 struct network {

@@ -24,18 +24,17 @@ static bool is_trusted(const char *address) {
 }
 
 bool proxy_trusted(int socket) {
-    struct sockaddr_storage address;
+    union network_address address;
     socklen_t length = sizeof address;
     char text[INET6_ADDRSTRLEN] = "";
 
     memset(&address, 0, sizeof address);
-    if (trusted.count == 0 || getpeername(socket, (struct sockaddr *)&address, &length) != 0) {
+    if (trusted.count == 0 || getpeername(socket, &address.any, &length) != 0) {
         return false;
     }
-    (void)inet_ntop(address.ss_family,
-                    address.ss_family == AF_INET
-                        ? (const void *)&((struct sockaddr_in *)&address)->sin_addr
-                        : (const void *)&((struct sockaddr_in6 *)&address)->sin6_addr,
+    (void)inet_ntop(address.any.sa_family,
+                    address.any.sa_family == AF_INET ? (const void *)&address.four.sin_addr
+                                                     : (const void *)&address.six.sin6_addr,
                     text, sizeof text);
     return is_trusted(text);
 }
@@ -43,19 +42,15 @@ bool proxy_trusted(int socket) {
 /* ---- PROXY protocol, by its specification (HAProxy, "The PROXY protocol", versions 1 and 2) ----
  */
 
-static void set_peer(struct sockaddr_storage *peer, int family, const void *address,
-                     unsigned port) {
-    struct sockaddr_in *four = (struct sockaddr_in *)peer;
-    struct sockaddr_in6 *six = (struct sockaddr_in6 *)peer;
-
+static void set_peer(union network_address *peer, int family, const void *address, unsigned port) {
     memset(peer, 0, sizeof *peer);
-    peer->ss_family = (sa_family_t)family;
+    peer->any.sa_family = (sa_family_t)family;
     if (family == AF_INET) {
-        memcpy(&four->sin_addr, address, sizeof four->sin_addr);
-        four->sin_port = htons((uint16_t)port);
+        memcpy(&peer->four.sin_addr, address, sizeof peer->four.sin_addr);
+        peer->four.sin_port = htons((uint16_t)port);
     } else {
-        memcpy(&six->sin6_addr, address, sizeof six->sin6_addr);
-        six->sin6_port = htons((uint16_t)port);
+        memcpy(&peer->six.sin6_addr, address, sizeof peer->six.sin6_addr);
+        peer->six.sin6_port = htons((uint16_t)port);
     }
 }
 
@@ -85,7 +80,7 @@ static bool split(char *line, const char **words, size_t count) {
 }
 
 /* "PROXY TCP4 SOURCE DESTINATION PORT PORT" and CR LF. */
-static int header_one(const char *bytes, size_t length, struct sockaddr_storage *peer) {
+static int header_one(const char *bytes, size_t length, union network_address *peer) {
     enum { LONGEST = 107, FAMILY = 1, SOURCE, DESTINATION, FROM, TO, WORDS };
     char line[LONGEST + 1];
     const char *words[WORDS], *end = memchr(bytes, '\n', length < LONGEST ? length : LONGEST);
@@ -117,7 +112,7 @@ static int header_one(const char *bytes, size_t length, struct sockaddr_storage 
     return (int)(end + 1 - bytes);
 }
 
-static int header_two(const unsigned char *bytes, size_t length, struct sockaddr_storage *peer) {
+static int header_two(const unsigned char *bytes, size_t length, union network_address *peer) {
     enum { FIXED = 16, TCP4 = 0x11, TCP6 = 0x21, LOCAL = 0x20, PROXY = 0x21 };
     size_t size;
 
@@ -140,7 +135,7 @@ static int header_two(const unsigned char *bytes, size_t length, struct sockaddr
     return (int)(FIXED + size);
 }
 
-int proxy_header(const char *bytes, size_t length, struct sockaddr_storage *peer) {
+int proxy_header(const char *bytes, size_t length, union network_address *peer) {
     static const char one[] = "PROXY ", two[] = "\r\n\r\n\0\r\nQUIT\n";
     size_t first = length < sizeof one - 1 ? length : sizeof one - 1;
     size_t second = length < sizeof two - 1 ? length : sizeof two - 1;

@@ -23,7 +23,7 @@ enum { PROXY_NONE = 0, PROXY_MORE = -1, PROXY_WRONG = -2, PROXY_HEADER_MAX = 536
 /* Looks at the first bytes of a trusted connection. The length of the PROXY header (versions 1 and
  * 2) with which they begin; PROXY_NONE; PROXY_MORE: more bytes must come to tell; or PROXY_WRONG.
  * `peer` is set when the header names one. */
-int proxy_header(const char *bytes, size_t length, struct sockaddr_storage *peer);
+int proxy_header(const char *bytes, size_t length, union network_address *peer);
 
 /* Replaces the address of a trusted proxy by the last one in X-Forwarded-For that is not a trusted
  * proxy itself. */

@@ -61,9 +61,8 @@ static int admit(struct mg_context *context, int connection, int secure) {
     return gate_admit(context, connection, secure != 0);
 }
 
-static void produce(void *server, int connection, bool secure,
-                    const struct sockaddr_storage *peer) {
-    cmcwh_civetweb_produce(server, connection, secure, peer);
+static void produce(void *server, int connection, bool secure, const union network_address *peer) {
+    cmcwh_civetweb_produce(server, connection, secure, peer == NULL ? NULL : &peer->any);
 }
 
 static void end_request(const struct mg_connection *connection, int status) {
