@@ -77,7 +77,7 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test test-long unit unit-test bench fuzz fuzzers coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always
+.PHONY: all deps run test test-long unit unit-test bench fuzz fuzzers soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always
 .DELETE_ON_ERROR:
 
 all: cmcwh libcmcwh.a
@@ -230,6 +230,10 @@ fuzz:
 
 bench: cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
 	@sh tests/bench/run.sh $(OUT)/bench/bench $(OUT)/bench/bare ./cmcwh
+
+# Good, bad and slow clients for SOAK_SECONDS.
+soak: cmcwh
+	@SOAK_SECONDS=$(or $(SOAK_SECONDS),900) python3 tests/integration/soak.py $(OUT)/cmcwh
 
 # Which lines and branches of cmcwh.c the tests reach.
 coverage:
