@@ -595,10 +595,12 @@ void gate_stop(void) {
     wake_thread();
     (void)pthread_mutex_unlock(&gate.mutex);
     (void)pthread_join(gate.thread, NULL);
+    (void)pthread_mutex_lock(&gate.mutex); /* workers still release what they hold */
     for (unsigned i = 0; i < gate.count; i++) {
         (void)close(gate.guests[i].socket);
     }
     gate.count = 0;
+    (void)pthread_mutex_unlock(&gate.mutex);
 }
 
 void gate_end(void) {
