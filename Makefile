@@ -12,6 +12,7 @@ CC = $(CROSS_COMPILE)gcc
 AR = $(CROSS_COMPILE)ar
 STATIC ?= 1
 TLS ?= 0
+JSMN_INCLUDE ?= build/deps/include
 endif
 STATIC ?= 0
 TLS ?= 1
@@ -59,14 +60,18 @@ CIVETWEB_C := -w -fno-strict-aliasing -fwrapv
 SETTINGS := $(CIVETWEB_C) $(CC) $(CPPFLAGS) $(FLAGS) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(WARNINGS)
 OUT := build/$(shell printf '%s' '$(subst ','\'',$(SETTINGS))' | cksum | cut -d' ' -f1)
 
-PORTABLE_C := $(CC) -std=c99 $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. -MMD -MP
-PORT_C := $(CC) -std=c99 -D_GNU_SOURCE -DCMCWH_TLS=$(TLS) $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. \
+JSMN := $(addprefix -isystem ,$(JSMN_INCLUDE))
+PORTABLE_C := $(CC) -std=c99 $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. $(JSMN) -MMD -MP
+# On 32-bit processors too, files may be large and the year 2038 may come.
+WIDE := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
+PORT_C := $(CC) -std=c99 -D_GNU_SOURCE $(WIDE) -DCMCWH_TLS=$(TLS) $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. $(JSMN) \
 	-isystem $(CIVETWEB_SRC)/include -MMD -MP
 
 PORT_OBJECTS := $(patsubst port/posix/%.c,$(OUT)/%.o,\
 	$(filter-out port/posix/civetweb.c,$(wildcard port/posix/*.c)))
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
-SERVER_SOURCES := $(wildcard tests/unit/server_*.c)
+# Counts what civetweb allocates, in place of the C library: a static one cannot be replaced.
+SERVER_SOURCES := $(if $(filter 1,$(STATIC)),,$(wildcard tests/unit/server_*.c))
 EMBED_SOURCES := $(wildcard tests/embed/*.c)
 UNIT_PROGRAMS := $(UNIT_SOURCES:tests/%.c=$(OUT)/%) $(EMBED_SOURCES:tests/%.c=$(OUT)/%) \
 	$(SERVER_SOURCES:tests/%.c=$(OUT)/%)
@@ -77,7 +82,7 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test test-long unit unit-test bench fuzz fuzzers soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always
+.PHONY: all deps run test test-long unit unit-test bench fuzz fuzzers cross-test cross-deps soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always
 .DELETE_ON_ERROR:
 
 all: cmcwh libcmcwh.a
@@ -88,6 +93,7 @@ help:
 	@echo 'make run          start it on 127.0.0.1:8080; RUN_OPTIONS="..." for cmcwh serve'
 	@echo 'make test         all tests; TEST_OPTIONS="--only NAME" for some integration tests'
 	@echo 'make test-long    power cuts and kills for some minutes'
+	@echo 'make cross-deps cross-test   builds and tests for other processors, under qemu'
 	@echo 'make fuzz         run each fuzzer for FUZZ_SECONDS (60)'
 	@echo 'make bench        measure the portable part and the server'
 	@echo 'make lint         clang-format, clang-tidy, cppcheck'
@@ -100,7 +106,7 @@ help:
 # What a build needs and who can bring it: said in one line, before the compiler says it in many.
 need_civetweb = test -f '$(CIVETWEB_SRC)/src/civetweb.c' || { echo "civetweb's source is not at\
 	'$(CIVETWEB_SRC)': run 'make deps', or name a copy with CIVETWEB_SRC=PATH" >&2; exit 1; }
-need_header = echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 || { \
+need_header = echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) $(JSMN) -E -x c - >/dev/null 2>&1 || { \
 	echo "the header $(1) is missing: run 'make deps', or install $(2)" >&2; exit 1; }
 
 # `make deps test` in parallel: first the one, then the other.
@@ -129,7 +135,7 @@ $(OUT)/cmcwh-embedded.o: cmcwh.c | $(OUT)/checked
 	$(call say,CC $< (without server))$(PORTABLE_C) -DCMCWH_NO_SERVER -c $< -o $@
 
 $(OUT)/civetweb.o: port/posix/civetweb.c port/posix/civetweb_extra.h | $(OUT)/checked-server
-	$(call say,CC civetweb)$(CC) -std=gnu99 $(CPPFLAGS) $(filter-out -fsanitize=thread,$(FLAGS)) $(CIVETWEB_C) \
+	$(call say,CC civetweb)$(CC) -std=gnu99 $(WIDE) $(CPPFLAGS) $(filter-out -fsanitize=thread,$(FLAGS)) $(CIVETWEB_C) \
 		$(CIVETWEB_FLAGS) -I$(CIVETWEB_SRC)/include -I$(CIVETWEB_SRC)/src -Iport/posix -c $< -o $@
 
 $(OUT)/%.o: port/posix/%.c | $(OUT)/checked-server
@@ -158,18 +164,33 @@ run: cmcwh
 		'@tests/payloads/deliveries-queued.json http://127.0.0.1:8080/mails'
 	@./cmcwh serve $(RUN_OPTIONS)
 
+# The system's cmocka is for the system's processor: for another one it is compiled from its source.
+CMOCKA_SRC ?= $(if $(CROSS_COMPILE),build/deps/cmocka)
+ifneq ($(CMOCKA_SRC),)
+CMOCKA := $(OUT)/unit/cmocka.o
+CMOCKA_H := -isystem $(CMOCKA_SRC)/include
+CMOCKA_C := -std=gnu99 -w -DHAVE_CLOCK_GETTIME -DHAVE_INTTYPES_H -DHAVE_MALLOC_H -DHAVE_SIGNAL_H -DHAVE_SNPRINTF \
+	-DHAVE_STDLIB_H -DHAVE_STRSIGNAL -DHAVE_STRUCT_TIMESPEC -DHAVE_UNISTD_H -DHAVE_VSNPRINTF
+else
+CMOCKA := -lcmocka
+endif
+
+$(OUT)/unit/cmocka.o: | $(OUT)/checked
+	$(call say,CC cmocka)$(CC) $(FLAGS) $(CMOCKA_C) $(CMOCKA_H) -c $(CMOCKA_SRC)/src/cmocka.c -o $@
+
 UNIT_SHARED := $(OUT)/unit/support.o $(OUT)/unit/disk.o
+UNIT_C := $(PORTABLE_C) $(CMOCKA_H) -D_POSIX_C_SOURCE=200809L -DCMCWH_NO_SERVER
+UNIT_LINKED := $(UNIT_SHARED) $(filter %.o,$(CMOCKA))
 
 $(UNIT_SHARED): $(OUT)/unit/%.o: tests/unit/%.c | $(OUT)/checked
-	$(call say,CC $<)$(PORTABLE_C) -D_POSIX_C_SOURCE=200809L -DCMCWH_NO_SERVER -c $< -o $@
+	$(call say,CC $<)$(UNIT_C) -c $< -o $@
 
-$(OUT)/unit/test_%: tests/unit/test_%.c $(UNIT_SHARED) $(OUT)/cmcwh-embedded.o
-	$(call say,CC $<)$(PORTABLE_C) -D_POSIX_C_SOURCE=200809L -DCMCWH_NO_SERVER $(LINK) $< \
-		$(UNIT_SHARED) $(OUT)/cmcwh-embedded.o -lcmocka -o $@
+$(OUT)/unit/test_%: tests/unit/test_%.c $(UNIT_LINKED) $(OUT)/cmcwh-embedded.o
+	$(call say,CC $<)$(UNIT_C) $(LINK) $< $(UNIT_SHARED) $(OUT)/cmcwh-embedded.o $(CMOCKA) -o $@
 
-$(OUT)/unit/server_%: tests/unit/server_%.c $(OUT)/unit/support.o $(OUT)/cmcwh.o $(OUT)/civetweb.o
-	$(call say,CC $<)$(PORT_C) $(if $(SANITIZE),-DSANITIZED) $(LINK) $< $(OUT)/unit/support.o $(OUT)/cmcwh.o $(OUT)/civetweb.o \
-		-lcmocka $(LIBRARIES) -o $@
+$(OUT)/unit/server_%: tests/unit/server_%.c $(UNIT_LINKED) $(OUT)/cmcwh.o $(OUT)/civetweb.o
+	$(call say,CC $<)$(PORT_C) $(CMOCKA_H) $(if $(SANITIZE),-DSANITIZED) $(LINK) $< $(OUT)/unit/support.o \
+		$(OUT)/cmcwh.o $(OUT)/civetweb.o $(CMOCKA) $(LIBRARIES) -o $@
 
 $(OUT)/embed/%: tests/embed/%.c $(OUT)/cmcwh-embedded.o
 	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER $(LINK) $< $(OUT)/cmcwh-embedded.o -o $@
@@ -230,6 +251,13 @@ fuzz:
 
 bench: cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
 	@sh tests/bench/run.sh $(OUT)/bench/bench $(OUT)/bench/bare ./cmcwh
+
+# The same for other processors, under qemu: see tests/cross/run.sh.
+cross-test: cmcwh
+	@sh tests/cross/run.sh $(CROSS_TARGETS)
+
+cross-deps:
+	@CIVETWEB_SRC='$(CIVETWEB_SRC)' sh port/debian/deps.sh cross
 
 # Good, bad and slow clients for SOAK_SECONDS.
 soak: cmcwh

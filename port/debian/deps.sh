@@ -13,6 +13,17 @@ PACKAGES="gcc libc6-dev make libjsmn-dev libssl-dev dpkg-dev ca-certificates
     haproxy nginx-light stunnel4
     clang clang-format clang-tidy cppcheck libclang-rt-dev"
 
+# `deps.sh cross`: compilers for other processors, something to run their programs, and what must be
+# compiled for them.
+CROSS="mips mipsel mips64el/gnuabi64 armel/gnueabi/arm armhf/gnueabihf/arm arm64//aarch64 riscv64 powerpc i386//i686"
+if [ "${1:-}" = cross ]; then
+    PACKAGES="$PACKAGES musl-tools qemu-user-static"
+    for target in $CROSS; do
+        arch=${target%%/*} abi=$(echo "$target/" | cut -d/ -f2) cpu=$(echo "$target//" | cut -d/ -f3)
+        PACKAGES="$PACKAGES gcc-${cpu:-$arch}-linux-${abi:-gnu} libc6-dev-$arch-cross"
+    done
+fi
+
 say() {
     echo "deps: $*" >&2
 }
@@ -86,21 +97,23 @@ apt_private() {
         -o Dir::State::lists="$APT/lists" -o Dir::Cache="$APT/cache" -o APT::Sandbox::User=root "$@"
 }
 
-get_civetweb() {
-    say "getting civetweb's source package"
-    rm -rf "$WORK/apt" "$WORK/civetweb" "$WORK/download"
+# get_source NAME: the distribution's source package, unpacked in $WORK/NAME.
+get_source() {
+    say "getting $1's source package"
+    rm -rf "$WORK/apt" "$WORK/${1:?}" "$WORK/download"
     mkdir -p "$WORK/apt/lists/partial" "$WORK/apt/cache/archives/partial" "$WORK/download"
     APT=$(cd "$WORK/apt" && pwd)
     private_sources
     apt_private update >"$WORK/source.log" 2>&1 || true # others' entries may fail: what counts comes next
-    (cd "$WORK/download" && apt_private source --download-only civetweb) >>"$WORK/source.log" 2>&1 &&
-        dpkg-source --no-check -x "$WORK"/download/civetweb_*.dsc "$WORK/civetweb" >>"$WORK/source.log" 2>&1 || {
-        say "civetweb's source package could not be had:"
+    (cd "$WORK/download" && apt_private source --download-only "$1") >>"$WORK/source.log" 2>&1 &&
+        dpkg-source --no-check -x "$WORK/download/$1"_*.dsc "$WORK/$1" >>"$WORK/source.log" 2>&1 || {
+        say "$1's source package could not be had:"
         tail -n 5 "$WORK/source.log" >&2
-        say "get civetweb 1.15 or 1.16 in another way and name it: make CIVETWEB_SRC=PATH"
+        [ "$1" != civetweb ] ||
+            say "get civetweb 1.15 or 1.16 in another way and name it: make CIVETWEB_SRC=PATH"
         exit 1
     }
-    rm -rf "$WORK/apt" "$WORK/download" "$WORK"/civetweb_*
+    rm -rf "$WORK/apt" "$WORK/download" "$WORK/$1"_*
 }
 
 # Not Debian: say what is needed, fail only when something is missing.
@@ -127,6 +140,11 @@ if ! command -v apt-get >/dev/null; then
 else
     missing=$(missing_packages)
     [ -z "$missing" ] || install_packages
-    have_civetweb || get_civetweb
+    have_civetweb || get_source civetweb
+    if [ "${1:-}" = cross ]; then
+        [ -f "$WORK/cmocka/src/cmocka.c" ] || get_source cmocka
+        mkdir -p "$WORK/include"
+        cp /usr/include/jsmn.h "$WORK/include/" # the system's include directory is not for them
+    fi
 fi
 check_civetweb

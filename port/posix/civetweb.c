@@ -1,7 +1,9 @@
 /* civetweb itself, from the source that CIVETWEB_SRC names, and the few things about a connection
  * that its interface does not tell. Compiled without our warnings: it is not our code. */
 #define _GNU_SOURCE
+#ifndef _FILE_OFFSET_BITS
 #define _FILE_OFFSET_BITS 64
+#endif
 #include "civetweb_extra.h"
 
 #include <netinet/in.h>

@@ -5,8 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sockios.h>
-#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -17,6 +15,12 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#ifdef __GLIBC__
+#include <linux/tcp.h> /* its own tcp_info ends before tcpi_bytes_received */
+#else
+#include <netinet/tcp.h>
+#endif
 
 #include "platform.h"
 #include "proxy.h"
@@ -78,7 +82,7 @@ static struct {
 static size_t available(int socket) {
     int bytes = 0;
 
-    return ioctl(socket, SIOCINQ, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
+    return ioctl(socket, FIONREAD, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
 }
 
 static void want(int socket, size_t bytes) {

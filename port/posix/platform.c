@@ -7,6 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Does not compile where time ends in 2038, or files at 2 GiB (_TIME_BITS, _FILE_OFFSET_BITS). */
+typedef char time_goes_on[sizeof(time_t) >= 8 && sizeof(off_t) >= 8 ? 1 : -1];
+
 static uint64_t milliseconds(clockid_t clock) {
     struct timespec time;
 

@@ -42,6 +42,21 @@ def resident(server):
         return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
 
 
+def test_memory_does_not_grow_with_the_body():
+    with Server("--ring-records", "16384", "--body-max", "20000000") as server:
+        large = body(12000, reason="x" * 300)  # some 4 MB
+        skipped = b'{"x":["' + b"y" * 5000000 + b'",' + b"[1]," * 1000000 + b"0]," + body()[1:]
+        assert len(skipped) > 9000000
+        for _ in range(2):
+            assert server.post(large).status == 200  # the ring's own memory is touched
+        server.wait_lines(24000)
+        before = resident(server)
+        for _ in range(5):
+            assert server.post(large).status == 200
+            assert server.post(skipped).status == 200
+        assert resident(server) - before < 128, "%d KiB more" % (resident(server) - before)
+
+
 def check_good_ones(server, count=5):
     for i in range(count):
         start = time.monotonic()

@@ -30,7 +30,7 @@ static bool wait_for(void *context, uint32_t ms) {
 
     (void)context;
     (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000 + 1;
+    until.tv_sec += (time_t)(ms / 1000 + 1);
     return pthread_cond_timedwait(&condition, &mutex, &until) == 0;
 }
 

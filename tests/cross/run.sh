@@ -1,0 +1,111 @@
+#!/bin/sh
+# run.sh [TARGET...]: for each target builds the static daemon and the unit tests, runs the tests, posts
+# the payloads to the daemon, and has rings of both byte orders written on one processor and read on
+# the other. What cannot run here is said by name and not counted as passed. Logs: build/cross.
+set -u
+ALL="mips-linux-gnu mipsel-linux-gnu mips64el-linux-gnuabi64 arm-linux-gnueabi arm-linux-gnueabihf
+    aarch64-linux-gnu riscv64-linux-gnu powerpc-linux-gnu i686-linux-gnu x86_64-linux-gnu x86_64-linux-musl"
+here=$(dirname "$0")
+passed=0 failed=0
+mkdir -p build/cross
+
+# Which qemu runs a target's programs; none for those of this machine.
+emulator() {
+    case $1 in
+    i686-*) echo qemu-i386-static ;;
+    powerpc-*) echo qemu-ppc-static ;;
+    "$(uname -m)"-*) ;;
+    *) echo "qemu-${1%%-*}-static" ;;
+    esac
+}
+
+settings() { # the words for make
+    case $1 in
+    *-musl) echo "WERROR=1 CC=musl-gcc STATIC=1 TLS=0 JSMN_INCLUDE=build/deps/include CMOCKA_SRC=build/deps/cmocka" ;;
+    *) echo "WERROR=1 CROSS_COMPILE=$1-" ;;
+    esac
+}
+
+count() { # count TARGET WHAT PASSED FAILED LOG
+    passed=$((passed + $3)) failed=$((failed + $4))
+    printf '%-24s %-14s %4d passed, %d failed\n' "$1" "$2" "$3" "$4"
+    [ "$4" -eq 0 ] || tail -n 30 "$5"
+}
+
+# A program for another processor looks to its callers like one for this.
+wrap() { # wrap NAME PROGRAM EMULATOR
+    printf '#!/bin/sh\nexec %s %s "$@"\n' "$3" "$PWD/$2" >"build/cross/$1"
+    chmod +x "build/cross/$1"
+}
+
+unit_tests() { # unit_tests TARGET EMULATOR PROGRAMS
+    good=0 bad=0
+    for program in $3; do
+        name=$(basename "$program")
+        CMCWH_SEEDS=2 CMOCKA_MESSAGE_OUTPUT=TAP timeout 300 $2 "$program" >>"$log" 2>&1
+        status=$?
+        if [ $status -eq 0 ]; then
+            good=$((good + 1))
+        else
+            bad=$((bad + 1))
+            echo "$name: exit status $status" >>"$log"
+        fi
+    done
+    count "$1" "unit programs" $good $bad "$log"
+}
+
+server_tests() { # server_tests TARGET
+    for only in test_payloads_with_curl test_200 test_401 test_keep_alive test_all_or_nothing test_408 \
+        test_events_wait_for_a_dead_sink test_damaged_record test_ring_of_a_big_endian test_follow; do
+        timeout 120 python3 tests/integration/run.py --cmcwh "build/cross/$1.sh" --only $only >>"$log" 2>&1
+        [ $? -eq 0 ] && good=$((good + 1)) || bad=$((bad + 1))
+    done
+    count "$1" server $good $bad "$log"
+}
+
+# This processor writes a ring that this machine's cmcwh prints, and the other way round.
+rings() { # rings TARGET MAKER
+    "build/cross/$1.make" >"build/cross/$1.ring" 2>>"$log" &&
+        cmp "build/cross/$1.ring" tests/golden/big-endian.ring >>"$log" 2>&1 && good=$((good + 1)) ||
+        bad=$((bad + 1))
+    for program in "build/cross/$1.sh" ./cmcwh; do
+        "$program" cat "build/cross/$1.ring" 2>>"$log" | cmp - tests/golden/big-endian.json >>"$log" 2>&1 &&
+            good=$((good + 1)) || bad=$((bad + 1))
+    done
+    count "$1" rings $good $bad "$log"
+}
+
+target() {
+    emulator=$(emulator "$1")
+    log=build/cross/$1.log
+    : >"$log"
+    if [ -n "$emulator" ] && ! command -v "$emulator" >/dev/null; then
+        echo "$1: skipped, $emulator is missing: run 'make cross-deps'"
+        return
+    fi
+    compiler=$(settings "$1" | sed -n 's/.*CROSS_COMPILE=\(.*\)/\1gcc/p; s/.*CC=\([^ ]*\).*/\1/p')
+    if ! command -v "$compiler" >/dev/null; then
+        echo "$1: skipped, $compiler is missing: run 'make cross-deps'"
+        return
+    fi
+    out=$(make -s $(settings "$1") show-out)
+    if ! make -s $(settings "$1") "$out/cmcwh" "$out/golden/make" unit >"$log" 2>&1; then
+        count "$1" build 0 1 "$log"
+        return
+    fi
+    wrap "$1.sh" "$out/cmcwh" "$emulator"
+    wrap "$1.make" "$out/golden/make" "$emulator"
+    count "$1" build 1 0 "$log"
+    unit_tests "$1" "$emulator" "$(tail -n 1 "$log")"
+    good=0 bad=0
+    server_tests "$1"
+    good=0 bad=0
+    rings "$1"
+}
+
+[ $# -gt 0 ] || set -- $ALL
+for name; do
+    target "$name"
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
