@@ -33,7 +33,7 @@ CHECK(depth, CMCWH_DEPTH_MAX >= 4 && CMCWH_DEPTH_MAX < 64);
 CHECK(tokens, CMCWH_TOKENS >= CMCWH_DEPTH_MAX + 8);
 CHECK(readers, CMCWH_READERS_MAX >= 1);
 CHECK(secret, CMCWH_SECRET_MAX >= 32 && CMCWH_SECRET_MAX < 4096);
-CHECK(crc_slices, CMCWH_CRC_SLICES == 1 || CMCWH_CRC_SLICES == 8);
+CHECK(crc_slices, CMCWH_CRC_SLICES == 0 || CMCWH_CRC_SLICES == 1 || CMCWH_CRC_SLICES == 8);
 CHECK(read_size, CMCWH_READ_SIZE >= 1024);
 CHECK(token_size, sizeof(jsmntok_t) == 5 * sizeof(int));
 CHECK(field_mask, CMCWH_FIELDS <= 16);
@@ -82,6 +82,33 @@ const char *cmcwh_result_name(int result) {
 
     return result >= 0 ? names[0] : result < CMCWH_ERR_FORMAT ? "unknown" : names[-result];
 }
+/* Parts that a build has; the compiler drops what a 0 here makes unreachable. */
+enum {
+#ifdef CMCWH_NO_FORMS
+    WITH_FORMS = 0,
+#else
+    WITH_FORMS = 1,
+#endif
+#ifdef CMCWH_NO_STORAGE
+    WITH_STORAGE = 0,
+#else
+    WITH_STORAGE = 1,
+#endif
+#ifdef CMCWH_NO_LOGFMT
+    WITH_LOGFMT = 0
+#else
+    WITH_LOGFMT = 1
+#endif
+};
+
+static bool is_form(const struct cmcwh_parser *parser) {
+    return WITH_FORMS && parser->format == CMCWH_FORM;
+}
+
+static bool is_stored(const struct cmcwh_ring *ring) {
+    return WITH_STORAGE && ring->config.storage != NULL;
+}
+
 /* ---- What each step calls in the next -------------------------------------------------------- */
 
 /* A string, number or word in the window; a string without its quotes. */
@@ -946,6 +973,16 @@ void cmcwh_server_count(struct cmcwh_server *server, struct cmcwh_server_counter
 /* ---- Parser: a body comes in ----------------------------------------------------------------
  * Pieces of any size go into the window, through the form or multipart decoder if need be.
  */
+/* A fault that ends the parsing. */
+static void parser_fail(struct cmcwh_parser *parser, int result, uint64_t offset,
+                        const char *detail) {
+    parser->error.result = result;
+    parser->error.offset = offset;
+    parser->error.detail = detail;
+    parser->error.field[0] = '\0';
+    parser->failed = true;
+}
+
 void cmcwh_parser_init(struct cmcwh_parser *parser, struct cmcwh_ring *ring,
                        enum cmcwh_format format) {
     /* All but the tokens and the window, which are written before they are read. */
@@ -956,19 +993,11 @@ void cmcwh_parser_init(struct cmcwh_parser *parser, struct cmcwh_ring *ring,
     parser->format = (uint8_t)format;
     if (format == CMCWH_JSON) {
         json_begin(parser, 0);
-    } else if (format == CMCWH_FORM) {
+    } else if (!WITH_FORMS) {
+        parser_fail(parser, CMCWH_ERR_FORM, 0, "forms are left out of this program");
+    } else if (is_form(parser)) {
         form_begin_name(parser);
     }
-}
-
-/* A fault that ends the parsing. */
-static void parser_fail(struct cmcwh_parser *parser, int result, uint64_t offset,
-                        const char *detail) {
-    parser->error.result = result;
-    parser->error.offset = offset;
-    parser->error.detail = detail;
-    parser->error.field[0] = '\0';
-    parser->failed = true;
 }
 
 /* Good JSON, but not what CMC sends. The rest is still checked: what is not JSON at all is said
@@ -995,9 +1024,9 @@ int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t len
     const char *in = bytes;
 
     while (length > 0 && !parser->failed) {
-        size_t taken = parser->format == CMCWH_JSON   ? window_add(parser, in, length)
-                       : parser->format == CMCWH_FORM ? form_add(parser, in, length)
-                                                      : multipart_add(parser, in, length);
+        size_t taken = !WITH_FORMS || parser->format == CMCWH_JSON ? window_add(parser, in, length)
+                       : is_form(parser)                           ? form_add(parser, in, length)
+                                         : multipart_add(parser, in, length);
 
         parser->offset += taken;
         in += taken;
@@ -1007,9 +1036,9 @@ int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t len
 }
 
 int cmcwh_parser_end(struct cmcwh_parser *parser) {
-    if (!parser->failed && parser->format == CMCWH_JSON) {
+    if (!parser->failed && (!WITH_FORMS || parser->format == CMCWH_JSON)) {
         json_end(parser);
-    } else if (!parser->failed && parser->format == CMCWH_FORM) {
+    } else if (!parser->failed && is_form(parser)) {
         form_end(parser);
     } else if (!parser->failed) {
         multipart_end(parser);
@@ -1657,7 +1686,7 @@ static uint64_t window_sent(const struct cmcwh_parser *parser, size_t from, size
     static const uint8_t ones[16] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
     uint64_t marks = 0;
 
-    for (size_t i = from; parser->format == CMCWH_FORM && i < to;) {
+    for (size_t i = from; is_form(parser) && i < to;) {
         size_t bit = mark_bit(parser, i);
 
         if (bit % 8 == 0 && to - i >= 8) {
@@ -1697,7 +1726,7 @@ static void window_cut(struct cmcwh_parser *parser, size_t length) {
 
     parser->skipped += window_sent(parser, parser->cut, from);
     memmove(parser->window + parser->cut, parser->window + from, parser->used - from);
-    if (parser->format == CMCWH_FORM) {
+    if (is_form(parser)) {
         for (size_t i = from; i < parser->used; i++) {
             mark_set(parser, i - length, mark_get(parser, i));
         }
@@ -3002,6 +3031,23 @@ static void put64(uint8_t *at, uint64_t value) {
             CRC_64(192, __VA_ARGS__)                                                               \
     }
 
+#if CMCWH_CRC_SLICES == 0
+/* CRC-32 of IEEE 802.3, half a byte a step. */
+static uint32_t crc32(const uint8_t *bytes, size_t length) {
+    static const uint32_t steps[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
+                                       0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+                                       0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+                                       0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
+    uint32_t crc = 0xFFFFFFFF;
+
+    while (length-- > 0) {
+        crc ^= *bytes++;
+        crc = crc >> 4 ^ steps[crc & 15];
+        crc = crc >> 4 ^ steps[crc & 15];
+    }
+    return ~crc;
+}
+#else
 /* Table k: a byte followed by k zero bytes. */
 static const uint32_t crc_tables[CMCWH_CRC_SLICES][256] = {
     CRC_TABLE(0x77073096, 0xee0e612c, 0x076dc419, 0x0edb8832, 0x1db71064, 0x3b6e20c8, 0x76dc4190,
@@ -3044,6 +3090,7 @@ static uint32_t crc32(const uint8_t *bytes, size_t length) {
     }
     return ~crc;
 }
+#endif
 
 /* MurmurHash64A (Austin Appleby, public domain), its words read as little-endian. */
 static uint64_t murmur64(const uint8_t *bytes, size_t length, uint64_t seed) {
@@ -3670,7 +3717,7 @@ static uint32_t ring_oldest(const struct cmcwh_ring *ring) {
  * have come. */
 static uint64_t ring_low(const struct cmcwh_ring *ring) {
     uint32_t oldest = ring_oldest(ring);
-    bool any = ring->config.storage == NULL;
+    bool any = !is_stored(ring);
 
     for (int i = 0; i < CMCWH_READERS_MAX; i++) {
         any = any || ring->readers[i].attached;
@@ -3684,7 +3731,7 @@ static uint64_t ring_low(const struct cmcwh_ring *ring) {
 /* Frees the chain first..last. In memory, what was used last is used first: it is in the
  * processor's caches. On storage it is used last, so that old events can be looked at. */
 static void free_chain(struct cmcwh_ring *ring, uint32_t first, uint32_t last, uint32_t count) {
-    if (ring->config.storage == NULL) {
+    if (!is_stored(ring)) {
         ring->config.links[last] = ring->free;
         ring->free = first;
     } else {
@@ -3719,7 +3766,7 @@ static void ring_free_to(struct cmcwh_ring *ring, uint64_t low) {
 /* Frees what every reader has acknowledged. With storage a record is kept until a place behind it
  * is stable: otherwise its own would be missed after a power cut. */
 static void ring_free(struct cmcwh_ring *ring) {
-    ring_free_to(ring, ring->config.storage == NULL ? ring_low(ring) : ring->keeper.low);
+    ring_free_to(ring, is_stored(ring) ? ring->keeper.low : ring_low(ring));
 }
 
 /* Tells a committed request, and takes it off the list. */
@@ -3785,11 +3832,11 @@ static bool batch_wait(const struct cmcwh_batch *batch) {
     struct cmcwh_ring *ring = batch->ring;
     uint64_t start = port_ticks(ring), passed = 0;
 
-    if (ring->config.storage != NULL && ring->config.storage->write == NULL) {
+    if (is_stored(ring) && ring->config.storage->write == NULL) {
         return false;
     }
     while (ring->free == CMCWH_NONE &&
-           !(ring->config.storage == NULL ? ring_evict(ring) : storage_make_room(ring))) {
+           !(is_stored(ring) ? storage_make_room(ring) : ring_evict(ring))) {
         if (batch->count == ring->config.capacity || passed >= ring->config.room_wait ||
             !port_can_wait(ring)) {
             return false;
@@ -3847,7 +3894,7 @@ void cmcwh_batch_abort(struct cmcwh_batch *batch) {
 /* How long until requests are taken again, after the storage or, with confirm, a required reader
  * has failed. */
 static uint32_t ring_retry(const struct cmcwh_ring *ring, uint64_t now) {
-    uint64_t longest = storage_refuses(ring, now) ? ring->keeper.retry - now : 0;
+    uint64_t longest = is_stored(ring) && storage_refuses(ring, now) ? ring->keeper.retry - now : 0;
 
     for (int i = 0; ring->config.confirm && i < CMCWH_READERS_MAX; i++) {
         const struct cmcwh_reader *reader = &ring->readers[i];
@@ -3919,7 +3966,7 @@ int cmcwh_batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition)
     for (uint32_t slot = batch->first; slot != CMCWH_NONE; slot = ring->config.links[slot]) {
         record_finish(&ring->config.records[slot], &seal);
     }
-    if (batch->count > 0 && ring->config.storage != NULL) {
+    if (batch->count > 0 && is_stored(ring)) {
         batch_queue(batch);
     } else if (batch->count > 0) {
         (void)batch_number(batch, ring->next_seq);
@@ -3939,7 +3986,7 @@ int cmcwh_batch_confirm(struct cmcwh_batch *batch) {
 
     port_lock(ring);
     while (batch->outcome == CMCWH_PENDING) {
-        if (ring->config.storage != NULL && !ring->keeper.busy) {
+        if (is_stored(ring) && !ring->keeper.busy) {
             storage_lead(ring);
         } else if (port_can_wait(ring)) {
             (void)port_wait(ring, WAIT_LONGEST);
@@ -4398,7 +4445,7 @@ static int storage_write_places(struct cmcwh_ring *ring, bool sync) {
 /* A reader has moved on. Whoever is using the storage will write it; if nobody is, at once, so that
  * a killed process repeats nothing. */
 static void storage_note_places(struct cmcwh_ring *ring) {
-    if (ring->config.storage != NULL && ring->config.storage->write != NULL) {
+    if (is_stored(ring) && ring->config.storage->write != NULL) {
         ring->keeper.dirty = true;
         if (!ring->keeper.busy) {
             (void)storage_write_places(ring, false);
@@ -4409,7 +4456,7 @@ static void storage_note_places(struct cmcwh_ring *ring) {
 int cmcwh_ring_flush(struct cmcwh_ring *ring) {
     int result = CMCWH_OK;
 
-    if (ring->config.storage == NULL || ring->config.storage->write == NULL) {
+    if (!is_stored(ring) || ring->config.storage->write == NULL) {
         return CMCWH_OK;
     }
     port_lock(ring);
@@ -4896,7 +4943,7 @@ int cmcwh_ring_open(struct cmcwh_ring *ring, const struct cmcwh_ring_config *con
     int result;
 
     memset(found, 0, sizeof *found);
-    if (!config_good(config) || config->storage == NULL || config->confirm) {
+    if (!WITH_STORAGE || !config_good(config) || config->storage == NULL || config->confirm) {
         return CMCWH_ERR_ARGUMENT;
     }
     result = cmcwh_storage_probe(config->storage, &geometry, &found->why);
@@ -5316,33 +5363,36 @@ static char *put_frame(char *out, const struct cmcwh_record *record) {
     return out;
 }
 
-size_t cmcwh_encode(const struct cmcwh_record *record, enum cmcwh_encoding encoding,
-                    const struct cmcwh_syslog *syslog, char *out) {
+/* logfmt, and syslog, which carries it. */
+static char *put_lines(char *out, const struct cmcwh_record *record, enum cmcwh_encoding encoding,
+                       const struct cmcwh_syslog *syslog) {
     static const struct cmcwh_syslog nobody = {NULL, NULL, 1, 0};
-    char *end = out;
 
     if (syslog == NULL) {
         syslog = &nobody;
     }
     switch (encoding) {
-    case CMCWH_ENCODE_JSON:
-        end = put_json(out, record);
-        break;
-    case CMCWH_ENCODE_LOGFMT:
-        end = put_word(put_logfmt(out, record), "\n");
-        break;
-    case CMCWH_ENCODE_BINARY:
-        end = put_frame(out, record);
-        break;
     case CMCWH_ENCODE_RFC5424:
-        end = put_rfc5424(out, record, syslog);
-        break;
+        return put_rfc5424(out, record, syslog);
     case CMCWH_ENCODE_RFC6587:
-        end = put_rfc6587(out, record, syslog);
-        break;
+        return put_rfc6587(out, record, syslog);
     case CMCWH_ENCODE_RFC3164:
-        end = put_rfc3164(out, record, syslog);
-        break;
+        return put_rfc3164(out, record, syslog);
+    default:
+        return put_word(put_logfmt(out, record), "\n");
+    }
+}
+
+size_t cmcwh_encode(const struct cmcwh_record *record, enum cmcwh_encoding encoding,
+                    const struct cmcwh_syslog *syslog, char *out) {
+    char *end = out;
+
+    if (encoding == CMCWH_ENCODE_JSON) {
+        end = put_json(out, record);
+    } else if (encoding == CMCWH_ENCODE_BINARY) {
+        end = put_frame(out, record);
+    } else if (WITH_LOGFMT) {
+        end = put_lines(out, record, encoding, syslog);
     }
     return (size_t)(end - out);
 }

@@ -44,6 +44,11 @@ extern "C" {
  * Define them on the compiler's command line, the same for every file that includes this header.
  */
 
+/* A small firmware can leave parts out: CMCWH_NO_SERVER the server on civetweb, CMCWH_NO_FORMS the
+ * two kinds of forms (their bodies are refused with CMCWH_ERR_FORM), CMCWH_NO_STORAGE rings on
+ * storage (cmcwh_ring_open refuses with CMCWH_ERR_ARGUMENT), CMCWH_NO_LOGFMT logfmt and syslog
+ * (cmcwh_encode gives nothing). Compile with -ffunction-sections and link with --gc-sections. */
+
 /* Bytes of a record: a power of two from 256 to 4096. Larger keeps more of long reasons and
  * subjects; the ring needs this much per event. */
 #ifndef CMCWH_RECORD_SIZE
@@ -82,7 +87,8 @@ extern "C" {
 #define CMCWH_SECRET_MAX 255
 #endif
 
-/* CRC-32 tables: 8 takes 8 KiB of constants and is some five times as fast as 1 (1 KiB). */
+/* CRC-32 tables: 8 takes 8 KiB of constants and is some five times as fast as 1 (1 KiB); 0 takes 64
+ * bytes. */
 #ifndef CMCWH_CRC_SLICES
 #define CMCWH_CRC_SLICES 8
 #endif
