@@ -1,0 +1,18 @@
+/* What the example needs of a board. */
+#ifndef BOARD_H
+#define BOARD_H
+
+#include <stddef.h>
+
+/* Sends all bytes; waits while the UART is busy. */
+void board_write(const void *bytes, size_t length);
+
+/* Bytes of the stack that have been used at most since the reset. */
+size_t board_stack_used(void);
+
+/* Ends the demo: an emulator exits, a board begins again. */
+void board_end(void);
+
+int main(void);
+
+#endif

@@ -1,0 +1,95 @@
+/* The LM3S6965 (Cortex-M3, 256 KiB of flash, 64 KiB of RAM): reset, UART 0, the end. */
+#include "board.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+
+#define RCGC1          REGISTER(0x400fe104) /* clocks of the UARTs */
+#define RCGC2          REGISTER(0x400fe108) /* clocks of the ports */
+#define GPIOA_AFSEL    REGISTER(0x40004420)
+#define GPIOA_DEN      REGISTER(0x4000451c)
+#define UART_DATA      REGISTER(0x4000c000)
+#define UART_FLAGS     REGISTER(0x4000c018)
+#define UART_BAUD      REGISTER(0x4000c024)
+#define UART_BAUD_FINE REGISTER(0x4000c028)
+#define UART_LINE      REGISTER(0x4000c02c)
+#define UART_CONTROL   REGISTER(0x4000c030)
+#define RESET          REGISTER(0xe000ed0c)
+
+enum { FLAG_BUSY = 1 << 3, FLAG_FULL = 1 << 5 };
+
+enum { UNUSED_STACK = 0xa5 };
+
+/* Of the linker script. */
+extern uint8_t link_stack[], link_stack_top[];
+extern uint8_t link_data[], link_data_end[], link_data_image[];
+extern uint8_t link_bss[], link_bss_end[];
+
+/* 115200 8N1 from the 12 MHz oscillator that runs after a reset, so 12e6 / 16 / 115200 = 6 + 33 / 64.
+ * Each sender's FIFO holds 16 bytes. */
+static void uart_start(void) {
+    RCGC1 |= 1;
+    RCGC2 |= 1;
+    (void)RCGC2; /* the clock needs some cycles before the ports answer */
+    (void)RCGC2;
+    GPIOA_AFSEL |= 3;
+    GPIOA_DEN |= 3;
+    UART_BAUD = 6;
+    UART_BAUD_FINE = 33;
+    UART_LINE = 0x70;
+    UART_CONTROL = 0x301;
+}
+
+void board_write(const void *bytes, size_t length) {
+    const uint8_t *at = bytes;
+
+    for (size_t i = 0; i < length; i++) {
+        while ((UART_FLAGS & FLAG_FULL) != 0) {
+        }
+        UART_DATA = at[i];
+    }
+}
+
+size_t board_stack_used(void) {
+    const uint8_t *at = link_stack;
+
+    while (at < link_stack_top && *at == UNUSED_STACK) {
+        at++;
+    }
+    return (size_t)(link_stack_top - at);
+}
+
+void board_end(void) {
+    while ((UART_FLAGS & FLAG_BUSY) != 0) {
+    }
+    RESET = 0x05fa0004;
+    for (;;) {
+    }
+}
+
+static void fault(void) {
+    static const char message[] = "fault\n";
+
+    board_write(message, sizeof message - 1);
+    board_end();
+}
+
+static void reset(void) {
+    /* What is below us: this function's own frame is in use. */
+    memset(link_stack, UNUSED_STACK, (size_t)(link_stack_top - link_stack) - 64);
+    memcpy(link_data, link_data_image, (size_t)(link_data_end - link_data));
+    memset(link_bss, 0, (size_t)(link_bss_end - link_bss));
+    uart_start();
+    (void)main();
+    board_end();
+}
+
+/* The processor reads its first stack and where to go from here. No interrupt is used. */
+static const struct {
+    void *stack;
+    void (*handlers[15])(void);
+} vectors __attribute__((section(".vectors"), used)) = {
+    link_stack_top,
+    {reset, fault, fault, fault, fault, fault, 0, 0, 0, 0, fault, fault, 0, fault, fault}};

@@ -1,0 +1,146 @@
+/* An example: a webhook receiver without an operating system and without a heap, that writes
+ * each event to the UART as a line of JSON. In a product lwIP calls the endpoint; here the demo
+ * does, in pieces as a network would bring them. */
+#include "board.h"
+#include "cmcwh.h"
+#include "demo.h"
+#include "endpoint.h"
+#include "lwip_shape.h"
+
+#include <string.h>
+
+enum { RECORDS = 8 };
+
+static struct cmcwh_record records[RECORDS];
+static uint32_t links[RECORDS];
+static struct cmcwh_ring ring;
+static struct cmcwh_sink sink;
+static char buffer[CMCWH_ENCODED_MAX];
+
+static const char authorization[] = "Bearer demo";
+
+static int uart_write(void *context, const void *bytes, size_t length) {
+    (void)context;
+    board_write(bytes, length);
+    return 0;
+}
+
+/* A 200 means: in the ring. With .confirm = true it can mean: on the UART, see cmcwh_ring_config. */
+static bool start(void) {
+    const struct cmcwh_ring_config memory = {
+        .records = records, .links = links, .capacity = RECORDS};
+    struct cmcwh_sink_config uart = {.ring = &ring,
+                                     .encoding = CMCWH_ENCODE_JSON,
+                                     .write = uart_write,
+                                     .buffer = buffer,
+                                     .buffer_size = sizeof buffer};
+
+    if (cmcwh_ring_init(&ring, &memory, 1) < 0) {
+        return false;
+    }
+    uart.reader = cmcwh_ring_attach(&ring, NULL, true);
+    endpoint_init(&ring, authorization);
+    return uart.reader >= 0 && cmcwh_sink_init(&sink, &uart) >= 0;
+}
+
+/* What a product does whenever lwIP has nothing to do. */
+static void drain(void) {
+    while (cmcwh_sink_pump(&sink) > 0) {
+    }
+}
+
+static void say(const char *text) {
+    board_write(text, strlen(text));
+}
+
+/* The pieces of the demo are not allocated. */
+u8_t pbuf_free(struct pbuf *p) {
+    (void)p;
+    return 1;
+}
+
+/* Sends the body in pieces of 1, 2, 3, 5, ... bytes, some of them chained. */
+static err_t send_body(void *connection, const struct demo_request *request) {
+    static char bytes[2][160];
+    size_t sent = 0, size = 1, step = 1;
+    err_t result = ERR_OK;
+
+    while (result == ERR_OK && sent < request->sent) {
+        struct pbuf pieces[2];
+        size_t count = 0;
+
+        for (size_t i = 0; i < 2 && sent < request->sent; i++) {
+            size_t left = request->sent - sent, length = size < left ? size : left;
+
+            memcpy(bytes[i], request->body + sent, length);
+            pieces[i].payload = bytes[i];
+            pieces[i].next = NULL;
+            pieces[i].len = (u16_t)length;
+            sent += length;
+            size = size + step > sizeof *bytes ? 1 : size + step;
+            step = size - step;
+            count++;
+        }
+        pieces[0].tot_len = pieces[0].len;
+        if (count == 2) {
+            pieces[0].next = &pieces[1];
+            pieces[0].tot_len = (u16_t)(pieces[0].len + pieces[1].len);
+            pieces[1].tot_len = pieces[1].len;
+        }
+        result = httpd_post_receive_data(connection, pieces);
+        memset(bytes, 0, sizeof bytes); /* they are lwIP's again */
+    }
+    return result;
+}
+
+/* The part of lwIP: one POST, and its answer on the UART: name, status line, body. */
+static void post(const struct demo_request *request) {
+    char answer_name[32] = "";
+    struct fs_file file;
+    u8_t window = 1;
+    int connection;
+
+    if (httpd_post_begin(&connection, request->uri, request->head, (u16_t)strlen(request->head),
+                         (int)request->length, answer_name, sizeof answer_name,
+                         &window) == ERR_OK) {
+        (void)send_body(&connection, request);
+        httpd_post_finished(&connection, answer_name, sizeof answer_name);
+    }
+    say("> ");
+    say(request->name);
+    if (fs_open_custom(&file, answer_name) == 0) {
+        say(" no answer\n");
+        return;
+    }
+    say(" ");
+    board_write(file.data, (size_t)file.len);
+    say("\n");
+    fs_close_custom(&file);
+}
+
+static void say_number(size_t value) {
+    char digit = (char)('0' + value % 10);
+
+    if (value >= 10) {
+        say_number(value / 10);
+    }
+    board_write(&digit, 1);
+}
+
+int main(void) {
+    if (!start()) {
+        say("a size in the configuration is wrong\n");
+        return 1;
+    }
+    for (size_t i = 0; i < demo_count; i++) {
+        post(&demo_requests[i]);
+        if (demo_requests[i].drain) {
+            drain();
+        }
+    }
+    drain();
+    say("stack ");
+    say_number(board_stack_used());
+    say("\nend\n");
+    return 0;
+}
