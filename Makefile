@@ -82,7 +82,8 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test test-long unit unit-test bench fuzz fuzzers cross-test cross-deps soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always
+.PHONY: all deps run test test-long unit unit-test bench fuzz fuzzers cross-test cross-deps soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
+	firmware firmware-test firmware-check
 .DELETE_ON_ERROR:
 
 all: cmcwh libcmcwh.a
@@ -97,6 +98,8 @@ help:
 	@echo 'make fuzz         run each fuzzer for FUZZ_SECONDS (60)'
 	@echo 'make bench        measure the portable part and the server'
 	@echo 'make lint         clang-format, clang-tidy, cppcheck'
+	@echo 'make firmware     an example without an operating system, for Cortex-M3; make firmware-test: in qemu'
+	@echo 'make firmware-check  sizes, stack and symbols of the portable part on small processors'
 	@echo 'make install      to DESTDIR, PREFIX=$(PREFIX); make uninstall'
 	@echo 'make clean        remove what was built; make distclean: dependencies too'
 	@echo 'CC CFLAGS CPPFLAGS LDFLAGS CROSS_COMPILE=PREFIX-   as usual'
@@ -270,13 +273,19 @@ coverage:
 show-out:
 	@echo $(OUT)
 
+# Firmware: compilers of its own, so a Makefile of its own.
+firmware firmware-test firmware-check:
+	@$(MAKE) --no-print-directory -f port/baremetal/Makefile $@
+
+firmware-test: cmcwh
+
 SOURCES := cmcwh.c cmcwh.h $(wildcard port/posix/*.[ch] tests/*/*.[ch])
 TIDY := $(addprefix tidy-,$(filter-out %.h port/posix/civetweb.c,$(SOURCES)))
 
 lint: lint-format lint-tidy lint-cppcheck
 
 lint-format:
-	clang-format --dry-run -Werror $(SOURCES)
+	clang-format --dry-run -Werror $(SOURCES) $(wildcard port/baremetal/*.[ch])
 
 lint-tidy: $(TIDY)
 

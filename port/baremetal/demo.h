@@ -1,4 +1,4 @@
-/* The requests of the demo; demo.c is made from tests/payloads by tests/firmware/requests.py. */
+/* The requests of the demo; demo.c is made from tests/payloads by tests/firmware/demo.py. */
 #ifndef DEMO_H
 #define DEMO_H
 

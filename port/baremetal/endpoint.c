@@ -12,8 +12,8 @@ static const char answer_name[] = "/cmcwh-answer";
 static const char busy_name[] = "/cmcwh-busy";
 
 static const char busy_answer[] =
-    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 57\r\n"
-    "Retry-After: 1\r\nConnection: close\r\n\r\n"
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    "Retry-After: 1\r\n\r\n"
     "{\"error\":\"busy\",\"detail\":\"another request is being read\"}";
 
 static struct {

@@ -27,8 +27,8 @@ extern uint8_t link_stack[], link_stack_top[];
 extern uint8_t link_data[], link_data_end[], link_data_image[];
 extern uint8_t link_bss[], link_bss_end[];
 
-/* 115200 8N1 from the 12 MHz oscillator that runs after a reset, so 12e6 / 16 / 115200 = 6 + 33 / 64.
- * Each sender's FIFO holds 16 bytes. */
+/* 115200 8N1 from the 12 MHz oscillator that runs after a reset, so 12e6 / 16 / 115200 = 6 + 33
+ * / 64. Each sender's FIFO holds 16 bytes. */
 static void uart_start(void) {
     RCGC1 |= 1;
     RCGC2 |= 1;

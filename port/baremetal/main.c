@@ -25,7 +25,8 @@ static int uart_write(void *context, const void *bytes, size_t length) {
     return 0;
 }
 
-/* A 200 means: in the ring. With .confirm = true it can mean: on the UART, see cmcwh_ring_config. */
+/* A 200 means: in the ring. With .confirm = true it can mean: on the UART, see cmcwh_ring_config.
+ */
 static bool start(void) {
     const struct cmcwh_ring_config memory = {
         .records = records, .links = links, .capacity = RECORDS};
