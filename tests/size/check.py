@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""check.py OUT INCLUDE ARM RISCV RISCV_INCLUDE: cmcwh.c for small processors, without warnings.
+
+Prints text, RAM and stack, and which functions call helpers of libgcc. Fails when more of the C
+library is needed than every firmware has, or when the stack is deeper than LIMIT. OUT is a
+directory, INCLUDE has jsmn.h, ARM and RISCV are compiler prefixes, RISCV_INCLUDE has string.h.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+import stack
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TEXT_GOAL, STACK_LIMIT = 16384, 1024
+LIBRARY = {"memcpy", "memmove", "memset", "memcmp", "strlen"}
+HELPER = re.compile(r"__(aeabi_|gnu_thumb1_|[a-z]+[sd]i[34]?$)")
+FLAGS = (
+    "-std=c99 -Os -ffunction-sections -fdata-sections -DCMCWH_NO_SERVER -DCMCWH_CRC_SLICES=1 "
+    "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Werror -fcallgraph-info=su"
+).split()
+TARGETS = [
+    ("Cortex-M0", "ARM", "-mcpu=cortex-m0 -mthumb"),
+    ("Cortex-M3", "ARM", "-mcpu=cortex-m3 -mthumb"),
+    ("Cortex-M4", "ARM", "-mcpu=cortex-m4 -mthumb"),
+    ("RV32IMAC", "RISCV", "-march=rv32imac -mabi=ilp32 -ffreestanding"),
+]
+# What the limits cost: for a device with little RAM.
+SMALL = (
+    "-DCMCWH_RECORD_SIZE=512 -DCMCWH_WINDOW_SIZE=1024 -DCMCWH_TOKENS=32 -DCMCWH_DEPTH_MAX=16 "
+    "-DCMCWH_SECRET_MAX=63 -DCMCWH_READERS_MAX=1"
+).split()
+
+
+def run(*command):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=120).stdout
+
+
+class Build:
+    def __init__(self, out, prefix, flags, includes):
+        self.out, self.prefix = out, prefix
+        self.command = [prefix + "gcc", *FLAGS, *flags, "-I" + TOP]
+        for directory in includes:
+            self.command += ["-isystem", directory]
+        os.makedirs(out, exist_ok=True)
+
+    def compile(self, source):
+        target = os.path.join(self.out, os.path.basename(source)[:-2] + ".o")
+        run(*self.command, "-c", os.path.join(TOP, source), "-o", target)
+        return target
+
+    def size(self, target):
+        """Bytes of code, constants and variables; tables for debuggers and unwinding left out."""
+        found = {"text": 0, "rodata": 0, "data": 0, "bss": 0}
+        for line in run(self.prefix + "size", "-A", target).splitlines():
+            section = re.match(r"\.s?(text|rodata|data|bss)\S*\s+(\d+)", line)
+            if section:
+                found[section[1]] += int(section[2])
+        return found["text"], found["rodata"], found["data"] + found["bss"]
+
+    def symbols(self, target, *options):
+        return [line.split() for line in run(self.prefix + "nm", *options, target).splitlines()]
+
+    def callers(self, target, wanted):
+        """Which functions call what is in `wanted`."""
+        found, function = {}, None
+        for line in run(self.prefix + "objdump", "-dr", target).splitlines():
+            begin = re.match(r"[0-9a-f]+ <([^.>][^>]*)>:", line)
+            relocation = re.search(r"R_\w+\s+([\w.]+)", line)
+            if begin:
+                function = begin[1]
+            elif relocation and relocation[1] in wanted:
+                found.setdefault(relocation[1], set()).add(function)
+        return found
+
+
+def check(name, build):
+    target = build.compile("cmcwh.c")
+    code, constants, variables = build.size(target)
+    text = code + constants
+    needed = {line[-1] for line in build.symbols(target, "-u")}
+    helpers = {symbol for symbol in needed if HELPER.match(symbol)}
+    depth, lines, faults = stack.report(target[:-2] + ".ci", STACK_LIMIT)
+    with open(os.path.join(build.out, "stack.txt"), "w") as file:
+        print("\n".join(lines), file=file)
+    goal = "" if text <= TEXT_GOAL else "  (goal: %d)" % TEXT_GOAL
+    row = (name, text, code, constants, variables, depth, goal)
+    print("%-10s text %d (code %d, constants %d), data and bss %d, stack %d%s" % row)
+    for symbol, functions in sorted(build.callers(target, helpers).items()):
+        print("    %s: %s" % (symbol, " ".join(sorted(functions))))
+    if variables > 0:
+        faults.append("it has variables")
+    faults += ["it needs %s" % symbol for symbol in sorted(needed - helpers - LIBRARY)]
+    return ["%s: %s" % (name, fault) for fault in faults]
+
+
+def ram(build):
+    target = build.compile("tests/size/sizes.c")
+    rows = build.symbols(target, "-S")
+    return {row[-1][5:]: int(row[1], 16) for row in rows if row[-1].startswith("size_")}
+
+
+def main():
+    out, include, arm, riscv, riscv_include = sys.argv[1:]
+    compilers = {"ARM": (arm, [include]), "RISCV": (riscv, [include, riscv_include])}
+    builds = {}
+    faults = []
+    for name, family, flags in TARGETS:
+        prefix, includes = compilers[family]
+        builds[name] = Build(os.path.join(out, name), prefix, flags.split(), includes)
+        faults += check(name, builds[name])
+    board = builds["Cortex-M4"]
+    tight = Build(os.path.join(out, "small"), arm, TARGETS[2][2].split() + SMALL, [include])
+    tight.compile("cmcwh.c")  # the limits may be so small
+    usual, small = ram(board), ram(tight)
+    print("RAM in bytes, and with", " ".join(SMALL))
+    for part in usual:
+        print("    %-16s %6d %6d" % (part.replace("_", " "), usual[part], small[part]))
+    sizes = board.symbols(os.path.join(board.out, "cmcwh.o"), "-S", "--size-sort", "-r")
+    print("largest of Cortex-M4, in bytes")
+    for row in sizes[:40]:
+        print("    %6d %s" % (int(row[1], 16), row[-1]))
+    print("the deepest chains are in %s/*/stack.txt" % out)
+    print("\n".join(faults) if faults else "symbols and stack: as they must be")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
