@@ -193,39 +193,63 @@ static bool begins_with(struct cmcwh_text text, const char *word) {
     return true;
 }
 
-/* The value of the header that `name` begins ("host:"), empty if there is none. */
-static struct cmcwh_text header(const char *head, size_t length, const char *name) {
-    struct cmcwh_text line = {head, 0};
+static struct cmcwh_text take_line(struct cmcwh_text *rest) {
+    struct cmcwh_text line = {rest->data, 0};
 
-    for (size_t i = 0; i < length && head[i] != '\0'; i++) {
-        line.length = (size_t)(head + i + 1 - line.data);
-        if (head[i] == '\n') {
-            line.data = head + i + 1;
-        } else if (line.length == strlen(name) && begins_with(line, name)) {
-            struct cmcwh_text value = {line.data + line.length, 0};
-
-            for (i++; i < length && (head[i] == ' ' || head[i] == '\t'); i++) {
-                value.data++;
-            }
-            while (i < length && head[i] != '\r' && head[i] != '\n' && head[i] != '\0') {
-                i++;
-            }
-            value.length = (size_t)(head + i - value.data);
-            return value;
-        }
+    while (line.length < rest->length && line.data[line.length] != '\n') {
+        line.length++;
     }
-    line.length = 0;
+    rest->data += line.length;
+    rest->length -= line.length;
+    if (rest->length > 0) {
+        rest->data++;
+        rest->length--;
+    }
     return line;
 }
 
-static bool may_post(const char *head, size_t length) {
+/* lwIP ends the last line with a zero byte. */
+static bool is_blank(char c) {
+    return c == ' ' || c == '\t' || c == '\r' || c == '\0';
+}
+
+/* The value of the header that `name` begins ("host:"), empty if there is none. */
+static struct cmcwh_text header(struct cmcwh_text head, const char *name) {
+    while (head.length > 0) {
+        struct cmcwh_text line = take_line(&head);
+
+        if (!begins_with(line, name)) {
+            continue;
+        }
+        line.data += strlen(name);
+        line.length -= strlen(name);
+        for (; line.length > 0 && is_blank(line.data[0]); line.length--) {
+            line.data++;
+        }
+        while (line.length > 0 && is_blank(line.data[line.length - 1])) {
+            line.length--;
+        }
+        return line;
+    }
+    return head;
+}
+
+/* Parameters may follow. */
+static bool is_type(struct cmcwh_text value, const char *type) {
+    size_t length = strlen(type);
+
+    return begins_with(value, type) &&
+           (value.length == length || value.data[length] == ';' || is_blank(value.data[length]));
+}
+
+static bool may_post(struct cmcwh_text head) {
     struct cmcwh_text right = {endpoint.authorization, 0};
 
     if (endpoint.authorization == NULL) {
         return true;
     }
     right.length = strlen(endpoint.authorization);
-    return cmcwh_secret_equal(header(head, length, "authorization:"), right);
+    return cmcwh_secret_equal(header(head, "authorization:"), right);
 }
 
 /* ---- The request ---- */
@@ -233,8 +257,9 @@ static bool may_post(const char *head, size_t length) {
 err_t httpd_post_begin(void *connection, const char *uri, const char *http_request,
                        u16_t http_request_len, int content_len, char *response_uri,
                        u16_t response_uri_len, u8_t *post_auto_wnd) {
-    struct cmcwh_text type = header(http_request, http_request_len, "content-type:");
-    bool json = begins_with(type, "application/json");
+    struct cmcwh_text head = {http_request, http_request_len};
+    struct cmcwh_text type = header(head, "content-type:");
+    bool json = is_type(type, "application/json");
 
     (void)post_auto_wnd;
     if (endpoint.state != IDLE) {
@@ -243,9 +268,9 @@ err_t httpd_post_begin(void *connection, const char *uri, const char *http_reque
     }
     if (strcmp(uri, path) != 0) {
         refuse(404, "not_found", "there is nothing here");
-    } else if (!may_post(http_request, http_request_len)) {
+    } else if (!may_post(head)) {
         refuse(401, "unauthorized", "credentials are missing or wrong");
-    } else if (!json && !begins_with(type, "application/x-www-form-urlencoded")) {
+    } else if (!json && !is_type(type, "application/x-www-form-urlencoded")) {
         refuse(415, "unsupported_media_type", "this takes JSON and forms");
     } else if (content_len < 0 || content_len > ENDPOINT_BODY_MAX) {
         refuse(413, "too_large", "the body is larger than this server takes");
