@@ -27,8 +27,8 @@ extern uint8_t link_stack[], link_stack_top[];
 extern uint8_t link_data[], link_data_end[], link_data_image[];
 extern uint8_t link_bss[], link_bss_end[];
 
-/* 115200 8N1 from the 12 MHz oscillator that runs after a reset, so 12e6 / 16 / 115200 = 6 + 33
- * / 64. Each sender's FIFO holds 16 bytes. */
+/* 115200 8N1 at 12 MHz: 12e6 / 16 / 115200 is 6 and 33 / 64. The oscillator that runs after a reset
+ * is only roughly that fast; a product starts its crystal first. */
 static void uart_start(void) {
     RCGC1 |= 1;
     RCGC2 |= 1;
@@ -52,13 +52,18 @@ void board_write(const void *bytes, size_t length) {
     }
 }
 
-size_t board_stack_used(void) {
-    const uint8_t *at = link_stack;
+/* The linker's symbols are no parts of one object, so as numbers. */
+static size_t distance(const uint8_t *from, const uint8_t *to) {
+    return (uintptr_t)to - (uintptr_t)from;
+}
 
-    while (at < link_stack_top && *at == UNUSED_STACK) {
-        at++;
+size_t board_stack_used(void) {
+    size_t size = distance(link_stack, link_stack_top), unused = 0;
+
+    while (unused < size && link_stack[unused] == UNUSED_STACK) {
+        unused++;
     }
-    return (size_t)(link_stack_top - at);
+    return size - unused;
 }
 
 void board_end(void) {
@@ -77,10 +82,10 @@ static void fault(void) {
 }
 
 static void reset(void) {
-    /* What is below us: this function's own frame is in use. */
-    memset(link_stack, UNUSED_STACK, (size_t)(link_stack_top - link_stack) - 64);
-    memcpy(link_data, link_data_image, (size_t)(link_data_end - link_data));
-    memset(link_bss, 0, (size_t)(link_bss_end - link_bss));
+    /* All but the end, where this function's own frame is. */
+    memset(link_stack, UNUSED_STACK, distance(link_stack, link_stack_top) - 64);
+    memcpy(link_data, link_data_image, distance(link_data, link_data_end));
+    memset(link_bss, 0, distance(link_bss, link_bss_end));
     uart_start();
     (void)main();
     board_end();

@@ -68,24 +68,20 @@ static err_t send_body(void *connection, const struct demo_request *request) {
 
     while (result == ERR_OK && sent < request->sent) {
         struct pbuf pieces[2];
-        size_t count = 0;
 
-        for (size_t i = 0; i < 2 && sent < request->sent; i++) {
+        for (size_t i = 0; i < 2; i++) {
             size_t left = request->sent - sent, length = size < left ? size : left;
 
             memcpy(bytes[i], request->body + sent, length);
             pieces[i].payload = bytes[i];
             pieces[i].next = NULL;
-            pieces[i].len = (u16_t)length;
+            pieces[i].len = pieces[i].tot_len = (u16_t)length;
             sent += length;
             size = size * 3 % sizeof *bytes;
-            count++;
         }
-        pieces[0].tot_len = pieces[0].len;
-        if (count == 2) {
+        if (pieces[1].len > 0) {
             pieces[0].next = &pieces[1];
             pieces[0].tot_len = (u16_t)(pieces[0].len + pieces[1].len);
-            pieces[1].tot_len = pieces[1].len;
         }
         result = httpd_post_receive_data(connection, pieces);
         memset(bytes, 0, sizeof bytes); /* they are lwIP's again */
