@@ -28,6 +28,10 @@ TARGETS = [
     ("Cortex-M4", "ARM", "-mcpu=cortex-m4 -mthumb"),
     ("RV32IMAC", "RISCV", "-march=rv32imac -mabi=ilp32 -ffreestanding"),
 ]
+# Without the parts that a small device does not need.
+LEAST = (
+    "-DCMCWH_NO_FORMS -DCMCWH_NO_STORAGE -DCMCWH_NO_LOGFMT -UCMCWH_CRC_SLICES -DCMCWH_CRC_SLICES=0"
+).split()
 # What the limits cost: for a device with little RAM.
 SMALL = (
     "-DCMCWH_RECORD_SIZE=512 -DCMCWH_WINDOW_SIZE=1024 -DCMCWH_TOKENS=32 -DCMCWH_DEPTH_MAX=16 "
@@ -87,20 +91,25 @@ class Build:
         return found
 
 
-def check(name, build):
+def linked_text(build, target):
+    users = [build.compile("port/baremetal/" + name) for name in ("main.c", "endpoint.c")]
+    return sum(build.size(build.used(target, users))[:2])
+
+
+def check(name, build, least):
     target = build.compile("cmcwh.c")
     code, constants, variables = build.size(target)
-    text = code + constants
-    users = [build.compile("port/baremetal/" + name) for name in ("main.c", "endpoint.c")]
-    linked = sum(build.size(build.used(target, users))[:2])
+    text, linked = code + constants, linked_text(build, target)
+    smallest = linked_text(least, least.compile("cmcwh.c"))
     needed = {line[-1] for line in build.symbols(target, "-u")}
     helpers = {symbol for symbol in needed if HELPER.match(symbol)}
     depth, lines, faults = stack.report(target[:-2] + ".ci", STACK_LIMIT)
     with open(os.path.join(build.out, "stack.txt"), "w") as file:
         print("\n".join(lines), file=file)
-    goal = "" if linked <= TEXT_GOAL else "  (goal: %d)" % TEXT_GOAL
-    row = (name, text, code, constants, linked, variables, depth, goal)
-    print("%-10s text %d (code %d, constants %d; linked %d), data and bss %d, stack %d%s" % row)
+    goal = "" if smallest <= TEXT_GOAL else "  (goal: %d)" % TEXT_GOAL
+    print("%-10s text %d (code %d, constants %d), what the example links %d, without forms, storage "
+          "and logfmt %d%s; data and bss %d, stack %d" %
+          (name, text, code, constants, linked, smallest, goal, variables, depth))
     for symbol, functions in sorted(build.callers(target, helpers).items()):
         print("    %s: %s" % (symbol, " ".join(sorted(functions))))
     if variables > 0:
@@ -123,7 +132,8 @@ def main():
     for name, family, flags in TARGETS:
         prefix, includes = compilers[family]
         builds[name] = Build(os.path.join(out, name), prefix, flags.split(), includes)
-        faults += check(name, builds[name])
+        least = Build(os.path.join(out, name, "least"), prefix, flags.split() + LEAST, includes)
+        faults += check(name, builds[name], least)
     board = builds["Cortex-M4"]
     tight = Build(os.path.join(out, "small"), arm, TARGETS[2][2].split() + SMALL, [include])
     tight.compile("cmcwh.c")  # the limits may be so small
