@@ -126,7 +126,7 @@ static bool sync_directory(const char *path) {
 
 /* Takes all the room that the file will ever need, so that no event finds the disk full. */
 static int fill(int descriptor, uint64_t size) {
-    static const char zeros[65536] = {0};
+    static const char zeros[4096] = {0};
 
     for (uint64_t offset = 0; offset < size; offset += sizeof zeros) {
         size_t length = size - offset < sizeof zeros ? (size_t)(size - offset) : sizeof zeros;

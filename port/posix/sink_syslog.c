@@ -100,7 +100,7 @@ static int remote_open(struct sink *sink, int type) {
     (void)network_split(sink->target, host, sizeof host, port, sizeof port);
     error = getaddrinfo(host, port, &hints, &found);
     if (error != 0) {
-        (void)snprintf(sink->trouble, sizeof sink->trouble, "host '%s': %s", host,
+        (void)snprintf(sink->trouble, sizeof sink->trouble, "host '%.200s': %s", host,
                        gai_strerror(error));
         return -1;
     }
