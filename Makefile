@@ -2,6 +2,12 @@
 
 CIVETWEB_SRC ?= build/deps/civetweb
 PREFIX ?= /usr/local
+SMALL ?= 0
+# For little flash: slower CRC, no tables for unwinding, no gaps between segments.
+ifeq ($(SMALL),1)
+CFLAGS ?= -Os -DCMCWH_CRC_SLICES=1 -fno-asynchronous-unwind-tables
+LDFLAGS += -Wl,-z,noseparate-code
+endif
 CFLAGS ?= -O2 -g
 TEST_OPTIONS ?=
 RUN_OPTIONS ?=
@@ -103,6 +109,7 @@ help:
 	@echo 'make install      to DESTDIR, PREFIX=$(PREFIX); make uninstall'
 	@echo 'make clean        remove what was built; make distclean: dependencies too'
 	@echo 'CC CFLAGS CPPFLAGS LDFLAGS CROSS_COMPILE=PREFIX-   as usual'
+	@echo 'SMALL=1           for little flash; with CROSS_COMPILE, or STATIC=1 TLS=0'
 	@echo 'CIVETWEB_SRC=PATH civetweb, 1.15 or 1.16 (default: from make deps)'
 	@echo 'TLS=0 STATIC=1 WERROR=1 V=1 SANITIZE=address|thread'
 
