@@ -18,6 +18,7 @@
 #include "civetweb_extra.h"
 #include "gate.h"
 #include "log.h"
+#include "notify.h"
 #include "platform.h"
 #include "proxy.h"
 #include "ring_file.h"
@@ -546,7 +547,9 @@ static void run(struct service *service, const sigset_t *signals) {
             return;
         }
         if (signal == SIGHUP) {
+            notify("RELOADING=1");
             reload(service);
+            notify("READY=1");
         } else {
             say_counters(service);
         }
@@ -684,7 +687,9 @@ int serve(const struct options *options) {
     block_signals(&signals);
     right = start(&service);
     if (right) {
+        notify("READY=1");
         run(&service, &signals);
+        notify("STOPPING=1");
         right = stop(&service);
     } else {
         (void)stop(&service);

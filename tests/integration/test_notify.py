@@ -1,0 +1,83 @@
+"""What a service manager is told through $NOTIFY_SOCKET."""
+
+import os
+import signal
+import socket
+import tempfile
+
+import harness
+from harness import Server, body, eventually
+
+
+class Manager:
+    """The socket of a service manager, in a directory or of the kernel's own names."""
+
+    def __init__(self, name):
+        self.name = name
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind("\0" + name[1:] if name.startswith("@") else name)
+        self.socket.settimeout(harness.PATIENCE)
+
+    def next(self):
+        return self.socket.recv(4096).decode()
+
+    def silent(self):
+        self.socket.settimeout(0.2)
+        try:
+            return self.socket.recv(4096) and False
+        except socket.timeout:
+            return True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.socket.close()
+
+
+def environment(name):
+    return lambda: os.environ.__setitem__("NOTIFY_SOCKET", name)
+
+
+def life(name):
+    with Manager(name) as manager:
+        with Server(preload=environment(name)) as server:
+            assert manager.next() == "READY=1"
+            assert server.post(body()).status == 200
+            server.signal(signal.SIGHUP)
+            assert [manager.next(), manager.next()] == ["RELOADING=1", "READY=1"]
+            server.stop()
+            assert manager.next() == "STOPPING=1"
+        assert manager.silent()
+
+
+def test_socket_in_a_directory():
+    with tempfile.TemporaryDirectory(prefix="cmcwh-test-") as folder:
+        life(os.path.join(folder, "notify"))
+
+
+def test_abstract_socket():
+    life("@cmcwh-test-%d" % os.getpid())
+
+
+def test_nothing_when_the_start_fails():
+    with tempfile.TemporaryDirectory(prefix="cmcwh-test-") as folder:
+        name = os.path.join(folder, "notify")
+        with Manager(name) as manager:
+            server = Server("--ring", "@/none/ring", preload=environment(name))
+            try:
+                with server:
+                    raise RuntimeError("it started")
+            except AssertionError as error:
+                assert "ended at once" in str(error)
+            assert server.process.returncode == 1 and manager.silent()
+
+
+def test_a_manager_that_is_not_there():
+    """None of these keeps the daemon from its work."""
+    for name in ("", "/", "relative", "@" + "x" * 300, "/nowhere/notify", "vsock:2:1"):
+        with Server("--log-level", "debug", preload=environment(name)) as server:
+            assert server.post(body()).status == 200
+            told = "the service manager cannot be told: READY=1"
+            if name == "/nowhere/notify":
+                eventually(lambda: told in server.stderr(), told)
