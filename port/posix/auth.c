@@ -110,6 +110,17 @@ static bool parse(struct auth *auth, FILE *file, const char *path) {
     return auth->access.count > 0;
 }
 
+/* systemd lets the service's user read its credentials by an ACL, whose mask stands where the
+ * rights of the group would: the directory keeps everybody else out. */
+static mode_t forbidden(const char *path) {
+    const char *directory = getenv("CREDENTIALS_DIRECTORY");
+    size_t length = directory == NULL ? 0 : strlen(directory);
+    bool credential = length > 0 && strncmp(path, directory, length) == 0 && path[length] == '/' &&
+                      strstr(path + length, "/../") == NULL;
+
+    return credential ? S_IWGRP | S_IXGRP | S_IRWXO : S_IRWXG | S_IRWXO;
+}
+
 struct auth *auth_read(const char *path) {
     FILE *file = fopen(path, "re");
     struct auth *auth = NULL;
@@ -117,7 +128,7 @@ struct auth *auth_read(const char *path) {
 
     if (file == NULL || fstat(fileno(file), &status) != 0) {
         log_usage("--auth-file: %s: %s", path, strerror(errno));
-    } else if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    } else if ((status.st_mode & forbidden(path)) != 0) {
         log_usage("--auth-file: %s: others may read it; make it private with: chmod 600 %s", path,
                   path);
     } else {

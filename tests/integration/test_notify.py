@@ -1,4 +1,4 @@
-"""What a service manager is told through $NOTIFY_SOCKET."""
+"""What a service manager is told through $NOTIFY_SOCKET, and the secrets that it gives."""
 
 import os
 import signal
@@ -71,6 +71,27 @@ def test_nothing_when_the_start_fails():
             except AssertionError as error:
                 assert "ended at once" in str(error)
             assert server.process.returncode == 1 and manager.silent()
+
+
+def auth(name, mode, directory):
+    """Does it start with such an auth file, when credentials are in `directory`?"""
+    server = Server("--auth-file", "@/" + name, preload=lambda: os.environ.__setitem__(
+        "CREDENTIALS_DIRECTORY", directory.replace("@", server.folder)))
+    server.write("auth", "api_key k\n", mode)
+    try:
+        with server:
+            return True
+    except AssertionError as error:
+        assert "others may read it" in str(error), error
+        return False
+
+
+def test_credentials():
+    """systemd's credentials have the mode 0400, or 0440 where an ACL lets the user in."""
+    assert auth("auth", 0o400, "@") and auth("auth", 0o440, "@")
+    assert not auth("auth", 0o444, "@") and not auth("auth", 0o460, "@")
+    for directory in ("", "@x", "@/auth", "/"):
+        assert not auth("auth", 0o440, directory), directory
 
 
 def test_a_manager_that_is_not_there():
