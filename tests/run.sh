@@ -67,6 +67,20 @@ golden() {
     return $same
 }
 
+# Each page names the options that --help names, and no other.
+manual() {
+    for command in serve cat check; do
+        "$cmcwh" $command --help
+    done | grep -o -e '--[a-z][a-z-]*' | sort -u >"$log.help"
+    same=0
+    for page in port/man/cmcwh.8 port/man/cmcwh.ja.8; do
+        sed -n 's/^\.It Fl \(h , \)*-\([a-z-]*\).*/--\2/p' "$page" | sort -u | diff "$log.help" - || same=1
+        ! command -v mandoc >/dev/null || mandoc -Tlint -Wwarning "$page" || same=1
+    done
+    rm -f "$log.help"
+    return $same
+}
+
 for program in $programs; do
     case $program in
     */embed/*) check "$(basename "$program")" "$program" ;;
@@ -76,6 +90,7 @@ done
 [ -n "${SANITIZE:-}" ] || check symbols symbols
 check readme readme
 check golden golden
+[ "$cmcwh" = none ] || check manual manual
 
 integration() {
     python3 tests/integration/run.py --cmcwh "$cmcwh" "$@" >"$log" 2>&1
