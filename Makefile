@@ -106,7 +106,9 @@ help:
 	@echo 'make lint         clang-format, clang-tidy, cppcheck'
 	@echo 'make firmware     an example without an operating system, for Cortex-M3; make firmware-test: in qemu'
 	@echo 'make firmware-check  sizes, stack and symbols of the portable part on small processors'
-	@echo 'make install      to DESTDIR, PREFIX=$(PREFIX); make uninstall'
+	@echo 'make install      to DESTDIR, PREFIX=$(PREFIX), LIBDIR; make uninstall'
+	@echo 'make install-test use what make install installs, in each way'
+	@echo 'make deb          Debian packages, in build/deb'
 	@echo 'make clean        remove what was built; make distclean: dependencies too'
 	@echo 'CC CFLAGS CPPFLAGS LDFLAGS CROSS_COMPILE=PREFIX-   as usual'
 	@echo 'SMALL=1           for little flash; with CROSS_COMPILE, or STATIC=1 TLS=0'
@@ -305,18 +307,55 @@ lint-cppcheck:
 		--suppress=missingIncludeSystem -DCMCWH_TLS=$(TLS) -I. cmcwh.c \
 		$(filter-out port/posix/civetweb.c,$(wildcard port/posix/*.c))
 
-install: all
-	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PREFIX)/lib' \
-		'$(DESTDIR)$(PREFIX)/share/doc/cmcwh'
+# What is installed, and by which numbers it is known: cmcwh.h has them. The number of the shared
+# library is the major one of the API.
+LIBDIR ?= $(PREFIX)/lib
+VERSION := $(shell sed -n 's/^.define CMCWH_VERSION "\(.*\)"/\1/p' cmcwh.h)
+ABI := $(shell printf %d $$(sed -n 's/^.define CMCWH_API_VERSION \(0x....\).*/\1/p' cmcwh.h))
+SHARED := $(if $(filter 1,$(STATIC)),,$(OUT)/libcmcwh.so.$(ABI))
+PACKAGED := $(addprefix $(OUT)/,cmcwh.pc cmcwhConfigVersion.cmake)
+MAN := $(DESTDIR)$(PREFIX)/share/man
+LIB := $(DESTDIR)$(LIBDIR)
+
+.PHONY: install-test deb
+
+$(OUT)/cmcwh-shared.o: cmcwh.c | $(OUT)/checked
+	$(call say,CC $< (shared))$(PORTABLE_C) -fPIC -DCMCWH_NO_SERVER -c $< -o $@
+
+$(OUT)/libcmcwh.so.$(ABI): $(OUT)/cmcwh-shared.o port/library/cmcwh.map
+	$(call say,LD $(@F))$(CC) $(FLAGS) $(LINK) -shared -Wl,-soname,$(@F) \
+		-Wl,--version-script=port/library/cmcwh.map $< -o $@
+
+# PREFIX may differ from one `make install` to the next.
+$(PACKAGED): $(OUT)/%: port/library/%.in always | $(OUT)/checked
+	@sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' $< >$@
+
+install: all $(SHARED) $(PACKAGED)
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' \
+		'$(DESTDIR)$(PREFIX)/share/doc/cmcwh' '$(MAN)/man8' '$(MAN)/ja/man8' \
+		'$(LIB)/pkgconfig' '$(LIB)/cmake/cmcwh'
 	install -m 755 cmcwh '$(DESTDIR)$(PREFIX)/bin/'
 	install -m 644 cmcwh.h '$(DESTDIR)$(PREFIX)/include/'
-	install -m 644 libcmcwh.a '$(DESTDIR)$(PREFIX)/lib/'
+	install -m 644 libcmcwh.a $(SHARED) '$(LIB)/'
+	$(if $(SHARED),ln -sf libcmcwh.so.$(ABI) '$(LIB)/libcmcwh.so')
+	install -m 644 $(OUT)/cmcwh.pc '$(LIB)/pkgconfig/'
+	install -m 644 port/library/cmcwhConfig.cmake $(OUT)/cmcwhConfigVersion.cmake '$(LIB)/cmake/cmcwh/'
+	install -m 644 port/man/cmcwh.8 '$(MAN)/man8/'
+	install -m 644 port/man/cmcwh.ja.8 '$(MAN)/ja/man8/cmcwh.8'
 	install -m 644 README.md README.ja.md LICENSE '$(DESTDIR)$(PREFIX)/share/doc/cmcwh/'
 
 uninstall:
 	rm -f '$(DESTDIR)$(PREFIX)/bin/cmcwh' '$(DESTDIR)$(PREFIX)/include/cmcwh.h' \
-		'$(DESTDIR)$(PREFIX)/lib/libcmcwh.a'
-	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/cmcwh'
+		'$(LIB)/libcmcwh.a' '$(LIB)/libcmcwh.so' '$(LIB)/libcmcwh.so.$(ABI)' \
+		'$(LIB)/pkgconfig/cmcwh.pc' '$(MAN)/man8/cmcwh.8' '$(MAN)/ja/man8/cmcwh.8'
+	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/cmcwh' '$(LIB)/cmake/cmcwh'
+
+# Programs outside the tree use what was installed, in each way.
+install-test: all $(SHARED)
+	@MAKE='$(MAKE)' CC='$(CC)' CIVETWEB_SRC='$(abspath $(CIVETWEB_SRC))' sh tests/install/run.sh
+
+deb:
+	@CIVETWEB_SRC='$(abspath $(CIVETWEB_SRC))' sh port/debian/package.sh
 
 # Dependencies took a while to fetch: only distclean removes them.
 clean:
