@@ -88,7 +88,7 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test test-long unit unit-test bench fuzz fuzzers cross-test cross-deps soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
+.PHONY: all deps run test test-long unit unit-test bench fuzz fuzzers cross-test cross-deps size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
 	firmware firmware-test firmware-check
 .DELETE_ON_ERROR:
 
@@ -104,6 +104,7 @@ help:
 	@echo 'make fuzz         run each fuzzer for FUZZ_SECONDS (60)'
 	@echo 'make bench        measure the portable part and the server'
 	@echo 'make lint         clang-format, clang-tidy, cppcheck'
+	@echo 'make size         bytes of text, data and memory, for each target'
 	@echo 'make firmware     an example without an operating system, for Cortex-M3; make firmware-test: in qemu'
 	@echo 'make firmware-check  sizes, stack and symbols of the portable part on small processors'
 	@echo 'make install      to DESTDIR, PREFIX=$(PREFIX), LIBDIR; make uninstall'
@@ -267,6 +268,9 @@ bench: cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
 # The same for other processors, under qemu: see tests/cross/run.sh.
 cross-test: cmcwh
 	@sh tests/cross/run.sh $(CROSS_TARGETS)
+
+size: cmcwh
+	@sh tests/size/run.sh
 
 cross-deps:
 	@CIVETWEB_SRC='$(CIVETWEB_SRC)' sh port/debian/deps.sh cross
