@@ -1,0 +1,140 @@
+#!/bin/sh
+# run.sh CMCWH: runs the real init script under each small shell that is here, on stubs of UCI and procd,
+# and starts CMCWH with the command line that comes of it. Ends with `N passed, N failed`.
+set -u
+cmcwh=$1
+here=$(cd "$(dirname "$0")" && pwd)
+init=$here/../../port/openwrt/files/cmcwh.init
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+passed=0 failed=0
+
+start() { # start SHELL: what the init script tells procd
+    UCI_CONFIG=$folder/config CMCWH_PROG=$cmcwh $1 -c ". '$here/stub.sh'; . '$init'; start_service; service_triggers"
+}
+
+expect() { # expect NAME TEXT: the output has just these lines for the command
+    if [ "$(sed -n 's/^command //p' "$folder/out")" = "$2" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "$shell: $1: not as expected:"
+        cat "$folder/out"
+    fi
+}
+
+has() { # has NAME LINE
+    if grep -qxF -- "$2" "$folder/out"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "$shell: $1: '$2' is missing:"
+        cat "$folder/out"
+    fi
+}
+
+checks() {
+    shell=$1
+    cp "$here/../../port/openwrt/files/cmcwh.config" "$folder/config"
+    start "$shell" >"$folder/out" 2>&1
+    expect "the package's configuration is off" ""
+    has "a change of the configuration is noticed" "trigger cmcwh"
+
+    sed -i "s/enabled '0'/enabled '1'/" "$folder/config"
+    start "$shell" >"$folder/out" 2>&1
+    expect "the package's configuration" "$cmcwh
+serve
+--ring-records
+256
+--workers
+2
+--log-level
+warn
+--listen
+127.0.0.1:8080
+--sink
+syslog:"
+
+    cat >"$folder/config" <<'EOF'
+config cmcwh 'a'
+	option enabled 'yes'
+	list listen '127.0.0.1:0'
+	list listen '[::1]:0'
+	option ring '/tmp/a folder/ring'
+	option auth_file '/etc/cmcwh/auth'
+	list sink "file:/var/log/it's.log?rotate=1M&keep=2"
+	list sink 'serial:/dev/ttyS0?baud=9600'
+	list proxy '127.0.0.1'
+config cmcwh 'b'
+	option enabled '0'
+	option listen '127.0.0.1:1'
+EOF
+    start "$shell" >"$folder/out" 2>&1
+    expect "lists, spaces and quotes" "$cmcwh
+serve
+--auth-file
+/etc/cmcwh/auth
+--ring
+/tmp/a folder/ring
+--listen
+127.0.0.1:0
+--listen
+[::1]:0
+--proxy
+127.0.0.1
+--sink
+file:/var/log/it's.log?rotate=1M&keep=2
+--sink
+serial:/dev/ttyS0?baud=9600"
+    has "the auth file may change" "file /etc/cmcwh/auth"
+    has "a signal is enough then" "reload_signal HUP"
+    has "the ring's folder can be written" "mount_rw /tmp/a folder"
+    has "the log's folder can be written" "mount_rw /var/log"
+    has "the line can be written" "mount_rw /dev/ttyS0"
+    has "it comes back" "respawn 3600"
+
+    printf "config cmcwh 'main'\n\toption enabled '1'\n\toption sinks 'syslog:'\n" >"$folder/config"
+    start "$shell" >"$folder/out" 2>&1
+    expect "an unknown option: it is not started" ""
+    if [ "$(grep -c "^log .*unknown option 'sinks'; known are: enabled" "$folder/out")" = 1 ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        cat "$folder/out"
+    fi
+}
+
+# The command line is one that cmcwh takes, and it serves.
+serves() {
+    printf "config cmcwh 'main'\n\toption enabled '1'\n\tlist listen '127.0.0.1:0'\n\tlist sink 'file:%s'\n" \
+        "$folder/log" >"$folder/config"
+    start sh >"$folder/out" 2>&1
+    sed -n 's/^command //p' "$folder/out" | tr '\n' '\0' | xargs -0 timeout 20 2>"$folder/said" &
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        address=$(sed -n 's/^listening on //p' "$folder/said")
+        [ -z "$address" ] || break
+        sleep 0.2
+    done
+    answer=$(curl -s -m 10 -H 'Content-Type: application/json' \
+        --data-binary @"$here/../payloads/deliveries-queued.json" "$address")
+    pkill -P $! 2>/dev/null || kill $! 2>/dev/null
+    wait
+    if [ "$answer" = '{"stored":1}' ] && [ "$(wc -l <"$folder/log")" = 1 ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "not served: '$answer'"
+        cat "$folder/out" "$folder/said"
+    fi
+}
+
+for shell in "busybox ash" dash; do
+    if command -v ${shell%% *} >/dev/null; then
+        checks "$shell"
+    else
+        echo "skipped: ${shell%% *} is not here"
+    fi
+done
+serves
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
