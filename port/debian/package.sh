@@ -26,9 +26,12 @@ debian=$tree/debian
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date -r CHANGELOG.md +%s)}
 export SOURCE_DATE_EPOCH
 
-# The first comment of a file, without its frame: the license.
-comment() {
-    sed -n '/^ *\/\*/,/\*\//p' "$1" | sed '/\*\//q' | sed 's|^ */\*||; s|\*/||; s|^ \*||; s|^ ||'
+# The comments of a file that say who has the rights, without their frames.
+rights() {
+    awk '/^ *\/\*/ { inside = 1; text = "" }
+         inside { text = text $0 "\n" }
+         inside && /\*\// { inside = 0; if (text ~ /Copyright \(|Public Domain/) print text }' "$1" |
+        sed 's|^ */\*||; s|\*/.*||; s|^ \* *||; s|^  *||' | cat -s
 }
 
 copyright() {
@@ -37,7 +40,7 @@ copyright() {
     echo "Compiled in: civetweb, with two files of others, and jsmn."
     for file in "$CIVETWEB/src/civetweb.c" "$CIVETWEB/src/md5.inl" "$CIVETWEB/src/sha1.inl" "$jsmn"; do
         printf '\n%s:\n\n' "$(basename "$file")"
-        comment "$file"
+        rights "$file"
     done
 }
 
