@@ -88,7 +88,7 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test test-long unit unit-test bench fuzz fuzzers cross-test cross-deps size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
+.PHONY: all deps run test test-long unit unit-test bench fuzz fuzzers cross-test cross-deps openwrt-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
 	firmware firmware-test firmware-check
 .DELETE_ON_ERROR:
 
@@ -268,6 +268,9 @@ bench: cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
 # The same for other processors, under qemu: see tests/cross/run.sh.
 cross-test: cmcwh
 	@sh tests/cross/run.sh $(CROSS_TARGETS)
+
+openwrt-test: cmcwh
+	@sh tests/openwrt/run.sh ./cmcwh
 
 size: cmcwh
 	@sh tests/size/run.sh

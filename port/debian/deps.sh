@@ -10,14 +10,15 @@ WORK=build/deps
 # To build; to test and measure; to check the sources.
 PACKAGES="gcc libc6-dev make libjsmn-dev libssl-dev dpkg-dev ca-certificates
     libcmocka-dev libjansson-dev binutils pkg-config mandoc curl socat rsyslog openssl python3 wrk cmake
-    haproxy nginx-light stunnel4
+    haproxy nginx-light stunnel4 busybox debhelper lintian
     clang clang-format clang-tidy cppcheck libclang-rt-dev"
 
 # `deps.sh cross`: compilers for other processors, something to run their programs, and what must be
 # compiled for them.
 CROSS="mips mipsel mips64el/gnuabi64 armel/gnueabi/arm armhf/gnueabihf/arm arm64//aarch64 riscv64 powerpc i386//i686"
 if [ "${1:-}" = cross ]; then
-    PACKAGES="$PACKAGES musl-tools qemu-user-static"
+    PACKAGES="$PACKAGES musl-tools qemu-user-static gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+        gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf"
     for target in $CROSS; do
         arch=${target%%/*} abi=$(echo "$target/" | cut -d/ -f2) cpu=$(echo "$target//" | cut -d/ -f3)
         PACKAGES="$PACKAGES gcc-${cpu:-$arch}-linux-${abi:-gnu} libc6-dev-$arch-cross"

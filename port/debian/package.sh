@@ -72,3 +72,9 @@ changelog >"$debian/changelog"
     exit 1
 }
 ls "$OUT"/*.deb
+# As root it would refuse, but it only looks.
+if command -v lintian >/dev/null; then
+    lintian --allow-root --fail-on error,warning "$OUT"/cmcwh_*.deb "$OUT"/libcmcwh*_*.deb
+else
+    echo "deb: not checked: lintian is missing" >&2
+fi
