@@ -30,7 +30,12 @@ static bool wait_for(void *context, uint32_t ms) {
 
     (void)context;
     (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)(ms / 1000 + 1);
+    until.tv_sec += (time_t)(ms / 1000);
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
     return pthread_cond_timedwait(&condition, &mutex, &until) == 0;
 }
 
@@ -87,7 +92,7 @@ static void *produce(void *context) {
         if (result < 0) {
             cmcwh_parser_abort(parser);
         }
-        if (result == CMCWH_ERR_STORAGE) {
+        if (result == CMCWH_ERR_STORAGE || result == CMCWH_ERR_FULL) {
             lock(NULL);
             refused = true;
             unlock(NULL);
@@ -211,7 +216,7 @@ static void run(enum kind kind, unsigned count) {
                                        .capacity = CAPACITY,
                                        .port = &port,
                                        .confirm = kind == CONFIRMED,
-                                       .room_wait = 10000};
+                                       .room_wait = disk.fail_count == 0 ? 10000 : 100};
     pthread_t producers[PRODUCERS], sinks[2];
     unsigned numbers[PRODUCERS];
 
