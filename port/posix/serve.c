@@ -303,19 +303,27 @@ static bool join_listeners(const struct options *options, char *out, size_t room
     return true;
 }
 
-static int start_gate(struct service *service) {
+/* Who watches over connections: the watchdog and the gate. */
+static bool start_guards(struct service *service) {
     const struct options *options = service->options;
     struct gate_config gate = {.workers = options->workers,
                                .timeout = options->body_timeout * 1000,
                                .longest = options->body_max,
                                .produce = produce};
+    int failed = watch_start(options->workers);
 
+    if (failed != 0) {
+        return fail("the watchdog", failed);
+    }
+    service->watching = true;
     for (unsigned i = 0; i < options->listeners; i++) {
         gate.plain = gate.plain || !network_secure(options->listen[i]);
     }
     proxy_trust(options->proxies, options->proxy_count);
     cmcwh_civetweb_gate = admit;
-    return gate_start(&gate);
+    failed = gate_start(&gate);
+    service->gating = failed == 0;
+    return service->gating || fail("the gate", failed);
 }
 
 static bool start_civetweb(struct service *service) {
@@ -352,23 +360,12 @@ static bool start_civetweb(struct service *service) {
     struct mg_init_data init = {
         .callbacks = &callbacks, .user_data = service, .configuration_options = settings};
     struct mg_error_data error = {.text = reason, .text_buffer_size = sizeof reason};
-    int failed;
 
-    if (!join_listeners(options, listeners, sizeof listeners)) {
+    if (!join_listeners(options, listeners, sizeof listeners) || !start_guards(service)) {
         return false;
     }
     (void)snprintf(workers, sizeof workers, "%u", options->workers);
     (void)snprintf(timeout, sizeof timeout, "%u", (unsigned)options->body_timeout * 1000);
-    failed = watch_start(options->workers);
-    if (failed != 0) {
-        return fail("the watchdog", failed);
-    }
-    service->watching = true;
-    failed = start_gate(service);
-    if (failed != 0) {
-        return fail("the gate", failed);
-    }
-    service->gating = true;
     if ((mg_init_library(MG_FEATURES_IPV6 | (tls_built_in() ? MG_FEATURES_TLS : 0)) &
          MG_FEATURES_TLS) == 0 &&
         options->tls_cert != NULL) {
