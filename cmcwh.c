@@ -683,7 +683,7 @@ static bool store(struct exchange *x) {
     return true;
 }
 
-static void find_peer(struct exchange *x) {
+static void learn_peer(struct exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
     const char *address = x->info->remote_addr;
     size_t length = strlen(address);
@@ -905,7 +905,7 @@ int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker
                          .start = port_ticks(server->config.ring)};
 
     cmcwh_batch_begin(&worker->parser.batch, server->config.ring);
-    find_peer(&x);
+    learn_peer(&x);
     if (admit(&x) && check_head(&x) && check_framing(&x) && check_target(&x) && check_tries(&x) &&
         check_header(&x) && check_content(&x)) {
         watch(&x, server->config.body_timeout);
