@@ -88,7 +88,7 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test test-long unit unit-test bench fuzz fuzzers cross-test cross-deps openwrt-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
+.PHONY: all deps run test test-long unit unit-test bench bench-json fuzz fuzzers cross-test cross-deps openwrt-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
 	firmware firmware-test firmware-check
 .DELETE_ON_ERROR:
 
@@ -228,8 +228,17 @@ test-long: cmcwh $(UNIT_PROGRAMS)
 	CMCWH_SEEDS=320 $(OUT)/unit/test_power
 	CMCWH_KILLS=1000 python3 tests/integration/run.py --cmcwh $(OUT)/cmcwh --only killed
 
-$(OUT)/bench/bench: tests/bench/bench.c $(OUT)/cmcwh-embedded.o
-	$(call say,CC $<)$(PORTABLE_C) -D_GNU_SOURCE -DCMCWH_NO_SERVER $(LINK) $(filter-out %.h,$^) -o $@
+BENCH_C := $(PORTABLE_C) -D_GNU_SOURCE -DCMCWH_NO_SERVER $(LINK)
+
+$(OUT)/bench/bench: tests/bench/bench.c tests/bench/bodies.c $(OUT)/cmcwh-embedded.o
+	$(call say,CC $<)$(BENCH_C) $(filter-out %.h,$^) -o $@
+
+$(OUT)/bench/json_%: tests/bench/json_%.c tests/bench/json.c tests/bench/bodies.c $(OUT)/cmcwh-embedded.o
+	$(call say,CC $<)$(BENCH_C) $(filter-out %.h,$^) $(JSON_$*) -o $@
+
+JSON_cjson := -lcjson
+JSON_jansson := -ljansson
+JSON_jsonc := -ljson-c
 
 $(OUT)/bench/bare: tests/bench/bare.c $(OUT)/civetweb.o
 	$(call say,CC $<)$(PORT_C) $(LINK) $(filter-out %.h,$^) $(LIBRARIES) -o $@
@@ -261,6 +270,10 @@ fuzzers: $(addprefix $(OUT)/fuzz/,$(FUZZERS))
 fuzz:
 	@$(MAKE) CC=clang SANITIZE=fuzzer fuzzers
 	@sh tests/fuzz/run.sh "$$($(MAKE) -s CC=clang SANITIZE=fuzzer fuzzers)" $(FUZZ_SECONDS) $(FUZZERS)
+
+# Beside other JSON libraries.
+bench-json: $(addprefix $(OUT)/bench/json_,cjson jansson jsonc)
+	@for program in $^; do $$program tests/payloads/deliveries-*.json; done
 
 bench: cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
 	@sh tests/bench/run.sh $(OUT)/bench/bench $(OUT)/bench/bare ./cmcwh

@@ -9,7 +9,7 @@ WORK=build/deps
 
 # To build; to test and measure; to check the sources.
 PACKAGES="gcc libc6-dev make libjsmn-dev libssl-dev dpkg-dev ca-certificates
-    libcmocka-dev libjansson-dev binutils pkg-config mandoc curl socat rsyslog openssl python3 wrk cmake
+    libcmocka-dev libjansson-dev libcjson-dev libjson-c-dev binutils pkg-config mandoc curl socat rsyslog openssl python3 wrk cmake
     haproxy nginx-light stunnel4 busybox debhelper lintian
     clang clang-format clang-tidy cppcheck libclang-rt-dev"
 
