@@ -9,6 +9,7 @@ RISCV are compiler prefixes, RISCV_INCLUDE has string.h.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -26,6 +27,8 @@ TARGETS = [
     ("Cortex-M0", "ARM", "-mcpu=cortex-m0 -mthumb"),
     ("Cortex-M3", "ARM", "-mcpu=cortex-m3 -mthumb"),
     ("Cortex-M4", "ARM", "-mcpu=cortex-m4 -mthumb"),
+    ("MIPS32", "MIPS", "-mno-abicalls -fno-pic"),
+    ("MIPS16", "MIPS", "-mno-abicalls -fno-pic -mips16 -minterlink-compressed"),
     ("RV32IMAC", "RISCV", "-march=rv32imac -mabi=ilp32 -ffreestanding"),
 ]
 # Without the parts that a small device does not need.
@@ -126,11 +129,15 @@ def ram(build):
 
 def main():
     out, include, arm, riscv, riscv_include = sys.argv[1:]
-    compilers = {"ARM": (arm, [include]), "RISCV": (riscv, [include, riscv_include])}
+    compilers = {"ARM": (arm, [include]), "RISCV": (riscv, [include, riscv_include]),
+                 "MIPS": ("mips-linux-gnu-", [include])}
     builds = {}
     faults = []
     for name, family, flags in TARGETS:
         prefix, includes = compilers[family]
+        if shutil.which(prefix + "gcc") is None:
+            print("%-10s skipped, %sgcc is missing" % (name, prefix))
+            continue
         builds[name] = Build(os.path.join(out, name), prefix, flags.split(), includes)
         least = Build(os.path.join(out, name, "least"), prefix, flags.split() + LEAST, includes)
         faults += check(name, builds[name], least)
