@@ -101,3 +101,13 @@ def test_http_corpus():
         assert not faults, "\n".join(sorted(faults))
         assert len(server.lines()) > 4 * stored  # one for each 200, and for each way
         assert server.post(GOOD).status == 200
+
+
+def test_chunk_extension():
+    """civetweb 1.15 refuses them, 1.16 takes them."""
+    with Server() as server:
+        client = Client(server.port)
+        client.send(expand(b"$HTransfer-Encoding: chunked~n~n$X;a=b~n$B~n0~n~n"))
+        assert client.answer().status in (200, 400)
+        client.close()
+        assert server.post(GOOD).status == 200
