@@ -109,6 +109,14 @@ static const char *header(const char *name) {
     return header_behind(gate.head, name);
 }
 
+/* Does gate.head end in a last chunk? */
+static bool last_chunk_came(size_t looked) {
+    static const char last[] = "0\r\n\r\n";
+    size_t length = sizeof last - 1;
+
+    return looked >= length && memcmp(&gate.head[looked - length], last, length) == 0;
+}
+
 /* Is the request whole whose head is in gate.head, followed by what came of its body? */
 static enum stage judge_body(struct guest *guest, size_t head, size_t bytes, size_t looked) {
     const char *length = header("content-length");
@@ -122,10 +130,7 @@ static enum stage judge_body(struct guest *guest, size_t head, size_t bytes, siz
     }
     if (header("transfer-encoding") != NULL) {
         guest->chunked = true;
-        return bytes > looked ||
-                       (looked >= 5 && memcmp(gate.head + looked - 5, "0\r\n\r\n", 5) == 0)
-                   ? PART
-                   : WAITS;
+        return bytes > looked || last_chunk_came(looked) ? PART : WAITS;
     }
     if (length == NULL) {
         return WHOLLY;

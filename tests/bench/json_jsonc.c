@@ -6,7 +6,7 @@ const char library_name[] = "json-c";
 
 void library_take(const struct body *body) {
     static struct json_tokener *tokener;
-    struct json_object *root, *type, *event, *events, *value;
+    struct json_object *root, *type = NULL, *event = NULL, *events = NULL, *value = NULL;
 
     if (tokener == NULL) {
         tokener = json_tokener_new();

@@ -2,6 +2,10 @@
  * and nothing left behind. Of multipart the first line of the input is the boundary. */
 #include "fuzz.h"
 
+#ifndef FUZZ_FORMAT
+#define FUZZ_FORMAT CMCWH_JSON
+#endif
+
 struct outcome {
     int result;
     struct cmcwh_error error;

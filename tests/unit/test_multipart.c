@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct fixture f;
@@ -73,10 +74,10 @@ static char *put_value(char *out, const char *form, const char *name) {
 
     assert_non_null(in);
     for (in += strlen(name); *in != '\0' && *in != '&' && *in != '\n'; in++) {
-        unsigned byte;
+        if (*in == '%') {
+            char digits[3] = {in[1], in[2], '\0'};
 
-        if (*in == '%' && sscanf(in + 1, "%2x", &byte) == 1) {
-            *out++ = (char)byte;
+            *out++ = (char)strtoul(digits, NULL, 16);
             in += 2;
         } else {
             *out++ = *in == '+' ? ' ' : *in;
@@ -287,76 +288,75 @@ static void expect_at(const char *bytes, int result, const char *at) {
     expect(bytes, result, (uint64_t)(found - bytes));
 }
 
-static void faults(void **state) {
-    static const struct {
-        const char *body;
-        const char *at; /* where, or NULL: at the end */
-    } cases[] = {
-        {"", NULL},
-        {"x", NULL},
-        {"\r\n--boun", NULL},
-        {"--bound", NULL},
-        {"--bound-", NULL},
-        {"--bound\r", NULL},
-        {"--bound\r\n", NULL},
-        {"--bound\r\nContent-Dis", NULL},
-        {PART("x"), NULL},
-        {PART("x") "value", NULL},
-        {REST, NULL},
-        {REST "--bound", NULL},
-        {REST "--bound\r\n", NULL},
-        {REST "--bound-", NULL},
-        {REST "-bound--", NULL},
-        {REST PART("x") "y" END, NULL},
-        {PART("event") "{\"bounces", NULL},
-        {"--boundX\r\n" NAMED("x"), "X"},
-        {"--bound X\r\n" NAMED("x"), "X"},
-        {"--bound --\r\n", "--\r\n"},
-        {"--bound-X\r\n", "X"},
-        {"--bound\n" NAMED("x"), "\n"},
-        {"--bound\rX", "X"},
-        {HEADERS("X"), "X"},
-        {HEADERS(": x"), ":"},
-        {HEADERS(" x: y"), " x"},
-        {HEADERS("X: y\r\nno colon"), "no colon"},
-        {HEADERS("X: y\rZ"), "Z"},
-        {HEADERS("X: y\nZ"), "\nZ"},
-        {HEADERS("X: \x01"), "\x01"},
-        {HEADERS("X: \x7F"), "\x7F"},
-        {HEADERS("X: y"), "X: y"},
-        {"--bound\r\n\r\nx\r\n" REST END, "\r\nx"},
-        {"--bound\r\nContent-Disposition: form-data; name=x\r\n" END "\r\n\r\n", "--bound--"},
-        {DISPOSED("attachment; name=x"), "attachment"},
-        {DISPOSED("form-data-x; name=x"), "form-data-x"},
-        {DISPOSED("form-data"), "form-data"},
-        {DISPOSED("form-data; filename=name"), "form-data"},
-        {DISPOSED("form-data name=x"), "name=x"},
-        {DISPOSED("form-data; name=x y"), "y\r\n"},
-        {DISPOSED("form-data; name"), "\r\n\r\nx"},
-        {DISPOSED("form-data; name="), "\r\n\r\nx"},
-        {DISPOSED("form-data; =x"), "=x"},
-        {DISPOSED("form-data; name=\"x"), "\"x"},
-        {DISPOSED("form-data; name=\"x\\\""), "\"x"},
-        {DISPOSED("form-data; name=\"x\"y"), "y\r\n"},
-        {DISPOSED("form-data; name=x\"y\""), "\"y"},
-        {DISPOSED("form-data; name=x; name=y"), "name=y"},
-        {DISPOSED("form-data; name=x\r\nContent-Disposition: form-data; name=x"),
-         "form-data; name=x\r\n\r\n"},
-        {HEADERS("Content-Transfer-Encoding: base64\r\n"), "base64"},
-        {HEADERS("Content-Transfer-Encoding: quoted-printable\r\n"), "quoted"},
-        {HEADERS("Content-Transfer-Encoding: 7bit x\r\n"), "7bit x"},
-        {HEADERS("Content-Transfer-Encoding:\r\n"), "\r\n\r\n"},
-        {PART("api_key") "x\xFF\r\n" REST END, "\xFF"},
-        {PART("api_key") "x\xE6\x97\r\n" REST END, "\r\n--bound\r\nContent-Disposition: "
-                                                   "form-data; name=\"event_type"},
-        {PART("api_key") "\xE6\r\n-x\r\n" REST END, "\r\n-x"}};
+static const struct {
+    const char *body;
+    const char *at; /* where, or NULL: at the end */
+} faulty[] = {{"", NULL},
+              {"x", NULL},
+              {"\r\n--boun", NULL},
+              {"--bound", NULL},
+              {"--bound-", NULL},
+              {"--bound\r", NULL},
+              {"--bound\r\n", NULL},
+              {"--bound\r\nContent-Dis", NULL},
+              {PART("x"), NULL},
+              {PART("x") "value", NULL},
+              {REST, NULL},
+              {REST "--bound", NULL},
+              {REST "--bound\r\n", NULL},
+              {REST "--bound-", NULL},
+              {REST "-bound--", NULL},
+              {REST PART("x") "y" END, NULL},
+              {PART("event") "{\"bounces", NULL},
+              {"--boundX\r\n" NAMED("x"), "X"},
+              {"--bound X\r\n" NAMED("x"), "X"},
+              {"--bound --\r\n", "--\r\n"},
+              {"--bound-X\r\n", "X"},
+              {"--bound\n" NAMED("x"), "\n"},
+              {"--bound\rX", "X"},
+              {HEADERS("X"), "X"},
+              {HEADERS(": x"), ":"},
+              {HEADERS(" x: y"), " x"},
+              {HEADERS("X: y\r\nno colon"), "no colon"},
+              {HEADERS("X: y\rZ"), "Z"},
+              {HEADERS("X: y\nZ"), "\nZ"},
+              {HEADERS("X: \x01"), "\x01"},
+              {HEADERS("X: \x7F"), "\x7F"},
+              {HEADERS("X: y"), "X: y"},
+              {"--bound\r\n\r\nx\r\n" REST END, "\r\nx"},
+              {"--bound\r\nContent-Disposition: form-data; name=x\r\n" END "\r\n\r\n", "--bound--"},
+              {DISPOSED("attachment; name=x"), "attachment"},
+              {DISPOSED("form-data-x; name=x"), "form-data-x"},
+              {DISPOSED("form-data"), "form-data"},
+              {DISPOSED("form-data; filename=name"), "form-data"},
+              {DISPOSED("form-data name=x"), "name=x"},
+              {DISPOSED("form-data; name=x y"), "y\r\n"},
+              {DISPOSED("form-data; name"), "\r\n\r\nx"},
+              {DISPOSED("form-data; name="), "\r\n\r\nx"},
+              {DISPOSED("form-data; =x"), "=x"},
+              {DISPOSED("form-data; name=\"x"), "\"x"},
+              {DISPOSED("form-data; name=\"x\\\""), "\"x"},
+              {DISPOSED("form-data; name=\"x\"y"), "y\r\n"},
+              {DISPOSED("form-data; name=x\"y\""), "\"y"},
+              {DISPOSED("form-data; name=x; name=y"), "name=y"},
+              {DISPOSED("form-data; name=x\r\nContent-Disposition: form-data; name=x"),
+               "form-data; name=x\r\n\r\n"},
+              {HEADERS("Content-Transfer-Encoding: base64\r\n"), "base64"},
+              {HEADERS("Content-Transfer-Encoding: quoted-printable\r\n"), "quoted"},
+              {HEADERS("Content-Transfer-Encoding: 7bit x\r\n"), "7bit x"},
+              {HEADERS("Content-Transfer-Encoding:\r\n"), "\r\n\r\n"},
+              {PART("api_key") "x\xFF\r\n" REST END, "\xFF"},
+              {PART("api_key") "x\xE6\x97\r\n" REST END, "\r\n--bound\r\nContent-Disposition: "
+                                                         "form-data; name=\"event_type"},
+              {PART("api_key") "\xE6\r\n-x\r\n" REST END, "\r\n-x"}};
 
+static void faults(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        if (cases[i].at == NULL) {
-            expect(cases[i].body, CMCWH_ERR_FORM, strlen(cases[i].body));
+    for (size_t i = 0; i < sizeof faulty / sizeof *faulty; i++) {
+        if (faulty[i].at == NULL) {
+            expect(faulty[i].body, CMCWH_ERR_FORM, strlen(faulty[i].body));
         } else {
-            expect_at(cases[i].body, CMCWH_ERR_FORM, cases[i].at);
+            expect_at(faulty[i].body, CMCWH_ERR_FORM, faulty[i].at);
         }
     }
 }
