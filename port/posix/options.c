@@ -3,6 +3,7 @@
 #include "options.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,12 +368,14 @@ static bool config_files(struct options *options, int count, char **arguments) {
 }
 
 enum options_result options_read(struct options *options, int count, char **arguments) {
-    *options = (struct options){.path = "/mails",
-                                .sync = true,
-                                .workers = 4,
-                                .body_max = 8388608,
-                                .body_timeout = 10,
-                                .log_level = CMCWH_LOG_INFO};
+    memset(options, 0, offsetof(struct options, text));
+    options->text_used = 0;
+    options->path = "/mails";
+    options->sync = true;
+    options->workers = 4;
+    options->body_max = 8388608;
+    options->body_timeout = 10;
+    options->log_level = CMCWH_LOG_INFO;
     for (int i = 0; i < count; i++) {
         if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0) {
             return OPTIONS_HELP;

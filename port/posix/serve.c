@@ -667,7 +667,10 @@ int serve(const struct options *options) {
     sigset_t signals;
     bool right;
 
-    service = (struct service){.options = options, .pid_file = -1, .file.descriptor = -1};
+    /* The rest is zero, and need not take memory yet. */
+    service.options = options;
+    service.pid_file = -1;
+    service.file.descriptor = -1;
     for (unsigned i = 0; i < options->sinks; i++) {
         if (!sink_parse(&service.sinks[i], options->sink[i], options->sync)) {
             return 2;
