@@ -88,7 +88,7 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test test-long unit unit-test bench bench-json fuzz fuzzers cross-test cross-deps openwrt-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
+.PHONY: all deps run test test-long unit unit-test bench bench-json fuzz fuzzers cross-test cross-deps openwrt-test least-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
 	firmware firmware-test firmware-check
 .DELETE_ON_ERROR:
 
@@ -284,6 +284,13 @@ cross-test: cmcwh
 
 openwrt-test: cmcwh
 	@sh tests/openwrt/run.sh ./cmcwh
+
+# Without the parts that a small firmware may leave out.
+LEAST := -DCMCWH_NO_FORMS -DCMCWH_NO_STORAGE -DCMCWH_NO_LOGFMT -DCMCWH_CRC_SLICES=0
+least-test: tests/size/least.c cmcwh.c cmcwh.h
+	@mkdir -p build/least
+	@$(PORTABLE_C) -Werror -DCMCWH_NO_SERVER $(LEAST) -MF build/least/least.d tests/size/least.c cmcwh.c -o build/least/least
+	@build/least/least
 
 size: cmcwh
 	@sh tests/size/run.sh

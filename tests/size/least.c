@@ -1,0 +1,49 @@
+/* A build with CMCWH_NO_FORMS, CMCWH_NO_STORAGE and CMCWH_NO_LOGFMT: what is left works, and what
+ * is left out says so. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cmcwh.h"
+
+static struct cmcwh_record records[2];
+static uint32_t links[2];
+static struct cmcwh_ring ring;
+static struct cmcwh_parser parser;
+
+static int take(enum cmcwh_format format, const char *body) {
+    int result;
+
+    cmcwh_parser_init(&parser, &ring, format);
+    (void)cmcwh_parser_feed(&parser, body, strlen(body));
+    result = cmcwh_parser_end(&parser);
+    if (result >= 0) {
+        result = cmcwh_parser_commit(&parser);
+    }
+    cmcwh_parser_abort(&parser);
+    return result;
+}
+
+int main(void) {
+    static char out[CMCWH_ENCODED_MAX];
+    struct cmcwh_ring_config config = {.records = records, .links = links, .capacity = 2};
+    const struct cmcwh_storage storage = {NULL, NULL, NULL, NULL};
+    struct cmcwh_recovery found;
+    struct cmcwh_record record;
+    bool right;
+
+    config.storage = &storage;
+    right = cmcwh_ring_open(&ring, &config, &found) == CMCWH_ERR_ARGUMENT;
+    config.storage = NULL;
+    right = right && cmcwh_ring_init(&ring, &config, 1) == CMCWH_OK &&
+            cmcwh_ring_attach(&ring, NULL, true) == 0;
+    right = right && take(CMCWH_FORM, "event_type=blocks") == CMCWH_ERR_FORM &&
+            take(CMCWH_MULTIPART, "--b--") == CMCWH_ERR_FORM &&
+            take(CMCWH_JSON, "{\"event_type\":\"blocks\",\"event\":{\"blocks\":[{}]}}") == 1;
+    right = right && cmcwh_ring_read(&ring, 0, &record) == 1 &&
+            cmcwh_encode(&record, CMCWH_ENCODE_LOGFMT, NULL, out) == 0 &&
+            cmcwh_encode(&record, CMCWH_ENCODE_RFC5424, NULL, out) == 0 &&
+            cmcwh_encode(&record, CMCWH_ENCODE_JSON, NULL, out) > 0 &&
+            cmcwh_encode(&record, CMCWH_ENCODE_BINARY, NULL, out) > 0;
+    puts(right ? "1 passed, 0 failed" : "0 passed, 1 failed");
+    return right ? 0 : 1;
+}
