@@ -143,9 +143,12 @@ class Server:
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.output,
                                         stderr=self.errors, preexec_fn=self.preload)
         self.port = None
+
+        def ports():
+            found = re.findall(r"listening on https?://\S+:(\d+)/", self.stderr())
+            return found if len(found) >= self.command.count("--listen") else None
         try:
-            found = eventually(lambda: self.process.poll() is not None or
-                               re.findall(r"listening on https?://\S+:(\d+)/", self.stderr()),
+            found = eventually(lambda: self.process.poll() is not None or ports(),
                                "the server's port")
         except AssertionError:
             self.process.kill()
