@@ -82,6 +82,7 @@ const char *cmcwh_result_name(int result) {
 
     return result >= 0 ? names[0] : result < CMCWH_ERR_FORMAT ? "unknown" : names[-result];
 }
+
 /* Parts that a build has; the compiler drops what a 0 here makes unreachable. */
 enum {
 #ifdef CMCWH_NO_FORMS
@@ -1156,17 +1157,26 @@ static struct cmcwh_kept *form_target(struct cmcwh_parser *parser) {
     }
 }
 
-static void form_begin_value(struct cmcwh_parser *parser) {
-    parser->form_state = FORM_VALUE;
-    parser->member = request_member(kept_text(&parser->key));
+/* The value of a parameter begins after this byte. Returns one of the three, by what it is to us.
+ */
+static uint8_t begin_value(struct cmcwh_parser *parser, uint8_t event, uint8_t kept,
+                           uint8_t ignored) {
     decoder_init(&parser->decoder, false);
     if (parser->member == MEMBER_EVENT) {
         event_forget(parser);
         json_begin(parser, parser->offset + 1);
-        parser->form_state = FORM_EVENT;
-    } else if (form_target(parser) != NULL) {
-        kept_clear(form_target(parser));
+        return event;
     }
+    if (form_target(parser) != NULL) {
+        kept_clear(form_target(parser));
+        return kept;
+    }
+    return ignored;
+}
+
+static void form_begin_value(struct cmcwh_parser *parser) {
+    parser->member = request_member(kept_text(&parser->key));
+    parser->form_state = begin_value(parser, FORM_EVENT, FORM_VALUE, FORM_VALUE);
 }
 
 /* `end`: where the parameter ends, at '&' or the end of the body. */
@@ -1480,17 +1490,7 @@ static void multipart_begin_value(struct cmcwh_parser *parser) {
 
     /* The empty line may belong to a delimiter: that is how a part without a value ends. */
     multipart->matched = multipart->borrowed = 2;
-    decoder_init(&parser->decoder, false);
-    if (parser->member == MEMBER_EVENT) {
-        event_forget(parser);
-        json_begin(parser, parser->offset + 1);
-        multipart->state = MULTIPART_EVENT;
-    } else if (form_target(parser) != NULL) {
-        kept_clear(form_target(parser));
-        multipart->state = MULTIPART_KEEP;
-    } else {
-        multipart->state = MULTIPART_SKIP;
-    }
+    multipart->state = begin_value(parser, MULTIPART_EVENT, MULTIPART_KEEP, MULTIPART_SKIP);
 }
 
 static void headers_begin(struct cmcwh_parser *parser) {
