@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 2000, RECORDS = 16384, BODY_MAX = 8 << 20, TOKENS_MAX = 1 << 19, READ = 4096 };
+enum { ROUNDS = 2000, RECORDS = 16384, BODY_MAX = 8 << 20, TOKENS_MAX = 1 << 19 };
 
 static struct cmcwh_record records[RECORDS];
 static uint32_t links[RECORDS];
@@ -36,15 +36,7 @@ static double time_jsmn(const struct body *body) {
 static double time_parser(const struct body *body, enum cmcwh_format format) {
     double start = now();
 
-    cmcwh_parser_init(&parser, &ring, format);
-    for (size_t at = 0; at < body->length; at += READ) {
-        size_t piece = body->length - at < READ ? body->length - at : READ;
-
-        (void)cmcwh_parser_feed(&parser, body->bytes + at, piece);
-    }
-    if (cmcwh_parser_end(&parser) < 0 || cmcwh_parser_commit(&parser) < 0) {
-        die(cmcwh_parser_error(&parser)->detail);
-    }
+    take_body(&parser, &ring, body, format);
     return now() - start;
 }
 

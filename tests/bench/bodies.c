@@ -108,6 +108,21 @@ void load_events(int count, char **paths) {
     }
 }
 
+void take_body(struct cmcwh_parser *parser, struct cmcwh_ring *ring, const struct body *body,
+               enum cmcwh_format format) {
+    enum { READ = 4096 };
+
+    cmcwh_parser_init(parser, ring, format);
+    for (size_t at = 0; at < body->length; at += READ) {
+        size_t piece = body->length - at < READ ? body->length - at : READ;
+
+        (void)cmcwh_parser_feed(parser, body->bytes + at, piece);
+    }
+    if (cmcwh_parser_end(parser) < 0 || cmcwh_parser_commit(parser) < 0) {
+        die(cmcwh_parser_error(parser)->detail);
+    }
+}
+
 void stay_here(void) {
     cpu_set_t one;
 

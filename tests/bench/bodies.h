@@ -2,8 +2,7 @@
 #ifndef CMCWH_BENCH_BODIES_H
 #define CMCWH_BENCH_BODIES_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "cmcwh.h"
 
 struct body {
     char *bytes;
@@ -24,6 +23,10 @@ struct body json_body(unsigned count, bool pretty);
 
 /* The same in the form encoding. */
 struct body form_body(unsigned count);
+
+/* From the first byte to committed records, in pieces as a server reads them. */
+void take_body(struct cmcwh_parser *parser, struct cmcwh_ring *ring, const struct body *body,
+               enum cmcwh_format format);
 
 /* All work is done on one processor. */
 void stay_here(void);

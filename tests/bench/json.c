@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ROUNDS = 1000, RECORDS = 256, READ = 4096 };
+enum { ROUNDS = 1000, RECORDS = 256 };
 
 static struct cmcwh_record records[RECORDS];
 static uint32_t links[RECORDS];
@@ -38,18 +38,6 @@ void put_field(const char *text, size_t length) {
     }
 }
 
-static void take_cmcwh(const struct body *body) {
-    cmcwh_parser_init(&parser, &ring, CMCWH_JSON);
-    for (size_t at = 0; at < body->length; at += READ) {
-        size_t piece = body->length - at < READ ? body->length - at : READ;
-
-        (void)cmcwh_parser_feed(&parser, body->bytes + at, piece);
-    }
-    if (cmcwh_parser_end(&parser) < 0 || cmcwh_parser_commit(&parser) < 0) {
-        die(cmcwh_parser_error(&parser)->detail);
-    }
-}
-
 /* In turn, so that both have the same luck with the machine. */
 static void report(const char *name, const struct body *body, unsigned count) {
     double ours = 1e9, theirs = 1e9;
@@ -57,7 +45,7 @@ static void report(const char *name, const struct body *body, unsigned count) {
     for (int round = 0; round < ROUNDS; round++) {
         double start = now(), time;
 
-        take_cmcwh(body);
+        take_body(&parser, &ring, body, CMCWH_JSON);
         time = now() - start;
         ours = time < ours ? time : ours;
         used = 0;
