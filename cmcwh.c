@@ -140,6 +140,9 @@ enum member {
     MEMBER_FIELD
 };
 
+/* Eight bytes of text are looked at as one number: this is the lowest bit of each. */
+static const uint64_t lanes = UINT64_C(0x0101010101010101);
+
 /* Where decoded text goes. Whole characters only; what does not fit is counted, not kept. */
 struct output {
     char *data;
@@ -175,8 +178,8 @@ static void event_close(struct cmcwh_parser *parser, bool object);
 static void event_name(struct cmcwh_parser *parser, const struct lexeme *lexeme);
 static void event_value(struct cmcwh_parser *parser, const struct lexeme *lexeme);
 static void event_mark(struct cmcwh_parser *parser, char mark);
-static bool item_pair(struct cmcwh_parser *parser, const char *name, size_t name_length,
-                      const char *value, size_t length);
+static unsigned item_field(struct cmcwh_parser *parser, const char *in, size_t left,
+                           size_t *length);
 static void event_forget(struct cmcwh_parser *parser);
 static void event_skip_all(struct cmcwh_parser *parser);
 static void event_check_request(struct cmcwh_parser *parser);
@@ -193,11 +196,14 @@ static size_t decode(struct cmcwh_decoder *decoder, const char *in, size_t lengt
 static void output_ascii(struct output *output, const char *bytes, size_t length);
 static int hex_digit(unsigned byte);
 
+static uint32_t get32(const uint8_t *at);
+static uint64_t get64(const uint8_t *at);
 static enum cmcwh_kind kind_of(struct cmcwh_text name);
 static void field_decode(struct cmcwh_record *record, unsigned field, struct cmcwh_text raw,
                          bool json, bool cut, struct cmcwh_decoder *decoder, size_t *taken);
-static bool field_append(struct cmcwh_record *record, unsigned field, const char *in,
-                         size_t length);
+static bool field_in_order(const struct cmcwh_record *record, unsigned field);
+static size_t field_copy(struct cmcwh_record *record, const char *in, size_t length);
+static void field_append(struct cmcwh_record *record, unsigned field, size_t length);
 static void record_mark_cut(struct cmcwh_record *record, enum cmcwh_field field);
 static size_t member_begin(struct cmcwh_record *record, const char *prefix, struct cmcwh_text name);
 static bool member_put(struct cmcwh_record *record, size_t start, const char *bytes, size_t length);
@@ -1863,15 +1869,23 @@ static bool json_space(char c) {
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
+/* The first byte that is no space: bodies that are indented have many. */
+static const char *json_spaces(const char *in, const char *end) {
+    while (in < end && json_space(*in)) {
+        in += end - in >= 8 && get64((const uint8_t *)in) == lanes * ' ' ? 8 : 1;
+    }
+    return in;
+}
+
 /* The bytes between tokens. */
 static void json_between(struct cmcwh_parser *parser, size_t at, size_t end) {
     for (; at < end && !parser->failed; at++) {
         char c = parser->window[at];
 
         if (json_space(c)) {
-            continue;
-        }
-        if (c == ':' && parser->expect == EXPECT_COLON) {
+            at = (size_t)(json_spaces(parser->window + at, parser->window + end) - parser->window) -
+                 1;
+        } else if (c == ':' && parser->expect == EXPECT_COLON) {
             parser->expect = EXPECT_VALUE;
             event_mark(parser, c);
         } else if (c == ',' && parser->expect == EXPECT_NEXT) {
@@ -1977,33 +1991,100 @@ static void json_primitive(struct cmcwh_parser *parser, size_t start, size_t end
     value_done(parser);
 }
 
-/* Do only spaces, and `mark` once and first (if it is not 0), stand from `at` up to `end`? */
-static inline bool json_only(const char *window, size_t at, size_t end, char mark) {
-    if (mark != 0 && (at == end || window[at++] != mark)) {
+/* Takes spaces and then `mark`, if that is what stands there. */
+static inline bool json_take(const char **at, const char *end, char mark) {
+    const char *in = *at;
+
+    if (in < end && *in != mark) {
+        in = json_spaces(in, end);
+    }
+    if (in == end || *in != mark) {
         return false;
     }
-    while (at < end && json_space(window[at])) {
-        at++;
-    }
-    return at == end;
+    *at = in + 1;
+    return true;
 }
 
-/* A short way for what most of a body consists of: the next member of an event, expected, plain
- * and a string. Returns where it ends, or 0 when it must go the long way. */
-static size_t json_pair(struct cmcwh_parser *parser, const jsmntok_t *name, size_t at) {
-    const jsmntok_t *value = name + 1;
-    const char *window = parser->window;
-    size_t start = (size_t)name->start, end = (size_t)name->end, from = (size_t)value->start;
-    char comma = parser->expect == EXPECT_NEXT ? ',' : 0;
+/* Takes a member of an event whose name is ours and whose text is plain and comes in the order of
+ * the record. Returns where it ends, or 0 when it is not one, or does not lie here whole. */
+static size_t json_member(struct cmcwh_parser *parser, size_t at) {
+    const char *in = parser->window + at, *end = parser->window + parser->used;
+    size_t length;
+    unsigned field;
 
-    if (name->type != JSMN_STRING || value->type != JSMN_STRING || parser->cut != CMCWH_NONE ||
-        (parser->expect != EXPECT_NEXT && parser->expect != EXPECT_NAME_OR_END) ||
-        !json_only(window, at, start - 1, comma) || !json_only(window, end + 1, from - 1, ':') ||
-        !item_pair(parser, window + start, end - start, window + from, (size_t)value->end - from)) {
+    if (!(parser->expect == EXPECT_NEXT ? json_take(&in, end, ',') : name_expected(parser)) ||
+        !json_take(&in, end, '"')) {
         return 0;
     }
+    field = item_field(parser, in, (size_t)(end - in), &length);
+    if (field == CMCWH_FIELDS || !field_in_order(parser->record, field)) {
+        return 0;
+    }
+    in += length + 1;
+    if (!json_take(&in, end, ':') || !json_take(&in, end, '"')) {
+        return 0;
+    }
+    length = field_copy(parser->record, in, (size_t)(end - in));
+    if (in + length == end || in[length] != '"') {
+        return 0;
+    }
+    field_append(parser->record, field, length);
     parser->expect = EXPECT_NEXT;
-    return (size_t)value->end + 1;
+    return (size_t)(in + length + 1 - parser->window);
+}
+
+/* Takes the end of an event, or the beginning of the next one. Returns 0 when neither stands here.
+ */
+static size_t json_item(struct cmcwh_parser *parser, size_t at) {
+    const char *in = parser->window + at, *end = parser->window + parser->used;
+    bool inside = parser->place[parser->depth] == PLACE_ITEM;
+
+    if (parser->expect != EXPECT_NEXT || (!inside && !json_take(&in, end, ',')) ||
+        !json_take(&in, end, inside ? '}' : '{')) {
+        return 0;
+    }
+    at = (size_t)(in - parser->window);
+    if (inside) {
+        json_close(parser, at - 1, true);
+    } else {
+        parser->expect = EXPECT_VALUE;
+        json_open(parser, at - 1, true);
+    }
+    return at;
+}
+
+/* A short way for what most of a body consists of, events with simple members: takes them without
+ * jsmn. Returns where it stopped. */
+static size_t json_items(struct cmcwh_parser *parser, size_t at) {
+    for (size_t next = at; next > 0 && !parser->failed;) {
+        uint8_t place = parser->place[parser->depth];
+
+        at = next;
+        next = 0;
+        if (place == PLACE_ITEM && parser->cut == CMCWH_NONE) {
+            next = json_member(parser, at);
+        }
+        if (next == 0 && (place == PLACE_ITEM || place == PLACE_LIST)) {
+            next = json_item(parser, at);
+        }
+    }
+    return at;
+}
+
+/* How many tokens jsmn is to find before the short way is tried again. */
+static unsigned json_stride(const struct cmcwh_parser *parser) {
+    enum {
+        HEAD = 9
+    }; /* what CMC sends before the first event; in another order it costs time only */
+    uint8_t place = parser->place[parser->depth];
+
+    if (parser->depth == 0) {
+        return HEAD;
+    }
+    if (place == PLACE_SKIP || place == PLACE_CAPTURE) {
+        return CMCWH_TOKENS;
+    }
+    return place == PLACE_ITEM && (parser->expect == EXPECT_NEXT || name_expected(parser)) ? 2 : 1;
 }
 
 /* Walks over new tokens and all that stands before `end`. Returns where it stopped. */
@@ -2011,15 +2092,8 @@ static size_t json_walk(struct cmcwh_parser *parser, const jsmntok_t *token, siz
                         size_t at, size_t end) {
     for (; count > 0 && token->start >= 0 && !parser->failed; token++, count--) {
         bool string = token->type == JSMN_STRING;
-        size_t start = (size_t)token->start, pair;
+        size_t start = (size_t)token->start;
 
-        if (count >= 2 && parser->place[parser->depth] == PLACE_ITEM &&
-            (pair = json_pair(parser, token, at)) > 0) {
-            at = pair;
-            token++;
-            count--;
-            continue;
-        }
         json_between(parser, at, string ? start - 1 : start);
         if (parser->failed) {
             break;
@@ -2149,9 +2223,10 @@ static bool long_go_on(struct cmcwh_parser *parser) {
 }
 
 /* A copy of jsmn's state that nobody else points to stays in registers: a third faster. */
-static int json_tokenize(const struct cmcwh_parser *parser, jsmn_parser *state, jsmntok_t *tokens) {
+static int json_tokenize(const struct cmcwh_parser *parser, jsmn_parser *state, jsmntok_t *tokens,
+                         unsigned most) {
     jsmn_parser jsmn = *state;
-    int result = jsmn_parse(&jsmn, parser->window, parser->used, tokens, CMCWH_TOKENS);
+    int result = jsmn_parse(&jsmn, parser->window, parser->used, tokens, most);
 
     *state = jsmn;
     return result;
@@ -2168,9 +2243,13 @@ static void json_run(struct cmcwh_parser *parser, bool last) {
         return;
     }
     do {
-        unsigned known = json_restore(parser, &jsmn, tokens);
+        unsigned known, most;
 
-        result = json_tokenize(parser, &jsmn, tokens);
+        at = json_items(parser, at);
+        jsmn.pos = (unsigned)at;
+        known = json_restore(parser, &jsmn, tokens);
+        most = known + json_stride(parser);
+        result = json_tokenize(parser, &jsmn, tokens, most < CMCWH_TOKENS ? most : CMCWH_TOKENS);
         at = json_walk(parser, tokens + known, jsmn.toknext - known, at, jsmn.pos);
     } while (result == JSMN_ERROR_NOMEM && !parser->failed);
     if (parser->failed) {
@@ -2252,34 +2331,33 @@ static const struct {
 
 enum { ITEM_MEMBERS = sizeof item_members / sizeof *item_members };
 
-static inline bool item_member_is(unsigned i, const char *name, size_t length) {
-    return length == item_members[i].length && memcmp(name, item_members[i].name, length) == 0;
+/* The field whose name stands at `in` with the quote that ends it, or CMCWH_FIELDS. Most often it
+ * is the one after the last: begin there. */
+static unsigned item_field(struct cmcwh_parser *parser, const char *in, size_t left,
+                           size_t *length) {
+    unsigned i = parser->hint;
+
+    for (unsigned tried = 0; tried < ITEM_MEMBERS; tried++) {
+        *length = item_members[i].length;
+        if (*length < left && in[*length] == '"' &&
+            memcmp(in, item_members[i].name, *length) == 0) {
+            parser->hint = (uint8_t)(i + 1 < ITEM_MEMBERS ? i + 1 : 0);
+            return item_members[i].field;
+        }
+        i = i + 1 < ITEM_MEMBERS ? i + 1 : 0;
+    }
+    return CMCWH_FIELDS;
 }
 
-/* Most often it is the one after the last: begin there. */
 static uint8_t item_member(struct cmcwh_parser *parser, struct cmcwh_text name) {
-    for (unsigned tried = 0; tried < ITEM_MEMBERS; tried++) {
-        unsigned i = (parser->hint + tried) % ITEM_MEMBERS;
-
-        if (item_member_is(i, name.data, name.length)) {
+    for (unsigned i = 0; i < ITEM_MEMBERS; i++) {
+        if (name.length == item_members[i].length &&
+            memcmp(name.data, item_members[i].name, name.length) == 0) {
             parser->hint = (uint8_t)((i + 1) % ITEM_MEMBERS);
             return (uint8_t)(MEMBER_FIELD + item_members[i].field);
         }
     }
     return MEMBER_SKIP;
-}
-
-/* A member of an event: true when it is the likely one, its text plain, and it has been taken. */
-static bool item_pair(struct cmcwh_parser *parser, const char *name, size_t name_length,
-                      const char *value, size_t length) {
-    unsigned likely = parser->hint;
-
-    if (!item_member_is(likely, name, name_length) ||
-        !field_append(parser->record, item_members[likely].field, value, length)) {
-        return false;
-    }
-    parser->hint = (uint8_t)((likely + 1) % ITEM_MEMBERS);
-    return true;
 }
 
 /* The string was taken up to `taken`: is it whole and right? */
@@ -2860,23 +2938,23 @@ static inline bool plain_byte(unsigned byte) {
     return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
 }
 
-/* The same for 8 bytes at once: in each lane the top bit comes out set if it is not plain. A
- * borrow can only spoil lanes above one that is not plain, so "none" is always right. */
-static inline bool plain_word(const char *in) {
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    const uint64_t tops = UINT64_C(0x8080808080808080);
-    uint64_t word, quote, backslash;
+/* The same for 8 bytes at once: the lowest bit of each lane is set if its byte is not plain. A
+ * borrow can spoil only lanes above one that is not plain: the lowest one is always right. */
+static inline uint64_t not_plain(uint64_t word) {
+    uint64_t quote = word ^ lanes * '"', backslash = word ^ lanes * '\\';
 
-    memcpy(&word, in, sizeof word);
-    quote = word ^ ones * '"';
-    backslash = word ^ ones * '\\';
-    return ((word | (word - ones * 0x20) | (quote - ones) | (backslash - ones)) & tops) == 0;
+    return (word | (word - lanes * 0x20) | (quote - lanes) | (backslash - lanes)) >> 7 & lanes;
 }
 
-/* A character of three bytes, as most Japanese ones are, that lies here whole. */
-static inline bool plain_three(const unsigned char *in) {
-    return (in[0] & 0xF0) == 0xE0 && (in[1] & 0xC0) == 0x80 && (in[2] & 0xC0) == 0x80 &&
-           !(in[0] == 0xE0 && in[1] < 0xA0) && !(in[0] == 0xED && in[1] > 0x9F);
+/* The number of the lowest lane that is set. */
+static inline size_t lowest_lane(uint64_t set) {
+    return (size_t)(((set - 1) & ~set & lanes) * lanes >> 56);
+}
+
+/* Is the character in the lower bytes of `word` one of three bytes, as most Japanese ones are? In
+ * UTF-8 0xE0 is followed by 0xA0 or more, and 0xED by less: others are too long, or surrogates. */
+static inline bool plain_three(uint32_t word) {
+    return (word & 0xC0C0F0) == 0x8080E0 && (word & 0x200F) != 0 && (word & 0x200F) != 0x200D;
 }
 
 /* Copies text up to what needs a closer look: an escape, a quote, a control character, or a
@@ -2885,23 +2963,25 @@ static size_t copy_plain(char *out, const char *in, size_t length) {
     size_t i = 0;
 
     for (;;) {
-        for (; length - i >= 8 && plain_word(in + i); i += 8) {
+        while (length - i >= 8) {
+            uint64_t odd = not_plain(get64((const uint8_t *)in + i));
+
             memcpy(out + i, in + i, 8);
+            i += odd == 0 ? 8 : lowest_lane(odd);
+            if (odd != 0) {
+                break;
+            }
         }
-        if (length - i < 8 && i >= 8 && plain_word(in + length - 8)) {
-            memcpy(out + length - 8, in + length - 8, 8); /* the rest, and some once more */
-            return length;
-        }
-        for (; i < length && plain_byte((unsigned char)in[i]); i++) {
+        for (; length - i < 8 && i < length && plain_byte((unsigned char)in[i]); i++) {
             out[i] = in[i];
         }
-        if (length - i < 3 || !plain_three((const unsigned char *)in + i)) {
+        if (length - i < 4 || !plain_three(get32((const uint8_t *)in + i))) {
             return i;
         }
         do {
-            memcpy(out + i, in + i, 3);
+            memcpy(out + i, in + i, 4);
             i += 3;
-        } while (length - i >= 3 && plain_three((const unsigned char *)in + i));
+        } while (length - i >= 4 && plain_three(get32((const uint8_t *)in + i)));
     }
 }
 
@@ -2909,7 +2989,7 @@ static size_t copy_plain(char *out, const char *in, size_t length) {
 static size_t skip_plain(struct output *output, const char *in, size_t length) {
     size_t i = 0;
 
-    while (length - i >= 8 && plain_word(in + i)) {
+    while (length - i >= 8 && not_plain(get64((const uint8_t *)in + i)) == 0) {
         i += 8;
     }
     while (i < length && plain_byte((unsigned char)in[i])) {
@@ -3297,22 +3377,27 @@ static void field_settle(struct cmcwh_record *record, unsigned field, size_t len
     put16(record->bytes + AT_LENGTH, used + length);
 }
 
-/* A short way for plain text that fits and comes in order. False: go the long way. */
-static bool field_append(struct cmcwh_record *record, unsigned field, const char *in,
-                         size_t length) {
-    size_t used = record_used(record);
-    char *out = (char *)record->bytes + CMCWH_RECORD_HEADER + used;
+/* Nothing stands behind this field's place, and nothing had to give way: its text can simply be
+ * appended. */
+static bool field_in_order(const struct cmcwh_record *record, unsigned field) {
+    return field >= record->bytes[AT_HIGHEST] && get16(record->bytes + AT_SQUEEZED) == 0;
+}
 
-    if (field < record->bytes[AT_HIGHEST] || get16(record->bytes + AT_SQUEEZED) != 0 ||
-        length > CMCWH_RECORD_TEXT - used || copy_plain(out, in, length) != length) {
-        return false;
-    }
+/* Copies plain text behind the others, as much as there is of it and as fits. */
+static size_t field_copy(struct cmcwh_record *record, const char *in, size_t length) {
+    size_t used = record_used(record);
+
+    return copy_plain((char *)record->bytes + CMCWH_RECORD_HEADER + used, in,
+                      smaller(length, CMCWH_RECORD_TEXT - used));
+}
+
+/* What was copied becomes the text of a field that is in order. */
+static void field_append(struct cmcwh_record *record, unsigned field, size_t length) {
     if (length > 0) {
         field_set_length(record, field, length);
-        put16(record->bytes + AT_LENGTH, used + length);
+        put16(record->bytes + AT_LENGTH, record_used(record) + length);
         record->bytes[AT_HIGHEST] = (uint8_t)(field + 1);
     }
-    return true;
 }
 
 /* Decodes `raw` into a field. `cut`: the end of the text is missing already. */
@@ -3346,7 +3431,10 @@ void cmcwh_record_put(struct cmcwh_record *record, enum cmcwh_field field, struc
     struct cmcwh_decoder decoder;
     size_t taken;
 
-    if (!field_append(record, field, text.data, text.length)) {
+    if (field_in_order(record, field) &&
+        field_copy(record, text.data, text.length) == text.length) {
+        field_append(record, field, text.length);
+    } else {
         field_decode(record, field, text, false, false, &decoder, &taken);
     }
 }
