@@ -61,6 +61,9 @@ static bool same_letters(const char *a, const char *b, size_t length) {
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)a[i], d = (unsigned char)b[i];
 
+        if (c == d) {
+            continue;
+        }
         c |= c >= 'A' && c <= 'Z' ? 0x20 : 0;
         d |= d >= 'A' && d <= 'Z' ? 0x20 : 0;
         if (c != d) {
@@ -143,6 +146,23 @@ enum member {
 /* Eight bytes of text are looked at as one number: this is the lowest bit of each. */
 static const uint64_t lanes = UINT64_C(0x0101010101010101);
 
+/* The first byte is the lowest. A compiler knows the order of its processor's bytes. */
+static inline uint64_t word_at(const char *in) {
+    const uint16_t one = 1;
+    uint8_t low;
+    uint64_t word = 0;
+
+    memcpy(&low, &one, 1);
+    if (low == 1) {
+        memcpy(&word, in, sizeof word);
+        return word;
+    }
+    for (unsigned i = 0; i < sizeof word; i++) {
+        word |= (uint64_t)(unsigned char)in[i] << 8 * i;
+    }
+    return word;
+}
+
 /* Where decoded text goes. Whole characters only; what does not fit is counted, not kept. */
 struct output {
     char *data;
@@ -197,7 +217,6 @@ static void output_ascii(struct output *output, const char *bytes, size_t length
 static int hex_digit(unsigned byte);
 
 static uint32_t get32(const uint8_t *at);
-static uint64_t get64(const uint8_t *at);
 static enum cmcwh_kind kind_of(struct cmcwh_text name);
 static void field_decode(struct cmcwh_record *record, unsigned field, struct cmcwh_text raw,
                          bool json, bool cut, struct cmcwh_decoder *decoder, size_t *taken);
@@ -250,6 +269,18 @@ static char *put_clock(char *out, const struct calendar *c);
 /* civetweb forgets headers past this number without a word. */
 #define HEADERS_MAX 64
 
+/* The headers that are looked at. */
+enum header {
+    HOST,
+    CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+    CONTENT_TYPE,
+    CONTENT_ENCODING,
+    AUTHORIZATION,
+    EXPECT,
+    HEADERS
+};
+
 /* One request and what will be answered. */
 struct exchange {
     struct cmcwh_server *server;
@@ -257,6 +288,8 @@ struct exchange {
     const struct cmcwh_access *access;
     struct mg_connection *connection;
     const struct mg_request_info *info;
+    const char *headers[HEADERS]; /* the first of each, or NULL */
+    uint8_t header_counts[HEADERS];
     char peer[CMCWH_ADDRESS_SIZE];
 
     /* The body. */
@@ -289,17 +322,26 @@ static bool same_word(const char *a, const char *b) {
     return strlen(a) == strlen(b) && same_letters(a, b, strlen(a));
 }
 
-static const char *header(const struct exchange *x, const char *name) {
-    return mg_get_header(x->connection, name);
-}
-
-static unsigned header_count(const struct exchange *x, const char *name) {
-    unsigned count = 0;
+/* Finds the headers that are looked at, in one pass. */
+static void learn_headers(struct exchange *x) {
+    static const struct cmcwh_text names[HEADERS] = {
+        {"Host", 4},          {"Content-Length", 14},   {"Transfer-Encoding", 17},
+        {"Content-Type", 12}, {"Content-Encoding", 16}, {"Authorization", 13},
+        {"Expect", 6}};
 
     for (int i = 0; i < x->info->num_headers; i++) {
-        count += same_word(x->info->http_headers[i].name, name);
+        const struct mg_header *header = &x->info->http_headers[i];
+        size_t length = strlen(header->name);
+
+        for (unsigned known = 0; known < HEADERS; known++) {
+            if (length == names[known].length &&
+                same_letters(header->name, names[known].data, length)) {
+                x->headers[known] =
+                    x->header_counts[known]++ == 0 ? header->value : x->headers[known];
+                break;
+            }
+        }
     }
-    return count;
 }
 
 /* Is the head such that nobody could read it in another way? */
@@ -307,9 +349,11 @@ static bool check_head(struct exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
     const char *fault =
         config->head_fault == NULL ? NULL : config->head_fault(config->context, x->connection);
-    unsigned hosts = header_count(x, "Host");
+    unsigned hosts;
 
     x->unread = true;
+    learn_headers(x);
+    hosts = x->header_counts[HOST];
     if (fault != NULL) {
         return answer(x, 400, "malformed_request", fault);
     }
@@ -323,9 +367,9 @@ static bool check_head(struct exchange *x) {
 /* Does the body end where its headers say? Both kinds of length, or two of one, are how requests
  * are smuggled past proxies (RFC 9112, section 6.3). */
 static bool check_framing(struct exchange *x) {
-    const char *length = header(x, "Content-Length"), *coding = header(x, "Transfer-Encoding");
+    const char *length = x->headers[CONTENT_LENGTH], *coding = x->headers[TRANSFER_ENCODING];
 
-    if (header_count(x, "Content-Length") + header_count(x, "Transfer-Encoding") > 1) {
+    if (x->header_counts[CONTENT_LENGTH] + x->header_counts[TRANSFER_ENCODING] > 1) {
         return answer(x, 400, "malformed_request",
                       "more than one Content-Length or Transfer-Encoding");
     }
@@ -493,7 +537,7 @@ static bool check_header(struct exchange *x) {
         size_t length;
         enum cmcwh_credential_kind kind;
     } schemes[] = {{"Basic ", 6, CMCWH_BASIC}, {"Bearer ", 7, CMCWH_BEARER}};
-    const char *given = header(x, "Authorization");
+    const char *given = x->headers[AUTHORIZATION];
     bool right = false;
 
     if (x->access == NULL || x->access->count == 0) {
@@ -563,7 +607,7 @@ static bool check_boundary(struct exchange *x, const char *parameters) {
 
 static bool check_type(struct exchange *x) {
     static const char multipart[] = "multipart/form-data";
-    const char *type = header(x, "Content-Type");
+    const char *type = x->headers[CONTENT_TYPE];
 
     if (type != NULL && is_type(type, "application/json")) {
         x->format = CMCWH_JSON;
@@ -581,9 +625,9 @@ static bool check_type(struct exchange *x) {
 }
 
 static bool check_content(struct exchange *x) {
-    const char *coding = header(x, "Content-Encoding");
+    const char *coding = x->headers[CONTENT_ENCODING];
 
-    if (!x->chunked && header(x, "Content-Length") == NULL) {
+    if (!x->chunked && x->headers[CONTENT_LENGTH] == NULL) {
         return answer(x, 411, "length_required", "neither Content-Length nor chunked");
     }
     if (x->length > x->server->config.body_max) {
@@ -606,7 +650,7 @@ static void watch(struct exchange *x, uint32_t deadline) {
 /* Civetweb leaves this to handlers. */
 static void honour_expect(struct exchange *x) {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    const char *expect = header(x, "Expect");
+    const char *expect = x->headers[EXPECT];
 
     if (expect != NULL && same_word(expect, "100-continue") &&
         strcmp(x->info->http_version, "1.1") == 0) {
@@ -1871,10 +1915,14 @@ static bool json_space(char c) {
 
 /* The first byte that is no space: bodies that are indented have many. */
 static const char *json_spaces(const char *in, const char *end) {
-    while (in < end && json_space(*in)) {
-        in += end - in >= 8 && get64((const uint8_t *)in) == lanes * ' ' ? 8 : 1;
+    for (;; in++) {
+        while (end - in >= 8 && word_at(in) == lanes * ' ') {
+            in += 8;
+        }
+        if (in == end || !json_space(*in)) {
+            return in;
+        }
     }
-    return in;
 }
 
 /* The bytes between tokens. */
@@ -2933,9 +2981,10 @@ static bool decode_byte(struct cmcwh_decoder *decoder, unsigned byte, struct out
     return true;
 }
 
-/* ASCII that stands for itself in a JSON string. */
+/* Plain is what neither the parser nor an encoder must look at: printable ASCII that needs no
+ * escape in JSON, and most characters of three bytes. */
 static inline bool plain_byte(unsigned byte) {
-    return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+    return byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
 }
 
 /* The same for 8 bytes at once: the lowest bit of each lane is set if its byte is not plain. A
@@ -2943,7 +2992,10 @@ static inline bool plain_byte(unsigned byte) {
 static inline uint64_t not_plain(uint64_t word) {
     uint64_t quote = word ^ lanes * '"', backslash = word ^ lanes * '\\';
 
-    return (word | (word - lanes * 0x20) | (quote - lanes) | (backslash - lanes)) >> 7 & lanes;
+    return (word | (word + lanes) | (word - lanes * 0x20) | (quote - lanes) |
+            (backslash - lanes)) >>
+               7 &
+           lanes;
 }
 
 /* The number of the lowest lane that is set. */
@@ -2951,20 +3003,22 @@ static inline size_t lowest_lane(uint64_t set) {
     return (size_t)(((set - 1) & ~set & lanes) * lanes >> 56);
 }
 
-/* Is the character in the lower bytes of `word` one of three bytes, as most Japanese ones are? In
- * UTF-8 0xE0 is followed by 0xA0 or more, and 0xED by less: others are too long, or surrogates. */
+/* Is the character in the lower bytes of `word` a plain one of three bytes, as most Japanese ones
+ * are? In UTF-8 0xE0 is followed by 0xA0 or more, and 0xED by less: others are too long, or
+ * surrogates. With 0xE2 0x80 begin the line separators. */
 static inline bool plain_three(uint32_t word) {
-    return (word & 0xC0C0F0) == 0x8080E0 && (word & 0x200F) != 0 && (word & 0x200F) != 0x200D;
+    return (word & 0xC0C0F0) == 0x8080E0 && (word & 0x200F) != 0 && (word & 0x200F) != 0x200D &&
+           (word & 0xFFFF) != 0x80E2;
 }
 
-/* Copies text up to what needs a closer look: an escape, a quote, a control character, or a
- * character of another size than one or three bytes. `out` has room for all of it. */
+/* Copies text up to what is not plain. `out` has room for `length` bytes, all of which may be
+ * written. */
 static size_t copy_plain(char *out, const char *in, size_t length) {
     size_t i = 0;
 
     for (;;) {
         while (length - i >= 8) {
-            uint64_t odd = not_plain(get64((const uint8_t *)in + i));
+            uint64_t odd = not_plain(word_at(in + i));
 
             memcpy(out + i, in + i, 8);
             i += odd == 0 ? 8 : lowest_lane(odd);
@@ -2989,7 +3043,7 @@ static size_t copy_plain(char *out, const char *in, size_t length) {
 static size_t skip_plain(struct output *output, const char *in, size_t length) {
     size_t i = 0;
 
-    while (length - i >= 8 && not_plain(get64((const uint8_t *)in + i)) == 0) {
+    while (length - i >= 8 && not_plain(word_at(in + i)) == 0) {
         i += 8;
     }
     while (i < length && plain_byte((unsigned char)in[i])) {
@@ -3049,9 +3103,11 @@ enum {
     AT_HIGHEST = 78
 };
 
-static const char *const field_names[CMCWH_FIELDS] = {
+static const char field_names[CMCWH_FIELDS][20] = {
     "reason", "sourceIp", "returnPath", "created", "subject", "apiData",    "messageId",
     "from",   "to",       "senderIp",   "status",  "",        "event_type", "server_composition"};
+static const uint8_t field_name_lengths[CMCWH_FIELDS] = {6, 8, 10, 7, 7, 7,  9,
+                                                         4, 2, 8,  6, 0, 10, 18};
 
 /* Who gives way first when the texts do not fit. */
 static const uint8_t give_way[CMCWH_FIELDS] = {
@@ -3249,6 +3305,17 @@ enum cmcwh_kind cmcwh_record_kind(const struct cmcwh_record *record) {
 
 unsigned cmcwh_record_status(const struct cmcwh_record *record) {
     return record->bytes[AT_STATUS];
+}
+
+/* All texts at once: it takes no longer than the last of them. */
+static void record_texts(const struct cmcwh_record *record, struct cmcwh_text *texts) {
+    const char *text = (const char *)record->bytes + CMCWH_RECORD_HEADER;
+
+    for (unsigned field = 0; field < CMCWH_FIELDS; field++) {
+        texts[field].data = text;
+        texts[field].length = field_length(record, field);
+        text += texts[field].length;
+    }
 }
 
 struct cmcwh_text cmcwh_record_text(const struct cmcwh_record *record, enum cmcwh_field field) {
@@ -3918,11 +3985,15 @@ void cmcwh_batch_begin(struct cmcwh_batch *batch, struct cmcwh_ring *ring) {
 /* Waits for a free record, with the lock held. Not if every one is held by this very batch. */
 static bool batch_wait(const struct cmcwh_batch *batch) {
     struct cmcwh_ring *ring = batch->ring;
-    uint64_t start = port_ticks(ring), passed = 0;
+    uint64_t start, passed = 0;
 
     if (is_stored(ring) && ring->config.storage->write == NULL) {
         return false;
     }
+    if (ring->free != CMCWH_NONE) {
+        return true;
+    }
+    start = port_ticks(ring);
     while (ring->free == CMCWH_NONE &&
            !(is_stored(ring) ? storage_make_room(ring) : ring_evict(ring))) {
         if (batch->count == ring->config.capacity || passed >= ring->config.room_wait ||
@@ -4072,6 +4143,9 @@ int cmcwh_batch_confirm(struct cmcwh_batch *batch) {
     struct cmcwh_ring *ring = batch->ring;
     int outcome;
 
+    if (!is_stored(ring) && !ring->config.confirm) {
+        return batch->outcome; /* since the commit nobody else has looked at this batch */
+    }
     port_lock(ring);
     while (batch->outcome == CMCWH_PENDING) {
         if (is_stored(ring) && !ring->keeper.busy) {
@@ -5196,15 +5270,17 @@ static char *put_escaped(char *out, struct cmcwh_text text, bool json) {
     const unsigned char *in = (const unsigned char *)text.data;
 
     for (size_t i = 0; i < text.length;) {
-        size_t start = i, size = 1;
+        size_t plain = copy_plain(out, text.data + i, text.length - i), size = 1;
         uint32_t code;
 
-        while (i < text.length && !needs_look(in[i])) {
-            i++;
-        }
-        out = put_bytes(out, text.data + start, i - start);
+        out += plain;
+        i += plain;
         if (i == text.length) {
             break;
+        }
+        if (!needs_look(in[i])) {
+            *out++ = (char)in[i++];
+            continue;
         }
         code = in[i] < 0x80 ? in[i] : unsafe_wide(in + i, text.length - i, &size);
         if (code == 0 && in[i] != 0) {
@@ -5249,9 +5325,15 @@ static char *put_truncated(char *out, const struct cmcwh_record *record, const c
     return out;
 }
 
-static char *put_json(char *out, const struct cmcwh_record *record) {
-    struct cmcwh_text members = cmcwh_record_text(record, CMCWH_MEMBERS), name, value;
+static char *put_field_name(char *out, unsigned field) {
+    memcpy(out, field_names[field], sizeof field_names[field]); /* of one size: without a call */
+    return out + field_name_lengths[field];
+}
 
+static char *put_json(char *out, const struct cmcwh_record *record) {
+    struct cmcwh_text texts[CMCWH_FIELDS], name, value;
+
+    record_texts(record, texts);
     out = put_word(out, "{\"seq\":");
     out = put_decimal(out, cmcwh_record_seq(record));
     out = put_word(out, ",\"id\":\"");
@@ -5261,16 +5343,16 @@ static char *put_json(char *out, const struct cmcwh_record *record) {
     *out++ = '"';
     for (size_t i = 0; i < sizeof field_order; i++) {
         out = put_word(out, ",\"");
-        out = put_word(out, field_names[field_order[i]]);
+        out = put_field_name(out, field_order[i]);
         out = put_word(out, "\":");
-        out = put_quoted(out, cmcwh_record_text(record, (enum cmcwh_field)field_order[i]));
+        out = put_quoted(out, texts[field_order[i]]);
     }
     if (get16(record->bytes + AT_TRUNCATED) != 0) {
         out = put_word(out, ",\"truncated\":[");
         out = put_truncated(out, record, "\"");
         *out++ = ']';
     }
-    while (next_member(&members, &name, &value)) {
+    while (next_member(&texts[CMCWH_MEMBERS], &name, &value)) {
         out = put_word(out, ",\"");
         out = put_escaped(out, name, true);
         out = put_word(out, "\":");
@@ -5314,8 +5396,9 @@ static char *put_member_value(char *out, struct cmcwh_text value) {
 }
 
 static char *put_logfmt(char *out, const struct cmcwh_record *record) {
-    struct cmcwh_text members = cmcwh_record_text(record, CMCWH_MEMBERS), name, value;
+    struct cmcwh_text texts[CMCWH_FIELDS], name, value;
 
+    record_texts(record, texts);
     out = put_word(out, "seq=");
     out = put_decimal(out, cmcwh_record_seq(record));
     out = put_word(out, " id=");
@@ -5323,9 +5406,9 @@ static char *put_logfmt(char *out, const struct cmcwh_record *record) {
     out = put_word(out, " received=");
     out = put_time(out, cmcwh_record_received(record));
     for (size_t i = 0; i < sizeof field_order; i++) {
-        value = cmcwh_record_text(record, (enum cmcwh_field)field_order[i]);
+        value = texts[field_order[i]];
         *out++ = ' ';
-        out = put_word(out, field_names[field_order[i]]);
+        out = put_field_name(out, field_order[i]);
         *out++ = '=';
         out = bare_value(value) ? put_bytes(out, value.data, value.length) : put_quoted(out, value);
     }
@@ -5333,7 +5416,7 @@ static char *put_logfmt(char *out, const struct cmcwh_record *record) {
         out = put_word(out, " truncated=");
         out = put_truncated(out, record, "");
     }
-    while (next_member(&members, &name, &value)) {
+    while (next_member(&texts[CMCWH_MEMBERS], &name, &value)) {
         out = put_key(out, name);
         out = put_member_value(out, value);
     }

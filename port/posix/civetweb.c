@@ -71,25 +71,27 @@ int cmcwh_civetweb_socket(const struct mg_connection *connection) {
     return connection->client.sock;
 }
 
-/* The characters of RFC 9110's token. */
-static int is_token(const char *text) {
+/* Where a token of RFC 9110 ends that is the whole text; NULL when the text is none. */
+static const char *token_end(const char *text) {
     static const char others[] = "!#$%&'*+-.^_`|~";
     const char *at = text;
 
-    while (*at != '\0' && (isalnum((unsigned char)*at) || strchr(others, *at) != NULL)) {
+    while ((*at >= 'a' && *at <= 'z') || *at == '-' || (*at >= 'A' && *at <= 'Z') ||
+           (*at >= '0' && *at <= '9') || (*at != '\0' && strchr(others, *at) != NULL)) {
         at++;
     }
-    return *at == '\0' && at > text;
+    return *at == '\0' && at > text ? at : NULL;
 }
 
 /* Where the line after this header begins; NULL when it is not as RFC 9112 wants. civetweb has
  * made NULs of the colon, of spaces before it, and of what ended the line. */
 static const char *after_header(const struct mg_header *header, const char *line) {
-    const char *at = line + strlen(line) + 1;
+    const char *at = header->name == line ? token_end(line) : NULL;
 
-    if (header->name != line || !is_token(line)) {
+    if (at == NULL) {
         return NULL;
     }
+    at++;
     while (at < header->value && (*at == ' ' || *at == '\t')) {
         at++;
     }
@@ -101,10 +103,11 @@ const char *cmcwh_civetweb_head_fault(const struct mg_connection *connection) {
     static const char single_spaces[] = "the request line must have single spaces";
     const char *at = connection->buf, *end = at + connection->request_len;
 
-    if (info->request_method != at || !is_token(at)) {
+    at = info->request_method == at ? token_end(at) : NULL;
+    if (at == NULL) {
         return "white space before the method";
     }
-    if (info->request_uri != at + strlen(at) + 1) {
+    if (info->request_uri != at + 1) {
         return single_spaces;
     }
     at = info->request_uri + strlen(info->request_uri) + 1;
