@@ -3932,19 +3932,25 @@ static void batch_settle(struct cmcwh_batch **at, int outcome) {
     batch->outcome = outcome;
 }
 
-/* Frees what every reader has acknowledged, and settles the requests that waited for it. */
+/* Frees what every reader has acknowledged, and settles the requests that waited for it. Wakes
+ * nobody for nothing: requests that wait for room would all come running at each commit. */
 static void ring_settle(struct cmcwh_ring *ring) {
     uint64_t confirmed = ring_confirmed(ring);
+    uint32_t in_use = ring->in_use;
+    bool settled = false;
 
     ring_free(ring);
     for (struct cmcwh_batch **at = &ring->waiting; ring->config.confirm && *at != NULL;) {
         if ((*at)->first_seq + (*at)->count <= confirmed) {
             batch_settle(at, CMCWH_OK);
+            settled = true;
         } else {
             at = &(*at)->next_waiting;
         }
     }
-    port_wake(ring);
+    if (settled || ring->in_use < in_use || ring->waiting_readers > 0) {
+        port_wake(ring);
+    }
 }
 
 /* Takes the oldest record from readers that need not get everything. */
@@ -4211,7 +4217,9 @@ bool cmcwh_ring_wait(struct cmcwh_ring *ring, int reader, uint32_t ms) {
     port_lock(ring);
     some = reader_may_read(ring, &ring->readers[reader]);
     if (!some) {
+        ring->waiting_readers++;
         (void)port_wait(ring, ms);
+        ring->waiting_readers--;
         some = reader_may_read(ring, &ring->readers[reader]);
     }
     port_unlock(ring);
@@ -4307,6 +4315,7 @@ void cmcwh_ring_fail(struct cmcwh_ring *ring, int reader, uint32_t retry) {
         ring_take_back(ring, self->oldest);
     }
     ring_settle(ring);
+    port_wake(ring);
     port_unlock(ring);
 }
 

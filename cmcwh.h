@@ -419,6 +419,7 @@ struct cmcwh_ring {
     uint32_t head, tail; /* committed, oldest to newest */
     uint32_t free, free_last;
     uint32_t in_use;
+    uint32_t waiting_readers;
     uint64_t next_seq;
     struct cmcwh_batch *waiting; /* committed, not confirmed; oldest first */
     struct cmcwh_keeper keeper;
