@@ -187,6 +187,7 @@ static void multipart_end(struct cmcwh_parser *parser);
 static size_t window_add(struct cmcwh_parser *parser, const char *in, size_t length);
 static size_t window_room(struct cmcwh_parser *parser);
 static void window_push(struct cmcwh_parser *parser, char byte, bool escaped);
+static void mark_set(struct cmcwh_parser *parser, size_t index);
 
 static void json_begin(struct cmcwh_parser *parser, uint64_t origin);
 static void json_run(struct cmcwh_parser *parser, bool last);
@@ -1038,7 +1039,6 @@ void cmcwh_parser_init(struct cmcwh_parser *parser, struct cmcwh_ring *ring,
                        enum cmcwh_format format) {
     /* All but the tokens and the window, which are written before they are read. */
     memset(parser, 0, offsetof(struct cmcwh_parser, tokens));
-    memset(parser->escaped, 0, sizeof parser->escaped);
     cmcwh_batch_begin(&parser->batch, ring);
     parser->error.detail = "";
     parser->format = (uint8_t)format;
@@ -1047,6 +1047,7 @@ void cmcwh_parser_init(struct cmcwh_parser *parser, struct cmcwh_ring *ring,
     } else if (!WITH_FORMS) {
         parser_fail(parser, CMCWH_ERR_FORM, 0, "forms are left out of this program");
     } else if (is_form(parser)) {
+        memset(parser->escaped, 0, sizeof parser->escaped);
         form_begin_name(parser);
     }
 }
@@ -1285,23 +1286,29 @@ static void form_hex(struct cmcwh_parser *parser, unsigned char byte) {
 
 /* As much of `event` as is simple: what stays is left to form_add, one byte at a time. */
 static size_t form_event(struct cmcwh_parser *parser, const char *in, size_t length) {
-    size_t i = 0, room = window_room(parser);
+    size_t room = window_room(parser), used = parser->used, i = 0;
+    char *window = parser->window;
 
-    for (; i < length && room > 0 && in[i] != '&'; room--) {
-        if (in[i] == '%') {
-            int high = length - i < 3 ? -1 : hex_digit((unsigned char)in[i + 1]);
-            int low = high < 0 ? -1 : hex_digit((unsigned char)in[i + 2]);
+    for (; room > 0 && i < length && in[i] != '&'; room--) {
+        char byte = in[i++];
+
+        if (byte == '%') {
+            int high = length - i < 2 ? -1 : hex_digit((unsigned char)in[i]);
+            int low = high < 0 ? -1 : hex_digit((unsigned char)in[i + 1]);
 
             if (low < 0) {
+                i--;
                 break;
             }
-            window_push(parser, (char)(high << 4 | low), true);
-            i += 3;
-        } else {
-            window_push(parser, in[i] == '+' ? ' ' : in[i], false);
-            i++;
+            mark_set(parser, used);
+            byte = (char)(high << 4 | low);
+            i += 2;
+        } else if (byte == '+') {
+            byte = ' ';
         }
+        window[used++] = byte;
     }
+    parser->used = (uint32_t)used;
     return i;
 }
 
@@ -1724,11 +1731,20 @@ static unsigned mark_get(const struct cmcwh_parser *parser, size_t index) {
     return (unsigned)parser->escaped[bit / 8] >> bit % 8 & 1;
 }
 
-static void mark_set(struct cmcwh_parser *parser, size_t index, unsigned mark) {
+/* Marks are cleared when their bytes are dropped: only those that are wanted are set. */
+static void mark_set(struct cmcwh_parser *parser, size_t index) {
     size_t bit = mark_bit(parser, index);
-    unsigned others = parser->escaped[bit / 8] & ~(1u << bit % 8);
 
-    parser->escaped[bit / 8] = (uint8_t)(others | mark << bit % 8);
+    parser->escaped[bit / 8] |= (uint8_t)(1u << bit % 8);
+}
+
+static void marks_clear(struct cmcwh_parser *parser, size_t from, size_t to) {
+    while (is_form(parser) && from < to) {
+        size_t bit = mark_bit(parser, from), in_byte = smaller(8 - bit % 8, to - from);
+
+        parser->escaped[bit / 8] &= (uint8_t) ~(((1u << in_byte) - 1) << bit % 8);
+        from += in_byte;
+    }
 }
 
 /* How many bytes of the body became window[from..to). */
@@ -1761,6 +1777,7 @@ static uint64_t window_offset(const struct cmcwh_parser *parser, size_t index) {
 /* Drops the first `length` bytes. */
 static void window_drop(struct cmcwh_parser *parser, size_t length) {
     parser->origin = window_offset(parser, length);
+    marks_clear(parser, 0, length);
     if (parser->cut != CMCWH_NONE && length >= parser->cut) {
         parser->cut = CMCWH_NONE;
         parser->skipped = 0;
@@ -1776,9 +1793,11 @@ static void window_cut(struct cmcwh_parser *parser, size_t length) {
 
     parser->skipped += window_sent(parser, parser->cut, from);
     memmove(parser->window + parser->cut, parser->window + from, parser->used - from);
-    if (is_form(parser)) {
-        for (size_t i = from; i < parser->used; i++) {
-            mark_set(parser, i - length, mark_get(parser, i));
+    marks_clear(parser, parser->cut, from);
+    for (size_t i = from; is_form(parser) && i < parser->used; i++) {
+        if (mark_get(parser, i) != 0) {
+            marks_clear(parser, i, i + 1);
+            mark_set(parser, i - length);
         }
     }
     parser->used -= (uint32_t)length;
@@ -1793,7 +1812,9 @@ static size_t window_room(struct cmcwh_parser *parser) {
 }
 
 static void window_push(struct cmcwh_parser *parser, char byte, bool escaped) {
-    mark_set(parser, parser->used, escaped);
+    if (escaped) {
+        mark_set(parser, parser->used);
+    }
     parser->window[parser->used++] = byte;
 }
 
@@ -1825,6 +1846,7 @@ enum expect {
 static const char ends_early[] = "the text ends too early";
 
 static void json_begin(struct cmcwh_parser *parser, uint64_t origin) {
+    marks_clear(parser, 0, parser->used);
     parser->origin = origin;
     parser->used = 0;
     parser->position = 0;
