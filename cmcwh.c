@@ -4007,7 +4007,40 @@ static bool ring_evict(struct cmcwh_ring *ring) {
 void cmcwh_batch_begin(struct cmcwh_batch *batch, struct cmcwh_ring *ring) {
     memset(batch, 0, sizeof *batch);
     batch->ring = ring;
-    batch->first = batch->last = CMCWH_NONE;
+    batch->first = batch->last = batch->spare = CMCWH_NONE;
+}
+
+/* Takes free records for a batch, with the lock held and one at least there: for a request of many
+ * events several at once, unless the ring is nearly full. */
+static void batch_stock(struct cmcwh_batch *batch) {
+    enum { MOST = 16, SHARE = 8 };
+    struct cmcwh_ring *ring = batch->ring;
+    uint32_t room = (ring->config.capacity - ring->in_use) / SHARE, last = ring->free;
+    uint32_t count = batch->count == 0 || room < 1 ? 1 : room < MOST ? room : MOST;
+
+    batch->spare = ring->free;
+    batch->spares = count;
+    ring->in_use += count;
+    while (--count > 0) {
+        last = ring->config.links[last];
+    }
+    ring->free = ring->config.links[last];
+    ring->config.links[last] = CMCWH_NONE;
+}
+
+/* Gives back what was not needed, with the lock held. */
+static void batch_unstock(struct cmcwh_batch *batch) {
+    uint32_t last = batch->spare;
+
+    if (last == CMCWH_NONE) {
+        return;
+    }
+    while (batch->ring->config.links[last] != CMCWH_NONE) {
+        last = batch->ring->config.links[last];
+    }
+    free_chain(batch->ring, batch->spare, last, batch->spares);
+    batch->spare = CMCWH_NONE;
+    batch->spares = 0;
 }
 
 /* Waits for a free record, with the lock held. Not if every one is held by this very batch. */
@@ -4038,16 +4071,22 @@ struct cmcwh_record *cmcwh_batch_add(struct cmcwh_batch *batch) {
     struct cmcwh_ring *ring = batch->ring;
     uint32_t slot;
 
-    port_lock(ring);
-    if (!batch_wait(batch)) {
-        port_unlock(ring);
-        return NULL;
-    }
-    slot = ring->free;
-    ring->free = ring->config.links[slot];
-    ring->in_use++;
-    port_unlock(ring);
+    if (batch->spare == CMCWH_NONE) {
+        bool room;
 
+        port_lock(ring);
+        room = batch_wait(batch);
+        if (room) {
+            batch_stock(batch);
+        }
+        port_unlock(ring);
+        if (!room) {
+            return NULL;
+        }
+    }
+    slot = batch->spare;
+    batch->spare = ring->config.links[slot];
+    batch->spares--;
     ring->config.links[slot] = CMCWH_NONE;
     if (batch->last == CMCWH_NONE) {
         batch->first = slot;
@@ -4071,6 +4110,7 @@ void cmcwh_batch_abort(struct cmcwh_batch *batch) {
     }
     if (batch->first != CMCWH_NONE) {
         port_lock(ring);
+        batch_unstock(batch);
         free_chain(ring, batch->first, batch->last, batch->count);
         port_wake(ring);
         port_unlock(ring);
@@ -4146,6 +4186,7 @@ int cmcwh_batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition)
 
     batch->outcome = CMCWH_OK;
     port_lock(ring);
+    batch_unstock(batch);
     if (ring_retry(ring, ticks) > 0) {
         port_unlock(ring);
         return CMCWH_ERR_STORAGE;
@@ -4222,6 +4263,36 @@ static int ring_take(struct cmcwh_ring *ring, int reader, struct cmcwh_record *r
     }
     port_unlock(ring);
     return some;
+}
+
+/* What this reader has read stays where it is until it acknowledges or fails: nobody evicts it, and
+ * it is not taken back. */
+static bool records_stay(const struct cmcwh_ring *ring, int reader) {
+    return ring->readers[reader].required && !ring->config.confirm;
+}
+
+/* The next records, where they are, for a reader for which they stay. Returns how many. */
+static uint32_t ring_take_run(struct cmcwh_ring *ring, int reader, uint32_t *first) {
+    enum { MOST = 16 };
+    struct cmcwh_reader *self = &ring->readers[reader];
+    uint32_t count = 0;
+
+    port_lock(ring);
+    reader_skip_damage(ring, self);
+    *first = self->next;
+    while (count < MOST && self->next != CMCWH_NONE && record_whole(ring, self->next)) {
+        self->next = ring->config.links[self->next];
+        count++;
+    }
+    port_unlock(ring);
+    return count;
+}
+
+/* Gives back the records from `slot` on. */
+static void ring_give_back(struct cmcwh_ring *ring, int reader, uint32_t slot) {
+    port_lock(ring);
+    ring->readers[reader].next = slot;
+    port_unlock(ring);
 }
 
 int cmcwh_ring_read(struct cmcwh_ring *ring, int reader, struct cmcwh_record *record) {
@@ -5686,29 +5757,69 @@ static int sink_write(struct cmcwh_sink *sink, size_t *used) {
     return length == 0 ? 0 : sink->config.write(sink->config.context, sink->config.buffer, length);
 }
 
+/* Records that have been taken and not been used yet. */
+struct run {
+    uint32_t slot, left;
+};
+
+/* The next record, or NULL: from the ring itself if it stays there, else a copy. */
+static const struct cmcwh_record *sink_next(struct cmcwh_sink *sink, struct run *run) {
+    const struct cmcwh_sink_config *config = &sink->config;
+    const struct cmcwh_ring *ring = config->ring;
+    const struct cmcwh_record *record;
+
+    if (!records_stay(ring, config->reader)) {
+        return ring_take(config->ring, config->reader, &sink->record) > 0 ? &sink->record : NULL;
+    }
+    if (run->left == 0) {
+        run->left = ring_take_run(config->ring, config->reader, &run->slot);
+    }
+    if (run->left == 0) {
+        return NULL;
+    }
+    record = &ring->config.records[run->slot];
+    if (--run->left > 0) {
+        run->slot = ring->config.links[run->slot];
+    }
+    return record;
+}
+
+/* The same with its CRC, which only one encoding shows. */
+static const struct cmcwh_record *sink_sealed(struct cmcwh_sink *sink,
+                                              const struct cmcwh_record *record) {
+    if (record != &sink->record) {
+        memcpy(sink->record.bytes, record->bytes, cmcwh_record_length(record));
+    }
+    record_seal(&sink->record);
+    return &sink->record;
+}
+
 /* Encodes and writes records until a request ends with the buffer nearly full, or none is left.
  * Returns how many, or a negative number when a write failed. */
 static int sink_move(struct cmcwh_sink *sink) {
     const struct cmcwh_sink_config *config = &sink->config;
+    const struct cmcwh_record *record = NULL;
+    struct run run = {CMCWH_NONE, 0};
     size_t used = 0;
     int count = 0;
     bool full = false;
 
-    while (!(full && last_of_batch(&sink->record)) &&
-           ring_take(config->ring, config->reader, &sink->record) > 0) {
+    while (!(full && last_of_batch(record)) && (record = sink_next(sink, &run)) != NULL) {
         if (config->encoding == CMCWH_ENCODE_BINARY) {
-            record_seal(&sink->record); /* no other encoding shows the CRC */
+            record = sink_sealed(sink, record);
         }
         if (used > config->buffer_size - CMCWH_ENCODED_MAX && sink_write(sink, &used) < 0) {
             return CMCWH_ERR_WRITE;
         }
-        used +=
-            cmcwh_encode(&sink->record, config->encoding, config->syslog, config->buffer + used);
+        used += cmcwh_encode(record, config->encoding, config->syslog, config->buffer + used);
         count++;
         if (config->single && sink_write(sink, &used) < 0) {
             return CMCWH_ERR_WRITE;
         }
         full = full || config->single || used > config->buffer_size - CMCWH_ENCODED_MAX;
+    }
+    if (run.left > 0) {
+        ring_give_back(config->ring, config->reader, run.slot);
     }
     return sink_write(sink, &used) < 0 ? CMCWH_ERR_WRITE : count;
 }

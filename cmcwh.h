@@ -379,6 +379,7 @@ struct cmcwh_batch {
     struct cmcwh_ring *ring;
     uint32_t first, last;
     uint32_t count;
+    uint32_t spare, spares; /* taken from the ring, not used yet */
     /* After the commit: */
     uint64_t first_seq;
     int outcome;
