@@ -286,7 +286,7 @@ openwrt-test: cmcwh
 	@sh tests/openwrt/run.sh ./cmcwh
 
 # Without the parts that a small firmware may leave out.
-LEAST := -DCMCWH_NO_FORMS -DCMCWH_NO_STORAGE -DCMCWH_NO_LOGFMT -DCMCWH_CRC_SLICES=0
+LEAST := -DCMCWH_NO_FORMS -DCMCWH_NO_STORAGE -DCMCWH_NO_LOGFMT -DCMCWH_NO_SHORTCUTS -DCMCWH_CRC_SLICES=0
 least-test: tests/size/least.c cmcwh.c cmcwh.h
 	@mkdir -p build/least
 	@$(PORTABLE_C) -Werror -DCMCWH_NO_SERVER $(LEAST) -MF build/least/least.d tests/size/least.c cmcwh.c -o build/least/least

@@ -98,6 +98,11 @@ enum {
 #else
     WITH_STORAGE = 1,
 #endif
+#ifdef CMCWH_NO_SHORTCUTS
+    WITH_SHORTCUTS = 0,
+#else
+    WITH_SHORTCUTS = 1,
+#endif
 #ifdef CMCWH_NO_LOGFMT
     WITH_LOGFMT = 0
 #else
@@ -279,6 +284,7 @@ enum header {
     CONTENT_ENCODING,
     AUTHORIZATION,
     EXPECT,
+    CONNECTION,
     HEADERS
 };
 
@@ -328,7 +334,7 @@ static void learn_headers(struct exchange *x) {
     static const struct cmcwh_text names[HEADERS] = {
         {"Host", 4},          {"Content-Length", 14},   {"Transfer-Encoding", 17},
         {"Content-Type", 12}, {"Content-Encoding", 16}, {"Authorization", 13},
-        {"Expect", 6}};
+        {"Expect", 6},        {"Connection", 10}};
 
     for (int i = 0; i < x->info->num_headers; i++) {
         const struct mg_header *header = &x->info->http_headers[i];
@@ -844,10 +850,31 @@ static uint32_t retry_after(struct cmcwh_ring *ring) {
     return state.retry / 1000 + 1;
 }
 
+/* Is `token` in a list with commas? */
+static bool lists(const char *list, const char *token) {
+    while (*list != '\0') {
+        struct cmcwh_text item = {list + strspn(list, " \t,"), 0};
+
+        item.length = strcspn(item.data, " \t,");
+        if (text_is_word(item, token)) {
+            return true;
+        }
+        list = item.data + item.length;
+    }
+    return false;
+}
+
+/* Whether civetweb closes the connection on behalf of the client. */
+static bool client_closes(const struct exchange *x) {
+    const char *wish = x->headers[CONNECTION];
+
+    return wish != NULL ? !lists(wish, "keep-alive") : strcmp(x->info->http_version, "1.1") != 0;
+}
+
 static bool must_close(const struct exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
 
-    return x->unread || x->stopping ||
+    return x->unread || x->stopping || client_closes(x) ||
            (config->closing != NULL && config->closing(config->context, x->connection));
 }
 
@@ -2141,18 +2168,18 @@ static size_t json_items(struct cmcwh_parser *parser, size_t at) {
     return at;
 }
 
-/* How many tokens jsmn is to find before the short way is tried again. */
+/* How many tokens jsmn may have, beside those it is given, before the short way is tried again. */
 static unsigned json_stride(const struct cmcwh_parser *parser) {
     enum {
         HEAD = 9
     }; /* what CMC sends before the first event; in another order it costs time only */
     uint8_t place = parser->place[parser->depth];
 
+    if (!WITH_SHORTCUTS || (parser->depth > 0 && (place == PLACE_SKIP || place == PLACE_CAPTURE))) {
+        return CMCWH_TOKENS;
+    }
     if (parser->depth == 0) {
         return HEAD;
-    }
-    if (place == PLACE_SKIP || place == PLACE_CAPTURE) {
-        return CMCWH_TOKENS;
     }
     return place == PLACE_ITEM && (parser->expect == EXPECT_NEXT || name_expected(parser)) ? 2 : 1;
 }
@@ -2293,10 +2320,10 @@ static bool long_go_on(struct cmcwh_parser *parser) {
 }
 
 /* A copy of jsmn's state that nobody else points to stays in registers: a third faster. */
-static int json_tokenize(const struct cmcwh_parser *parser, jsmn_parser *state, jsmntok_t *tokens,
-                         unsigned most) {
+static int json_tokenize(const struct cmcwh_parser *parser, jsmn_parser *state, jsmntok_t *tokens) {
     jsmn_parser jsmn = *state;
-    int result = jsmn_parse(&jsmn, parser->window, parser->used, tokens, most);
+    size_t most = smaller(jsmn.toknext + json_stride(parser), CMCWH_TOKENS);
+    int result = jsmn_parse(&jsmn, parser->window, parser->used, tokens, (unsigned)most);
 
     *state = jsmn;
     return result;
@@ -2313,13 +2340,12 @@ static void json_run(struct cmcwh_parser *parser, bool last) {
         return;
     }
     do {
-        unsigned known, most;
+        unsigned known;
 
-        at = json_items(parser, at);
+        at = WITH_SHORTCUTS ? json_items(parser, at) : at;
         jsmn.pos = (unsigned)at;
         known = json_restore(parser, &jsmn, tokens);
-        most = known + json_stride(parser);
-        result = json_tokenize(parser, &jsmn, tokens, most < CMCWH_TOKENS ? most : CMCWH_TOKENS);
+        result = json_tokenize(parser, &jsmn, tokens);
         at = json_walk(parser, tokens + known, jsmn.toknext - known, at, jsmn.pos);
     } while (result == JSMN_ERROR_NOMEM && !parser->failed);
     if (parser->failed) {
@@ -3794,7 +3820,7 @@ int cmcwh_ring_init(struct cmcwh_ring *ring, const struct cmcwh_ring_config *con
 }
 
 static uint64_t seq_at(const struct cmcwh_ring *ring, uint32_t slot) {
-    return cmcwh_record_seq(&ring->config.records[slot]);
+    return get64(ring->config.records[slot].bytes + AT_SEQ);
 }
 
 /* False for a stand-in of one that was damaged on its storage. */
@@ -4889,6 +4915,7 @@ static void storage_lead(struct cmcwh_ring *ring) {
         storage_pause(ring);
     }
     ring_settle(ring);
+    port_wake(ring); /* the requests of the group, and who leads the next one */
 }
 
 /* ---- Recovery ----

@@ -2,17 +2,26 @@
  * for the server. Arguments: number of threads. Prints its port. */
 #include <civetweb.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#define ANSWER(connection)                                                                         \
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"                                        \
+    "Content-Length: 12\r\nConnection: " connection "\r\n\r\n"                                     \
+    "{\"stored\":1}"
+
 static int begin_request(struct mg_connection *connection) {
-    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                                 "Content-Length: 12\r\nConnection: keep-alive\r\n\r\n"
-                                 "{\"stored\":1}";
+    static const char stays[] = ANSWER("keep-alive"), closes[] = ANSWER("close");
+    const char *wish = mg_get_header(connection, "Connection");
     char bytes[4096];
 
     while (mg_read(connection, bytes, sizeof bytes) > 0) {
     }
-    (void)mg_write(connection, answer, sizeof answer - 1);
+    if (wish != NULL && strcmp(wish, "close") == 0) { /* civetweb does close it then */
+        (void)mg_write(connection, closes, sizeof closes - 1);
+    } else {
+        (void)mg_write(connection, stays, sizeof stays - 1);
+    }
     return 200;
 }
 

@@ -423,10 +423,26 @@ def test_keep_alive_and_pipelining():
         client.send(request(b'{"a":'))  # an error in a whole body keeps the connection
         assert client.answer().status == 400
         client.send(request(body(), headers=["Connection: close"]))
-        assert client.answer().status == 200
+        answer = client.answer()
+        assert answer.status == 200 and answer.headers["connection"] == ["close"]
         assert client.closed()
         client.close()
         assert len(server.lines()) == 26
+
+
+def test_the_answer_says_whether_the_connection_stays():
+    cases = [("1.1", None, True), ("1.1", "Close", False), ("1.1", "TE, Keep-Alive", True),
+             ("1.1", "TE", False), ("1.0", None, False), ("1.0", "keep-alive", True)]
+    with Server() as server:
+        for version, wish, stays in cases:
+            client = Client(server.port)
+            whole = request(body(), headers=["Connection: " + wish] if wish else [])
+            client.send(whole.replace(b"HTTP/1.1", b"HTTP/" + version.encode(), 1))
+            answer = client.answer()
+            said = "keep-alive" if stays else "close"
+            assert answer.status == 200 and answer.headers["connection"] == [said], (version, wish)
+            assert stays or client.closed()
+            client.close()
 
 
 def test_all_or_nothing():

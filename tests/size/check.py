@@ -33,7 +33,8 @@ TARGETS = [
 ]
 # Without the parts that a small device does not need.
 LEAST = (
-    "-DCMCWH_NO_FORMS -DCMCWH_NO_STORAGE -DCMCWH_NO_LOGFMT -UCMCWH_CRC_SLICES -DCMCWH_CRC_SLICES=0"
+    "-DCMCWH_NO_FORMS -DCMCWH_NO_STORAGE -DCMCWH_NO_LOGFMT -DCMCWH_NO_SHORTCUTS "
+    "-UCMCWH_CRC_SLICES -DCMCWH_CRC_SLICES=0"
 ).split()
 # What the limits cost: for a device with little RAM.
 SMALL = (

@@ -14,6 +14,7 @@ static struct cmcwh_recovery found;
 static struct cmcwh_record records[2 * CAPACITY];
 static uint32_t links[2 * CAPACITY];
 static uint64_t ticks;
+static unsigned wakes;
 static int log_reader;
 
 static uint64_t port_ticks(void *context) {
@@ -21,7 +22,12 @@ static uint64_t port_ticks(void *context) {
     return ticks;
 }
 
-static const struct cmcwh_port port = {.ticks = port_ticks};
+static void port_wake(void *context) {
+    (void)context;
+    wakes++;
+}
+
+static const struct cmcwh_port port = {.ticks = port_ticks, .wake = port_wake};
 
 static int open_ring_of(uint32_t capacity) {
     struct cmcwh_ring_config config = {.records = records,
@@ -355,10 +361,12 @@ static void looking_at_a_ring(void **state) {
     assert_int_equal(disk.calls, calls);
 }
 
-/* Requests of the same moment share a sync, and keep their order. */
+/* Requests of the same moment share a sync, and keep their order. Those that wait while one of them
+ * does the work are woken. */
 static void group_commit(void **state) {
     struct cmcwh_batch batches[3];
     uint64_t syncs;
+    unsigned before;
 
     (void)state;
     new_ring();
@@ -368,7 +376,9 @@ static void group_commit(void **state) {
         assert_int_equal(cmcwh_batch_commit(&batches[i], no_text), 2);
         assert_int_equal(read_right(log_reader, NULL), 0);
     }
+    before = wakes;
     assert_int_equal(cmcwh_batch_confirm(&batches[1]), CMCWH_OK);
+    assert_true(wakes > before);
     assert_int_equal(cmcwh_batch_confirm(&batches[0]), CMCWH_OK);
     assert_int_equal(cmcwh_batch_confirm(&batches[2]), CMCWH_OK);
     assert_int_equal(disk.syncs, syncs + 1);
