@@ -88,7 +88,7 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test test-long unit unit-test bench bench-json fuzz fuzzers cross-test cross-deps openwrt-test least-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
+.PHONY: all deps run test test-long unit unit-test bench bench-json bench-deps bench-peers fuzz fuzzers cross-test cross-deps openwrt-test least-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
 	firmware firmware-test firmware-check
 .DELETE_ON_ERROR:
 
@@ -103,6 +103,7 @@ help:
 	@echo 'make cross-deps cross-test   builds and tests for other processors, under qemu'
 	@echo 'make fuzz         run each fuzzer for FUZZ_SECONDS (60)'
 	@echo 'make bench        measure the portable part and the server'
+	@echo 'make bench-deps bench-peers   beside other receivers of webhooks; BENCH_QUICK=1 in two minutes'
 	@echo 'make lint         clang-format, clang-tidy, cppcheck'
 	@echo 'make size         bytes of text, data and memory, for each target'
 	@echo 'make firmware     an example without an operating system, for Cortex-M3; make firmware-test: in qemu'
@@ -277,6 +278,18 @@ bench-json: $(addprefix $(OUT)/bench/json_,cjson jansson jsonc)
 
 bench: cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
 	@sh tests/bench/run.sh $(OUT)/bench/bench $(OUT)/bench/bare ./cmcwh
+
+# Beside other receivers of webhooks: see tests/bench/peers/README.md.
+bench-deps:
+	@CIVETWEB_SRC='$(CIVETWEB_SRC)' sh port/debian/deps.sh bench
+
+# The smallest cmcwh that the C compilers here can make, for its size.
+bench-peers: OF_SIZE := SMALL=1 STATIC=1 TLS=0 $(if $(shell command -v musl-gcc),CC=musl-gcc JSMN_INCLUDE=build/deps/include)
+bench-peers: cmcwh $(OUT)/bench/bare
+	@for program in wrk node webhook; do command -v $$program >/dev/null || { \
+		echo "$$program is missing: run 'make bench-deps'" >&2; exit 1; }; done
+	@small=$$($(MAKE) -s $(OF_SIZE) show-out)/cmcwh; $(MAKE) -s $(OF_SIZE) "$$small" >/dev/null && \
+		python3 tests/bench/peers/run.py $(BENCH_OPTIONS) $(OUT)/bench/bare "$$small"
 
 # The same for other processors, under qemu: see tests/cross/run.sh.
 cross-test: cmcwh

@@ -25,6 +25,14 @@ if [ "${1:-}" = cross ]; then
     done
 fi
 
+# `deps.sh bench`: other receivers of webhooks, to compare with. A Node.js that is not Debian's will do.
+if [ "${1:-}" = bench ]; then
+    PACKAGES="$PACKAGES webhook jq php-fpm php-cli nginx-light lighttpd gunicorn python3-flask"
+    for command in node/nodejs npm/npm; do
+        command -v "${command%/*}" >/dev/null || PACKAGES="$PACKAGES ${command#*/}"
+    done
+fi
+
 say() {
     echo "deps: $*" >&2
 }
@@ -117,6 +125,23 @@ get_source() {
     rm -rf "$WORK/apt" "$WORK/download" "$WORK/$1"_*
 }
 
+# Express, in the version that package.json names, where run.py looks for it.
+get_express() {
+    wanted=tests/bench/peers/package.json
+    ! cmp -s "$wanted" "$WORK/express/package.json" || return 0
+    say "getting Express"
+    rm -rf "$WORK/express" "$WORK/express.new"
+    mkdir -p "$WORK/express.new"
+    cp "$wanted" "$WORK/express.new/"
+    (cd "$WORK/express.new" && npm install --omit=dev --no-package-lock --ignore-scripts --no-audit --no-fund) \
+        >"$WORK/express.log" 2>&1 || {
+        say "npm could not get Express:"
+        tail -n 5 "$WORK/express.log" >&2
+        exit 1
+    }
+    mv "$WORK/express.new" "$WORK/express"
+}
+
 # Not Debian: say what is needed, fail only when something is missing.
 elsewhere() {
     lacking=
@@ -148,4 +173,5 @@ else
         cp /usr/include/jsmn.h "$WORK/include/" # the system's include directory is not for them
     fi
 fi
+[ "${1:-}" != bench ] || get_express
 check_civetweb
