@@ -283,8 +283,9 @@ bench: cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
 bench-deps:
 	@CIVETWEB_SRC='$(CIVETWEB_SRC)' sh port/debian/deps.sh bench
 
-# The smallest cmcwh that the C compilers here can make, for its size.
-bench-peers: OF_SIZE := SMALL=1 STATIC=1 TLS=0 $(if $(shell command -v musl-gcc),CC=musl-gcc JSMN_INCLUDE=build/deps/include)
+# Beside it, for its size, the smallest cmcwh that can be made here.
+bench-peers: OF_SIZE := SMALL=1 STATIC=1 TLS=0 \
+	$(if $(and $(shell command -v musl-gcc),$(wildcard build/deps/include)),CC=musl-gcc JSMN_INCLUDE=build/deps/include)
 bench-peers: cmcwh $(OUT)/bench/bare
 	@for program in wrk node webhook; do command -v $$program >/dev/null || { \
 		echo "$$program is missing: run 'make bench-deps'" >&2; exit 1; }; done

@@ -27,7 +27,7 @@ fi
 
 # `deps.sh bench`: other receivers of webhooks, to compare with. A Node.js that is not Debian's will do.
 if [ "${1:-}" = bench ]; then
-    PACKAGES="$PACKAGES webhook jq php-fpm php-cli nginx-light lighttpd gunicorn python3-flask"
+    PACKAGES="$PACKAGES webhook jq php-fpm php-cli nginx-light lighttpd gunicorn python3-flask musl-tools"
     for command in node/nodejs npm/npm; do
         command -v "${command%/*}" >/dev/null || PACKAGES="$PACKAGES ${command#*/}"
     done
@@ -167,8 +167,8 @@ else
     missing=$(missing_packages)
     [ -z "$missing" ] || install_packages
     have_civetweb || get_source civetweb
-    if [ "${1:-}" = cross ]; then
-        [ -f "$WORK/cmocka/src/cmocka.c" ] || get_source cmocka
+    [ "${1:-}" != cross ] || [ -f "$WORK/cmocka/src/cmocka.c" ] || get_source cmocka
+    if [ -n "${1:-}" ]; then
         mkdir -p "$WORK/include"
         cp /usr/include/jsmn.h "$WORK/include/" # the system's include directory is not for them
     fi

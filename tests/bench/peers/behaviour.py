@@ -18,7 +18,7 @@ import time
 
 import bodies
 import rates
-from receiver import Receiver, Trouble, exchange, one_event
+from receiver import Receiver, Trouble, exchange, harness
 
 STALLED = 64
 GOOD = 4
@@ -54,7 +54,8 @@ def memory(receiver, folder, quick):
         ended.set()
         watcher.join()
     receiver.settle(0)
-    return {"idle_pss_kib": idle[0], "idle_rss_kib": idle[1], "loaded_pss_kib": most[0], "loaded_rss_kib": most[1]}
+    return {"idle_pss_kib": idle[0], "idle_rss_kib": idle[1],
+            "loaded_pss_kib": most[0], "loaded_rss_kib": most[1]}
 
 
 def wrong_bodies(receiver):
@@ -71,7 +72,7 @@ def good_request(receiver, number):
     """How long it took, and its status."""
     start = time.monotonic()
     try:
-        status = receiver.post(one_event(number), timeout=10)[0]
+        status = receiver.post(harness.body(first=number), timeout=5)[0]
     except OSError as error:
         status = "none" if isinstance(error, TimeoutError) else type(error).__name__
     return time.monotonic() - start, str(status)
@@ -80,12 +81,12 @@ def good_request(receiver, number):
 def stalled(receiver):
     """How long the slowest of some good requests takes while 64 others have sent one half of theirs: with
     several processes one of them may be free by luck."""
-    head = b"POST /mails HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    whole = head % len(bodies.body("json", 1)) + bodies.body("json", 1)
+    body = bodies.body("json", 1)
+    half = harness.request(body)[:-len(body) // 2]
     with contextlib.ExitStack() as stack:
         for _ in range(STALLED):
             one = stack.enter_context(socket.create_connection(("127.0.0.1", receiver.port), 5))
-            one.sendall(whole[:len(whole) - 300])
+            one.sendall(half)
         time.sleep(0.3)
         with concurrent.futures.ThreadPoolExecutor(GOOD) as pool:
             seconds, status = max(pool.map(lambda number: good_request(receiver, number), range(GOOD)))
@@ -105,7 +106,7 @@ class Load:
         while not self.ending.is_set():
             number += 1
             try:
-                if exchange(connection, one_event(number))[0] == 200:
+                if exchange(connection, harness.body(first=number))[0] == 200:
                     self.acknowledged.append(number)
             except OSError:
                 connection.close()
@@ -146,7 +147,7 @@ def missing_of(receiver, acknowledged):
         missing = len(set(acknowledged) - numbers)
         if missing != last:
             last, since = missing, time.monotonic()
-        if missing == 0 or time.monotonic() - since > 3:
+        if missing == 0 or time.monotonic() - since > 2:
             return missing, torn
         time.sleep(0.1)
 
@@ -213,11 +214,6 @@ class Limit:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
-def many_events(first, count=100):
-    events = b",".join(b'{"to":"user%d@example.jp","status":"queued"}' % (first + i) for i in range(count))
-    return b'{"event_type":"deliveries","server_composition":"pro","event":{"deliveries":[%s]}}' % events
-
-
 def post_until(receiver, acknowledged, good, seconds):
     """Posts 100 events a request until the answer is good (or no longer). Returns it, and how long it
     took."""
@@ -225,7 +221,7 @@ def post_until(receiver, acknowledged, good, seconds):
     while time.monotonic() - start < seconds:
         first = random.randrange(1 << 40)
         try:
-            status = receiver.post(many_events(first), timeout=5)[0]
+            status = receiver.post(harness.body(100, first), timeout=5)[0]
         except OSError:
             status = "none"
         if status == 200:
@@ -265,14 +261,18 @@ def alone(peer, folder, settings, say):
         except (Trouble, OSError, subprocess.SubprocessError) as trouble:
             say("%s, %s: %s" % (peer.name, what, trouble))
             found.setdefault("trouble", []).append("%s: %s" % (what, trouble))
+
+    def running():
+        with Receiver(peer) as receiver:
+            attempt("memory", memory, receiver, folder, settings.quick)
+            if writes:
+                attempt("wrong bodies", wrong_bodies, receiver)
+            attempt("stalled connections", stalled, receiver)
+            if writes:
+                attempt("kills", killed, receiver, settings)
+        return {}
     attempt("start", start_up, peer, settings)
-    with Receiver(peer) as receiver:
-        attempt("memory", memory, receiver, folder, settings.quick)
-        if writes:
-            attempt("wrong bodies", wrong_bodies, receiver)
-        attempt("stalled connections", stalled, receiver)
-        if writes:
-            attempt("kills", killed, receiver, settings)
+    attempt("run", running)
     if writes:
         attempt("full disk", full_disk, peer)
     return found

@@ -1,6 +1,7 @@
 """The receivers that are compared: how each is started, what it needs, what it cannot do."""
 
 import getpass
+import glob
 import grp
 import json
 import os
@@ -13,6 +14,7 @@ EXPRESS = os.path.abspath("build/deps/express/node_modules")
 CMCWH = ["./cmcwh", "serve", "--listen", "127.0.0.1:@PORT@", "--workers", "8", "--log-level", "error",
          "--sink", "file:@LOG@"]
 BUSY = 8  # threads of the civetweb handler
+PATH = os.environ["PATH"] + ":/usr/sbin"
 
 
 class Peer:
@@ -27,8 +29,9 @@ class Peer:
 
     def missing(self):
         """What of it is not on this machine."""
-        programs = [command[0] for command in self.commands]
-        return [need for need in programs + list(self.files) if not (shutil.which(need) or os.path.exists(need))]
+        needs = [command[0] for command in self.commands] + list(self.files)
+        return [os.path.relpath(need) if os.path.isabs(need) else need for need in needs
+                if not (shutil.which(need, path=PATH) or os.path.exists(need))]
 
 
 def both(name, commands, **more):
@@ -37,9 +40,7 @@ def both(name, commands, **more):
 
 def php_fpm():
     """Debian has the version in the name of the program."""
-    found = subprocess.run("ls /usr/sbin/php-fpm* 2>/dev/null | tail -n 1", shell=True, check=False,
-                           stdout=subprocess.PIPE, text=True)
-    return found.stdout.strip() or "php-fpm"
+    return (sorted(glob.glob("/usr/sbin/php-fpm*")) or ["php-fpm"])[-1]
 
 
 NGINX = ["nginx", "-e", "stderr", "-p", "@FOLDER@", "-c"]
@@ -97,7 +98,7 @@ def values_of(peer, folder, port, log):
 
 
 def environment(values):
-    return dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin", NODE_ENV="production",
+    return dict(os.environ, PATH=PATH, NODE_ENV="production",
                 NODE_PATH=EXPRESS, **{name: str(values[name]) for name in ("PORT", "LOG", "SYNC")})
 
 

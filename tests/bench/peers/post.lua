@@ -9,8 +9,8 @@ file:close()
 function done(summary, latency, requests)
     local errors = summary.errors
     io.write(string.format(
-        '\nRESULT {"requests":%d,"microseconds":%d,"refused":%d,"failed":%d,"p50":%d,"p99":%d,"p999":%d}\n',
+        '\nRESULT {"requests":%d,"microseconds":%d,"refused":%d,"failed":%d,"broken":%d,"p50":%d,"p99":%d,"p999":%d}\n',
         summary.requests, summary.duration, errors.status,
-        errors.connect + errors.read + errors.write + errors.timeout,
+        errors.connect + errors.write + errors.timeout, errors.read,
         latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
 end

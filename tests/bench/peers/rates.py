@@ -47,7 +47,7 @@ def measure(receiver, folder, cell, seconds):
     used = receiver.cpu() - before
     elapsed = raw["microseconds"] / 1e6
     return {"peer": receiver.peer.name, "cell": cell, "requests": raw["requests"],
-            "refused": raw["refused"], "failed": raw["failed"], "seconds": round(elapsed, 3),
+            "refused": raw["refused"], "failed": raw["failed"], "broken": raw["broken"], "seconds": round(elapsed, 3),
             "requests_per_second": round(acknowledged / count / elapsed, 1),
             "events_per_second": round(acknowledged / elapsed, 1),
             "p50_us": raw["p50"], "p99_us": raw["p99"], "p999_us": raw["p999"],

@@ -7,10 +7,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
 from peers import HERE, environment, fill_in, values_of
+
+sys.path.insert(0, os.path.join(HERE, "..", "..", "integration"))
+import harness
 
 TICK = os.sysconf("SC_CLK_TCK")
 PATIENCE = 20
@@ -201,10 +205,4 @@ def exchange(connection, data, kind="application/json"):
         raise ConnectionError(repr(error)) from error
 
 
-def one_event(number):
-    """A body whose event can be found again."""
-    return (b'{"event_type":"deliveries","server_composition":"pro","event":{"deliveries":'
-            b'[{"to":"user%d@example.jp","status":"queued"}]}}' % number)
-
-
-FIRST = one_event(random.randrange(1 << 40, 1 << 41))
+FIRST = harness.body(first=random.randrange(1 << 40, 1 << 41))

@@ -71,17 +71,22 @@ def compared(results, peer, cell, what):
 
 
 def rates(results):
-    parts = ["## Requests a second\n\nIn brackets: how many times as many cmcwh takes (--sync never beside "
-             "what is written, --sync always beside what is synced). A column is a body, its events, the "
-             "connections, and whether they are kept; events a second are that times the events.\n"]
+    parts = ["## Requests and events a second\n\nIn brackets: how many times as many cmcwh takes (--sync "
+             "never beside what is written, --sync always beside what is synced). A column is the kind of body, "
+             "its events, the connections, and whether they are kept.\n"]
     for mode, title in TITLES.items():
         peers = results.of_mode(mode)
-        if peers and results.names:
+        if peers:
             parts.append("### %s\n" % title)
-            parts.append(table([""] + results.names,
-                               [[peer] + [compared(results, peer, cell, "requests_per_second")
-                                          for cell in results.names] for peer in peers]))
+            parts += [rate_table(results, peers, *what) for what in
+                      (("requests/s", "requests_per_second", "-1-"), ("events/s", "events_per_second", "-100-"))]
     return "\n".join(parts)
+
+
+def rate_table(results, peers, title, what, size):
+    names = [name for name in results.names if name[len("json"):].startswith(size)]
+    rows = [[peer] + [compared(results, peer, cell, what) for cell in names] for peer in peers]
+    return table([title] + names, rows) if names else ""
 
 
 def latencies(results):
@@ -125,7 +130,7 @@ def wrong(peer, name):
 
 
 def torn(count):
-    return ", %d torn lines" % count if count else ""
+    return ", %d torn line%s" % (count, "" if count == 1 else "s") if count else ""
 
 
 def behaviour(results):
@@ -155,19 +160,20 @@ def notes(results):
     """What was not as it should be, and what peers cannot do."""
     lines = []
     for (peer, cell), runs in results.cells.items():
-        refused, failed = sum(run["refused"] for run in runs), sum(run["failed"] for run in runs)
         lost = sum(run["acknowledged"] - run["lines"] for run in runs if run["wrong"])
-        if refused or failed:
-            lines.append("%s, %s: %d answers were not 2xx, %d requests failed or took over 5 s, of %d" %
-                         (peer, cell, refused, failed, sum(run["requests"] for run in runs)))
-        if lost:
-            lines.append("%s, %s: WRONG: %d acknowledged events are not in its log" % (peer, cell, lost))
+        found = [(what, sum(run[name] for run in runs)) for name, what in
+                 (("refused", "answers other than 2xx"), ("failed", "requests that failed or took over 5 s"),
+                  ("broken", "connections closed though the answer had not said so"))]
+        found.append(("WRONG: acknowledged events that are not in the log", lost))
+        seen = ", ".join("%s: %d" % one for one in found if one[1])
+        if seen:
+            lines.append("%s, %s: %s; of %d requests" % (peer, cell, seen, sum(run["requests"] for run in runs)))
     for name, peer in results.peers.items():
         lines += ["%s: %s" % (name, trouble) for trouble in peer.get("trouble", [])]
         if peer.get("lines_of_wrong_bodies"):
             lines.append("%s: wrong bodies left %d lines" % (name, peer["lines_of_wrong_bodies"]))
-        if peer.get("note"):
-            lines.append("%s: %s" % (name, peer["note"]))
+    remarks = {(peer["kind"], peer["note"]) for peer in results.peers.values() if peer["note"]}
+    lines += ["%s: %s" % remark for remark in sorted(remarks)]
     return "## Notes\n\n" + "".join("- %s\n" % line for line in lines) if lines else ""
 
 

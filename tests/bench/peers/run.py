@@ -127,7 +127,7 @@ def main():
     settings = Settings()
     there, left_out = present(peers.chosen(peers.everything(options.bare), settings.peers))
     kept = dict(about(settings), left_out=left_out, static_kib=sizes.stripped(options.static), cells=[],
-                peers={peer.name: {"mode": peer.mode, "note": peer.note} for peer in there})
+                peers={peer.name: {"kind": peer.kind, "mode": peer.mode, "note": peer.note} for peer in there})
     start = time.monotonic()
     measure(there, kept, settings)
     keep(kept)
