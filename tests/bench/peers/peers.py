@@ -126,5 +126,5 @@ def versions():
     names = ["webhook", "jq", "nodejs", "nginx-light", "php-fpm", "lighttpd", "gunicorn", "python3-flask", "wrk"]
     return dict({name: package_version(name) for name in names},
                 cmcwh=said_by(["./cmcwh", "--version"]).replace("cmcwh ", ""), express=express,
-                node=said_by(["node", "--version"]), python3=said_by(["python3", "--version"]),
+                node=said_by(["node", "--version"]), python3=said_by(["/usr/bin/python3", "--version"]),
                 php=said_by([php_fpm(), "-v"]))

@@ -94,6 +94,7 @@ def measure(there, kept, settings):
     try:
         bodies.write(folder)
         kept["cells"] = measure_rates(there, kept, folder, settings)
+        keep(kept)
         disk = sizes.all_of(there)
         for peer in there:
             say("alone: " + peer.name)
