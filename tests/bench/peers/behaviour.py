@@ -169,7 +169,7 @@ def killed(receiver, settings):
 
 @contextlib.contextmanager
 def small_disk():
-    """A file system that is nearly full; what is in it, but for the log, is removed by the caller."""
+    """A folder on a file system of its own, where that can be mounted; says whether it could."""
     folder = tempfile.mkdtemp(prefix="cmcwh-disk-")
     mounted = os.geteuid() == 0 and subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=%dk" % (2 * DISK_KIB), "tmpfs", folder], check=False,
@@ -189,14 +189,12 @@ class Filler:
 
     def __init__(self, folder):
         self.path = os.path.join(folder, "filler")
+
+    def fill(self, _):
         with open(self.path, "wb") as file:
             file.write(b"\0" * (DISK_KIB << 10))
 
-    def fill(self, receiver):
-        del receiver
-
-    def give_back(self, receiver):
-        del receiver
+    def give_back(self, _):
         os.remove(self.path)
 
 

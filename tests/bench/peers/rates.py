@@ -65,7 +65,7 @@ def prepare(receiver, folder):
         wrk(receiver, folder, "json-1-8-keep", 1)
         receiver.settle(0)
     except (Trouble, OSError, ValueError) as trouble:
-        return "%s takes no part: %s" % (receiver.peer.name, trouble)
+        return "takes no part: %s" % trouble
     return None
 
 
@@ -79,7 +79,8 @@ def check_output(receiver):
             with open(receiver.log, encoding="utf-8") as file:
                 found = [bodies.fields_of(line) for line in file]
             if status != 200 or found != bodies.expected(count):
-                raise Trouble("%s, %s, %d events: %d %s" % (receiver.peer.name, form, count, status, text[:200]))
+                raise Trouble("%s, %d events: its lines are not those that must come; it answered %d %s" %
+                              (form, count, status, text[:200]))
 
 
 def all_rounds(receivers, folder, settings, say):

@@ -83,7 +83,7 @@ def measure_rates(there, kept, folder, settings):
             wrong = list(pool.map(lambda receiver: rates.prepare(receiver, folder), receivers))
         for receiver, trouble in zip(receivers, wrong):
             if trouble:
-                say(trouble)
+                say("%s %s" % (receiver.peer.name, trouble))
                 kept["peers"][receiver.peer.name]["trouble"] = [trouble]
         good = [receiver for receiver, trouble in zip(receivers, wrong) if not trouble]
         return rates.all_rounds(good, folder, settings, say)
