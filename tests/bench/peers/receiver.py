@@ -184,13 +184,14 @@ class Receiver:
         return self.lines
 
     def settle(self, expected, patience=10):
-        """Waits until `expected` lines are there and no more come. Returns how many there are."""
-        end, before = time.monotonic() + patience, -1
+        """Waits until `expected` lines are there and nothing moves any more: a program may still be at
+        work for requests whose clients have gone. Returns how many there are."""
+        end, before = time.monotonic() + patience, None
         while time.monotonic() < end:
-            lines = self.count()
-            if lines >= expected and lines == before:
+            now = self.count(), [pid for pid, _ in self.processes()], self.cpu()
+            if now[0] >= expected and now == before:
                 break
-            before = lines
+            before = now
             time.sleep(0.1)
         return self.count()
 
