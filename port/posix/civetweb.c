@@ -140,6 +140,19 @@ int cmcwh_civetweb_body_whole(const struct mg_connection *connection) {
                                   : connection->consumed_content == connection->content_len;
 }
 
+int cmcwh_civetweb_separable(const struct mg_connection *connection) {
+    return connection->ssl == NULL && !connection->is_chunked &&
+           connection->data_len <= connection->request_len + connection->content_len;
+}
+
+const struct sockaddr *cmcwh_civetweb_peer(const struct mg_connection *connection) {
+    return &connection->client.rsa.sa;
+}
+
+void cmcwh_civetweb_separate(struct mg_connection *connection) {
+    connection->client.sock = INVALID_SOCKET; /* which is not closed */
+}
+
 int cmcwh_civetweb_stays(const struct mg_connection *connection) {
     return !connection->is_chunked || connection->is_chunked == 4;
 }

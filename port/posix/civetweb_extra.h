@@ -4,6 +4,7 @@
 
 struct mg_connection;
 struct mg_context;
+struct sockaddr;
 
 /* To be set before civetweb is started; NULL: there is no gate. Called for each connection that was
  * accepted: may civetweb have it? If not, it comes back with cmcwh_civetweb_produce, or is closed.
@@ -12,7 +13,6 @@ extern int (*cmcwh_civetweb_gate)(struct mg_context *context, int connection, in
 
 /* Gives a connection to the workers. Waits while their queue is full. `peer` is its remote address,
  * NULL: the socket's. */
-struct sockaddr;
 void cmcwh_civetweb_produce(struct mg_context *context, int connection, int secure,
                             const struct sockaddr *peer);
 
@@ -32,6 +32,16 @@ int cmcwh_civetweb_unanswered(const struct mg_connection *connection);
 
 /* Has the whole body been read: all of its length, or its last chunk? */
 int cmcwh_civetweb_body_whole(const struct mg_connection *connection);
+
+/* Can the connection go on without civetweb once the request has been answered? Not with TLS, and
+ * not when bytes behind the request have been read. */
+int cmcwh_civetweb_separable(const struct mg_connection *connection);
+
+/* Who is at its other end. */
+const struct sockaddr *cmcwh_civetweb_peer(const struct mg_connection *connection);
+
+/* Makes civetweb forget its socket. While civetweb closes the connection. */
+void cmcwh_civetweb_separate(struct mg_connection *connection);
 
 /* Will civetweb take another request from this connection? Not behind a chunked body with a
  * trailer, or whose last line was late. To be asked when the body has been read. */

@@ -164,6 +164,7 @@ static enum stage judge_plain(struct guest *guest) {
         bytes = (size_t)looked;
     }
     guest->changed = bytes != guest->seen ? platform_ticks() : guest->changed;
+    guest->since = guest->seen == 0 ? guest->changed : guest->since; /* it has begun just now */
     guest->seen = (uint32_t)bytes;
     if (memchr(gate.head, '\0', (size_t)looked) != NULL) {
         return PART; /* not for us to understand */
@@ -460,6 +461,33 @@ static void *run(void *unused) {
     return NULL;
 }
 
+/* A new guest. When all places are taken, the one that waits longest gives way: nothing else
+ * changes for the thread that polls. */
+static void enter(const struct guest *guest) {
+    if (gate.count == gate.most) {
+        unsigned oldest = 0;
+
+        for (unsigned i = 1; i < gate.count; i++) {
+            oldest = gate.guests[i].since < gate.guests[oldest].since ? i : oldest;
+        }
+        (void)close(gate.guests[oldest].socket);
+        gate.guests[oldest] = *guest;
+    } else {
+        gate.guests[gate.count++] = *guest;
+    }
+    wake_thread();
+}
+
+/* A worker is free again. */
+static void release(int socket) {
+    struct hold *held = hold_of(socket);
+
+    if (held != NULL) {
+        gate.parts -= held->part;
+        *held = gate.holds[--gate.held];
+    }
+}
+
 /* ---- What others call ---- */
 
 bool gate_admit(void *server, int socket, bool secure) {
@@ -480,23 +508,28 @@ bool gate_admit(void *server, int socket, bool secure) {
     if (goes) {
         hold(&guest);
     } else {
-        if (gate.count == gate.most) {
-            unsigned oldest = 0;
-
-            for (unsigned i = 1; i < gate.count; i++) {
-                oldest = gate.guests[i].since < gate.guests[oldest].since ? i : oldest;
-            }
-            /* Its place is the new one's: nothing else changes for the thread that polls. */
-            (void)close(gate.guests[oldest].socket);
-            gate.guests[oldest] = guest;
-        } else {
-            gate.guests[gate.count++] = guest;
-        }
-        wake_thread();
+        enter(&guest);
     }
     (void)see_pressure();
     (void)pthread_mutex_unlock(&gate.mutex);
     return goes;
+}
+
+void gate_return(void *server, int socket, const union network_address *peer) {
+    struct guest guest = {
+        .server = server, .socket = socket, .peer = *peer, .since = platform_ticks()};
+
+    note(socket, 0, false);
+    (void)pthread_mutex_lock(&gate.mutex);
+    release(socket);
+    if (gate.closed) {
+        (void)close(socket);
+    } else {
+        look(&guest);
+        enter(&guest);
+    }
+    (void)see_pressure();
+    (void)pthread_mutex_unlock(&gate.mutex);
 }
 
 void gate_reading(int socket) {
@@ -508,18 +541,12 @@ void gate_read(int socket) {
 }
 
 void gate_release(int socket) {
-    struct hold *held;
-
     (void)pthread_mutex_lock(&gate.mutex);
-    held = hold_of(socket);
-    if (held != NULL) {
-        gate.parts -= held->part;
-        *held = gate.holds[--gate.held];
-        if (some_ready()) {
-            wake_thread();
-        }
-        (void)see_pressure();
+    release(socket);
+    if (some_ready()) {
+        wake_thread();
     }
+    (void)see_pressure();
     (void)pthread_mutex_unlock(&gate.mutex);
 }
 

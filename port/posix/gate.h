@@ -27,6 +27,10 @@ int gate_start(const struct gate_config *config);
  * the thread that accepts. */
 bool gate_admit(void *server, int socket, bool secure);
 
+/* A connection without TLS whose request has been answered, and whose worker others want: it waits
+ * here for its next request. Called by that worker, in place of gate_release. */
+void gate_return(void *server, int socket, const union network_address *peer);
+
 /* What a worker does with a connection: it reads a request, or waits for one (and may be cut off
  * when others wait); it has read it; it is about to close the connection. Called by that worker. */
 void gate_reading(int socket);

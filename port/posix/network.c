@@ -19,6 +19,10 @@ static bool address_parse(uint8_t *bytes, const char *text, bool *four) {
     return inet_pton(AF_INET6, text, bytes) == 1;
 }
 
+void network_copy(union network_address *address, const struct sockaddr *from) {
+    memcpy(address, from, from->sa_family == AF_INET ? sizeof address->four : sizeof address->six);
+}
+
 bool network_parse(struct network *network, const char *text) {
     char address[64], *end;
     const char *slash = strchr(text, '/');

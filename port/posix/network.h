@@ -15,6 +15,9 @@ union network_address {
     struct sockaddr_in6 six;
 };
 
+/* `from` is one of the two kinds. */
+void network_copy(union network_address *address, const struct sockaddr *from);
+
 /* A range of addresses. IPv4 is kept as IPv4-mapped IPv6. */
 struct network {
     uint8_t address[16];

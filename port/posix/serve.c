@@ -91,11 +91,24 @@ static int http_error(struct mg_connection *connection, int status, const char *
                                status);
 }
 
+/* What is noted of a connection that is to wait at the gate for its next request. */
+static char to_gate[] = "to the gate";
+
 static void connection_close(const struct mg_connection *connection) {
+    int socket = cmcwh_civetweb_socket(connection);
+
     if (cmcwh_civetweb_unanswered(connection)) {
         (void)http_error((struct mg_connection *)connection, 400, "");
     }
-    gate_release(cmcwh_civetweb_socket(connection));
+    if (mg_get_user_connection_data(connection) == to_gate) {
+        union network_address peer;
+
+        network_copy(&peer, cmcwh_civetweb_peer(connection));
+        cmcwh_civetweb_separate((struct mg_connection *)connection);
+        gate_return(mg_get_context(connection), socket, &peer);
+    } else {
+        gate_release(socket);
+    }
 }
 
 static int external_ssl_ctx(void **context, void *user_data) {
@@ -145,9 +158,18 @@ static bool whole(void *context, const struct mg_connection *connection) {
     return cmcwh_civetweb_body_whole(connection) != 0;
 }
 
+/* When others wait, the worker lets the connection go: to the gate, if possible. */
 static bool closing(void *context, const struct mg_connection *connection) {
     (void)context;
-    return gate_crowded() || !cmcwh_civetweb_stays(connection);
+    if (!cmcwh_civetweb_stays(connection)) {
+        return true;
+    }
+    if (gate_crowded() && cmcwh_civetweb_separable(connection)) {
+        mg_set_user_connection_data(connection, to_gate);
+        mg_disable_connection_keep_alive((struct mg_connection *)connection);
+        return false;
+    }
+    return gate_crowded();
 }
 
 static void log_server(void *context, enum cmcwh_level level, const char *message) {

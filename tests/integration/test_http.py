@@ -430,6 +430,26 @@ def test_keep_alive_and_pipelining():
         assert len(server.lines()) == 26
 
 
+def test_more_kept_connections_than_workers():
+    """Those whose worker others want wait for their next request without one."""
+    with Server("--workers", "2") as server:
+        clients = [Client(server.port) for _ in range(24)]
+        for turn in range(10):
+            for i, client in enumerate(clients):  # some send two at once
+                client.send(request(body(first=100 * turn + i)) * (2 if i % 5 == 0 else 1))
+            for i, client in enumerate(clients):
+                for _ in range(2 if i % 5 == 0 else 1):
+                    answer = client.answer()
+                    assert answer.status == 200, (turn, i)
+                    if answer.headers["connection"] != ["keep-alive"]:
+                        assert i % 5 == 0  # what was read of its second request cannot be put back
+                        assert client.closed()
+                        clients[i] = Client(server.port)
+                        break
+        for client in clients:
+            client.close()
+
+
 def test_the_answer_says_whether_the_connection_stays():
     cases = [("1.1", None, True), ("1.1", "Close", False), ("1.1", "TE, Keep-Alive", True),
              ("1.1", "TE", False), ("1.0", None, False), ("1.0", "keep-alive", True)]

@@ -55,6 +55,22 @@ def test_forwarded_for_by_anybody_is_ignored():
         assert status(server, first=b"PROXY TCP4 203.0.113.5 127.0.0.1 1 2\r\n") == 400
 
 
+def test_a_kept_connection_stays_whose_it_was():
+    with Server("--proxy", "127.0.0.1", "--allow", SENDER, "--workers", "1") as server:
+        clients = [Client(server.port) for _ in range(12)]
+        for client in clients:
+            client.send(b"PROXY TCP4 %s 127.0.0.1 1 2\r\n" % SENDER.encode())
+        for _ in range(8):
+            for client in clients:
+                client.send(request(body()))
+            for client in clients:
+                answer = client.answer()
+                assert answer.status == 200
+                assert answer.headers["connection"] == ["keep-alive"]
+        for client in clients:
+            client.close()
+
+
 def version_two(command, family, addresses):
     return SIGNATURE + struct.pack("!BBH", command, family, len(addresses)) + addresses
 
