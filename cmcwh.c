@@ -3749,6 +3749,9 @@ static void record_seal(struct cmcwh_record *record) {
  * request holds only its own records, and every step here is short.
  */
 
+/* The link of a record on storage that nobody has; numbers of records are smaller. */
+#define SLOT_FREE (CMCWH_NONE - 1)
+
 /* A wait may always end early; this one ends often enough for whoever waits without limit. */
 #define WAIT_LONGEST 1000
 
@@ -3802,7 +3805,7 @@ static bool config_good(const struct cmcwh_ring_config *config) {
 static void ring_clear(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config) {
     memset(ring, 0, sizeof *ring);
     ring->config = *config;
-    ring->head = ring->tail = ring->free = ring->free_last = ring->keeper.tainted = CMCWH_NONE;
+    ring->head = ring->tail = ring->free = ring->keeper.tainted = CMCWH_NONE;
 }
 
 int cmcwh_ring_init(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config,
@@ -3931,20 +3934,46 @@ static uint64_t ring_low(const struct cmcwh_ring *ring) {
     return oldest == CMCWH_NONE ? ring->next_seq : seq_at(ring, oldest);
 }
 
-/* Frees the chain first..last. In memory, what was used last is used first: it is in the
- * processor's caches. On storage it is used last, so that old events can be looked at. */
+static bool ring_has_room(const struct cmcwh_ring *ring) {
+    return ring->in_use < ring->config.capacity;
+}
+
+static uint32_t slot_behind(const struct cmcwh_ring *ring, uint32_t slot) {
+    return slot + 1 < ring->config.capacity ? slot + 1 : 0;
+}
+
+/* Takes a free record; there is one. In memory the free ones are a chain, and what was used last is
+ * used first: it is in the processor's caches. On storage they are marked, and taken in turn from
+ * ring->free on: so requests lie in one piece, and old events can be looked at for long. */
+static uint32_t free_take(struct cmcwh_ring *ring) {
+    uint32_t slot = ring->free;
+
+    if (is_stored(ring)) {
+        while (ring->config.links[slot] != SLOT_FREE) {
+            slot = slot_behind(ring, slot);
+        }
+        ring->free = slot_behind(ring, slot);
+    } else {
+        ring->free = ring->config.links[slot];
+    }
+    ring->config.links[slot] = CMCWH_NONE;
+    ring->in_use++;
+    return slot;
+}
+
+/* Frees the chain first..last. */
 static void free_chain(struct cmcwh_ring *ring, uint32_t first, uint32_t last, uint32_t count) {
-    if (!is_stored(ring)) {
+    if (is_stored(ring)) {
+        ring->config.links[last] = CMCWH_NONE;
+        while (first != CMCWH_NONE) {
+            uint32_t next = ring->config.links[first];
+
+            ring->config.links[first] = SLOT_FREE;
+            first = next;
+        }
+    } else {
         ring->config.links[last] = ring->free;
         ring->free = first;
-    } else {
-        ring->config.links[last] = CMCWH_NONE;
-        if (ring->free == CMCWH_NONE) {
-            ring->free = first;
-        } else {
-            ring->config.links[ring->free_last] = first;
-        }
-        ring->free_last = last;
     }
     ring->in_use -= count;
 }
@@ -4041,30 +4070,33 @@ void cmcwh_batch_begin(struct cmcwh_batch *batch, struct cmcwh_ring *ring) {
 static void batch_stock(struct cmcwh_batch *batch) {
     enum { MOST = 16, SHARE = 8 };
     struct cmcwh_ring *ring = batch->ring;
-    uint32_t room = (ring->config.capacity - ring->in_use) / SHARE, last = ring->free;
-    uint32_t count = batch->count == 0 || room < 1 ? 1 : room < MOST ? room : MOST;
+    uint32_t room = (ring->config.capacity - ring->in_use) / SHARE, last;
 
-    batch->spare = ring->free;
-    batch->spares = count;
-    ring->in_use += count;
-    while (--count > 0) {
-        last = ring->config.links[last];
+    batch->spares = batch->count == 0 || room < 1 ? 1 : room < MOST ? room : MOST;
+    batch->spare = last = free_take(ring);
+    for (uint32_t i = 1; i < batch->spares; i++) {
+        uint32_t slot = free_take(ring);
+
+        ring->config.links[last] = slot;
+        last = slot;
     }
-    ring->free = ring->config.links[last];
-    ring->config.links[last] = CMCWH_NONE;
 }
 
 /* Gives back what was not needed, with the lock held. */
 static void batch_unstock(struct cmcwh_batch *batch) {
+    struct cmcwh_ring *ring = batch->ring;
     uint32_t last = batch->spare;
 
     if (last == CMCWH_NONE) {
         return;
     }
-    while (batch->ring->config.links[last] != CMCWH_NONE) {
-        last = batch->ring->config.links[last];
+    while (ring->config.links[last] != CMCWH_NONE) {
+        last = ring->config.links[last];
     }
-    free_chain(batch->ring, batch->spare, last, batch->spares);
+    if (is_stored(ring) && slot_behind(ring, last) == ring->free) {
+        ring->free = batch->spare; /* nobody has taken any since: no gap stays */
+    }
+    free_chain(ring, batch->spare, last, batch->spares);
     batch->spare = CMCWH_NONE;
     batch->spares = 0;
 }
@@ -4077,11 +4109,11 @@ static bool batch_wait(const struct cmcwh_batch *batch) {
     if (is_stored(ring) && ring->config.storage->write == NULL) {
         return false;
     }
-    if (ring->free != CMCWH_NONE) {
+    if (ring_has_room(ring)) {
         return true;
     }
     start = port_ticks(ring);
-    while (ring->free == CMCWH_NONE &&
+    while (!ring_has_room(ring) &&
            !(is_stored(ring) ? storage_make_room(ring) : ring_evict(ring))) {
         if (batch->count == ring->config.capacity || passed >= ring->config.room_wait ||
             !port_can_wait(ring)) {
@@ -4778,7 +4810,7 @@ static bool storage_make_room(struct cmcwh_ring *ring) {
             return false;
         }
     }
-    return storage_write_places(ring, true) == CMCWH_OK && ring->free != CMCWH_NONE;
+    return storage_write_places(ring, true) == CMCWH_OK && ring_has_room(ring);
 }
 
 /* ---- Group commit ---- */
@@ -5138,8 +5170,6 @@ static int survey_drop(struct survey *survey, struct cmcwh_recovery *found) {
 }
 
 /* While the chains are made the links are still a table: the next slot is noted in the record. */
-#define UNLISTED (CMCWH_NONE - 1)
-
 static void note_next(const struct cmcwh_ring *ring, uint32_t slot, uint32_t next) {
     put32(ring->config.records[slot].bytes + AT_SQUEEZED, next);
 }
@@ -5170,29 +5200,23 @@ static void survey_settle(struct survey *survey) {
     struct cmcwh_ring *ring = survey->ring;
     uint64_t oldest = survey->end > ring->config.capacity ? survey->end - ring->config.capacity : 1;
 
-    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
-        note_next(ring, slot, UNLISTED);
-    }
     if (ring->config.storage->write == NULL) {
         survey->low = oldest; /* to look at: what was delivered is shown as well, to anybody */
         memset(ring->readers, 0, sizeof ring->readers);
     }
-    survey_chain(survey, oldest, survey->low);
-    ring->free = survey->first;
-    ring->free_last = survey->last;
+    survey_chain(survey, oldest, survey->end);
+    ring->free = survey->last == CMCWH_NONE ? 0 : slot_behind(ring, survey->last);
+    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
+        note_next(ring, slot, SLOT_FREE);
+    }
     survey_chain(survey, survey->low, survey->end);
     ring->head = survey->first;
     ring->tail = survey->last;
     ring->in_use = survey->count;
-    for (uint32_t slot = ring->config.capacity; slot-- > 0;) {
+    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
         uint8_t *noted = ring->config.records[slot].bytes + AT_SQUEEZED;
 
         ring->config.links[slot] = get32(noted);
-        if (ring->config.links[slot] == UNLISTED) {
-            ring->config.links[slot] = ring->free;
-            ring->free_last = ring->free == CMCWH_NONE ? slot : ring->free_last;
-            ring->free = slot;
-        }
         put32(noted, 0);
     }
     ring->next_seq = survey->end;
