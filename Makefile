@@ -88,7 +88,7 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test test-long unit unit-test bench bench-json bench-deps bench-peers fuzz fuzzers cross-test cross-deps openwrt-test least-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
+.PHONY: all deps run test test-long unit unit-test bench bench-deps bench-json bench-instructions bench-profile bench-peers fuzz fuzzers cross-test cross-deps openwrt-test least-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
 	firmware firmware-test firmware-check
 .DELETE_ON_ERROR:
 
@@ -103,7 +103,10 @@ help:
 	@echo 'make cross-deps cross-test   builds and tests for other processors, under qemu'
 	@echo 'make fuzz         run each fuzzer for FUZZ_SECONDS (60)'
 	@echo 'make bench        measure the portable part and the server'
-	@echo 'make bench-deps bench-peers   beside other receivers of webhooks; BENCH_QUICK=1 in two minutes'
+	@echo 'make bench-deps   install what the following need'
+	@echo 'make bench-peers  beside other receivers of webhooks; BENCH_QUICK=1 in two minutes'
+	@echo 'make bench-json   beside other JSON libraries; YYJSON_SRC=PATH adds yyjson'
+	@echo 'make bench-instructions bench-profile   instructions of each library; where those of cmcwh go'
 	@echo 'make lint         clang-format, clang-tidy, cppcheck'
 	@echo 'make size         bytes of text, data and memory, for each target'
 	@echo 'make firmware     an example without an operating system, for Cortex-M3; make firmware-test: in qemu'
@@ -231,15 +234,30 @@ test-long: cmcwh $(UNIT_PROGRAMS)
 
 BENCH_C := $(PORTABLE_C) -D_GNU_SOURCE -DCMCWH_NO_SERVER $(LINK)
 
-$(OUT)/bench/bench: tests/bench/bench.c tests/bench/bodies.c $(OUT)/cmcwh-embedded.o
+$(OUT)/bench/bench $(OUT)/bench/profile: $(OUT)/bench/%: tests/bench/%.c tests/bench/bodies.c $(OUT)/cmcwh-embedded.o
 	$(call say,CC $<)$(BENCH_C) $(filter-out %.h,$^) -o $@
 
-$(OUT)/bench/json_%: tests/bench/json_%.c tests/bench/json.c tests/bench/bodies.c $(OUT)/cmcwh-embedded.o
-	$(call say,CC $<)$(BENCH_C) $(filter-out %.h,$^) $(JSON_$*) -o $@
+$(OUT)/bench/json: tests/bench/json.c tests/bench/bodies.c $(OUT)/cmcwh-embedded.o
+	$(call say,CC $<)$(BENCH_C) $(filter-out %.h,$^) -ldl -o $@
 
+# Other libraries, each in a shared object of its own. Their functions may be inlined, as in a program.
+BENCH_SHARED := $(CPPFLAGS) $(WARNINGS) -I. -MMD -MP -fPIC -fno-semantic-interposition -shared
 JSON_cjson := -lcjson
 JSON_jansson := -ljansson
 JSON_jsonc := -ljson-c
+JSON_yyjson = -isystem $(YYJSON_SRC)/src -x none $(OUT)/bench/yyjson.o
+
+$(OUT)/bench/json_%.so: tests/bench/json_%.c | $(OUT)/checked
+	$(call say,CC $<)$(CC) -std=c99 $(FLAGS) $(BENCH_SHARED) $< $(JSON_$*) -o $@
+
+$(OUT)/bench/json_simdjson.so: tests/bench/json_simdjson.cpp | $(OUT)/checked
+	$(call say,CXX $<)$(CXX) -std=c++17 $(CXXFLAGS) -DNDEBUG $(filter-out -Wstrict-prototypes -Wmissing-prototypes -Wshadow,$(BENCH_SHARED)) \
+		$< -lsimdjson -o $@
+
+$(OUT)/bench/json_yyjson.so: $(OUT)/bench/yyjson.o
+
+$(OUT)/bench/yyjson.o: $(YYJSON_SRC)/src/yyjson.c | $(OUT)/checked
+	$(call say,CC yyjson)$(CC) -std=c99 $(FLAGS) -w -fPIC -fno-semantic-interposition -c $(YYJSON_SRC)/src/yyjson.c -o $@
 
 $(OUT)/bench/bare: tests/bench/bare.c $(OUT)/civetweb.o
 	$(call say,CC $<)$(PORT_C) $(LINK) $(filter-out %.h,$^) $(LIBRARIES) -o $@
@@ -272,9 +290,24 @@ fuzz:
 	@$(MAKE) CC=clang SANITIZE=fuzzer fuzzers
 	@sh tests/fuzz/run.sh "$$($(MAKE) -s CC=clang SANITIZE=fuzzer fuzzers)" $(FUZZ_SECONDS) $(FUZZERS)
 
-# Beside other JSON libraries.
-bench-json: $(addprefix $(OUT)/bench/json_,cjson jansson jsonc)
-	@for program in $^; do $$program tests/payloads/deliveries-*.json; done
+# Beside other JSON libraries. Debian has no yyjson: a copy is named with YYJSON_SRC=PATH.
+CXXFLAGS ?= -O2 -g
+JSON_LIBRARIES := $(patsubst %,$(OUT)/bench/json_%.so,cjson jansson jsonc simdjson $(if $(YYJSON_SRC),yyjson))
+PAYLOADS := $(wildcard tests/payloads/deliveries-*.json)
+no_yyjson = $(if $(YYJSON_SRC),,@echo 'yyjson is left out: name a copy of its source with YYJSON_SRC=PATH (src/yyjson.c in it)')
+
+bench-json: $(OUT)/bench/json $(JSON_LIBRARIES)
+	$(no_yyjson)
+	@$< $(JSON_LIBRARIES) $(PAYLOADS)
+
+# Instructions, counted by valgrind: they do not depend on what else the machine does.
+bench-instructions: $(OUT)/bench/json $(JSON_LIBRARIES)
+	$(no_yyjson)
+	@python3 tests/bench/callgrind.py instructions $< $(JSON_LIBRARIES) $(PAYLOADS)
+
+# Where they go, in cmcwh.
+bench-profile: $(OUT)/bench/profile
+	@python3 tests/bench/callgrind.py profile $< $(PAYLOADS)
 
 bench: cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
 	@sh tests/bench/run.sh $(OUT)/bench/bench $(OUT)/bench/bare ./cmcwh
@@ -330,12 +363,12 @@ firmware firmware-test firmware-check:
 firmware-test: cmcwh
 
 SOURCES := cmcwh.c cmcwh.h $(wildcard port/posix/*.[ch] tests/*/*.[ch])
-TIDY := $(addprefix tidy-,$(filter-out %.h port/posix/civetweb.c,$(SOURCES)))
+TIDY := $(addprefix tidy-,$(filter-out %.h port/posix/civetweb.c tests/bench/json_yyjson.c,$(SOURCES)))
 
 lint: lint-format lint-tidy lint-cppcheck
 
 lint-format:
-	clang-format --dry-run -Werror $(SOURCES) $(wildcard port/baremetal/*.[ch])
+	clang-format --dry-run -Werror $(SOURCES) $(wildcard port/baremetal/*.[ch] tests/bench/*.cpp)
 
 lint-tidy: $(TIDY)
 

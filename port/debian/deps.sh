@@ -25,9 +25,12 @@ if [ "${1:-}" = cross ]; then
     done
 fi
 
-# `deps.sh bench`: other receivers of webhooks, to compare with. A Node.js that is not Debian's will do.
+# `deps.sh bench`: JSON libraries and receivers of webhooks to compare with, a counter of instructions, plots.
+# A Node.js that is not Debian's will do.
+BENCH="g++ libsimdjson-dev valgrind gnuplot-nox librsvg2-bin
+    webhook jq php-fpm php-cli nginx-light lighttpd gunicorn python3-flask musl-tools"
 if [ "${1:-}" = bench ]; then
-    PACKAGES="$PACKAGES webhook jq php-fpm php-cli nginx-light lighttpd gunicorn python3-flask musl-tools"
+    PACKAGES="$PACKAGES $BENCH"
     for command in node/nodejs npm/npm; do
         command -v "${command%/*}" >/dev/null || PACKAGES="$PACKAGES ${command#*/}"
     done

@@ -1,80 +1,159 @@
-/* The same work with another JSON library: a body is parsed, and the fields of each event are
- * copied into a record of 1 KiB. One thread; of many rounds the shortest counts. Arguments: payload
- * files. Unlike cmcwh they take the body whole, and allocate. */
-#include "cmcwh.h"
-
+/* The same work with other JSON libraries: a body is parsed, and the fields of each event are
+ * copied into a record of 1 KiB. One thread. Unlike cmcwh they take the body whole, and allocate.
+ * Arguments: shared objects of libraries and payload files. Times each in turn, so that all have
+ * the same luck with the machine; of many the shortest counts. With `once` before them each takes
+ * each body once, in the function `measured`, for a profiler that counts instructions. */
 #include "library.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
-enum { ROUNDS = 1000, RECORDS = 256 };
+enum { RECORDS = 16384, CANDIDATES = 16, SLICE = 1 << 18 };
 
-static struct cmcwh_record records[RECORDS];
+static struct cmcwh_record records[RECORDS], expected[RECORDS], others[RECORDS];
 static uint32_t links[RECORDS];
 static struct cmcwh_ring ring;
 static struct cmcwh_parser parser;
-static unsigned used; /* records of the round */
 
-const char *const fields[FIELDS] = {"reason",  "sourceIp", "returnPath", "created",
-                                    "subject", "apiData",  "messageId",  "from",
-                                    "to",      "senderIp", "status"};
+static const struct shape {
+    const char *name;
+    unsigned events, rounds, capacity;
+    bool pretty;
+} shapes[] = {{"1 event", 1, 400, 256, false},
+              {"100 events", 100, 400, 256, false},
+              {"100 events, indented", 100, 400, 256, true},
+              {"12 000 events", 12000, 15, RECORDS, false}};
 
-/* Where the next record's texts go, one behind the other; a length before each. */
-static uint8_t *place;
+enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-void begin_record(void) {
-    place = records[used++ % RECORDS].bytes;
+static void take_ours(const struct body *body, struct taken *taken) {
+    uint64_t before = ring.next_seq;
+
+    take_body(&parser, &ring, body, CMCWH_JSON);
+    taken->used += (unsigned)(ring.next_seq - before);
 }
 
-void put_field(const char *text, size_t length) {
-    uint8_t *end = records[(used - 1) % RECORDS].bytes + CMCWH_RECORD_SIZE;
+static struct library candidates[CANDIDATES] = {{"cmcwh", take_ours}};
+static size_t candidate_count = 1;
 
-    if (text != NULL && length + 2 <= (size_t)(end - place)) {
-        *place++ = (uint8_t)length;
-        *place++ = (uint8_t)(length >> 8);
-        memcpy(place, text, length);
-        place += length;
+static void load_library(const char *path) {
+    void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const struct library *found = object == NULL ? NULL : dlsym(object, "libraries");
+
+    if (found == NULL) {
+        die(dlerror());
+        return;
+    }
+    while (found->name != NULL && candidate_count < CANDIDATES) {
+        candidates[candidate_count++] = *found++;
     }
 }
 
-/* In turn, so that both have the same luck with the machine. */
-static void report(const char *name, const struct body *body, unsigned count) {
-    double ours = 1e9, theirs = 1e9;
+static void make_ring(const struct shape *shape) {
+    struct cmcwh_ring_config config = {
+        .records = records, .links = links, .capacity = shape->capacity};
 
-    for (int round = 0; round < ROUNDS; round++) {
-        double start = now(), time;
-
-        take_body(&parser, &ring, body, CMCWH_JSON);
-        time = now() - start;
-        ours = time < ours ? time : ours;
-        used = 0;
-        start = now();
-        library_take(body);
-        time = now() - start;
-        theirs = time < theirs ? time : theirs;
-        if (used != count) {
-            die(library_name);
-        }
-    }
-    printf("%-16s cmcwh %8.0f events/s   %-8s %8.0f events/s   ratio %.2f\n", name, count / ours,
-           library_name, count / theirs, theirs / ours);
-}
-
-int main(int count, char **arguments) {
-    struct cmcwh_ring_config config = {.records = records, .links = links, .capacity = RECORDS};
-    struct body body;
-
-    stay_here();
-    load_events(count - 1, arguments + 1);
     if (cmcwh_ring_init(&ring, &config, 1) < 0) {
         die("the ring");
     }
-    body = json_body(1, false);
-    report("1 event", &body, 1);
-    body = json_body(100, false);
-    report("100 events", &body, 100);
-    body = json_body(100, true);
-    report("100, indented", &body, 100);
+}
+
+/* What the others must have taken: the texts that cmcwh has. */
+static void expect(const struct shape *shape, const struct body *body) {
+    struct taken taken = {.records = expected, .capacity = RECORDS};
+    struct cmcwh_record record;
+    int reader;
+
+    make_ring(shape);
+    reader = cmcwh_ring_attach(&ring, NULL, true);
+    take_body(&parser, &ring, body, CMCWH_JSON);
+    memset(expected, 0, sizeof expected);
+    while (cmcwh_ring_read(&ring, reader, &record) > 0) {
+        begin_record(&taken);
+        for (unsigned i = 0; i < FIELDS; i++) {
+            struct cmcwh_text text = cmcwh_record_text(&record, (enum cmcwh_field)i);
+
+            put_field(&taken, text.data, text.length);
+        }
+    }
+    make_ring(shape); /* without a reader: records are free again at once */
+}
+
+/* Every library must take the same; so each has also run once before it is measured. */
+static void check(const struct shape *shape, const struct body *body) {
+    expect(shape, body);
+    for (size_t i = 0; i < candidate_count; i++) {
+        struct taken taken = {.records = others, .capacity = RECORDS};
+
+        memset(others, 0, sizeof others);
+        candidates[i].take(body, &taken);
+        if (taken.used != shape->events ||
+            (i > 0 && memcmp(others, expected, sizeof others) != 0)) {
+            die(candidates[i].name);
+        }
+    }
+}
+
+/* A function of its own, so that a profiler can tell it. */
+__attribute__((noinline)) static void measured(const struct library *library,
+                                               const struct body *body, struct taken *taken,
+                                               size_t times) {
+    for (size_t i = 0; i < times; i++) {
+        library->take(body, taken);
+    }
+}
+
+/* A short body is taken several times between two looks at the clock; once before, since heap and
+ * caches are as another library has left them. */
+static void time_all(const struct shape *shape, const struct body *body, struct taken *taken) {
+    double best[CANDIDATES] = {0};
+    size_t times = SLICE / body->length + 1;
+
+    for (unsigned round = 0; round < shape->rounds; round++) {
+        for (size_t i = 0; i < candidate_count; i++) {
+            double start, time;
+
+            candidates[i].take(body, taken);
+            start = now();
+            measured(&candidates[i], body, taken, times);
+            time = (now() - start) / (double)times;
+            best[i] = round == 0 || time < best[i] ? time : best[i];
+        }
+    }
+    for (size_t i = 0; i < candidate_count; i++) {
+        printf("%-22s %-24s %9.0f events/s %6.0f MB/s %6.2f\n", shape->name, candidates[i].name,
+               shape->events / best[i], (double)body->length / best[i] / 1e6, best[0] / best[i]);
+    }
+}
+
+static void take_once(const struct shape *shape, const struct body *body, struct taken *taken) {
+    for (size_t i = 0; i < candidate_count; i++) {
+        printf("%s|%s|%u|%zu\n", shape->name, candidates[i].name, shape->events, body->length);
+        candidates[i].take(body, taken);
+        measured(&candidates[i], body, taken, 1);
+    }
+}
+
+int main(int count, char **arguments) {
+    bool once = count > 1 && strcmp(arguments[1], "once") == 0;
+    int i = once ? 2 : 1;
+
+    stay_here();
+    for (; i < count && strstr(arguments[i], ".so") != NULL; i++) {
+        load_library(arguments[i]);
+    }
+    load_events(count - i, arguments + i);
+    if (!once) {
+        printf("%-22s %-24s %18s %11s %6s\n", "body", "library", "", "", "cmcwh's 1");
+    }
+    for (size_t s = 0; s < SHAPES; s++) {
+        struct body body = json_body(shapes[s].events, shapes[s].pretty);
+        struct taken taken = {.records = others, .capacity = shapes[s].capacity};
+
+        check(&shapes[s], &body);
+        (once ? take_once : time_all)(&shapes[s], &body, &taken);
+        free(body.bytes);
+    }
     return 0;
 }

@@ -2,11 +2,30 @@
 
 #include <json-c/json.h>
 
-const char library_name[] = "json-c";
+static void take_events(struct json_object *root, struct taken *taken) {
+    struct json_object *type = NULL, *event = NULL, *events = NULL, *value = NULL;
 
-void library_take(const struct body *body) {
+    if (!json_object_object_get_ex(root, "event_type", &type) ||
+        !json_object_object_get_ex(root, "event", &event) ||
+        !json_object_object_get_ex(event, json_object_get_string(type), &events)) {
+        return;
+    }
+    for (size_t k = 0; k < json_object_array_length(events); k++) {
+        const struct json_object *one = json_object_array_get_idx(events, k);
+
+        begin_record(taken);
+        for (size_t i = 0; i < FIELDS; i++) {
+            if (json_object_object_get_ex(one, fields[i], &value)) {
+                put_field(taken, json_object_get_string(value),
+                          (size_t)json_object_get_string_len(value));
+            }
+        }
+    }
+}
+
+static void take(const struct body *body, struct taken *taken) {
     static struct json_tokener *tokener;
-    struct json_object *root, *type = NULL, *event = NULL, *events = NULL, *value = NULL;
+    struct json_object *root;
 
     if (tokener == NULL) {
         tokener = json_tokener_new();
@@ -14,20 +33,8 @@ void library_take(const struct body *body) {
     }
     json_tokener_reset(tokener);
     root = json_tokener_parse_ex(tokener, body->bytes, (int)body->length);
-    if (!json_object_object_get_ex(root, "event_type", &type) ||
-        !json_object_object_get_ex(root, "event", &event) ||
-        !json_object_object_get_ex(event, json_object_get_string(type), &events)) {
-        die("json-c refuses a body");
-    }
-    for (size_t k = 0; k < json_object_array_length(events); k++) {
-        const struct json_object *one = json_object_array_get_idx(events, k);
-
-        begin_record();
-        for (size_t i = 0; i < FIELDS; i++) {
-            if (json_object_object_get_ex(one, fields[i], &value)) {
-                put_field(json_object_get_string(value), (size_t)json_object_get_string_len(value));
-            }
-        }
-    }
+    take_events(root, taken);
     json_object_put(root);
 }
+
+const struct library libraries[] = {{"json-c", take}, {NULL, NULL}};

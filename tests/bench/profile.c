@@ -1,0 +1,84 @@
+/* What a profiler is to look at: each kind of work once, in the function `measured`. Says in the
+ * same order what it was, of how many events and bytes. Arguments: payload files. */
+#include "bodies.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { RECORDS = 256 };
+
+static struct cmcwh_record records[RECORDS];
+static uint32_t links[RECORDS];
+static struct cmcwh_ring ring;
+static struct cmcwh_parser parser;
+static char out[CMCWH_ENCODED_MAX];
+
+struct work {
+    struct body body;
+    unsigned events;
+    enum cmcwh_format format;
+    int reader; /* when there is one, records are taken out instead of in */
+    enum cmcwh_encoding encoding;
+};
+
+/* Until the records are committed, or as a sink's thread takes them out. */
+__attribute__((noinline)) static size_t measured(const struct work *work) {
+    struct cmcwh_record record;
+    size_t bytes = 0;
+
+    if (work->reader < 0) {
+        take_body(&parser, &ring, &work->body, work->format);
+        return work->body.length;
+    }
+    while (cmcwh_ring_read(&ring, work->reader, &record) > 0) {
+        bytes += cmcwh_encode(&record, work->encoding, NULL, out);
+        (void)cmcwh_ring_acknowledge(&ring, work->reader);
+    }
+    return bytes;
+}
+
+static void make_ring(void) {
+    struct cmcwh_ring_config config = {.records = records, .links = links, .capacity = RECORDS};
+
+    if (cmcwh_ring_init(&ring, &config, 1) < 0) {
+        die("the ring");
+    }
+}
+
+static void report(const char *name, const struct work *work) {
+    printf("%s|%u|%zu\n", name, work->events, measured(work));
+}
+
+/* Only the second time is reported: the first one fills caches of the loader. */
+static void take_in(const char *name, struct body body, unsigned events, enum cmcwh_format format) {
+    struct work work = {.body = body, .events = events, .format = format, .reader = -1};
+
+    make_ring();
+    take_body(&parser, &ring, &body, format);
+    report(name, &work);
+    free(body.bytes);
+}
+
+static void take_out(const char *name, enum cmcwh_encoding encoding) {
+    struct work work = {.events = 100, .encoding = encoding};
+    struct body body = json_body(work.events, false);
+
+    make_ring();
+    work.reader = cmcwh_ring_attach(&ring, NULL, true);
+    take_body(&parser, &ring, &body, CMCWH_JSON);
+    report(name, &work);
+    free(body.bytes);
+}
+
+int main(int count, char **arguments) {
+    load_events(count - 1, arguments + 1);
+    take_in("JSON, 1", json_body(1, false), 1, CMCWH_JSON);
+    take_in("JSON, 100", json_body(100, false), 100, CMCWH_JSON);
+    take_in("indented", json_body(100, true), 100, CMCWH_JSON);
+    take_in("form, 100", form_body(100), 100, CMCWH_FORM);
+    take_out("to JSON", CMCWH_ENCODE_JSON);
+    take_out("to logfmt", CMCWH_ENCODE_LOGFMT);
+    take_out("to syslog", CMCWH_ENCODE_RFC5424);
+    take_out("to frame", CMCWH_ENCODE_BINARY);
+    return 0;
+}
