@@ -124,10 +124,10 @@ static bool sync_directory(const char *path) {
     return synced;
 }
 
+static char zeros[1 << 16]; /* never written to: takes no memory */
+
 /* Takes all the room that the file will ever need, so that no event finds the disk full. */
 static int fill(int descriptor, uint64_t size) {
-    static const char zeros[4096] = {0};
-
     for (uint64_t offset = 0; offset < size; offset += sizeof zeros) {
         size_t length = size - offset < sizeof zeros ? (size_t)(size - offset) : sizeof zeros;
 
@@ -138,13 +138,24 @@ static int fill(int descriptor, uint64_t size) {
     return 0;
 }
 
+/* Into a file of zeros. A ring is cleared in small pieces: to write them takes several times as
+ * long as to fill the file. */
+static int write_to_zeros(void *context, uint64_t offset, const void *bytes, size_t length) {
+    if (length <= sizeof zeros && memcmp(bytes, zeros, length) == 0) {
+        return 0;
+    }
+    return file_write(context, offset, bytes, length);
+}
+
 /* Makes the file under the name `made`, which is locked, and gives it its own. */
 static bool make(struct ring_file *file, const char *made, uint32_t records) {
     struct cmcwh_geometry geometry = {.records = records, .block = BLOCK};
     uint64_t size = 3 * (uint64_t)BLOCK + (uint64_t)records * CMCWH_RECORD_SIZE;
+    struct cmcwh_storage storage = file->storage;
 
+    storage.write = write_to_zeros;
     if (fchmod(file->descriptor, 0600) != 0 || ftruncate(file->descriptor, 0) != 0 ||
-        fill(file->descriptor, size) != 0 || cmcwh_storage_format(&file->storage, &geometry) < 0 ||
+        fill(file->descriptor, size) != 0 || cmcwh_storage_format(&storage, &geometry) < 0 ||
         fsync(file->descriptor) != 0 || rename(made, file->path) != 0) {
         int error = errno;
 

@@ -447,6 +447,15 @@ def test_follow_a_binary_log():
             follower.stdout.close()
 
 
+def test_new_ring_is_empty_and_has_all_its_room():
+    with Server("--ring", "@/ring", "--ring-records", "1000", "--sync", "never") as server:
+        with open(server.path("ring"), "rb") as file:
+            data = file.read()
+        assert len(data) == 12288 + 1000 * 1024 and not any(data[12288:])
+        assert [data[at:at + 4] for at in (0, 4096, 8192)] == [b"CMCW", b"CMCS", b"CMCS"]
+        assert os.stat(server.path("ring")).st_blocks * 512 >= len(data)
+
+
 def test_half_made_ring_is_made_anew():
     server = Server("--ring", "@/ring", "--ring-records", "8")
     with open(server.path("ring.new"), "wb") as file:
