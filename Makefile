@@ -88,7 +88,7 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test test-long unit unit-test bench bench-deps bench-json bench-instructions bench-profile bench-peers fuzz fuzzers cross-test cross-deps openwrt-test least-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
+.PHONY: all deps run test test-long unit unit-test bench bench-deps bench-json bench-instructions bench-profile bench-curves bench-peers fuzz fuzzers cross-test cross-deps openwrt-test least-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
 	firmware firmware-test firmware-check
 .DELETE_ON_ERROR:
 
@@ -107,6 +107,7 @@ help:
 	@echo 'make bench-peers  beside other receivers of webhooks; BENCH_QUICK=1 in two minutes'
 	@echo 'make bench-json   beside other JSON libraries; YYJSON_SRC=PATH adds yyjson'
 	@echo 'make bench-instructions bench-profile   instructions of each library; where those of cmcwh go'
+	@echo 'make bench-curves how the cost grows with events, connections, records and sinks, into tests/bench/curves'
 	@echo 'make lint         clang-format, clang-tidy, cppcheck'
 	@echo 'make size         bytes of text, data and memory, for each target'
 	@echo 'make firmware     an example without an operating system, for Cortex-M3; make firmware-test: in qemu'
@@ -308,6 +309,10 @@ bench-instructions: $(OUT)/bench/json $(JSON_LIBRARIES)
 # Where they go, in cmcwh.
 bench-profile: $(OUT)/bench/profile
 	@python3 tests/bench/callgrind.py profile $< $(PAYLOADS)
+
+# How the cost grows with the work.
+bench-curves: cmcwh
+	@python3 tests/bench/curves.py ./cmcwh
 
 bench: cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
 	@sh tests/bench/run.sh $(OUT)/bench/bench $(OUT)/bench/bare ./cmcwh

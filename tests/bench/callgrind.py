@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """callgrind.py instructions JSON LIBRARY.so... PAYLOAD...: instructions of each JSON library.
-callgrind.py profile PROFILE PAYLOAD...: where those of cmcwh go, by section and function of cmcwh.c.
+callgrind.py profile PROFILE PAYLOAD...: where those of cmcwh go, by section and function.
 
 The programs do each piece of work once, in a function `measured`, and print a line for each.
 valgrind writes a profile whenever that function ends, so the lines and the profiles go together.
@@ -11,6 +11,7 @@ written, and nothing is compiled in another way than usual.
 import collections
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -65,8 +66,8 @@ def run(program):
 
 
 def instructions(program):
-    print("instructions, counted by valgrind; it has no AVX-512, so simdjson takes another kernel here\n"
-          "than it may take otherwise: the name says which")
+    print("instructions, counted by valgrind; it has no AVX-512, so simdjson may take another kernel\n"
+          "here than otherwise: the name says which")
     print("%-22s %-26s %10s %10s %10s" % ("body", "library", "per byte", "per event", "cmcwh's 1"))
     ours = 1
     for (body, library, events, size), profile in run([program[0], "once", *program[1:]]):
@@ -85,7 +86,7 @@ def functions_of(path):
             begins = re.match(r"[A-Za-z_][\w ]*?[ *](\w+)\(", line)
             section = heading.group(1) if heading else section
             function = begins.group(1) if begins else function
-            places.append((section, function))
+            places.append((section[:23], function))
     return places
 
 
@@ -149,4 +150,6 @@ def profile_ours(program):
 
 
 if __name__ == "__main__":
+    if shutil.which("valgrind") is None:
+        sys.exit("valgrind is missing: run 'make bench-deps'")
     {"instructions": instructions, "profile": profile_ours}[sys.argv[1]](sys.argv[2:])
