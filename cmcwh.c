@@ -1313,30 +1313,34 @@ static void form_hex(struct cmcwh_parser *parser, unsigned char byte) {
 
 /* As much of `event` as is simple: what stays is left to form_add, one byte at a time. */
 static size_t form_event(struct cmcwh_parser *parser, const char *in, size_t length) {
-    size_t room = window_room(parser), used = parser->used, i = 0;
-    char *window = parser->window;
+    size_t room = window_room(parser);
+    char *out = parser->window + parser->used, *full = out + room;
+    const char *at = in, *end = in + length;
 
-    for (; room > 0 && i < length && in[i] != '&'; room--) {
-        char byte = in[i++];
+    while (at < end && out < full) {
+        unsigned char byte = (unsigned char)*at;
 
+        if (byte == '&') {
+            break;
+        }
         if (byte == '%') {
-            int high = length - i < 2 ? -1 : hex_digit((unsigned char)in[i]);
-            int low = high < 0 ? -1 : hex_digit((unsigned char)in[i + 1]);
+            int high = end - at < 3 ? -1 : hex_digit((unsigned char)at[1]);
+            int low = high < 0 ? -1 : hex_digit((unsigned char)at[2]);
 
             if (low < 0) {
-                i--;
                 break;
             }
-            mark_set(parser, used);
-            byte = (char)(high << 4 | low);
-            i += 2;
+            mark_set(parser, (size_t)(out - parser->window));
+            byte = (unsigned char)(high << 4 | low);
+            at += 2;
         } else if (byte == '+') {
             byte = ' ';
         }
-        window[used++] = byte;
+        *out++ = (char)byte;
+        at++;
     }
-    parser->used = (uint32_t)used;
-    return i;
+    parser->used = (uint32_t)(out - parser->window);
+    return (size_t)(at - in);
 }
 
 /* Takes some bytes, one at least. */
