@@ -2642,7 +2642,7 @@ static struct cmcwh_text member_field(const struct cmcwh_parser *parser) {
 
 /* The outermost value: of a JSON body the request, in forms the value of `event`. */
 static uint8_t root_open(struct cmcwh_parser *parser, size_t index, bool object) {
-    struct cmcwh_text nameless = {"", 0}, event = {"event", 5};
+    static const struct cmcwh_text nameless = {"", 0}, event = {"event", 5};
     bool form = parser->format != CMCWH_JSON;
     uint64_t offset = window_offset(parser, index);
 
@@ -2799,7 +2799,7 @@ static void item_value(struct cmcwh_parser *parser, const struct lexeme *lexeme)
 
 /* A string, number or word: what is it to us? */
 static void event_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
-    struct cmcwh_text nameless = {"", 0}, event = {"event", 5};
+    static const struct cmcwh_text nameless = {"", 0}, event = {"event", 5};
     uint8_t place = parser->depth > 0 ? parser->place[parser->depth] : PLACE_SKIP;
     size_t index = lexeme->start - lexeme->string;
 
@@ -2831,7 +2831,7 @@ static void event_value(struct cmcwh_parser *parser, const struct lexeme *lexeme
 
 /* The body is whole and good JSON: is it a request of CMC's? */
 static void event_check_request(struct cmcwh_parser *parser) {
-    struct cmcwh_text event = {"event", 5}, event_type = {"event_type", 10};
+    static const struct cmcwh_text event = {"event", 5}, event_type = {"event_type", 10};
 
     if (!parser->have_event) {
         parser_refuse(parser, CMCWH_ERR_MISSING, parser->root_offset, event,
