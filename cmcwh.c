@@ -215,6 +215,7 @@ static const char bad_escape[] = "not an escape that JSON knows";
 static const char lone_surrogate[] = "half a surrogate pair: the other half must follow or precede";
 static const char raw_control[] = "a control character must be escaped in a string";
 
+static size_t copy_plain(char *out, const char *in, size_t length);
 static void decoder_init(struct cmcwh_decoder *decoder, bool json);
 static bool decoder_clean(const struct cmcwh_decoder *decoder);
 static size_t decode(struct cmcwh_decoder *decoder, const char *in, size_t length,
@@ -1064,8 +1065,13 @@ static void parser_fail(struct cmcwh_parser *parser, int result, uint64_t offset
 
 void cmcwh_parser_init(struct cmcwh_parser *parser, struct cmcwh_ring *ring,
                        enum cmcwh_format format) {
-    /* All but the tokens and the window, which are written before they are read. */
-    memset(parser, 0, offsetof(struct cmcwh_parser, tokens));
+    /* All but texts, tokens and the window, which are written before they are read. */
+    memset(parser, 0, offsetof(struct cmcwh_parser, key));
+    kept_clear(&parser->key);
+    kept_clear(&parser->list);
+    kept_clear(&parser->event_type);
+    kept_clear(&parser->composition);
+    kept_clear(&parser->api_key);
     cmcwh_batch_begin(&parser->batch, ring);
     parser->error.detail = "";
     parser->format = (uint8_t)format;
@@ -2478,16 +2484,22 @@ static bool string_right(struct cmcwh_parser *parser, const struct lexeme *lexem
 /* Decodes a string into a kept text, or nowhere (NULL). False: it is not right. */
 static bool string_keep(struct cmcwh_parser *parser, const struct lexeme *lexeme,
                         struct cmcwh_kept *kept) {
+    const char *text = parser->window + lexeme->start;
+    size_t length = lexeme->end - lexeme->start, taken;
     struct output output = {NULL, 0, 0, 0};
     struct cmcwh_decoder decoder;
-    size_t taken;
 
     if (kept != NULL) {
         kept_clear(kept);
+        if (WITH_SHORTCUTS && !lexeme->cut && length <= sizeof kept->text &&
+            copy_plain(kept->text, text, length) == length) {
+            kept->length = (uint16_t)length;
+            return true;
+        }
         output = kept_output(kept);
     }
     decoder_init(&decoder, true);
-    taken = decode(&decoder, parser->window + lexeme->start, lexeme->end - lexeme->start, &output);
+    taken = decode(&decoder, text, length, &output);
     if (kept != NULL) {
         kept_settle(kept, &output);
         kept->truncated = kept->truncated || lexeme->cut;
