@@ -5,14 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CAPACITY = 8, BLOCK = 256 };
+enum { CAPACITY = 8, LARGE = 64, BLOCK = 256 };
 
 static const struct cmcwh_text no_text = {"", 0};
 static struct disk disk;
 static struct cmcwh_ring ring;
 static struct cmcwh_recovery found;
-static struct cmcwh_record records[2 * CAPACITY];
-static uint32_t links[2 * CAPACITY];
+static struct cmcwh_record records[LARGE];
+static uint32_t links[LARGE];
 static uint64_t ticks;
 static unsigned wakes;
 static int log_reader;
@@ -49,15 +49,20 @@ static size_t disk_room(uint32_t capacity) {
     return 3 * BLOCK + (size_t)capacity * CMCWH_RECORD_SIZE;
 }
 
-static void new_ring(void) {
-    struct cmcwh_geometry geometry = {.records = CAPACITY, .block = BLOCK};
+static void new_ring_of(uint32_t capacity) {
+    struct cmcwh_geometry geometry = {.records = capacity, .block = BLOCK};
 
     ticks = 1000;
-    disk_init(&disk, disk_room(CAPACITY));
-    memset(disk.now, 0x5A, disk.size); /* what was there before must not matter */
+    disk_init(&disk, disk_room(capacity));
+    disk.forgets = capacity > CAPACITY; /* its list of writes is short */
+    memset(disk.now, 0x5A, disk.size);  /* what was there before must not matter */
     assert_int_equal(cmcwh_storage_format(&disk.storage, &geometry), CMCWH_OK);
     assert_int_equal(geometry.size, disk.size);
-    assert_int_equal(open_ring(), CMCWH_OK);
+    assert_int_equal(open_ring_of(capacity), CMCWH_OK);
+}
+
+static void new_ring(void) {
+    new_ring_of(CAPACITY);
 }
 
 /* A request of `count` events whose `to` are `first`, `first` + 1, ...; shorter when the ring is
@@ -359,6 +364,23 @@ static void looking_at_a_ring(void **state) {
     cmcwh_batch_begin(&batch, &ring);
     assert_null(cmcwh_batch_add(&batch));
     assert_int_equal(disk.calls, calls);
+}
+
+/* Records that a request of several events has taken and not needed are no newer for it. */
+static void looking_at_all_that_a_ring_holds(void **state) {
+    uint64_t first = 0;
+
+    (void)state;
+    new_ring_of(LARGE);
+    for (uint32_t i = 0; i < LARGE; i++) {
+        assert_int_equal(store(2, 1 + 2 * i), CMCWH_OK);
+        assert_int_equal(read_right(log_reader, NULL), 2);
+        acknowledge(log_reader);
+    }
+    disk.storage.write = NULL;
+    assert_int_equal(open_ring_of(LARGE), CMCWH_OK);
+    assert_int_equal(read_right(log_reader, &first), LARGE);
+    assert_int_equal(first, LARGE + 1);
 }
 
 /* Requests of the same moment share a sync, and keep their order. Those that wait while one of them
@@ -821,6 +843,7 @@ int main(void) {
         cmocka_unit_test(wraps_for_long),
         cmocka_unit_test(a_full_ring),
         cmocka_unit_test(looking_at_a_ring),
+        cmocka_unit_test(looking_at_all_that_a_ring_holds),
         cmocka_unit_test(group_commit),
         cmocka_unit_test(aborted_before_it_is_written),
         cmocka_unit_test(a_bit_flipped_anywhere),
