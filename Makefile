@@ -88,7 +88,7 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test test-long unit unit-test bench bench-deps bench-json bench-instructions bench-profile bench-curves bench-peers fuzz fuzzers cross-test cross-deps openwrt-test least-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
+.PHONY: all deps run test test-long unit unit-test bench bench-deps bench-json bench-instructions bench-profile bench-curves bench-peers fuzz fuzzers cross-test cross-deps openwrt-test least-test scale-deps scale-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
 	firmware firmware-test firmware-check
 .DELETE_ON_ERROR:
 
@@ -101,6 +101,7 @@ help:
 	@echo 'make test         all tests; TEST_OPTIONS="--only NAME" for some integration tests'
 	@echo 'make test-long    power cuts and kills for some minutes'
 	@echo 'make cross-deps cross-test   builds and tests for other processors, under qemu'
+	@echo 'make scale-deps scale-test   three of them behind HAProxy and nginx, into rsyslog and Redis'
 	@echo 'make fuzz         run each fuzzer for FUZZ_SECONDS (60)'
 	@echo 'make bench        measure the portable part and the server'
 	@echo 'make bench-deps   install what the following need'
@@ -343,6 +344,13 @@ least-test: tests/size/least.c cmcwh.c cmcwh.h
 	@mkdir -p build/least
 	@$(PORTABLE_C) -Werror -DCMCWH_NO_SERVER $(LEAST) -MF build/least/least.d tests/size/least.c cmcwh.c -o build/least/least
 	@build/least/least
+
+# Several cmcwh with the engines of port/scale around them.
+scale-deps:
+	@CIVETWEB_SRC='$(CIVETWEB_SRC)' sh port/debian/deps.sh scale
+
+scale-test: cmcwh
+	@python3 tests/scale/run.py --cmcwh ./cmcwh
 
 size: cmcwh
 	@sh tests/size/run.sh

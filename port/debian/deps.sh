@@ -36,6 +36,11 @@ if [ "${1:-}" = bench ]; then
     done
 fi
 
+# `deps.sh scale`: the engines that tests/scale puts around several cmcwh, beside those above.
+if [ "${1:-}" = scale ]; then
+    PACKAGES="$PACKAGES redis-server python3-redis"
+fi
+
 say() {
     echo "deps: $*" >&2
 }
@@ -82,7 +87,7 @@ as_root() {
 install_packages() {
     say "installing" $missing
     as_root apt-get update -qq
-    # A package whose daemon would be started (rsyslog) must not start it here.
+    # A package whose daemon would be started (rsyslog, redis) must not start it here.
     as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq \
         --no-install-recommends $missing >"$WORK/install.log" 2>&1 || {
         say "apt-get could not install them:"
