@@ -19,6 +19,7 @@ from test_https import certificate  # noqa: E402
 
 PATHS = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
 NAMES = ("a", "b", "c")
+TOKEN = "a-token-for-the-test"
 
 
 def free_ports(count):
@@ -68,6 +69,12 @@ class Engine:
             self.process.wait()
             raise AssertionError("%s did not end by signal %d" % (self.name, number)) from None
 
+    def __enter__(self):
+        self.start()
+
+    def __exit__(self, *unused):
+        self.end()
+
     def restart(self, number=signal.SIGTERM, pause=0.0):
         self.end(number)
         time.sleep(pause)
@@ -91,7 +98,7 @@ class Engines:
                     both.write(file.read())
         self.write("auth", "bearer %s\n" % TOKEN)
         self.engines = [self.redis(), self.rsyslog()] + [self.cmcwh(cmcwh, name) for name in NAMES]
-        self.engines += [self.ship(name) for name in NAMES] + [self.haproxy(), self.nginx()]
+        self.engines += [self.shipper(name, self.path(name + "/events.log")) for name in NAMES] + [self.haproxy(), self.nginx()]
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -134,7 +141,7 @@ class Engines:
         config = self.example("cmcwh.conf", [
             ("127.0.0.1:8081", "127.0.0.1:%d" % self.ports[name]), ("/etc/cmcwh", self.folder),
             ("/var/(lib|log)/cmcwh", self.path(name)), ("127.0.0.1:601", "127.0.0.1:%d" % self.ports["rsyslog"]),
-            ("65536", "16384"), ("100M", "4M")], to=name + ".conf")
+            ("65536", "16384"), ("100M", "1M")], to=name + ".conf")
         return Engine(self.folder, name, [os.path.abspath(program), "serve", "--config", config], self.ports[name])
 
     def rsyslog(self):
@@ -148,11 +155,11 @@ class Engines:
                                              ("/var/lib/redis", self.path("redis"))])
         return self.engine("redis", [config], program="redis-server")
 
-    def ship(self, name):
+    def shipper(self, name, log, *options):
         # Debian's Python has Debian's module; another python3 may come first in PATH.
         return Engine(self.folder, "ship-" + name, [
             "/usr/bin/python3", os.path.join(EXAMPLES, "ship.py"), "--source", name,
-            "--redis", "redis://127.0.0.1:%d" % self.ports["redis"], self.path(name + "/events.log")])
+            "--redis", "redis://127.0.0.1:%d" % self.ports["redis"], *options, log])
 
     def engine(self, name, arguments, program):
         path = shutil.which(program, path=PATHS)
@@ -179,5 +186,3 @@ class Engines:
             except AssertionError as error:
                 print(error)
 
-
-TOKEN = "a-token-for-the-test"

@@ -5,6 +5,7 @@ while one part after the other is restarted or killed. What was acknowledged mus
 run.py --cmcwh ./cmcwh [--only PART_OF_A_NAME]. Ends with a line `N passed, N failed`."""
 
 import argparse
+import glob
 import http.client
 import json
 import os
@@ -282,7 +283,8 @@ def test_9_a_loss_would_be_seen(scene):
 
 def summary(scene):
     """Counts, and what the filter for files makes of it."""
-    scene.file.look()
+    scene.missing(scene.stream)
+    scene.missing(scene.file, 2)
     distinct = subprocess.run(["awk", "-f", os.path.join(EXAMPLES, "distinct.awk"), scene.engines.events],
                               stdout=subprocess.PIPE, check=True, timeout=60).stdout.count(b"\n")
     repeats = scene.engines.redis_cli("--raw", "HVALS", "cmcwh:repeats").split()
@@ -293,6 +295,34 @@ def summary(scene):
     print("Redis stream: %d entries, %d repeats were dropped" % (
         len(scene.stream.found), sum(map(int, repeats))))
     assert distinct == len(scene.file.found), "distinct.awk: %d" % distinct
+
+
+def figures(scene):
+    """What an event needs in Redis, and how fast a shipper goes: the logs once more, into another stream."""
+    engines, stream = scene.engines, "backlog"
+    log = engines.path("backlog.log")
+    with open(log, "wb") as out:
+        for name in NAMES:
+            for path in sorted(glob.glob(engines.path(name + "/events.log*"))):
+                with open(path, "rb") as file:
+                    shutil.copyfileobj(file, out)
+    with open(log, "rb") as file:
+        lines = [line for line in file]
+    count = len({line[line.index(b'"id"'):][:24] for line in lines})
+
+    def info(section, name):
+        return int(re.search(rb"^%s:(\d+)" % name, engines.redis_cli("INFO", section), re.MULTILINE).group(1))
+    memory, disk, start = info("memory", b"used_memory"), info("persistence", b"aof_current_size"), time.monotonic()
+    with engines.shipper("backlog", log, "--stream", stream):
+        eventually(lambda: int(engines.redis_cli("XLEN", stream)) >= count, "the backlog")
+        rate = count / (time.monotonic() - start)
+    entries = int(engines.redis_cli("MEMORY", "USAGE", stream, "SAMPLES", 0)) / count
+    print("figures: %d lines of %.0f bytes; a shipper takes %.0f events/s, each synced" % (
+        len(lines), os.path.getsize(log) / len(lines), rate))
+    print("figures: Redis needs %.0f bytes a stream entry, %.0f an id in the window, %.0f on disk until "
+          "it rewrites its file" % (entries, (info("memory", b"used_memory") - memory) / count - entries,
+                                    (info("persistence", b"aof_current_size") - disk) / count))
+    assert int(engines.redis_cli("XLEN", stream)) == count
 
 
 def attempt(name, function, scene):
@@ -310,11 +340,12 @@ def attempt(name, function, scene):
 def play(folder, only):
     tests = [(name, function) for name, function in sorted(globals().items())
              if name.startswith("test_") and only in name]
-    with Engines(folder, CMCWH) as engines, Senders(engines) as senders:
-        scene = Scene(engines, senders)
-        senders.wait(100)
-        results = [attempt(name, function, scene) for name, function in tests]
-        results.append(attempt("summary", summary, scene))
+    with Engines(folder, CMCWH) as engines:
+        with Senders(engines) as senders:
+            scene = Scene(engines, senders)
+            senders.wait(100)
+            results = [attempt(name, function, scene) for name, function in tests]
+        results += [attempt("summary", summary, scene), attempt("figures", figures, scene)]
     return results
 
 
