@@ -88,7 +88,7 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test test-long unit unit-test bench bench-deps bench-json bench-instructions bench-profile bench-curves bench-peers fuzz fuzzers cross-test cross-deps openwrt-test least-test scale-deps scale-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
+.PHONY: all deps run test test-long unit unit-test bench bench-deps bench-json bench-instructions bench-profile bench-curves bench-peers fuzz fuzzers cross-test cross-deps openwrt-test least-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
 	firmware firmware-test firmware-check
 .DELETE_ON_ERROR:
 
@@ -345,12 +345,17 @@ least-test: tests/size/least.c cmcwh.c cmcwh.h
 	@$(PORTABLE_C) -Werror -DCMCWH_NO_SERVER $(LEAST) -MF build/least/least.d tests/size/least.c cmcwh.c -o build/least/least
 	@build/least/least
 
+.PHONY: scale-deps scale-test scale-bench
+
 # Several cmcwh with the engines of port/scale around them.
 scale-deps:
 	@CIVETWEB_SRC='$(CIVETWEB_SRC)' sh port/debian/deps.sh scale
 
 scale-test: cmcwh
 	@python3 tests/scale/run.py --cmcwh ./cmcwh
+
+scale-bench: cmcwh
+	@python3 tests/scale/rates.py ./cmcwh
 
 size: cmcwh
 	@sh tests/size/run.sh
