@@ -127,8 +127,8 @@ class Engines:
                 for i, name in enumerate(NAMES)]
 
     def haproxy(self):
-        config = self.example("haproxy.cfg", self.servers() + [
-            ("bind :443 ssl crt .*", "bind 127.0.0.1:%d ssl crt %s" % (self.ports["haproxy"], self.path("both.pem")))])
+        bind = "bind 127.0.0.1:%d ssl crt %s" % (self.ports["haproxy"], self.path("both.pem"))
+        config = self.example("haproxy.cfg", self.servers() + [("bind :443 ssl crt .*", bind)])
         return self.engine("haproxy", ["-W", "-f", config], program="haproxy")
 
     def nginx(self):
