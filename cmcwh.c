@@ -3760,9 +3760,9 @@ static void record_seal(struct cmcwh_record *record) {
 }
 
 /* ---- Ring -----------------------------------------------------------------------------------
- * Every record is in one of three chains, each linked through config.links: the free ones, those
- * that a request holds, and the committed ones in the order of seq, from head to tail. So a slow
- * request holds only its own records, and every step here is short.
+ * Every record is free, or held by a request, or committed. Those of a request are a chain, linked
+ * through config.links, and so are the committed ones in the order of seq, from head to tail. So a
+ * slow request holds only its own records, and every step here is short.
  */
 
 /* The link of a record on storage that nobody has; numbers of records are smaller. */
