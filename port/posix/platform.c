@@ -26,6 +26,13 @@ uint64_t platform_ticks(void) {
 #endif
 }
 
+uint64_t platform_microseconds(void) {
+    struct timespec time;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
+}
+
 struct timespec platform_deadline(uint64_t ms) {
     struct timespec time;
 
@@ -102,11 +109,18 @@ static void port_wake(void *context) {
     (void)pthread_cond_broadcast(&platform->condition);
 }
 
+/* Before a sync that is over sooner than a nap, it is enough to let others run. */
 static void port_nap(void *context) {
+    enum { SHORT = 100 };                            /* microseconds */
     const struct timespec time = {.tv_nsec = 20000}; /* the kernel adds its slack */
+    const struct platform *platform = context;
 
-    (void)context;
-    (void)nanosleep(&time, NULL);
+    if (platform->sync_time != NULL &&
+        __atomic_load_n(platform->sync_time, __ATOMIC_RELAXED) < SHORT) {
+        (void)sched_yield();
+    } else {
+        (void)nanosleep(&time, NULL);
+    }
 }
 
 /* The lock is held for so short a time that waiting for it a little beats sleeping. */

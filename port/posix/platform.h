@@ -12,13 +12,17 @@ struct platform {
     pthread_cond_t condition;
     unsigned wakes; /* so far; changed under the lock */
     long processors;
+    const uint32_t *sync_time; /* microseconds that a sync takes; atomic. NULL: not known */
 };
 
 /* 0, or an error number. */
 int platform_init(struct platform *platform);
 
-/* Milliseconds that only go forward. */
+/* Milliseconds that only go forward, in steps of some. */
 uint64_t platform_ticks(void);
+
+/* The same exactly, in microseconds. */
+uint64_t platform_microseconds(void);
 
 /* `ms` from now, for pthread_cond_timedwait on a condition of platform_condition. */
 struct timespec platform_deadline(uint64_t ms);

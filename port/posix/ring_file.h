@@ -9,7 +9,8 @@ struct ring_file {
     int descriptor;
     struct cmcwh_storage storage;
     struct cmcwh_geometry geometry;
-    uint64_t failing; /* ticks since which it fails, 0: it works */
+    uint64_t failing;   /* ticks since which it fails, 0: it works */
+    uint32_t sync_time; /* microseconds that a sync takes, of late; atomic */
 };
 
 enum { RING_FILE_RECORDS = 1024 };

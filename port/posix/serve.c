@@ -237,6 +237,7 @@ static bool start_memory(struct service *service) {
             return false;
         }
         ring.capacity = service->file.geometry.records;
+        service->platform.sync_time = &service->file.sync_time;
     }
     if (!options->sync) {
         log_line(CMCWH_LOG_WARN, "--sync never: a 200 does not wait for stable storage: a power "
