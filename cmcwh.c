@@ -4082,18 +4082,23 @@ void cmcwh_batch_begin(struct cmcwh_batch *batch, struct cmcwh_ring *ring) {
 }
 
 /* Takes free records for a batch, with the lock held and one at least there: for a request of many
- * events several at once, unless the ring is nearly full. */
+ * events several at once, unless the ring is nearly full. They are linked behind those in use here,
+ * because links are only written with the lock held: free_take looks at all of them. */
 static void batch_stock(struct cmcwh_batch *batch) {
     enum { MOST = 16, SHARE = 8 };
     struct cmcwh_ring *ring = batch->ring;
-    uint32_t room = (ring->config.capacity - ring->in_use) / SHARE, last;
+    uint32_t room = (ring->config.capacity - ring->in_use) / SHARE, last = batch->last;
 
     batch->spares = batch->count == 0 || room < 1 ? 1 : room < MOST ? room : MOST;
-    batch->spare = last = free_take(ring);
-    for (uint32_t i = 1; i < batch->spares; i++) {
+    for (uint32_t i = 0; i < batch->spares; i++) {
         uint32_t slot = free_take(ring);
 
-        ring->config.links[last] = slot;
+        if (i == 0) {
+            batch->spare = slot;
+        }
+        if (last != CMCWH_NONE) {
+            ring->config.links[last] = slot;
+        }
         last = slot;
     }
 }
@@ -4106,6 +4111,7 @@ static void batch_unstock(struct cmcwh_batch *batch) {
     if (last == CMCWH_NONE) {
         return;
     }
+    ring->config.links[batch->last] = CMCWH_NONE;
     while (ring->config.links[last] != CMCWH_NONE) {
         last = ring->config.links[last];
     }
@@ -4161,11 +4167,8 @@ struct cmcwh_record *cmcwh_batch_add(struct cmcwh_batch *batch) {
     slot = batch->spare;
     batch->spare = ring->config.links[slot];
     batch->spares--;
-    ring->config.links[slot] = CMCWH_NONE;
-    if (batch->last == CMCWH_NONE) {
+    if (batch->first == CMCWH_NONE) {
         batch->first = slot;
-    } else {
-        ring->config.links[batch->last] = slot;
     }
     batch->last = slot;
     batch->count++;
