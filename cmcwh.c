@@ -2142,9 +2142,8 @@ static size_t json_member(struct cmcwh_parser *parser, size_t at) {
 
 /* Takes the end of an event, or the beginning of the next one. Returns 0 when neither stands here.
  */
-static size_t json_item(struct cmcwh_parser *parser, size_t at) {
+static size_t json_item(struct cmcwh_parser *parser, size_t at, bool inside) {
     const char *in = parser->window + at, *end = parser->window + parser->used;
-    bool inside = parser->place[parser->depth] == PLACE_ITEM;
 
     if (parser->expect != EXPECT_NEXT || (!inside && !json_take(&in, end, ',')) ||
         !json_take(&in, end, inside ? '}' : '{')) {
@@ -2165,14 +2164,12 @@ static size_t json_item(struct cmcwh_parser *parser, size_t at) {
 static size_t json_items(struct cmcwh_parser *parser, size_t at) {
     for (size_t next = at; next > 0 && !parser->failed;) {
         uint8_t place = parser->place[parser->depth];
+        bool inside = place == PLACE_ITEM && parser->record != NULL;
 
         at = next;
-        next = 0;
-        if (place == PLACE_ITEM && parser->cut == CMCWH_NONE) {
-            next = json_member(parser, at);
-        }
-        if (next == 0 && (place == PLACE_ITEM || place == PLACE_LIST)) {
-            next = json_item(parser, at);
+        next = inside && parser->cut == CMCWH_NONE ? json_member(parser, at) : 0;
+        if (next == 0 && (inside || place == PLACE_LIST)) {
+            next = json_item(parser, at, inside);
         }
     }
     return at;
@@ -5071,7 +5068,9 @@ static int survey_read(const struct survey *survey) {
 
 /* Where in the table the record of this number stands. */
 static uint32_t *survey_at(const struct survey *survey, uint64_t seq) {
-    return &survey->ring->config.links[seq % survey->ring->config.capacity];
+    const struct cmcwh_ring_config *config = &survey->ring->config;
+
+    return &config->links[seq % config->capacity]; /* NOLINT: config_good has seen it is not 0 */
 }
 
 /* The slot of this number, or CMCWH_NONE. */

@@ -23,8 +23,11 @@ ADD = """
 if (redis.call('HGET', KEYS[2], ARGV[1]) or '0 ') ~= ARGV[2] then return -1 end
 local repeats = 0
 for i = 5, #ARGV, 2 do
-    if redis.call('SET', KEYS[1] .. ':id:' .. ARGV[i], '', 'NX', 'EX', ARGV[4]) then
+    local id = KEYS[1] .. ':id:' .. ARGV[i]
+    if redis.call('EXISTS', id) == 0 then
+        -- First the event: should this fail, its id has not been seen.
         redis.call('XADD', KEYS[1], '*', 'source', ARGV[1], 'event', ARGV[i + 1])
+        redis.call('SET', id, '', 'EX', ARGV[4])
     else
         repeats = repeats + 1
     end

@@ -118,7 +118,7 @@ class Engines:
         with open(os.path.join(EXAMPLES, name), encoding="utf-8") as file:
             text = file.read()
         for old, new in changes:
-            text, count = re.subn(old, new, text)
+            text, count = re.subn(r"(?<!\d)%s(?!\d)" % old, new, text)
             assert count > 0, "%s has no '%s'" % (name, old)
         return self.write(to or name, text)
 
