@@ -418,6 +418,36 @@ def test_cat_of_a_ring_that_is_in_use():
             load.wait(20)
 
 
+def test_cat_after_requests_that_ended_out_of_turn():
+    """A slot is taken when its event begins, a seq is given when the request ends: delivered events
+    are not overwritten in the order of their seqs. Nothing is wrong with those that are left."""
+    def seqs():
+        code, out, said = run("cat", server.path("ring"))
+        assert code == 0 and said == "", said
+        return [json.loads(line)["seq"] for line in out.splitlines()]
+
+    with Server("--ring", "@/ring", "--ring-records", "32") as server:
+        late, whole = Client(server.port), body(2, ignored="x" * 8000)
+        late.send(request(b"%x\r\n" % len(whole) + whole[:10000], length=False,
+                          headers=["Transfer-Encoding: chunked"]))
+
+        def taken():
+            server.signal(signal.SIGUSR1)
+            return "in_use=1 " in server.stderr()
+        eventually(taken, "the first event in the first slot")
+        for i in range(10):
+            assert server.post(body(1, first=10 + i)).status == 200
+        late.send(whole[10000:] + b"\r\n0\r\n\r\n")
+        assert late.answer().status == 200
+        late.close()
+        for i in range(21):
+            server.wait_lines(12 + i)
+            assert seqs() == list(range(1, 13 + i))
+            assert server.post(body(1, first=100 + i)).status == 200
+        server.wait_lines(33)
+        assert seqs() == list(range(2, 11)) + list(range(12, 34))  # of the last 32
+
+
 def test_ring_of_a_big_endian_machine():
     """tests/golden/make.c wrote it on a MIPS; this machine goes on with it."""
     code, out, _ = run("cat", "tests/golden/big-endian.ring")
