@@ -135,9 +135,9 @@ static int view_read(struct view *view, struct cmcwh_recovery *found) {
     return result;
 }
 
-/* Prints what is in the ring from view->next on. A gap in the first pass is nothing to tell: delivered
- * events are overwritten as slots become free, not in the order of their seqs. A gap in a later pass
- * is: its events came and went while we followed. */
+/* Prints what is in the ring from view->next on. A gap in the first pass is nothing to tell:
+ * delivered events are overwritten as slots become free, not in the order of their seqs. A gap in a
+ * later pass is: its events came and went while we followed. */
 static int view_print(struct view *view, int encoding) {
     int reader = cmcwh_ring_attach(&view->ring, NULL, true);
     bool first = view->next == 0;

@@ -252,11 +252,48 @@ static void taken_back_at_the_last_moment(void **state) {
     assert_int_equal(cmcwh_sink_pump(&sink), 0);
 }
 
+/* Frames hold what the ring holds, with a CRC: the ring's records in memory have none. */
+static void frames_are_sealed(void **state) {
+    static struct cmcwh_deframer deframer;
+    struct cmcwh_sink sink;
+    struct cmcwh_record record;
+    size_t at = 0;
+    bool found;
+
+    (void)state;
+    fixture_init(&f, 64, false);
+    sink = sink_of(sizeof buffer, false);
+    sink.config.encoding = CMCWH_ENCODE_BINARY;
+    post_batch(1);
+    post_batch(40);
+    while (cmcwh_sink_pump(&sink) > 0) {
+    }
+    assert_int_equal(sink.delivered, 41);
+    cmcwh_deframer_init(&deframer);
+    for (unsigned i = 0; i < 41; i++) {
+        char to[12];
+
+        for (found = false; !found;) {
+            assert_true(at < medium.used);
+            at +=
+                cmcwh_deframer_feed(&deframer, medium.kept + at, medium.used - at, &record, &found);
+        }
+        assert_int_equal(cmcwh_record_check(&record), CMCWH_OK);
+        assert_int_equal(cmcwh_record_seq(&record), i + 1);
+        (void)snprintf(to, sizeof to, "%u", i == 0 ? 0 : i - 1);
+        assert_field(&record, CMCWH_TO, to);
+    }
+    assert_int_equal(at, medium.used);
+    assert_int_equal(deframer.skipped, 0);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bad_configs), cmocka_unit_test(all_arrives_once_and_in_order),
-        cmocka_unit_test(failing_the_nth_call), cmocka_unit_test(failing_the_nth_call_with_confirm),
-        cmocka_unit_test(taken_back_at_the_last_moment)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(bad_configs),
+                                       cmocka_unit_test(all_arrives_once_and_in_order),
+                                       cmocka_unit_test(failing_the_nth_call),
+                                       cmocka_unit_test(failing_the_nth_call_with_confirm),
+                                       cmocka_unit_test(taken_back_at_the_last_moment),
+                                       cmocka_unit_test(frames_are_sealed)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
