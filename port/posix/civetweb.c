@@ -8,6 +8,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
@@ -28,11 +29,25 @@ static int accept_through_gate(struct mg_context *context, int listener, struct 
 #define accept(socket, address, length)                                                            \
     accept_through_gate(ctx, socket, address, length, listener->is_ssl)
 
+bool (*cmcwh_civetweb_rest)(int socket, bool came);
+
+/* civetweb cannot be told to stop waiting for one connection, but goes when its poll fails. */
+static int poll_or_leave(struct pollfd *polls, nfds_t count, int ms) {
+    int result = poll(polls, count, ms);
+    bool leaves = count == 1 && result >= 0 && cmcwh_civetweb_rest != NULL &&
+                  cmcwh_civetweb_rest(polls->fd, result > 0);
+
+    return leaves ? -1 : result;
+}
+
+#define poll(polls, count, ms) poll_or_leave(polls, count, ms)
+
 #define MG_EXTERNAL_FUNCTION_mg_cry_internal_impl
 #define MG_EXTERNAL_FUNCTION_log_access
 #include <civetweb.c>
 
 #undef accept
+#undef poll
 
 void cmcwh_civetweb_produce(struct mg_context *context, int connection, int secure,
                             const struct sockaddr *peer) {

@@ -2,6 +2,8 @@
 #ifndef CMCWH_CIVETWEB_EXTRA_H
 #define CMCWH_CIVETWEB_EXTRA_H
 
+#include <stdbool.h>
+
 struct mg_connection;
 struct mg_context;
 struct sockaddr;
@@ -10,6 +12,10 @@ struct sockaddr;
  * accepted: may civetweb have it? If not, it comes back with cmcwh_civetweb_produce, or is closed.
  */
 extern int (*cmcwh_civetweb_gate)(struct mg_context *context, int connection, int secure);
+
+/* To be set before civetweb is started; NULL: no. Called when a worker has waited for a socket, up
+ * to SOCKET_TIMEOUT_QUANTUM ms: has something come? True: the worker closes that connection. */
+extern bool (*cmcwh_civetweb_rest)(int socket, bool came);
 
 /* Gives a connection to the workers. Waits while their queue is full. `peer` is its remote address,
  * NULL: the socket's. */

@@ -37,6 +37,10 @@ enum {
 
 enum stage { WAITS, PART, WHOLLY, GONE };
 
+/* What a worker does with its connection: it reads a request; it has not begun to; it waits for the
+ * next one, of which nothing has come; it has left the connection to those who wait. */
+enum doing { READS, FRESH, RESTS, LEAVES };
+
 struct guest {
     void *server; /* whose it is */
     int socket;
@@ -69,7 +73,7 @@ static struct {
     /* For each socket: since when (ticks, never 0) a worker has read it without progress, 0: it
      * does not. Atomic, so that workers need no lock. */
     uint32_t *reading;
-    bool *fresh; /* for each socket: no worker has begun to read it. Atomic */
+    uint8_t *doing; /* for each socket. Atomic */
     int sockets;
     int wake[2];
     char head[HEAD + 1];
@@ -238,11 +242,17 @@ static uint32_t moment(void) {
     return ticks == 0 ? 1 : ticks;
 }
 
-static void note(int socket, uint32_t since, bool fresh) {
+static void note(int socket, uint32_t since, enum doing doing) {
     if (socket >= 0 && socket < gate.sockets) {
         __atomic_store_n(&gate.reading[socket], since, __ATOMIC_RELAXED);
-        __atomic_store_n(&gate.fresh[socket], fresh, __ATOMIC_RELEASE);
+        __atomic_store_n(&gate.doing[socket], (uint8_t)doing, __ATOMIC_RELEASE);
     }
+}
+
+static enum doing doing(int socket) {
+    return socket < 0 || socket >= gate.sockets
+               ? READS
+               : (enum doing)__atomic_load_n(&gate.doing[socket], __ATOMIC_ACQUIRE);
 }
 
 static struct hold *hold_of(int socket) {
@@ -269,7 +279,7 @@ static void hold(const struct guest *guest) {
     want(guest->socket, 1);
     gate.parts += guest->stage == PART;
     gate.holds[gate.held++] = (struct hold){.socket = guest->socket, .part = guest->stage == PART};
-    note(guest->socket, moment(), true);
+    note(guest->socket, moment(), FRESH);
 }
 
 static uint64_t received(int socket) {
@@ -281,14 +291,15 @@ static uint64_t received(int socket) {
     return info.tcpi_bytes_received;
 }
 
-/* Others wait: cuts off whoever holds a worker and sends nothing, or hardly anything. */
+/* Others wait: cuts off whoever holds a worker and sends nothing, or hardly anything. Who rests is
+ * left by its worker, see gate_rest. */
 static void cut_off(void) {
     for (unsigned i = 0; i < gate.held; i++) {
         struct hold *held = &gate.holds[i];
         uint32_t *reading = held->socket < gate.sockets ? &gate.reading[held->socket] : NULL;
         uint32_t since = reading == NULL ? 0 : __atomic_load_n(reading, __ATOMIC_RELAXED);
 
-        if (since != 0 && moment() - since >= PATIENCE) {
+        if (since != 0 && moment() - since >= PATIENCE && doing(held->socket) < RESTS) {
             uint64_t bytes = received(held->socket);
             uint32_t next = bytes < held->bytes + PROGRESS ? 0 : moment();
 
@@ -519,7 +530,7 @@ void gate_return(void *server, int socket, const union network_address *peer) {
     struct guest guest = {
         .server = server, .socket = socket, .peer = *peer, .since = platform_ticks()};
 
-    note(socket, 0, false);
+    note(socket, 0, READS);
     (void)pthread_mutex_lock(&gate.mutex);
     release(socket);
     if (gate.closed) {
@@ -533,11 +544,27 @@ void gate_return(void *server, int socket, const union network_address *peer) {
 }
 
 void gate_reading(int socket) {
-    note(socket, moment(), false);
+    note(socket, moment(), READS);
 }
 
 void gate_read(int socket) {
-    note(socket, 0, false);
+    note(socket, 0, READS);
+}
+
+void gate_answered(int socket) {
+    note(socket, moment(), RESTS);
+}
+
+bool gate_rest(int socket, bool came) {
+    if (doing(socket) != RESTS || (!came && !gate_crowded())) {
+        return false;
+    }
+    note(socket, moment(), came ? READS : LEAVES);
+    return !came;
+}
+
+bool gate_left(int socket) {
+    return doing(socket) == LEAVES;
 }
 
 void gate_release(int socket) {
@@ -581,8 +608,8 @@ int gate_start(const struct gate_config *config) {
     gate.sockets = (int)(gate.most + 2 * config->workers + 64);
     gate.holds = calloc(2 * config->workers, sizeof *gate.holds);
     gate.reading = calloc((size_t)gate.sockets, sizeof *gate.reading);
-    gate.fresh = calloc((size_t)gate.sockets, sizeof *gate.fresh);
-    if (gate.holds == NULL || gate.reading == NULL || gate.fresh == NULL) {
+    gate.doing = calloc((size_t)gate.sockets, sizeof *gate.doing);
+    if (gate.holds == NULL || gate.reading == NULL || gate.doing == NULL) {
         return ENOMEM;
     }
     if (pipe(gate.wake) != 0) {
@@ -603,9 +630,7 @@ static bool some_begun(void) {
         }
     }
     for (unsigned i = 0; i < gate.held; i++) {
-        int socket = gate.holds[i].socket;
-
-        if (socket < gate.sockets && __atomic_load_n(&gate.fresh[socket], __ATOMIC_ACQUIRE)) {
+        if (doing(gate.holds[i].socket) == FRESH) {
             return true;
         }
     }
@@ -644,9 +669,9 @@ void gate_end(void) {
     (void)close(gate.wake[1]);
     free(gate.holds);
     free(gate.reading);
-    free(gate.fresh);
+    free(gate.doing);
     gate.holds = NULL;
     gate.reading = NULL;
-    gate.fresh = NULL;
+    gate.doing = NULL;
     gate.sockets = 0;
 }

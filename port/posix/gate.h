@@ -31,11 +31,19 @@ bool gate_admit(void *server, int socket, bool secure);
  * here for its next request. Called by that worker, in place of gate_release. */
 void gate_return(void *server, int socket, const union network_address *peer);
 
-/* What a worker does with a connection: it reads a request, or waits for one (and may be cut off
- * when others wait); it has read it; it is about to close the connection. Called by that worker. */
+/* What a worker does with a connection: it reads a request (and may be cut off when others wait);
+ * it has read it; it has answered it and waits for the next, which can also wait at the gate; it is
+ * about to close the connection. Called by that worker. */
 void gate_reading(int socket);
 void gate_read(int socket);
+void gate_answered(int socket);
 void gate_release(int socket);
+
+/* A worker has waited for a while, and something came or not. True: it should leave the connection,
+ * because others wait for a worker and nothing of the next request has come. gate_left remembers
+ * that, for gate_return. Called by that worker, for any socket. */
+bool gate_rest(int socket, bool came);
+bool gate_left(int socket);
 
 /* Do others wait for a worker? */
 bool gate_crowded(void);

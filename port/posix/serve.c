@@ -67,8 +67,14 @@ static void produce(void *server, int connection, bool secure, const union netwo
 }
 
 static void end_request(const struct mg_connection *connection, int status) {
+    int socket = cmcwh_civetweb_socket(connection);
+
     (void)status;
-    gate_reading(cmcwh_civetweb_socket(connection));
+    if (cmcwh_civetweb_separable(connection)) {
+        gate_answered(socket);
+    } else {
+        gate_reading(socket);
+    }
 }
 
 static int begin_request(struct mg_connection *connection) {
@@ -100,7 +106,7 @@ static void connection_close(const struct mg_connection *connection) {
     if (cmcwh_civetweb_unanswered(connection)) {
         (void)http_error((struct mg_connection *)connection, 400, "");
     }
-    if (mg_get_user_connection_data(connection) == to_gate) {
+    if (mg_get_user_connection_data(connection) == to_gate || gate_left(socket)) {
         union network_address peer;
 
         network_copy(&peer, cmcwh_civetweb_peer(connection));
@@ -344,6 +350,7 @@ static bool start_guards(struct service *service) {
     }
     proxy_trust(options->proxies, options->proxy_count);
     cmcwh_civetweb_gate = admit;
+    cmcwh_civetweb_rest = gate_rest;
     failed = gate_start(&gate);
     service->gating = failed == 0;
     return service->gating || fail("the gate", failed);

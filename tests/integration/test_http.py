@@ -430,6 +430,26 @@ def test_keep_alive_and_pipelining():
         assert len(server.lines()) == 26
 
 
+def test_idle_connection_leaves_its_worker_to_others():
+    """The only worker waits for the first client's next request when others come: neither is
+    closed, not even when the first one's next request comes in parts."""
+    with Server("--workers", "1") as server:
+        first, others = Client(server.port), [Client(server.port) for _ in range(3)]
+        for _ in range(3):
+            whole = request(body())
+            first.send(whole[:30])
+            time.sleep(0.05)
+            first.send(whole[30:])
+            assert first.answer().headers["connection"] == ["keep-alive"]
+            for other in others:
+                other.send(request(body()))
+                answer = other.answer()
+                assert answer.status == 200
+                assert answer.headers["connection"] == ["keep-alive"]
+        for client in [first] + others:
+            client.close()
+
+
 def test_more_kept_connections_than_workers():
     """Those whose worker others want wait for their next request without one."""
     with Server("--workers", "2") as server:
