@@ -249,7 +249,7 @@ static void note(int socket, uint32_t since, enum doing doing) {
     }
 }
 
-static enum doing doing(int socket) {
+static enum doing doing_of(int socket) {
     return socket < 0 || socket >= gate.sockets
                ? READS
                : (enum doing)__atomic_load_n(&gate.doing[socket], __ATOMIC_ACQUIRE);
@@ -299,7 +299,7 @@ static void cut_off(void) {
         uint32_t *reading = held->socket < gate.sockets ? &gate.reading[held->socket] : NULL;
         uint32_t since = reading == NULL ? 0 : __atomic_load_n(reading, __ATOMIC_RELAXED);
 
-        if (since != 0 && moment() - since >= PATIENCE && doing(held->socket) < RESTS) {
+        if (since != 0 && moment() - since >= PATIENCE && doing_of(held->socket) < RESTS) {
             uint64_t bytes = received(held->socket);
             uint32_t next = bytes < held->bytes + PROGRESS ? 0 : moment();
 
@@ -556,7 +556,7 @@ void gate_answered(int socket) {
 }
 
 bool gate_rest(int socket, bool came) {
-    if (doing(socket) != RESTS || (!came && !gate_crowded())) {
+    if (doing_of(socket) != RESTS || (!came && !gate_crowded())) {
         return false;
     }
     note(socket, moment(), came ? READS : LEAVES);
@@ -564,7 +564,7 @@ bool gate_rest(int socket, bool came) {
 }
 
 bool gate_left(int socket) {
-    return doing(socket) == LEAVES;
+    return doing_of(socket) == LEAVES;
 }
 
 void gate_release(int socket) {
@@ -630,7 +630,7 @@ static bool some_begun(void) {
         }
     }
     for (unsigned i = 0; i < gate.held; i++) {
-        if (doing(gate.holds[i].socket) == FRESH) {
+        if (doing_of(gate.holds[i].socket) == FRESH) {
             return true;
         }
     }
