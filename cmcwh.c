@@ -318,6 +318,8 @@ struct exchange {
     uint32_t retry_after; /* seconds */
 };
 
+static const char late[] = "the request was not whole in time";
+
 /* Sets the answer. Returns false, which all steps return to end the request. */
 static bool answer(struct exchange *x, int status, const char *error, const char *detail) {
     x->status = status;
@@ -725,8 +727,9 @@ static bool read_body(struct exchange *x) {
     if (!x->unread) {
         return cmcwh_parser_end(parser) >= 0 || answer_parser(x);
     }
-    if (port_ticks(config->ring) - x->start >= config->body_timeout) {
-        return answer(x, 408, "request_timeout", "the request was not whole in time");
+    if (port_ticks(config->ring) - x->start >= config->body_timeout ||
+        (config->cut != NULL && config->cut(config->context, x->connection))) {
+        return answer(x, 408, "request_timeout", late);
     }
     x->has_offset = true;
     x->offset = x->received;
@@ -840,7 +843,11 @@ static char *put_answer_head(char *out, const struct exchange *x, size_t length,
     if (x->status == 503 || x->status == 429) {
         out = put_word(put_decimal(put_word(out, "Retry-After: "), x->retry_after), "\r\n");
     }
-    return put_word(out, closing ? "Connection: close\r\n\r\n" : "Connection: keep-alive\r\n\r\n");
+    if (closing) {
+        return put_word(out, "Connection: close\r\n\r\n");
+    }
+    out = put_decimal(put_word(out, "Keep-Alive: timeout="), x->server->config.keep_alive);
+    return put_word(out, "\r\nConnection: keep-alive\r\n\r\n");
 }
 
 /* When a sender that got 503 should come again: seconds, 1 at least. */
@@ -875,7 +882,7 @@ static bool client_closes(const struct exchange *x) {
 static bool must_close(const struct exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
 
-    return x->unread || x->stopping || client_closes(x) ||
+    return config->keep_alive == 0 || x->unread || x->stopping || client_closes(x) ||
            (config->closing != NULL && config->closing(config->context, x->connection));
 }
 
@@ -909,6 +916,7 @@ static void linger(struct exchange *x) {
         watch(x, LINGER);
         while (read_piece(x) > 0) {
         }
+        watch(x, 0);
     }
 }
 
@@ -988,9 +996,13 @@ int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker
     learn_peer(&x);
     if (admit(&x) && check_head(&x) && check_framing(&x) && check_target(&x) && check_tries(&x) &&
         check_header(&x) && check_content(&x)) {
+        bool whole;
+
         watch(&x, server->config.body_timeout);
         honour_expect(&x);
-        (void)(read_body(&x) && check_key(&x) && store(&x));
+        whole = read_body(&x);
+        watch(&x, 0); /* storing may take longer, and nothing is read meanwhile */
+        (void)(whole && check_key(&x) && store(&x));
     }
     if (x.status != 200) {
         cmcwh_parser_abort(&worker->parser);
@@ -998,7 +1010,6 @@ int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker
     count_answer(&x);
     send_answer(&x);
     linger(&x);
-    watch(&x, 0);
     log_answer(&x);
     leave(&x);
     return x.status;
@@ -1013,8 +1024,12 @@ int cmcwh_server_refuse(struct cmcwh_server *server, struct cmcwh_worker *worker
                          .unread = true};
 
     status = status == 411 ? 400 : status; /* a Content-Length that is not a number */
-    (void)answer(&x, status, status == 413 ? "too_large" : "malformed_request",
+    (void)answer(&x, status,
+                 status == 413   ? "too_large"
+                 : status == 408 ? "request_timeout"
+                                 : "malformed_request",
                  status == 413   ? "the request's head is too large"
+                 : status == 408 ? late
                  : status == 505 ? "only HTTP/1.1 and HTTP/1.0 are spoken"
                                  : "this is not an HTTP/1.1 request to this server");
     count_answer(&x);

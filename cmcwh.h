@@ -816,6 +816,12 @@ struct cmcwh_server_config {
     /* A request must be whole within this many ms, or is answered 408. */
     uint32_t body_timeout;
 
+    /* For so many seconds a connection may rest between two requests: answers tell it to the client
+     * as `Keep-Alive: timeout=`, and whoever closes connections must wait longer than that, for a
+     * client such as Apache HttpClient, which CMC uses, writes its next POST into a connection that
+     * was closed in silence, and does not repeat it. 0: every answer says `Connection: close`. */
+    uint32_t keep_alive;
+
     /* The rest may be NULL; called by civetweb's worker threads. */
     void *context;
 
@@ -836,12 +842,16 @@ struct cmcwh_server_config {
      * its reading side must be shut, so that civetweb's mg_read ends. watch(.., 0) ends it. */
     void (*watch)(void *context, struct mg_connection *connection, uint32_t deadline);
 
+    /* Has the reading side been shut before `deadline`, because the sender is slow and others wait?
+     * Then a body that ends too early is answered 408, and not 400. */
+    bool (*cut)(void *context, const struct mg_connection *connection);
+
     /* Has the whole body of a chunked request arrived? Only asked after mg_read returned 0; NULL
      * trusts civetweb, which returns -1 for broken chunks. */
     bool (*whole)(void *context, const struct mg_connection *connection);
 
-    /* Will this connection be closed after its answer, because others wait for a worker, or
-     * civetweb cannot go on with it? Then the answer says so. */
+    /* Will this connection be closed after its answer, because it cannot rest as long as keep_alive
+     * promises, or civetweb cannot go on with it? Then the answer says so. */
     bool (*closing)(void *context, const struct mg_connection *connection);
 
     /* A message for the operator: one line, no secret, nothing unescaped from a sender. */

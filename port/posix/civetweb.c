@@ -8,7 +8,6 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
@@ -29,15 +28,12 @@ static int accept_through_gate(struct mg_context *context, int listener, struct 
 #define accept(socket, address, length)                                                            \
     accept_through_gate(ctx, socket, address, length, listener->is_ssl)
 
-bool (*cmcwh_civetweb_rest)(int socket, bool came);
+int (*cmcwh_civetweb_poll)(struct pollfd *polled, int ms);
 
 /* civetweb cannot be told to stop waiting for one connection, but goes when its poll fails. */
 static int poll_or_leave(struct pollfd *polls, nfds_t count, int ms) {
-    int result = poll(polls, count, ms);
-    bool leaves = count == 1 && result >= 0 && cmcwh_civetweb_rest != NULL &&
-                  cmcwh_civetweb_rest(polls->fd, result > 0);
-
-    return leaves ? -1 : result;
+    return count == 1 && cmcwh_civetweb_poll != NULL ? cmcwh_civetweb_poll(polls, ms)
+                                                     : poll(polls, count, ms);
 }
 
 #define poll(polls, count, ms) poll_or_leave(polls, count, ms)
@@ -155,9 +151,17 @@ int cmcwh_civetweb_body_whole(const struct mg_connection *connection) {
                                   : connection->consumed_content == connection->content_len;
 }
 
-int cmcwh_civetweb_separable(const struct mg_connection *connection) {
-    return connection->ssl == NULL && !connection->is_chunked &&
-           connection->data_len <= connection->request_len + connection->content_len;
+int cmcwh_civetweb_ahead(const struct mg_connection *connection) {
+#ifndef NO_SSL
+    if (connection->ssl != NULL && SSL_pending(connection->ssl) > 0) {
+        return 1;
+    }
+#endif
+    return connection->data_len > connection->request_len + connection->content_len;
+}
+
+int cmcwh_civetweb_bound(const struct mg_connection *connection) {
+    return connection->ssl != NULL;
 }
 
 const struct sockaddr *cmcwh_civetweb_peer(const struct mg_connection *connection) {
@@ -169,5 +173,6 @@ void cmcwh_civetweb_separate(struct mg_connection *connection) {
 }
 
 int cmcwh_civetweb_stays(const struct mg_connection *connection) {
-    return !connection->is_chunked || connection->is_chunked == 4;
+    return (!connection->is_chunked || connection->is_chunked == 4) &&
+           connection->protocol_type == PROTOCOL_TYPE_HTTP1;
 }

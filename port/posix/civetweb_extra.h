@@ -2,7 +2,7 @@
 #ifndef CMCWH_CIVETWEB_EXTRA_H
 #define CMCWH_CIVETWEB_EXTRA_H
 
-#include <stdbool.h>
+#include <poll.h>
 
 struct mg_connection;
 struct mg_context;
@@ -13,9 +13,9 @@ struct sockaddr;
  */
 extern int (*cmcwh_civetweb_gate)(struct mg_context *context, int connection, int secure);
 
-/* To be set before civetweb is started; NULL: no. Called when a worker has waited for a socket, up
- * to SOCKET_TIMEOUT_QUANTUM ms: has something come? True: the worker closes that connection. */
-extern bool (*cmcwh_civetweb_rest)(int socket, bool came);
+/* To be set before civetweb is started; NULL: poll itself. Waits for one connection, in place of
+ * poll; negative: the worker closes the connection. */
+extern int (*cmcwh_civetweb_poll)(struct pollfd *polled, int ms);
 
 /* Gives a connection to the workers. Waits while their queue is full. `peer` is its remote address,
  * NULL: the socket's. */
@@ -39,9 +39,11 @@ int cmcwh_civetweb_unanswered(const struct mg_connection *connection);
 /* Has the whole body been read: all of its length, or its last chunk? */
 int cmcwh_civetweb_body_whole(const struct mg_connection *connection);
 
-/* Can the connection go on without civetweb once the request has been answered? Not with TLS, and
- * not when bytes behind the request have been read. */
-int cmcwh_civetweb_separable(const struct mg_connection *connection);
+/* Once the request has been answered: have bytes behind it been read already? */
+int cmcwh_civetweb_ahead(const struct mg_connection *connection);
+
+/* Can nobody but civetweb go on with the connection, because it has TLS? */
+int cmcwh_civetweb_bound(const struct mg_connection *connection);
 
 /* Who is at its other end. */
 const struct sockaddr *cmcwh_civetweb_peer(const struct mg_connection *connection);
@@ -50,7 +52,8 @@ const struct sockaddr *cmcwh_civetweb_peer(const struct mg_connection *connectio
 void cmcwh_civetweb_separate(struct mg_connection *connection);
 
 /* Will civetweb take another request from this connection? Not behind a chunked body with a
- * trailer, or whose last line was late. To be asked when the body has been read. */
+ * trailer, or whose last line was late, and not when the client wants another protocol. To be asked
+ * when the body has been read. */
 int cmcwh_civetweb_stays(const struct mg_connection *connection);
 
 #endif

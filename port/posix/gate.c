@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -26,20 +27,36 @@
 #include "proxy.h"
 
 enum {
-    GUESTS = 1024,        /* connections that may wait; the one that waits longest gives way */
-    HEAD = 8192,          /* longest head that is looked at, as civetweb's buffer */
-    WHOLE = 65536,        /* a request up to this must arrive before it takes a worker */
-    LOOK = 50,            /* ms between looks at who holds a worker, while others wait */
-    PATIENCE = 300,       /* ms that a worker may be held without progress, while others wait */
-    PROGRESS = 1024,      /* bytes in that time that count as progress */
-    CHUNKS_PATIENCE = 300 /* ms: chunks may be whole though they do not look so */
+    GUESTS = 1024,         /* connections that may wait; then one gives way, see rank */
+    HEAD = 8192,           /* longest head that is looked at, as civetweb's buffer */
+    WHOLE = 65536,         /* a request up to this must arrive before it takes a worker */
+    LOOK = 50,             /* ms between looks at who holds a worker, while others wait */
+    PATIENCE = 300,        /* ms that a worker may be held without progress, while others wait */
+    FIRST_PATIENCE = 1000, /* the same before a head has come: a handshake has two who compute */
+    PROGRESS = 1024,       /* bytes in that time that count as progress */
+    CHUNKS_PATIENCE = 300, /* ms: chunks may be whole though they do not look so */
+    REST = 20,             /* ms that a worker waits for the next request before the gate does */
+    MOMENT = 500           /* ms in which requests that are on their way may come at the end */
 };
 
 enum stage { WAITS, PART, WHOLLY, GONE };
 
-/* What a worker does with its connection: it reads a request; it has not begun to; it waits for the
- * next one, of which nothing has come; it has left the connection to those who wait. */
-enum doing { READS, FRESH, RESTS, LEAVES };
+/* What a worker does with a connection: nothing, it is not the worker's; nothing yet; it reads a
+ * request; it answers it; it waits for the next one, for a short while or for as long as it rests;
+ * it leaves it; or we have cut it off. */
+enum doing { AWAY, FRESH, READS, WORKS, RESTS, STAYS, LEAVES, CUT };
+
+enum { DOING_BITS = 3 };
+
+/* What is known of a socket. */
+struct place {
+    uint32_t word; /* atomic: since when (ms; for FRESH and READS) and what a worker does with it */
+    bool kept;  /* its client was told so; counted in gate.kept. This and the next are whose the */
+    bool stays; /* connection is, a worker's or the gate's. Counted in gate.staying */
+};
+
+/* Is anybody taken? Everybody; nobody is kept; nobody. */
+enum doors { OPEN, ENDING, CLOSED };
 
 struct guest {
     void *server; /* whose it is */
@@ -70,15 +87,14 @@ static struct {
     unsigned held, parts;
     bool pressed; /* atomic: somebody waits for a worker */
 
-    /* For each socket: since when (ticks, never 0) a worker has read it without progress, 0: it
-     * does not. Atomic, so that workers need no lock. */
-    uint32_t *reading;
-    uint8_t *doing; /* for each socket. Atomic */
+    struct place *places;                            /* for each socket */
+    unsigned kept, kept_most, staying, staying_most; /* the counts are atomic */
+    unsigned doors;                                  /* enum doors, atomic */
     int sockets;
     int wake[2];
     char head[HEAD + 1];
     struct pollfd polls[GUESTS + 1];
-    bool closed, stop;
+    bool stop;
 } gate = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- Looking at a request that is still in the kernel ---- */
@@ -234,26 +250,97 @@ static void look(struct guest *guest) {
     }
 }
 
-/* ---- Who has a worker ---- */
+/* ---- What is known of a socket ---- */
 
-static uint32_t moment(void) {
-    uint32_t ticks = (uint32_t)platform_ticks();
-
-    return ticks == 0 ? 1 : ticks;
+static struct place *place_of(int socket) {
+    return socket >= 0 && socket < gate.sockets ? &gate.places[socket] : NULL;
 }
 
-static void note(int socket, uint32_t since, enum doing doing) {
-    if (socket >= 0 && socket < gate.sockets) {
-        __atomic_store_n(&gate.reading[socket], since, __ATOMIC_RELAXED);
-        __atomic_store_n(&gate.doing[socket], (uint8_t)doing, __ATOMIC_RELEASE);
-    }
+static uint32_t word_now(enum doing doing) {
+    return (uint32_t)platform_ticks() << DOING_BITS | doing;
+}
+
+static enum doing doing_in(uint32_t word) {
+    return (enum doing)(word & ((1 << DOING_BITS) - 1));
+}
+
+/* ms since the word was written. */
+static uint32_t age_of(uint32_t word) {
+    return ((uint32_t)platform_ticks() - (word >> DOING_BITS)) & (UINT32_MAX >> DOING_BITS);
+}
+
+static uint32_t word_of(int socket) {
+    const struct place *place = place_of(socket);
+
+    return place == NULL ? AWAY : __atomic_load_n(&place->word, __ATOMIC_ACQUIRE);
 }
 
 static enum doing doing_of(int socket) {
-    return socket < 0 || socket >= gate.sockets
-               ? READS
-               : (enum doing)__atomic_load_n(&gate.doing[socket], __ATOMIC_ACQUIRE);
+    return doing_in(word_of(socket));
 }
+
+static void put_word(int socket, uint32_t word) {
+    struct place *place = place_of(socket);
+
+    if (place != NULL) {
+        __atomic_store_n(&place->word, word, __ATOMIC_RELEASE);
+    }
+}
+
+/* The worker goes on, unless it was cut off meanwhile. */
+static void go_on(int socket, uint32_t word) {
+    struct place *place = place_of(socket);
+    uint32_t old = word_of(socket);
+
+    while (place != NULL && doing_in(old) != CUT &&
+           !__atomic_compare_exchange_n(&place->word, &old, word, true, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE)) {
+    }
+}
+
+static enum doors doors(void) {
+    return (enum doors)__atomic_load_n(&gate.doors, __ATOMIC_ACQUIRE);
+}
+
+static void set_doors(enum doors doors) {
+    __atomic_store_n(&gate.doors, doors, __ATOMIC_RELEASE);
+}
+
+/* Takes one of `most`, unless it has one. False when all are taken. */
+static bool take(bool *has, unsigned *count, unsigned most) {
+    if (!*has && __atomic_fetch_add(count, 1, __ATOMIC_RELAXED) >= most) {
+        (void)__atomic_fetch_sub(count, 1, __ATOMIC_RELAXED);
+        return false;
+    }
+    *has = true;
+    return true;
+}
+
+static void give_back(bool *has, unsigned *count) {
+    if (*has) {
+        (void)__atomic_fetch_sub(count, 1, __ATOMIC_RELAXED);
+    }
+    *has = false;
+}
+
+/* The connection ends. */
+static void forget_socket(int socket) {
+    struct place *place = place_of(socket);
+
+    if (place != NULL) {
+        put_word(socket, AWAY);
+        give_back(&place->kept, &gate.kept);
+        give_back(&place->stays, &gate.staying);
+    }
+}
+
+static bool is_kept(int socket) {
+    const struct place *place = place_of(socket);
+
+    return place != NULL && place->kept;
+}
+
+/* ---- Who has a worker ---- */
 
 static struct hold *hold_of(int socket) {
     for (unsigned i = 0; i < gate.held; i++) {
@@ -264,22 +351,24 @@ static struct hold *hold_of(int socket) {
     return NULL;
 }
 
-/* May it go to a worker? Whole requests are quick: some may queue; and one worker is theirs. */
-static bool may_go(bool part) {
+/* Workers for what is not whole: one is for what is. */
+static unsigned most_parts(void) {
     unsigned workers = gate.config.workers;
 
-    if (!part) {
-        return gate.held < 2 * workers;
-    }
-    return gate.held < workers &&
-           gate.parts < (gate.config.plain && workers > 1 ? workers - 1 : workers);
+    return gate.config.plain && workers > 1 ? workers - 1 : workers;
+}
+
+/* May it go to a worker? Whole requests are quick: some may queue. */
+static bool may_go(bool part) {
+    return part ? gate.held < gate.config.workers && gate.parts < most_parts()
+                : gate.held < 2 * gate.config.workers;
 }
 
 static void hold(const struct guest *guest) {
     want(guest->socket, 1);
     gate.parts += guest->stage == PART;
     gate.holds[gate.held++] = (struct hold){.socket = guest->socket, .part = guest->stage == PART};
-    note(guest->socket, moment(), FRESH);
+    put_word(guest->socket, word_now(FRESH));
 }
 
 static uint64_t received(int socket) {
@@ -291,25 +380,38 @@ static uint64_t received(int socket) {
     return info.tcpi_bytes_received;
 }
 
-/* Others wait: cuts off whoever holds a worker and sends nothing, or hardly anything. Who rests is
- * left by its worker, see gate_rest. */
-static void cut_off(void) {
+/* Cuts a connection off, unless its worker has gone on just now. */
+static void cut_off(int socket, uint32_t word) {
+    struct place *place = place_of(socket);
+
+    if (__atomic_compare_exchange_n(&place->word, &word, CUT, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_RELAXED)) {
+        (void)shutdown(socket, SHUT_RD);
+    }
+}
+
+/* Cuts off whoever is late, and when others wait whoever holds a worker and sends nothing, or
+ * hardly anything. What has arrived whole only waits for its turn. */
+static void cut_off_some(bool pressed) {
     for (unsigned i = 0; i < gate.held; i++) {
         struct hold *held = &gate.holds[i];
-        uint32_t *reading = held->socket < gate.sockets ? &gate.reading[held->socket] : NULL;
-        uint32_t since = reading == NULL ? 0 : __atomic_load_n(reading, __ATOMIC_RELAXED);
+        uint32_t word = word_of(held->socket), age = age_of(word);
+        enum doing doing = doing_in(word);
 
-        if (since != 0 && moment() - since >= PATIENCE && doing_of(held->socket) < RESTS) {
+        if (doing != READS && (doing != FRESH || !held->part)) {
+            continue;
+        }
+        if (age >= gate.config.timeout) {
+            cut_off(held->socket, word);
+        } else if (pressed && age >= (doing == FRESH ? FIRST_PATIENCE : PATIENCE)) {
             uint64_t bytes = received(held->socket);
-            uint32_t next = bytes < held->bytes + PROGRESS ? 0 : moment();
 
-            held->bytes = bytes;
-            /* Not if the worker has gone on just now. */
-            if (__atomic_compare_exchange_n(reading, &since, next, false, __ATOMIC_RELAXED,
-                                            __ATOMIC_RELAXED) &&
-                next == 0) {
-                (void)shutdown(held->socket, SHUT_RD);
+            if (bytes < held->bytes + PROGRESS) {
+                cut_off(held->socket, word);
+            } else {
+                go_on(held->socket, word_now(doing));
             }
+            held->bytes = bytes;
         }
     }
 }
@@ -324,22 +426,53 @@ static void wake_thread(void) {
     (void)!write(gate.wake[1], "", 1);
 }
 
-/* Answers a request that did not become whole in time, unless nothing of it has come. */
-static void give_up(const struct guest *guest) {
-    static const char late[] =
-        "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\n"
-        "Content-Length: 72\r\nConnection: close\r\n\r\n"
-        "{\"error\":\"request_timeout\",\"detail\":\"the request was not whole in time\"}";
-    ssize_t got;
+/* What is said to whoever is sent away. */
+struct refusal {
+    const char *status, *error, *detail;
+};
 
+static const struct refusal is_late = {"408 Request Timeout", "request_timeout",
+                                       "the request was not whole in time"};
+static const struct refusal no_place = {"503 Service Unavailable\r\nRetry-After: 1", "crowded",
+                                        "too many connections are open"};
+static const struct refusal is_ending = {"503 Service Unavailable\r\nRetry-After: 1", "stopping",
+                                         "the server is being stopped"};
+
+/* Closes a connection. If a part of a request has come, and can be answered, it is. */
+static void turn_away(const struct guest *guest, const struct refusal *why) {
+    static const char body[] = "{\"error\":\"%s\",\"detail\":\"%s\"}";
+    char text[320];
+    size_t length = sizeof body - sizeof "%s%s" + strlen(why->error) + strlen(why->detail);
+    int used = snprintf(text, sizeof text,
+                        "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
+                        "Connection: close\r\n\r\n",
+                        why->status, length);
+
+    used += snprintf(text + used, sizeof text - (size_t)used, body, why->error, why->detail);
     if (!guest->secure && guest->seen > 0 &&
-        send(guest->socket, late, sizeof late - 1, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+        send(guest->socket, text, (size_t)used, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+        ssize_t got;
+
         (void)shutdown(guest->socket, SHUT_WR);
         do { /* what is left unread would reset the connection before the answer is read */
             got = recv(guest->socket, gate.head, HEAD, MSG_DONTWAIT);
         } while (got > 0);
     }
+    forget_socket(guest->socket);
     (void)close(guest->socket);
+}
+
+/* Does it rest between two requests, as its client was told it may? */
+static bool rests(const struct guest *guest) {
+    return guest->seen == 0 && is_kept(guest->socket);
+}
+
+/* When its time is over. */
+static uint64_t end_of(const struct guest *guest) {
+    if (!rests(guest)) {
+        return guest->since + gate.config.timeout;
+    }
+    return doors() == CLOSED ? 0 : guest->since + gate.config.keep + GATE_GRACE * 1000;
 }
 
 /* The next to get a worker: the oldest whole request, or the newest of the others, which when many
@@ -402,11 +535,8 @@ static void sweep(uint64_t now) {
         if (guest->stage == WAITS && guest->chunked && now - guest->changed >= CHUNKS_PATIENCE) {
             guest->stage = PART;
         }
-        if (guest->stage == GONE) {
-            (void)close(guest->socket);
-            forget(i);
-        } else if (guest->stage == WAITS && now - guest->since >= gate.config.timeout) {
-            give_up(guest);
+        if (guest->stage == GONE || (guest->stage == WAITS && now >= end_of(guest))) {
+            turn_away(guest, &is_late);
             forget(i);
         }
     }
@@ -417,7 +547,7 @@ static int sleep_time(uint64_t now, bool pressed) {
     uint64_t left = 1000;
 
     for (unsigned i = 0; i < gate.count; i++) {
-        uint64_t end = gate.guests[i].since + gate.config.timeout;
+        uint64_t end = end_of(&gate.guests[i]);
 
         left = end <= now ? 0 : end - now < left ? end - now : left;
         if (gate.guests[i].chunked && left > CHUNKS_PATIENCE) {
@@ -425,6 +555,12 @@ static int sleep_time(uint64_t now, bool pressed) {
         }
     }
     return pressed && left > LOOK ? LOOK : (int)left;
+}
+
+static bool hung_up(int socket) {
+    struct pollfd polled = {.fd = socket, .events = POLLRDHUP};
+
+    return poll(&polled, 1, 0) > 0;
 }
 
 static void *run(void *unused) {
@@ -439,9 +575,7 @@ static void *run(void *unused) {
         sweep(now);
         send_on();
         pressed = see_pressure();
-        if (pressed) {
-            cut_off();
-        }
+        cut_off_some(pressed);
         timeout = sleep_time(now, pressed);
         count = gate.count;
         for (unsigned i = 0; i < count; i++) {
@@ -457,7 +591,9 @@ static void *run(void *unused) {
             if (gate.polls[i].revents != 0) {
                 look(&gate.guests[i]);
             }
-            if (gate.guests[i].stage == WAITS && (gate.polls[i].revents & ~POLLIN) != 0) {
+            /* Not by what poll has said: the guest may be another one now. */
+            if (gate.guests[i].stage == WAITS && (gate.polls[i].revents & ~POLLIN) != 0 &&
+                hung_up(gate.guests[i].socket)) {
                 gate.guests[i].stage = PART; /* nothing more will come of it */
             }
         }
@@ -472,20 +608,39 @@ static void *run(void *unused) {
     return NULL;
 }
 
-/* A new guest. When all places are taken, the one that waits longest gives way: nothing else
- * changes for the thread that polls. */
-static void enter(const struct guest *guest) {
-    if (gate.count == gate.most) {
-        unsigned oldest = 0;
-
-        for (unsigned i = 1; i < gate.count; i++) {
-            oldest = gate.guests[i].since < gate.guests[oldest].since ? i : oldest;
-        }
-        (void)close(gate.guests[oldest].socket);
-        gate.guests[oldest] = *guest;
-    } else {
-        gate.guests[gate.count++] = *guest;
+/* Who gives way first: those that have rested as long as they were promised; those that never sent
+ * anything; those that have not sent all. What was promised, and what is whole, is kept: not all
+ * places are promised. */
+static unsigned rank(const struct guest *guest, uint64_t now) {
+    if (guest->stage == WHOLLY) {
+        return 4;
     }
+    if (!is_kept(guest->socket)) {
+        return guest->seen == 0 ? 1 : 2;
+    }
+    return guest->seen == 0 && now - guest->since > gate.config.keep ? 0 : 3;
+}
+
+/* A new guest. When all places are taken it gets that of another: nothing else changes for the
+ * thread that polls. */
+static void enter(const struct guest *guest) {
+    uint64_t now = platform_ticks();
+    unsigned gives = 0;
+
+    if (gate.count < gate.most) {
+        gate.guests[gate.count++] = *guest;
+        wake_thread();
+        return;
+    }
+    for (unsigned i = 1; i < gate.count; i++) {
+        unsigned one = rank(&gate.guests[i], now), best = rank(&gate.guests[gives], now);
+
+        if (one < best || (one == best && gate.guests[i].since < gate.guests[gives].since)) {
+            gives = i;
+        }
+    }
+    turn_away(&gate.guests[gives], &no_place);
+    gate.guests[gives] = *guest;
     wake_thread();
 }
 
@@ -508,12 +663,12 @@ bool gate_admit(void *server, int socket, bool secure) {
 
     guest.proxy = proxy;
     (void)pthread_mutex_lock(&gate.mutex);
-    if (gate.closed) {
+    look(&guest);
+    if (doors() == CLOSED || gate.stop) {
+        turn_away(&guest, &is_ending);
         (void)pthread_mutex_unlock(&gate.mutex);
-        (void)close(socket);
         return false;
     }
-    look(&guest);
     goes = !proxy && (guest.stage == WHOLLY || guest.stage == PART) &&
            may_go(guest.stage == PART) && !some_ready();
     if (goes) {
@@ -526,54 +681,91 @@ bool gate_admit(void *server, int socket, bool secure) {
     return goes;
 }
 
-void gate_return(void *server, int socket, const union network_address *peer) {
-    struct guest guest = {
-        .server = server, .socket = socket, .peer = *peer, .since = platform_ticks()};
-
-    note(socket, 0, READS);
-    (void)pthread_mutex_lock(&gate.mutex);
-    release(socket);
-    if (gate.closed) {
-        (void)close(socket);
-    } else {
-        look(&guest);
-        enter(&guest);
-    }
-    (void)see_pressure();
-    (void)pthread_mutex_unlock(&gate.mutex);
+void gate_reads(int socket) {
+    go_on(socket, word_now(READS));
 }
 
-void gate_reading(int socket) {
-    note(socket, moment(), READS);
+void gate_works(int socket) {
+    go_on(socket, WORKS);
 }
 
-void gate_read(int socket) {
-    note(socket, 0, READS);
+void gate_cut(int socket) {
+    put_word(socket, CUT);
 }
 
-void gate_answered(int socket) {
-    note(socket, moment(), RESTS);
+bool gate_was_cut(int socket) {
+    return doing_of(socket) == CUT;
 }
 
-bool gate_rest(int socket, bool came) {
-    if (doing_of(socket) != RESTS || (!came && !gate_crowded())) {
+bool gate_keeps(int socket, enum gate_wait wait) {
+    struct place *place = place_of(socket);
+
+    if (place == NULL || gate_was_cut(socket) || doors() != OPEN ||
+        (wait != GATE_RESTS && gate_crowded())) {
         return false;
     }
-    note(socket, moment(), came ? READS : LEAVES);
-    return !came;
+    if (wait == GATE_STAYS && !take(&place->stays, &gate.staying, gate.staying_most)) {
+        return false;
+    }
+    if (wait == GATE_RESTS) {
+        give_back(&place->stays, &gate.staying);
+    }
+    return take(&place->kept, &gate.kept, gate.kept_most);
+}
+
+void gate_answered(int socket, enum gate_wait wait) {
+    go_on(socket, wait == GATE_GOES_ON ? word_now(READS) : wait == GATE_RESTS ? RESTS : STAYS);
+}
+
+int gate_poll(struct pollfd *polled, int ms) {
+    enum doing doing = doing_of(polled->fd);
+    int result;
+
+    if (doing != RESTS && doing != STAYS) {
+        return poll(polled, 1, ms);
+    }
+    result = poll(polled, 1, doing == RESTS && ms > REST ? REST : ms);
+    if (result > 0) {
+        gate_reads(polled->fd);
+    } else if (result == 0 && (doing == RESTS || doors() == CLOSED)) {
+        put_word(polled->fd, LEAVES);
+        result = -1;
+    }
+    return result;
 }
 
 bool gate_left(int socket) {
     return doing_of(socket) == LEAVES;
 }
 
-void gate_release(int socket) {
-    (void)pthread_mutex_lock(&gate.mutex);
+static void free_worker(int socket) {
     release(socket);
     if (some_ready()) {
         wake_thread();
     }
     (void)see_pressure();
+}
+
+void gate_release(int socket) {
+    (void)pthread_mutex_lock(&gate.mutex);
+    forget_socket(socket);
+    free_worker(socket);
+    (void)pthread_mutex_unlock(&gate.mutex);
+}
+
+void gate_return(void *server, int socket, const union network_address *peer) {
+    struct guest guest = {
+        .server = server, .socket = socket, .peer = *peer, .since = platform_ticks()};
+
+    (void)pthread_mutex_lock(&gate.mutex);
+    put_word(socket, AWAY);
+    look(&guest);
+    if (gate.stop) {
+        turn_away(&guest, &is_ending);
+    } else {
+        enter(&guest);
+    }
+    free_worker(socket);
     (void)pthread_mutex_unlock(&gate.mutex);
 }
 
@@ -600,16 +792,25 @@ static unsigned limit_guests(void) {
                : 16;
 }
 
+/* Promises to keep connections: for whoever comes new some places are left, and some workers. */
+static void limit_promises(void) {
+    unsigned workers = gate.config.workers, parts = most_parts();
+
+    gate.kept_most = gate.most - gate.most / 4;
+    gate.staying_most = workers / 2 < parts ? workers / 2 : parts - 1;
+}
+
 int gate_start(const struct gate_config *config) {
     gate.config = *config;
-    gate.count = gate.held = gate.parts = 0;
-    gate.closed = gate.stop = false;
+    gate.count = gate.held = gate.parts = gate.kept = gate.staying = 0;
+    gate.stop = false;
+    set_doors(OPEN);
     gate.most = limit_guests();
     gate.sockets = (int)(gate.most + 2 * config->workers + 64);
+    limit_promises();
     gate.holds = calloc(2 * config->workers, sizeof *gate.holds);
-    gate.reading = calloc((size_t)gate.sockets, sizeof *gate.reading);
-    gate.doing = calloc((size_t)gate.sockets, sizeof *gate.doing);
-    if (gate.holds == NULL || gate.reading == NULL || gate.doing == NULL) {
+    gate.places = calloc((size_t)gate.sockets, sizeof *gate.places);
+    if (gate.holds == NULL || gate.places == NULL) {
         return ENOMEM;
     }
     if (pipe(gate.wake) != 0) {
@@ -622,7 +823,7 @@ int gate_start(const struct gate_config *config) {
     return pthread_create(&gate.thread, NULL, run, NULL);
 }
 
-/* Has somebody sent a part of a request, here or to a worker that is yet to see it? */
+/* Has somebody sent a request, or a part of one, that is not answered yet? */
 static bool some_begun(void) {
     for (unsigned i = 0; i < gate.count; i++) {
         if (gate.guests[i].seen > 0) {
@@ -630,7 +831,9 @@ static bool some_begun(void) {
         }
     }
     for (unsigned i = 0; i < gate.held; i++) {
-        if (doing_of(gate.holds[i].socket) == FRESH) {
+        enum doing doing = doing_of(gate.holds[i].socket);
+
+        if (doing == FRESH || doing == READS || doing == WORKS) {
             return true;
         }
     }
@@ -638,27 +841,35 @@ static bool some_begun(void) {
 }
 
 void gate_drain(uint32_t ms) {
-    uint64_t start = platform_ticks();
+    uint64_t start = platform_ticks(), passed = 0;
+    uint32_t moment = __atomic_load_n(&gate.kept, __ATOMIC_RELAXED) > 0 ? MOMENT : 0;
 
+    set_doors(ENDING);
     (void)pthread_mutex_lock(&gate.mutex);
-    gate.closed = true;
-    while (some_begun() && platform_ticks() - start < ms) {
+    while (passed < ms && (passed < moment || some_begun())) {
+        if (passed >= moment) {
+            set_doors(CLOSED);
+        }
         (void)pthread_mutex_unlock(&gate.mutex);
         (void)poll(NULL, 0, 10);
         (void)pthread_mutex_lock(&gate.mutex);
+        passed = platform_ticks() - start;
     }
+    set_doors(CLOSED);
+    wake_thread();
     (void)pthread_mutex_unlock(&gate.mutex);
 }
 
 void gate_stop(void) {
     (void)pthread_mutex_lock(&gate.mutex);
-    gate.closed = gate.stop = true;
+    set_doors(CLOSED);
+    gate.stop = true;
     wake_thread();
     (void)pthread_mutex_unlock(&gate.mutex);
     (void)pthread_join(gate.thread, NULL);
     (void)pthread_mutex_lock(&gate.mutex); /* workers still release what they hold */
     for (unsigned i = 0; i < gate.count; i++) {
-        (void)close(gate.guests[i].socket);
+        turn_away(&gate.guests[i], &is_ending);
     }
     gate.count = 0;
     (void)pthread_mutex_unlock(&gate.mutex);
@@ -668,10 +879,8 @@ void gate_end(void) {
     (void)close(gate.wake[0]);
     (void)close(gate.wake[1]);
     free(gate.holds);
-    free(gate.reading);
-    free(gate.doing);
+    free(gate.places);
     gate.holds = NULL;
-    gate.reading = NULL;
-    gate.doing = NULL;
+    gate.places = NULL;
     gate.sockets = 0;
 }

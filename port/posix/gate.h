@@ -4,14 +4,19 @@
 #ifndef CMCWH_GATE_H
 #define CMCWH_GATE_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "network.h"
 
+/* A connection may rest for so many seconds longer than its client was told. */
+enum { GATE_GRACE = 5 };
+
 struct gate_config {
     unsigned workers;
     uint32_t timeout; /* ms: until then a request must be whole, or large enough */
+    uint32_t keep;    /* ms that a connection may rest between requests, as its client is told */
     uint64_t longest; /* bytes of a body that is taken */
     bool plain;       /* is there a listener without TLS? */
 
@@ -27,29 +32,52 @@ int gate_start(const struct gate_config *config);
  * the thread that accepts. */
 bool gate_admit(void *server, int socket, bool secure);
 
-/* A connection without TLS whose request has been answered, and whose worker others want: it waits
- * here for its next request. Called by that worker, in place of gate_release. */
-void gate_return(void *server, int socket, const union network_address *peer);
+/* ---- What a worker does with a connection; called by that worker ---- */
 
-/* What a worker does with a connection: it reads a request (and may be cut off when others wait);
- * it has read it; it has answered it and waits for the next, which can also wait at the gate; it is
- * about to close the connection. Called by that worker. */
-void gate_reading(int socket);
-void gate_read(int socket);
-void gate_answered(int socket);
+/* It reads a request, and may be cut off: when it is late, or too slow while others wait. */
+void gate_reads(int socket);
+
+/* It has read it, and answers. */
+void gate_works(int socket);
+
+/* Its reading side was shut. */
+void gate_cut(int socket);
+bool gate_was_cut(int socket);
+
+/* How a connection waits for its next request. */
+enum gate_wait {
+    GATE_RESTS,  /* at the gate, soon */
+    GATE_STAYS,  /* with the worker, since only that can go on with it (TLS) */
+    GATE_GOES_ON /* not at all: a part of it has been read */
+};
+
+/* May a client be told that its connection is kept? If so, it is not closed before it has rested as
+ * long as the client is told. False when it was cut off, when others want the worker that it would
+ * keep, when too many are kept, and when the server is being stopped. */
+bool gate_keeps(int socket, enum gate_wait wait);
+
+/* The request has been answered. */
+void gate_answered(int socket, enum gate_wait wait);
+
+/* poll() for the socket of a connection. Negative, with gate_left, when the worker must leave it: one
+ * that rests is then to be given to gate_return, one that stays to be closed. */
+int gate_poll(struct pollfd *polled, int ms);
+bool gate_left(int socket);
+
+/* The worker is about to close it. */
 void gate_release(int socket);
 
-/* A worker has waited for a while, and something came or not. True: it should leave the connection,
- * because others wait for a worker and nothing of the next request has come. gate_left remembers
- * that, for gate_return. Called by that worker, for any socket. */
-bool gate_rest(int socket, bool came);
-bool gate_left(int socket);
+/* The connection waits at the gate for its next request. In place of gate_release. */
+void gate_return(void *server, int socket, const union network_address *peer);
 
 /* Do others wait for a worker? */
 bool gate_crowded(void);
 
-/* Takes no more connections, and waits until all requests that have begun are with a worker, `ms`
- * at most. */
+/* ---- The end ---- */
+
+/* No connection is kept any longer. Those that are get a moment in which a request that is on its
+ * way is still taken, then no other is admitted. Waits until all requests that have begun have been
+ * answered, `ms` at most. */
 void gate_drain(uint32_t ms);
 
 /* Closes what has not gone to a worker; no more will go. */

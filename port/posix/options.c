@@ -133,6 +133,16 @@ static const char *set_body_timeout(struct options *options, const char *value) 
     return NULL;
 }
 
+static const char *set_keep_alive(struct options *options, const char *value) {
+    uint64_t seconds;
+
+    if (!number(value, 0, 3600, &seconds)) {
+        return "a number of seconds from 0 to 3600";
+    }
+    options->keep_alive = (uint32_t)seconds;
+    return NULL;
+}
+
 static const char *set_pid_file(struct options *options, const char *value) {
     options->pid_file = value;
     return NULL;
@@ -192,6 +202,10 @@ static const struct option {
     {"workers", "N", "threads that answer requests (4)", set_workers},
     {"body-max", "BYTES", "longest body taken (8388608)", set_body_max},
     {"body-timeout", "SECONDS", "a request must be whole within this (10)", set_body_timeout},
+    {"keep-alive", "SECONDS",
+     "a connection may rest so long between requests,\n"
+     "as its client is told; 0: none is kept (60)",
+     set_keep_alive},
     {"pid-file", "FILE", "write the process id there (none)", set_pid_file},
     {"user", "NAME", "run as this user; log files must be writable\nfor it", set_user},
     {"log-level", "LEVEL", "error, warn, info or debug (info)", set_log_level},
@@ -375,6 +389,7 @@ enum options_result options_read(struct options *options, int count, char **argu
     options->workers = 4;
     options->body_max = 8388608;
     options->body_timeout = 10;
+    options->keep_alive = 60;
     options->log_level = CMCWH_LOG_INFO;
     for (int i = 0; i < count; i++) {
         if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0) {

@@ -26,6 +26,7 @@ struct options {
     unsigned workers;
     uint64_t body_max;
     uint32_t body_timeout; /* seconds */
+    uint32_t keep_alive;   /* seconds; 0: no connection is kept */
     const char *pid_file;
     const char *user;
     enum cmcwh_level log_level;

@@ -66,23 +66,26 @@ static void produce(void *server, int connection, bool secure, const union netwo
     cmcwh_civetweb_produce(server, connection, secure, peer == NULL ? NULL : &peer->any);
 }
 
-static void end_request(const struct mg_connection *connection, int status) {
-    int socket = cmcwh_civetweb_socket(connection);
+/* How it will wait for its next request, once this one has been answered. */
+static enum gate_wait wait_of(const struct mg_connection *connection) {
+    return cmcwh_civetweb_ahead(connection)   ? GATE_GOES_ON
+           : cmcwh_civetweb_bound(connection) ? GATE_STAYS
+                                              : GATE_RESTS;
+}
 
+static void end_request(const struct mg_connection *connection, int status) {
     (void)status;
-    if (cmcwh_civetweb_separable(connection)) {
-        gate_answered(socket);
-    } else {
-        gate_reading(socket);
-    }
+    gate_answered(cmcwh_civetweb_socket(connection), wait_of(connection));
 }
 
 static int begin_request(struct mg_connection *connection) {
     struct service *service = mg_get_user_data(mg_get_context(connection));
     struct auth *auth = service->options->auth_file == NULL ? NULL : auth_hold();
-    int status = cmcwh_server_handle(&service->server, mg_get_thread_pointer(connection),
-                                     auth == NULL ? NULL : &auth->access, connection);
+    int status;
 
+    gate_works(cmcwh_civetweb_socket(connection));
+    status = cmcwh_server_handle(&service->server, mg_get_thread_pointer(connection),
+                                 auth == NULL ? NULL : &auth->access, connection);
     if (auth != NULL) {
         auth_release(auth);
     }
@@ -93,6 +96,9 @@ static int http_error(struct mg_connection *connection, int status, const char *
     struct service *service = mg_get_user_data(mg_get_context(connection));
 
     (void)message;
+    if (gate_was_cut(cmcwh_civetweb_socket(connection))) {
+        status = 408; /* and not a head that ends too early */
+    }
     return cmcwh_server_refuse(&service->server, mg_get_thread_pointer(connection), connection,
                                status);
 }
@@ -106,7 +112,8 @@ static void connection_close(const struct mg_connection *connection) {
     if (cmcwh_civetweb_unanswered(connection)) {
         (void)http_error((struct mg_connection *)connection, 400, "");
     }
-    if (mg_get_user_connection_data(connection) == to_gate || gate_left(socket)) {
+    if (mg_get_user_connection_data(connection) == to_gate ||
+        (gate_left(socket) && !cmcwh_civetweb_bound(connection))) {
         union network_address peer;
 
         network_copy(&peer, cmcwh_civetweb_peer(connection));
@@ -150,13 +157,22 @@ static void watch(void *context, struct mg_connection *connection, uint32_t dead
     const struct service *service = context;
     const struct cmcwh_worker *worker = mg_get_thread_pointer(connection);
 
+    unsigned index = (unsigned)(worker - service->workers);
+    int socket = cmcwh_civetweb_socket(connection);
+
     if (deadline > 0) {
-        gate_reading(cmcwh_civetweb_socket(connection));
-    } else {
-        gate_read(cmcwh_civetweb_socket(connection));
+        gate_reads(socket);
     }
-    watch_socket((unsigned)(worker - service->workers), cmcwh_civetweb_socket(connection),
-                 deadline);
+    if (watch_socket(index, socket, deadline)) {
+        gate_cut(socket);
+    } else if (deadline == 0) {
+        gate_works(socket);
+    }
+}
+
+static bool cut(void *context, const struct mg_connection *connection) {
+    (void)context;
+    return gate_was_cut(cmcwh_civetweb_socket(connection));
 }
 
 static bool whole(void *context, const struct mg_connection *connection) {
@@ -164,18 +180,19 @@ static bool whole(void *context, const struct mg_connection *connection) {
     return cmcwh_civetweb_body_whole(connection) != 0;
 }
 
-/* When others wait, the worker lets the connection go: to the gate, if possible. */
+/* When others wait, the worker lets a connection that can rest at the gate go there at once. */
 static bool closing(void *context, const struct mg_connection *connection) {
+    enum gate_wait wait = wait_of(connection);
+
     (void)context;
-    if (!cmcwh_civetweb_stays(connection)) {
+    if (!cmcwh_civetweb_stays(connection) || !gate_keeps(cmcwh_civetweb_socket(connection), wait)) {
         return true;
     }
-    if (gate_crowded() && cmcwh_civetweb_separable(connection)) {
+    if (wait == GATE_RESTS && gate_crowded()) {
         mg_set_user_connection_data(connection, to_gate);
         mg_disable_connection_keep_alive((struct mg_connection *)connection);
-        return false;
     }
-    return gate_crowded();
+    return false;
 }
 
 static void log_server(void *context, enum cmcwh_level level, const char *message) {
@@ -228,11 +245,13 @@ static bool start_memory(struct service *service) {
                                          .path = options->path,
                                          .body_max = options->body_max,
                                          .body_timeout = options->body_timeout * 1000,
+                                         .keep_alive = options->keep_alive,
                                          .context = service,
                                          .head_fault = head_fault,
                                          .peer = peer,
                                          .allow = allow,
                                          .watch = watch,
+                                         .cut = cut,
                                          .whole = whole,
                                          .closing = closing,
                                          .log = log_server};
@@ -337,6 +356,7 @@ static bool start_guards(struct service *service) {
     const struct options *options = service->options;
     struct gate_config gate = {.workers = options->workers,
                                .timeout = options->body_timeout * 1000,
+                               .keep = options->keep_alive * 1000,
                                .longest = options->body_max,
                                .produce = produce};
     int failed = watch_start(options->workers);
@@ -350,7 +370,7 @@ static bool start_guards(struct service *service) {
     }
     proxy_trust(options->proxies, options->proxy_count);
     cmcwh_civetweb_gate = admit;
-    cmcwh_civetweb_rest = gate_rest;
+    cmcwh_civetweb_poll = gate_poll;
     failed = gate_start(&gate);
     service->gating = failed == 0;
     return service->gating || fail("the gate", failed);
@@ -358,7 +378,7 @@ static bool start_guards(struct service *service) {
 
 static bool start_civetweb(struct service *service) {
     const struct options *options = service->options;
-    char listeners[1024], workers[16], timeout[16], reason[256] = "";
+    char listeners[1024], workers[16], timeout[16], rest[16], reason[256] = "";
     const char *settings[] = {"listening_ports",
                               listeners,
                               "num_threads",
@@ -368,7 +388,7 @@ static bool start_civetweb(struct service *service) {
                               "enable_keep_alive",
                               "yes",
                               "keep_alive_timeout_ms",
-                              "500",
+                              rest,
                               "enable_auth_domain_check",
                               "no",
                               "tcp_nodelay",
@@ -396,6 +416,7 @@ static bool start_civetweb(struct service *service) {
     }
     (void)snprintf(workers, sizeof workers, "%u", options->workers);
     (void)snprintf(timeout, sizeof timeout, "%u", (unsigned)options->body_timeout * 1000);
+    (void)snprintf(rest, sizeof rest, "%u", (unsigned)(options->keep_alive + GATE_GRACE) * 1000);
     if ((mg_init_library(MG_FEATURES_IPV6 | (tls_built_in() ? MG_FEATURES_TLS : 0)) &
          MG_FEATURES_TLS) == 0 &&
         options->tls_cert != NULL) {

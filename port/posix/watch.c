@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -16,6 +15,7 @@ enum { LOOK = 100 }; /* milliseconds */
 /* The lock keeps a socket from being closed, and its number used again, while it is shut. */
 struct note {
     pthread_mutex_t mutex;
+    bool shut;
     int socket; /* -1: none */
     uint64_t deadline;
 };
@@ -42,6 +42,7 @@ static bool look(void) {
         if (note->socket >= 0 && note->deadline <= now) {
             (void)shutdown(note->socket, SHUT_RD);
             note->socket = -1;
+            note->shut = true;
         }
         some = some || note->socket >= 0;
         (void)pthread_mutex_unlock(&note->mutex);
@@ -87,21 +88,26 @@ int watch_start(unsigned count) {
     for (unsigned i = 0; i < count; i++) {
         (void)pthread_mutex_init(&watchdog.notes[i].mutex, NULL);
         watchdog.notes[i].socket = -1;
+        watchdog.notes[i].shut = false;
     }
     error = platform_condition(&watchdog.condition);
     return error != 0 ? error : pthread_create(&watchdog.thread, NULL, run, NULL);
 }
 
-void watch_socket(unsigned worker, int socket, uint32_t ms) {
+bool watch_socket(unsigned worker, int socket, uint32_t ms) {
     struct note *note = &watchdog.notes[worker];
+    bool shut;
 
     (void)pthread_mutex_lock(&note->mutex);
+    shut = note->shut;
+    note->shut = false;
     note->socket = ms > 0 ? socket : -1;
     note->deadline = platform_ticks() + ms;
     (void)pthread_mutex_unlock(&note->mutex);
     if (ms > 0 && __atomic_load_n(&watchdog.asleep, __ATOMIC_SEQ_CST) != 0) {
         wake();
     }
+    return shut;
 }
 
 void watch_stop(void) {

@@ -88,6 +88,7 @@ static void start(void) {
                                          .path = "/mails",
                                          .body_max = 65536,
                                          .body_timeout = 30000,
+                                         .keep_alive = 60,
                                          .head_fault = head_fault,
                                          .whole = whole};
 

@@ -107,8 +107,11 @@ static void none_of_ours(void **state) {
     const char *settings[] = {"listening_ports",   "127.0.0.1:0", "num_threads", "1",
                               "enable_keep_alive", "yes",         NULL};
     struct mg_callbacks callbacks = {.begin_request = begin_request};
-    struct cmcwh_server_config config = {
-        .ring = &f.ring, .path = "/mails", .body_max = 1 << 20, .body_timeout = 10000};
+    struct cmcwh_server_config config = {.ring = &f.ring,
+                                         .path = "/mails",
+                                         .body_max = 1 << 20,
+                                         .body_timeout = 10000,
+                                         .keep_alive = 60};
     struct mg_server_port port;
     struct mg_context *civetweb;
     static char body[32768];
