@@ -246,23 +246,28 @@ def full(pipe):
 
 
 def test_what_is_on_its_way_when_it_stops_is_answered():
-    """Requests on kept connections come in the very moment of SIGTERM."""
-    for server in (Server("--workers", "2"), Https("--workers", "4")):
+    """Requests on kept connections come in the very moment of SIGTERM, and one that has begun before
+    ends when those that rest have been closed."""
+    for server in (Server("--workers", "2", "--body-timeout", "30"),
+                   Https("--workers", "6", "--body-timeout", "30")):
         with server:
             clients = kept_of(server, 8)
-            assert len(clients) in (2, 8)
+            assert len(clients) in (3, 8)
+            resting, begun, others = clients[0], clients[1], clients[2:]
+            begun.send(request(body())[:40])
             time.sleep(0.5)
             server.signal(signal.SIGSTOP)
             server.signal(signal.SIGTERM)
-            for i, client in enumerate(clients[1:]):
+            for i, client in enumerate(others):
                 client.send(request(body(first=100 + i)))
             server.signal(signal.SIGCONT)
-            for client in clients[1:]:
-                answer = client.answer()
-                assert answer.status == 200 and answer.headers["connection"] == ["close"]
-                assert client.closed()
-            assert clients[0].closed()  # it rested, and is not waited for
-            assert server.process.wait(10) == 0
+            for client in others:
+                assert client.answer().status == 200 and client.closed()
+            assert resting.closed()
+            begun.send(request(body())[40:])
+            answer = begun.answer()
+            assert answer.status == 200 and answer.headers["connection"] == ["close"]
+            assert begun.closed() and server.process.wait(10) == 0
             close(clients)
 
 
