@@ -656,6 +656,10 @@ static void release(int socket) {
 
 /* ---- What others call ---- */
 
+bool gate_crowded(void) {
+    return __atomic_load_n(&gate.pressed, __ATOMIC_RELAXED);
+}
+
 bool gate_admit(void *server, int socket, bool secure) {
     struct guest guest = {
         .server = server, .socket = socket, .secure = secure, .since = platform_ticks()};
@@ -676,7 +680,9 @@ bool gate_admit(void *server, int socket, bool secure) {
     } else {
         enter(&guest);
     }
-    (void)see_pressure();
+    if (!gate_crowded() && see_pressure()) {
+        wake_thread(); /* to look at who holds a worker */
+    }
     (void)pthread_mutex_unlock(&gate.mutex);
     return goes;
 }
@@ -767,10 +773,6 @@ void gate_return(void *server, int socket, const union network_address *peer) {
     }
     free_worker(socket);
     (void)pthread_mutex_unlock(&gate.mutex);
-}
-
-bool gate_crowded(void) {
-    return __atomic_load_n(&gate.pressed, __ATOMIC_RELAXED);
 }
 
 /* Guests and holds need descriptors; some are left for sinks and files. */

@@ -59,8 +59,8 @@ bool gate_keeps(int socket, enum gate_wait wait);
 /* The request has been answered. */
 void gate_answered(int socket, enum gate_wait wait);
 
-/* poll() for the socket of a connection. Negative, with gate_left, when the worker must leave it: one
- * that rests is then to be given to gate_return, one that stays to be closed. */
+/* poll() for the socket of a connection. Negative, with gate_left, when the worker must leave it:
+ * one that rests is then to be given to gate_return, one that stays to be closed. */
 int gate_poll(struct pollfd *polled, int ms);
 bool gate_left(int socket);
 

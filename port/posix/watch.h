@@ -9,8 +9,8 @@
 int watch_start(unsigned count);
 
 /* Shuts the reading side of the worker's socket in `ms` milliseconds, or up to a tenth of a second
- * later, so that whoever reads it learns of its end; 0: no longer. Returns whether that has happened
- * since the call before. Called by the worker's thread. */
+ * later, so that whoever reads it learns of its end; 0: no longer. Returns whether that has
+ * happened since the call before. Called by the worker's thread. */
 bool watch_socket(unsigned worker, int socket, uint32_t ms);
 
 void watch_stop(void);
