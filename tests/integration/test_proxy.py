@@ -2,14 +2,13 @@
 which is limited for each peer."""
 
 import os
-import shutil
 import socket
 import struct
-import subprocess
 import threading
 
-from harness import Client, Server, Skipped, body, eventually, request
-from test_https import Https, certificate
+import fronts
+from harness import Client, Server, body, request
+from test_https import Https
 
 BEARER = "Authorization: Bearer "
 SENDER = "203.0.113.5"
@@ -170,64 +169,10 @@ def test_guessing_is_limited():
 
 # ---- Real fronts ----
 
-class Front:
-    """A program that forwards to cmcwh, started in the foreground in a folder of the server's."""
-
-    def __init__(self, server, program, text, command):
-        path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-        if path is None:
-            raise Skipped(program + " is not installed")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        certificate(server.folder, "front")
-        with open(server.path("front.pem"), "rb") as cert, open(server.path("front.key"), "rb") as key:
-            both = cert.read() + key.read()
-        with open(server.path("both.pem"), "wb") as file:
-            file.write(both)
-        names = {"PORT": str(self.port), "SERVER": str(server.port), "FOLDER": server.folder}
-        for name, value in names.items():
-            text = text.replace("@" + name, value)
-        server.write("front.conf", text)
-        self.server = server
-        self.log = open(server.path("front.log"), "wb")
-        self.process = subprocess.Popen([path] + [word.replace("@CONF", server.path("front.conf"))
-                                                  for word in command],
-                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-
-    def __enter__(self):
-        def listens():
-            assert self.process.poll() is None, open(self.log.name).read()
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", self.port)) == 0
-        eventually(listens, "the front's port")
-        return self
-
-    def __exit__(self, *unused):
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.log.close()
-
-    def post(self, path, source):
-        """With curl over HTTPS, from an address of this machine. Returns the status."""
-        result = subprocess.run(["curl", "-s", "-S", "-m", "30", "--cacert",
-                                 self.server.path("front.pem"), "--interface", source, "--resolve",
-                                 "localhost:%d:127.0.0.1" % self.port, "-o", "/dev/null", "-w",
-                                 "%{http_code}", "-H", "Content-Type: application/json",
-                                 "--data-binary", "@" + path,
-                                 "https://localhost:%d/mails" % self.port],
-                                stdout=subprocess.PIPE, check=True)
-        return int(result.stdout)
-
-
-def check_front(program, text, command):
+def check_front(start):
     """127.0.0.9 may post, 127.0.0.8 may not: only the front can tell which it is."""
     with Server("--proxy", "127.0.0.1", "--allow", "127.0.0.9") as server:
-        with Front(server, program, text, command) as front:
+        with start(server) as front:
             with open(server.path("large.json"), "wb") as file:
                 file.write(body(900, reason="x" * 300))
             sent = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "payloads",
@@ -247,70 +192,19 @@ def check_front(program, text, command):
 
 
 def test_behind_haproxy_with_forwarded_for():
-    check_front("haproxy", """defaults
-    mode http
-    timeout connect 5s
-    timeout client 30s
-    timeout server 30s
-frontend webhooks
-    bind 127.0.0.1:@PORT ssl crt @FOLDER/both.pem
-    option forwardfor
-    default_backend cmcwh
-backend cmcwh
-    server cmcwh 127.0.0.1:@SERVER
-""", ["-db", "-f", "@CONF"])
+    check_front(lambda server: fronts.haproxy(server, frontend="option forwardfor"))
 
 
 def test_behind_haproxy_with_proxy_protocol():
-    check_front("haproxy", """defaults
-    mode tcp
-    timeout connect 5s
-    timeout client 30s
-    timeout server 30s
-frontend webhooks
-    bind 127.0.0.1:@PORT ssl crt @FOLDER/both.pem
-    default_backend cmcwh
-backend cmcwh
-    server cmcwh 127.0.0.1:@SERVER send-proxy-v2
-""", ["-db", "-f", "@CONF"])
+    check_front(lambda server: fronts.haproxy(server, "tcp", options="send-proxy-v2"))
 
 
 def test_behind_nginx():
-    check_front("nginx", """user root;
-daemon off;
-pid @FOLDER/nginx.pid;
-error_log @FOLDER/nginx.log;
-events {}
-http {
-    access_log off;
-    client_body_temp_path @FOLDER/nginx-body;
-    proxy_temp_path @FOLDER/nginx-proxy;
-    fastcgi_temp_path @FOLDER/nginx-fastcgi;
-    uwsgi_temp_path @FOLDER/nginx-uwsgi;
-    scgi_temp_path @FOLDER/nginx-scgi;
-    client_max_body_size 8m;
-    server {
-        listen 127.0.0.1:@PORT ssl;
-        ssl_certificate @FOLDER/front.pem;
-        ssl_certificate_key @FOLDER/front.key;
-        location = /mails {
-            proxy_pass http://127.0.0.1:@SERVER;
+    check_front(lambda server: fronts.nginx(server, """proxy_pass http://127.0.0.1:@SERVER;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
-            proxy_set_header X-Forwarded-For $remote_addr;
-        }
-    }
-}
-""", ["-c", "@CONF"])
+            proxy_set_header X-Forwarded-For $remote_addr;"""))
 
 
 def test_behind_stunnel():
-    check_front("stunnel", """foreground = yes
-pid =
-[webhooks]
-accept = 127.0.0.1:@PORT
-connect = 127.0.0.1:@SERVER
-cert = @FOLDER/front.pem
-key = @FOLDER/front.key
-protocol = proxy
-""", ["@CONF"])
+    check_front(fronts.stunnel)
