@@ -88,7 +88,7 @@ else
 say = @echo '  $(1)';
 endif
 
-.PHONY: all deps run test test-long unit unit-test bench bench-deps bench-json bench-instructions bench-profile bench-curves bench-peers fuzz fuzzers cross-test cross-deps openwrt-test least-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
+.PHONY: all deps test-deps run test test-long unit unit-test bench bench-deps bench-json bench-instructions bench-profile bench-curves bench-peers fuzz fuzzers cross-test cross-deps openwrt-test least-test size soak coverage show-out lint lint-format lint-tidy lint-cppcheck install uninstall clean distclean help always \
 	firmware firmware-test firmware-check
 .DELETE_ON_ERROR:
 
@@ -99,6 +99,7 @@ help:
 	@echo 'make deps         install what is missing (Debian, Ubuntu), or say what is'
 	@echo 'make run          start it on 127.0.0.1:8080; RUN_OPTIONS="..." for cmcwh serve'
 	@echo 'make test         all tests; TEST_OPTIONS="--only NAME" for some integration tests'
+	@echo 'make test-deps    install the real clients (Java, Go, Node.js, Python) that some tests need'
 	@echo 'make test-long    power cuts and kills for some minutes'
 	@echo 'make cross-deps cross-test   builds and tests for other processors, under qemu'
 	@echo 'make scale-deps scale-test   three of them behind HAProxy and nginx, into rsyslog and Redis'
@@ -128,10 +129,10 @@ need_civetweb = test -f '$(CIVETWEB_SRC)/src/civetweb.c' || { echo "civetweb's s
 need_header = echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) $(JSMN) -E -x c - >/dev/null 2>&1 || { \
 	echo "the header $(1) is missing: run 'make deps', or install $(2)" >&2; exit 1; }
 
-# `make deps test` in parallel: first the one, then the other.
-ifneq ($(filter deps,$(MAKECMDGOALS)),)
-$(OUT)/checked $(OUT)/checked-server: | deps
-endif
+# `make deps test-deps test` in parallel: one after the other.
+DEPS_GOALS := $(filter deps test-deps,$(MAKECMDGOALS))
+$(OUT)/checked $(OUT)/checked-server: | $(DEPS_GOALS)
+test-deps: | $(filter deps,$(DEPS_GOALS))
 
 $(OUT)/checked:
 	@mkdir -p $(OUT)/unit $(OUT)/embed $(OUT)/bench
@@ -176,6 +177,10 @@ libcmcwh.a: $(OUT)/libcmcwh.a always
 
 deps:
 	@CIVETWEB_SRC='$(CIVETWEB_SRC)' sh port/debian/deps.sh
+
+# What only the tests with real clients need; without it they are skipped.
+test-deps:
+	@CIVETWEB_SRC='$(CIVETWEB_SRC)' sh port/debian/deps.sh test
 
 run: cmcwh
 	@echo 'Try, in another terminal:'

@@ -36,6 +36,13 @@ if [ "${1:-}" = bench ]; then
     done
 fi
 
+# `deps.sh test`: what the senders of tests/client are made with and of, beside those above. A Node.js
+# that is not Debian's will do.
+if [ "${1:-}" = test ]; then
+    PACKAGES="$PACKAGES default-jdk-headless libhttpclient-java golang-go python3-requests"
+    command -v node >/dev/null || PACKAGES="$PACKAGES nodejs"
+fi
+
 # `deps.sh scale`: the engines that tests/scale puts around several cmcwh, beside those above.
 if [ "${1:-}" = scale ]; then
     PACKAGES="$PACKAGES redis-server python3-redis"
