@@ -45,7 +45,9 @@ def check_rests(sender, kind, threads):
 def check_rests_around_two(sender, kind, threads):
     with kind("--log-level", "debug", "--keep-alive", "2") as server:
         connections = run(sender, server, threads, AROUND_TWO)
-        closed = len([pause for pause in AROUND_TWO if pause >= 2000]) if sender in CAREFUL else 0
+        # Go's threads share what is open, so that some may rest for longer than any thread does.
+        again = sender in CAREFUL or (sender is senders.go and threads > 1)
+        closed = len([pause for pause in AROUND_TWO if pause >= 2000]) if again else 0
         assert (kind is Https and threads > 1) or connections <= threads * (1 + closed), connections
 
 
