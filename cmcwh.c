@@ -81,9 +81,9 @@ const char *cmcwh_result_name(int result) {
     static const char *const names[] = {
         "ok",           "malformed_json",      "malformed_form", "too_deep",       "missing_field",
         "wrong_type",   "event_type_mismatch", "ring_full",      "storage_failed", "damaged_record",
-        "bad_argument", "write_failed",        "not_a_ring"};
+        "bad_argument", "write_failed",        "not_a_ring",     "pending"};
 
-    return result >= 0 ? names[0] : result < CMCWH_ERR_FORMAT ? "unknown" : names[-result];
+    return result >= 0 ? names[0] : result < CMCWH_PENDING ? "unknown" : names[-result];
 }
 
 /* Parts that a build has; the compiler drops what a 0 here makes unreachable. */
@@ -241,6 +241,7 @@ static void port_unlock(const struct cmcwh_ring *ring);
 static void port_wake(const struct cmcwh_ring *ring);
 static uint64_t port_now(const struct cmcwh_ring *ring);
 static uint64_t port_ticks(const struct cmcwh_ring *ring);
+static uint64_t port_after(const struct cmcwh_ring *ring, uint32_t ms);
 
 static bool storage_refuses(const struct cmcwh_ring *ring, uint64_t now);
 static void storage_lead(struct cmcwh_ring *ring);
@@ -973,9 +974,14 @@ static void log_answer(const struct exchange *x) {
     config->log(config->context, level, message);
 }
 
+/* Can an answer wait until it is known what it must say? */
+static bool answers_can_wait(const struct cmcwh_ring *ring) {
+    return port_can_wait(ring) || !(is_stored(ring) || ring->config.confirm);
+}
+
 int cmcwh_server_init(struct cmcwh_server *server, const struct cmcwh_server_config *config) {
     if (config->ring == NULL || config->path == NULL || config->path[0] != '/' ||
-        config->body_max == 0 || config->body_timeout == 0) {
+        config->body_max == 0 || config->body_timeout == 0 || !answers_can_wait(config->ring)) {
         return CMCWH_ERR_ARGUMENT;
     }
     memset(server, 0, sizeof *server);
@@ -1153,19 +1159,28 @@ int cmcwh_parser_end(struct cmcwh_parser *parser) {
     return (int)parser->batch.count;
 }
 
+/* How many events are safe, or why they are not. Only a lost batch is the end of the request. */
+static int parser_outcome(struct cmcwh_parser *parser, int outcome) {
+    if (outcome == CMCWH_ERR_STORAGE) {
+        parser_fail(parser, outcome, 0, "the events cannot be kept just now");
+    }
+    return outcome < 0 ? outcome : (int)parser->batch.count;
+}
+
+int cmcwh_parser_confirm(struct cmcwh_parser *parser) {
+    return parser->error.result != CMCWH_OK
+               ? parser->error.result
+               : parser_outcome(parser, cmcwh_batch_confirm(&parser->batch));
+}
+
 int cmcwh_parser_commit(struct cmcwh_parser *parser) {
-    int count, outcome;
+    int result;
 
     if (parser->error.result != CMCWH_OK) {
         return parser->error.result;
     }
-    count = cmcwh_batch_commit(&parser->batch, kept_text(&parser->composition));
-    outcome = count < 0 ? count : cmcwh_batch_confirm(&parser->batch);
-    if (outcome < 0) {
-        parser_fail(parser, outcome, 0, "the events cannot be kept just now");
-        return outcome;
-    }
-    return count;
+    result = cmcwh_batch_commit(&parser->batch, kept_text(&parser->composition));
+    return result < 0 ? parser_outcome(parser, result) : cmcwh_parser_confirm(parser);
 }
 
 void cmcwh_parser_abort(struct cmcwh_parser *parser) {
@@ -3825,6 +3840,14 @@ static uint64_t port_ticks(const struct cmcwh_ring *ring) {
                : port_now(ring);
 }
 
+/* When a pause of `ms` is over. Without a clock it would never be: then there is none. */
+static uint64_t port_after(const struct cmcwh_ring *ring, uint32_t ms) {
+    const struct cmcwh_port *port = ring->config.port;
+    bool clock = port != NULL && (port->ticks != NULL || port->now != NULL);
+
+    return clock ? port_ticks(ring) + ms : 0;
+}
+
 static bool config_good(const struct cmcwh_ring_config *config) {
     return config->records != NULL && config->links != NULL && config->capacity >= 1 &&
            config->capacity <= UINT32_C(1) << 30;
@@ -4091,6 +4114,7 @@ void cmcwh_batch_begin(struct cmcwh_batch *batch, struct cmcwh_ring *ring) {
     memset(batch, 0, sizeof *batch);
     batch->ring = ring;
     batch->first = batch->last = batch->spare = CMCWH_NONE;
+    batch->outcome = CMCWH_ERR_ARGUMENT; /* not committed */
 }
 
 /* Takes free records for a batch, with the lock held and one at least there: for a request of many
@@ -4268,15 +4292,23 @@ static void batch_queue(struct cmcwh_batch *batch) {
     batch->outcome = CMCWH_PENDING;
 }
 
+/* It waits, or its records are no longer its own. */
+static bool batch_committed(const struct cmcwh_batch *batch) {
+    return batch->outcome == CMCWH_PENDING || (batch->count > 0 && batch->first == CMCWH_NONE);
+}
+
 int cmcwh_batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition) {
     struct cmcwh_ring *ring = batch->ring;
     struct seal seal = {port_now(ring), batch->count, composition};
     uint64_t ticks = port_ticks(ring);
 
-    batch->outcome = CMCWH_OK;
+    if (batch_committed(batch)) {
+        return CMCWH_ERR_ARGUMENT;
+    }
     port_lock(ring);
     batch_unstock(batch);
-    if (ring_retry(ring, ticks) > 0) {
+    batch->outcome = ring_retry(ring, ticks) > 0 ? CMCWH_ERR_STORAGE : CMCWH_OK;
+    if (batch->outcome < 0) {
         port_unlock(ring);
         return CMCWH_ERR_STORAGE;
     }
@@ -4484,14 +4516,14 @@ static void ring_take_back(struct cmcwh_ring *ring, uint32_t slot) {
 
 void cmcwh_ring_fail(struct cmcwh_ring *ring, int reader, uint32_t retry) {
     struct cmcwh_reader *self = &ring->readers[reader];
-    uint64_t now = port_ticks(ring);
+    uint64_t again = port_after(ring, retry);
 
     port_lock(ring);
     self->lost += self->evicted;
     self->evicted = 0;
     self->failed = true;
     self->spoiled = false;
-    self->retry = now + retry;
+    self->retry = again;
     self->next = self->oldest;
     if (ring->config.confirm && self->required && self->oldest != CMCWH_NONE) {
         ring_take_back(ring, self->oldest);
@@ -4922,7 +4954,7 @@ static void storage_pause(struct cmcwh_ring *ring) {
     keeper->pause = keeper->pause == 0                  ? PAUSE_FIRST
                     : keeper->pause < PAUSE_LONGEST / 2 ? 2 * keeper->pause
                                                         : PAUSE_LONGEST;
-    keeper->retry = port_ticks(ring) + keeper->pause;
+    keeper->retry = port_after(ring, keeper->pause);
     keeper->dirty = keeper->unsynced = true;
 }
 

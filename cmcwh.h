@@ -105,7 +105,6 @@ extern "C" {
  */
 enum cmcwh_result {
     CMCWH_OK = 0,
-    CMCWH_PENDING = 1,         /* not known yet */
     CMCWH_ERR_JSON = -1,       /* "malformed_json": not JSON (RFC 8259) in UTF-8 (RFC 3629) */
     CMCWH_ERR_FORM = -2,       /* "malformed_form": not application/x-www-form-urlencoded, or
                                   not multipart/form-data */
@@ -119,7 +118,8 @@ enum cmcwh_result {
     CMCWH_ERR_RECORD = -9,     /* "damaged_record": not a record, or its CRC does not match */
     CMCWH_ERR_ARGUMENT = -10,  /* "bad_argument": a value in a config is out of its range */
     CMCWH_ERR_WRITE = -11,     /* "write_failed": a sink's write or sync function failed */
-    CMCWH_ERR_FORMAT = -12     /* "not_a_ring": the storage holds no ring that can be opened */
+    CMCWH_ERR_FORMAT = -12,    /* "not_a_ring": the storage holds no ring that can be opened */
+    CMCWH_PENDING = -13        /* "pending": no success yet and no failure either: ask again */
 };
 
 /* The name in quotes above, as HTTP answers carry it; "ok" for results >= 0. Static text. */
@@ -133,8 +133,8 @@ struct cmcwh_text {
 
 /* ---- Platform ------------------------------------------------------------------------------
  * What the platform gives. `context` is handed to every function. Every function may be NULL
- * in a program with one thread: then nothing is locked, waiting gives up at once and the time
- * is 0.
+ * in a program with one thread: then nothing is locked, waiting gives up at once, the time is 0,
+ * and what has failed may be tried again at once.
  */
 struct cmcwh_port {
     void *context;
@@ -468,13 +468,15 @@ void cmcwh_batch_begin(struct cmcwh_batch *batch, struct cmcwh_ring *ring);
  * no room, after config.room_wait; the batch stays as it was. */
 struct cmcwh_record *cmcwh_batch_add(struct cmcwh_batch *batch);
 
-/* Gives all records back. Also after a failed commit; a batch without records is left alone. */
+/* Gives all records back. Also after a failed commit; a batch without records is left alone. Of one
+ * that is pending with config.confirm, the events stay with the sinks: nobody will ask any more. */
 void cmcwh_batch_abort(struct cmcwh_batch *batch);
 
 /* Numbers the records and shows them to the readers, in one step; with storage that step is
  * cmcwh_batch_confirm. `composition` is put into each (empty: left as it is). Returns how many
- * there were; CMCWH_ERR_STORAGE (nothing is committed, the batch is still held) when the storage,
- * or with config.confirm a required reader, has failed and is not to be tried again yet. */
+ * there were, which is no promise yet: cmcwh_batch_confirm tells; CMCWH_ERR_STORAGE (nothing is
+ * committed, the batch is still held) when the storage, or with config.confirm a required reader,
+ * has failed and is not to be tried again yet; CMCWH_ERR_ARGUMENT: it was committed before. */
 int cmcwh_batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition);
 
 /* Waits until the fate of a committed batch is known, and with storage writes it, and all others
@@ -483,7 +485,7 @@ int cmcwh_batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition)
  * readers that had not acknowledged them never will. (Should the power fail before a failed
  * storage works again, they may be found there, whole, all the same.) CMCWH_PENDING: the port
  * cannot wait; ask again when the sinks have been pumped, and until then leave the batch where it
- * is. Only the thread that committed. */
+ * is. CMCWH_ERR_ARGUMENT: it was not committed. Only the thread that committed. */
 int cmcwh_batch_confirm(struct cmcwh_batch *batch);
 
 /* Copies the next record of a reader and moves on. 1, or 0 when there is none. A reader is used
@@ -499,8 +501,8 @@ bool cmcwh_ring_wait(struct cmcwh_ring *ring, int reader, uint32_t ms);
 int cmcwh_ring_acknowledge(struct cmcwh_ring *ring, int reader);
 
 /* What was read and not acknowledged could not be written: it will be read again; with confirm
- * and a required reader it is taken back instead, and for `retry` ms requests are refused at
- * once. Acknowledging ends the failure. */
+ * and a required reader it is taken back instead, and for `retry` ms (without a clock: 0) requests
+ * are refused at once. Acknowledging ends the failure. */
 void cmcwh_ring_fail(struct cmcwh_ring *ring, int reader, uint32_t retry);
 
 struct cmcwh_ring_state {
@@ -523,8 +525,32 @@ void cmcwh_ring_state(struct cmcwh_ring *ring, struct cmcwh_ring_state *state);
  *   cmcwh_parser_init(&parser, &ring, CMCWH_JSON);
  *   while (there are bytes) if (cmcwh_parser_feed(&parser, bytes, n) < 0) goto bad;
  *   if (cmcwh_parser_end(&parser) < 0) goto bad;
- *   if (cmcwh_parser_commit(&parser) < 0) goto bad;      (200)
+ *   if (cmcwh_parser_commit(&parser) < 0) goto bad;      (200; a device with one thread: see below)
  *   bad: cmcwh_parser_abort(&parser);                    (see cmcwh_parser_error)
+ *
+ * When a device with one thread may answer 200, and how many events it then speaks of:
+ *
+ *   A ring in memory: the events are in RAM, and a sink that fails gets them again.
+ *
+ *       stored = cmcwh_parser_commit(&parser);             >= 0: 200
+ *       at any later time, for each sink:
+ *           if (cmcwh_sink_pump(&sink) < 0) cmcwh_ring_fail(&ring, reader, 0);
+ *
+ *   A ring with `confirm`: every required sink has written them.
+ *
+ *       stored = cmcwh_parser_commit(&parser);
+ *       while (stored == CMCWH_PENDING) {
+ *           for each sink, the required ones first:
+ *               if (cmcwh_sink_pump(&sink) < 0) cmcwh_ring_fail(&ring, reader, retry);
+ *           stored = cmcwh_parser_confirm(&parser);
+ *       }                                                  >= 0: 200
+ *
+ *   A ring on storage: they are there, and a sink that fails gets them again, also after a restart.
+ *
+ *       stored = cmcwh_parser_commit(&parser);             >= 0: 200
+ *       later as in memory
+ *
+ *   Below 0 in all of them: cmcwh_parser_abort, and the answer is 503.
  *
  * A multipart body needs its boundary, from Content-Type, between init and the first feed:
  *
@@ -648,12 +674,19 @@ int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t len
  * aborted. */
 int cmcwh_parser_end(struct cmcwh_parser *parser);
 
-/* After cmcwh_parser_end: commits the events and waits as cmcwh_batch_confirm does. Returns how
- * many; CMCWH_ERR_STORAGE: none of them was taken. With config.confirm and a port that cannot
- * wait, use cmcwh_batch_commit and cmcwh_batch_confirm on parser.batch instead. */
+/* After cmcwh_parser_end: commits the events, waits until their fate is known, and returns how many
+ * are safe. CMCWH_ERR_STORAGE: none of them was taken. CMCWH_PENDING: with config.confirm, and a
+ * port that cannot wait, a required sink has still to take them: pump, then cmcwh_parser_confirm.
+ * CMCWH_ERR_ARGUMENT: they were committed before. */
 int cmcwh_parser_commit(struct cmcwh_parser *parser);
 
-/* Gives all records back. Allowed at any time after init, also twice. */
+/* Asks again what became of committed events; the same results, and CMCWH_ERR_ARGUMENT when nothing
+ * was committed. */
+int cmcwh_parser_confirm(struct cmcwh_parser *parser);
+
+/* Gives all records back. Allowed at any time after init, also twice. While the events are pending
+ * it does not take them from the sinks: rather let a sink that is stuck fail (cmcwh_ring_fail), and
+ * confirm. */
 void cmcwh_parser_abort(struct cmcwh_parser *parser);
 
 /* The last error; its result is CMCWH_OK when there was none. Belongs to the parser. */
@@ -760,7 +793,8 @@ struct cmcwh_sink {
 int cmcwh_sink_init(struct cmcwh_sink *sink, const struct cmcwh_sink_config *config);
 
 /* Takes what there is to read, up to about a buffer full and always whole requests: encode,
- * write, sync, acknowledge. Returns how many records, 0 when there were none, or CMCWH_ERR_WRITE:
+ * write, sync, acknowledge. Returns how many records it has delivered; 0 when there were none, or
+ * when they were taken back meanwhile and undone (see cmcwh_ring_acknowledge); CMCWH_ERR_WRITE:
  * then nothing was acknowledged and everything undone, and the caller calls cmcwh_ring_fail. One
  * thread per sink. */
 int cmcwh_sink_pump(struct cmcwh_sink *sink);
@@ -882,7 +916,8 @@ struct cmcwh_worker {
     char bytes[CMCWH_READ_SIZE];
 };
 
-/* CMCWH_OK, or CMCWH_ERR_ARGUMENT. */
+/* CMCWH_OK, or CMCWH_ERR_ARGUMENT: also for a ring with storage or config.confirm whose port cannot
+ * wait, since an answer must wait for them. */
 int cmcwh_server_init(struct cmcwh_server *server, const struct cmcwh_server_config *config);
 
 /* Reads one request, stores its events, answers. To be called from civetweb's begin_request

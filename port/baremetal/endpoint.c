@@ -19,6 +19,7 @@ static const char busy_answer[] =
 static struct {
     struct cmcwh_ring *ring;
     const char *authorization;
+    void (*drain)(void);
     enum { IDLE, READING, DECIDED, SENDING } state;
     void *connection;
     uint32_t expected, received; /* bytes of the body */
@@ -28,9 +29,10 @@ static struct {
     struct cmcwh_parser parser;
 } endpoint;
 
-void endpoint_init(struct cmcwh_ring *ring, const char *authorization) {
+void endpoint_init(struct cmcwh_ring *ring, const char *authorization, void (*drain)(void)) {
     endpoint.ring = ring;
     endpoint.authorization = authorization;
+    endpoint.drain = drain;
     endpoint.state = IDLE;
 }
 
@@ -303,9 +305,24 @@ err_t httpd_post_receive_data(void *connection, struct pbuf *p) {
     return ours && !endpoint.refused ? ERR_OK : ERR_VAL;
 }
 
+/* How many events are safe, or why none is: the sequence of cmcwh.h for a device with one thread.
+ */
+static int store(void) {
+    int stored = cmcwh_parser_end(&endpoint.parser);
+
+    if (stored >= 0) {
+        stored = cmcwh_parser_commit(&endpoint.parser);
+    }
+    if (stored == CMCWH_PENDING && endpoint.drain != NULL) {
+        endpoint.drain();
+        stored = cmcwh_parser_confirm(&endpoint.parser);
+    }
+    return stored;
+}
+
 /* Called also when the connection is lost: then the body is not whole and must not count. */
 void httpd_post_finished(void *connection, char *response_uri, u16_t response_uri_len) {
-    int events;
+    int stored;
 
     if (endpoint.state != READING || connection != endpoint.connection) {
         return;
@@ -315,14 +332,15 @@ void httpd_post_finished(void *connection, char *response_uri, u16_t response_ur
         endpoint.state = IDLE;
         return;
     }
-    events = cmcwh_parser_end(&endpoint.parser);
-    if (events >= 0) {
-        events = cmcwh_parser_commit(&endpoint.parser);
-    }
-    if (events >= 0) {
-        answer_stored(events);
+    stored = store();
+    if (stored >= 0) {
+        answer_stored(stored);
+    } else if (stored == CMCWH_PENDING) {
+        refuse(503, cmcwh_result_name(stored), "a sink has not taken the events yet");
     } else {
         answer_error();
+    }
+    if (stored < 0) {
         cmcwh_parser_abort(&endpoint.parser);
     }
     name_answer(answer_name, response_uri, response_uri_len);

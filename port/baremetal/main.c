@@ -25,8 +25,19 @@ static int uart_write(void *context, const void *bytes, size_t length) {
     return 0;
 }
 
-/* A 200 means: in the ring. With .confirm = true it can mean: on the UART, see cmcwh_ring_config.
- */
+/* What a product does whenever lwIP has nothing to do. */
+static void drain(void) {
+    int moved;
+
+    while ((moved = cmcwh_sink_pump(&sink)) > 0) {
+    }
+    if (moved < 0) {
+        cmcwh_ring_fail(&ring, sink.config.reader, 0);
+    }
+}
+
+/* A 200 means: in the ring. With .confirm = true it means: on the UART, for the endpoint then
+ * drains the ring before it answers. */
 static bool start(void) {
     const struct cmcwh_ring_config memory = {
         .records = records, .links = links, .capacity = RECORDS};
@@ -40,14 +51,8 @@ static bool start(void) {
         return false;
     }
     uart.reader = cmcwh_ring_attach(&ring, NULL, true);
-    endpoint_init(&ring, authorization);
+    endpoint_init(&ring, authorization, drain);
     return uart.reader >= 0 && cmcwh_sink_init(&sink, &uart) >= 0;
-}
-
-/* What a product does whenever lwIP has nothing to do. */
-static void drain(void) {
-    while (cmcwh_sink_pump(&sink) > 0) {
-    }
 }
 
 static void say(const char *text) {

@@ -326,6 +326,7 @@ static void names(void **state) {
     assert_string_equal(cmcwh_result_name(CMCWH_ERR_JSON), "malformed_json");
     assert_string_equal(cmcwh_result_name(CMCWH_ERR_FULL), "ring_full");
     assert_string_equal(cmcwh_result_name(CMCWH_ERR_WRITE), "write_failed");
+    assert_string_equal(cmcwh_result_name(CMCWH_PENDING), "pending");
     assert_string_equal(cmcwh_result_name(-99), "unknown");
 }
 
