@@ -56,7 +56,7 @@ static size_t text_find(struct cmcwh_text text, char byte) {
     return i;
 }
 
-/* The same but for the case of ASCII letters. */
+/* Are these equal, an ASCII letter being the same in upper and lower case? */
 static bool same_letters(const char *a, const char *b, size_t length) {
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)a[i], d = (unsigned char)b[i];
@@ -151,7 +151,8 @@ enum member {
 /* Eight bytes of text are looked at as one number: this is the lowest bit of each. */
 static const uint64_t lanes = UINT64_C(0x0101010101010101);
 
-/* The first byte is the lowest. A compiler knows the order of its processor's bytes. */
+/* Eight bytes as one number, the first byte the lowest. A compiler knows the order of its
+ * processor's bytes. */
 static inline uint64_t word_at(const char *in) {
     const uint16_t one = 1;
     uint8_t low;
@@ -465,7 +466,7 @@ static void peer_name(const struct exchange *x, char name[PEER_NAME]) {
     }
 }
 
-/* Its place, or NULL when nothing is held against it. With the lock held. */
+/* The entry of this peer, or NULL when nothing is held against it. With the lock held. */
 static struct cmcwh_peer *peer_find(struct cmcwh_server *server, const char *name) {
     uint64_t now = port_ticks(server->config.ring);
 
@@ -480,7 +481,7 @@ static struct cmcwh_peer *peer_find(struct cmcwh_server *server, const char *nam
     return NULL;
 }
 
-/* A place for it: a free one, or that of the oldest. With the lock held. */
+/* An entry for a peer that has none: a free one, or that of the oldest. With the lock held. */
 static struct cmcwh_peer *peer_add(struct cmcwh_server *server, const char *name) {
     struct cmcwh_peer *peer = &server->peers[0];
 
@@ -658,7 +659,7 @@ static void watch(struct exchange *x, uint32_t deadline) {
     }
 }
 
-/* Civetweb leaves this to handlers. */
+/* A sender that wants to be told before it sends the body: civetweb leaves that to handlers. */
 static void honour_expect(struct exchange *x) {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     const char *expect = x->headers[EXPECT];
@@ -921,7 +922,7 @@ static void linger(struct exchange *x) {
     }
 }
 
-/* Before the answer leaves, so that whoever has read it finds it counted. */
+/* Counts the answer: before it leaves, so that whoever has read it finds it counted. */
 static void count_answer(struct exchange *x) {
     struct cmcwh_server *server = x->server;
     static const int statuses[CMCWH_STATUSES] = CMCWH_STATUS_LIST;
@@ -1271,8 +1272,8 @@ static struct cmcwh_kept *form_target(struct cmcwh_parser *parser) {
     }
 }
 
-/* The value of a parameter begins after this byte. Returns one of the three, by what it is to us.
- */
+/* The value of a parameter begins after this byte. Returns `event`, `kept` or `ignored`, by what
+ * it is to us. */
 static uint8_t begin_value(struct cmcwh_parser *parser, uint8_t event, uint8_t kept,
                            uint8_t ignored) {
     decoder_init(&parser->decoder, false);
@@ -2589,7 +2590,7 @@ static void capture_value(struct cmcwh_parser *parser, const struct lexeme *lexe
     }
 }
 
-/* A comma or colon. */
+/* A comma or colon: it belongs to a member that is kept as JSON, or is nothing to us. */
 static void event_mark(struct cmcwh_parser *parser, char mark) {
     if (parser->place[parser->depth] == PLACE_CAPTURE) {
         capture_put(parser, &mark, 1);
@@ -2902,6 +2903,7 @@ static bool decoder_clean(const struct cmcwh_decoder *decoder) {
     return (decoder->escape | decoder->more | decoder->high) == 0;
 }
 
+/* Appends one character, or counts it where it does not fit whole. */
 static inline void output_bytes(struct output *output, const char *bytes, size_t length) {
     output->wanted += length;
     if (output->wanted <= output->room) {
@@ -2910,7 +2912,7 @@ static inline void output_bytes(struct output *output, const char *bytes, size_t
     }
 }
 
-/* The same for characters of one byte each, which may be cut anywhere. */
+/* Appends characters of one byte each, as many as fit: they may be cut anywhere. */
 static void output_ascii(struct output *output, const char *bytes, size_t length) {
     if (output->wanted == output->used && output->room > output->used) {
         size_t fits = smaller(length, output->room - output->used);
@@ -3078,8 +3080,8 @@ static inline bool plain_byte(unsigned byte) {
     return byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
 }
 
-/* The same for 8 bytes at once: the lowest bit of each lane is set if its byte is not plain. A
- * borrow can spoil only lanes above one that is not plain: the lowest one is always right. */
+/* Which of eight bytes are not plain: the lowest bit of each such byte's lane is set. A borrow can
+ * spoil only lanes above one that is not plain: the lowest one is always right. */
 static inline uint64_t not_plain(uint64_t word) {
     uint64_t quote = word ^ lanes * '"', backslash = word ^ lanes * '\\';
 
@@ -3130,7 +3132,7 @@ static size_t copy_plain(char *out, const char *in, size_t length) {
     }
 }
 
-/* The same without a place to put it, or with too little room. */
+/* Goes past plain bytes of text that is not wanted, or for which there is too little room. */
 static size_t skip_plain(struct output *output, const char *in, size_t length) {
     size_t i = 0;
 
@@ -3777,7 +3779,7 @@ static void record_number(struct cmcwh_record *record, uint64_t seq, uint64_t ba
     put64(record->bytes + AT_BATCH, batch);
 }
 
-/* The last step, when a record leaves the memory in which it was made. */
+/* Puts the CRC behind a record that leaves the memory in which it was made. */
 static void record_seal(struct cmcwh_record *record) {
     size_t length = cmcwh_record_length(record);
 
@@ -4292,7 +4294,7 @@ static void batch_queue(struct cmcwh_batch *batch) {
     batch->outcome = CMCWH_PENDING;
 }
 
-/* It waits, or its records are no longer its own. */
+/* Has this batch been committed: does it wait, or are its records no longer its own? */
 static bool batch_committed(const struct cmcwh_batch *batch) {
     return batch->outcome == CMCWH_PENDING || (batch->count > 0 && batch->first == CMCWH_NONE);
 }
@@ -4780,7 +4782,7 @@ static size_t state_make(struct cmcwh_ring *ring, uint8_t *state) {
     return (size_t)(at - state) + 4;
 }
 
-/* Writes it where the last synced one is not. */
+/* Writes a state over the copy that is not the last synced one. */
 static int state_write(const struct cmcwh_ring *ring, const uint8_t *state, size_t length) {
     const struct cmcwh_storage *storage = ring->config.storage;
     uint64_t offset = (uint64_t)ring->keeper.block * (2 - ring->keeper.copy);
@@ -4947,7 +4949,7 @@ static void group_refuse(struct cmcwh_ring *ring, struct cmcwh_batch *group, boo
     }
 }
 
-/* No more tries for a while, longer each time. */
+/* The storage has failed: it is not tried again for a while, longer each time. */
 static void storage_pause(struct cmcwh_ring *ring) {
     struct cmcwh_keeper *keeper = &ring->keeper;
 
@@ -5113,21 +5115,21 @@ static int survey_read(const struct survey *survey) {
     return CMCWH_OK;
 }
 
-/* Where in the table the record of this number stands. */
+/* Where in the survey's table the record of this number stands. */
 static uint32_t *survey_at(const struct survey *survey, uint64_t seq) {
     const struct cmcwh_ring_config *config = &survey->ring->config;
 
     return &config->links[seq % config->capacity]; /* NOLINT: config_good has seen it is not 0 */
 }
 
-/* The slot of this number, or CMCWH_NONE. */
+/* The slot that holds the record of this number, or CMCWH_NONE. */
 static uint32_t survey_slot(const struct survey *survey, uint64_t seq) {
     uint32_t slot = *survey_at(survey, seq);
 
     return slot != CMCWH_NONE && seq_at(survey->ring, slot) == seq ? slot : CMCWH_NONE;
 }
 
-/* Fills the table. Of two records with one place, the newer one has it. */
+/* Fills the survey's table. Of two records with one place, the newer one has it. */
 static void survey_sort(struct survey *survey) {
     const struct cmcwh_ring *ring = survey->ring;
 
@@ -5900,7 +5902,7 @@ static const struct cmcwh_record *sink_next(struct cmcwh_sink *sink, struct run 
     return record;
 }
 
-/* The same with its CRC, which only one encoding shows. */
+/* A copy of the record with its CRC, which only one encoding shows. */
 static const struct cmcwh_record *sink_sealed(struct cmcwh_sink *sink,
                                               const struct cmcwh_record *record) {
     if (record != &sink->record) {

@@ -122,7 +122,8 @@ enum cmcwh_result {
     CMCWH_PENDING = -13        /* "pending": no success yet and no failure either: ask again */
 };
 
-/* The name in quotes above, as HTTP answers carry it; "ok" for results >= 0. Static text. */
+/* The name that enum cmcwh_result has in quotes, as HTTP answers carry it; "ok" for results >= 0.
+ * Static text. */
 const char *cmcwh_result_name(int result);
 
 /* A view of bytes that somebody else owns. Not terminated by a zero. */
@@ -197,8 +198,8 @@ struct cmcwh_record {
 enum cmcwh_kind {
     CMCWH_OTHER = 0,      /* an event type that was not known when this was written */
     CMCWH_DELIVERIES = 1, /* CMC documentation, "event webhook", v1 and v2 */
-    CMCWH_BOUNCES = 2,    /* the same */
-    CMCWH_BLOCKS = 3      /* named there; its members are not documented, so all are kept */
+    CMCWH_BOUNCES = 2,    /* CMC documentation, "event webhook", v1 and v2 */
+    CMCWH_BLOCKS = 3      /* CMC names it without saying what is in it: all members are kept */
 };
 
 /* Status codes of deliveries. A bounce has CMC's own number (1 to 11 and 99), 0 if unknown. */
@@ -223,8 +224,8 @@ enum cmcwh_field {
     CMCWH_TO, /* v1: envelopeTo */
     CMCWH_SENDER_IP,
     CMCWH_STATUS,
-    CMCWH_MEMBERS, /* blocks and unknown kinds: JSON members not named above, a newline after
-                      each */
+    CMCWH_MEMBERS, /* blocks and unknown kinds: JSON members that are no other field, a newline
+                      after each */
     CMCWH_EVENT_TYPE,
     CMCWH_SERVER_COMPOSITION,
     CMCWH_FIELDS /* how many there are */
@@ -365,7 +366,8 @@ struct cmcwh_ring_config {
     /* May be NULL in a program with one thread. */
     const struct cmcwh_port *port;
 
-    /* See above. false: a commit is final. Not together with storage. */
+    /* Committed events are safe only when the required readers have taken them. false: a commit is
+     * final. Not together with storage. */
     bool confirm;
 
     /* NULL: the ring lives in memory only. */
@@ -669,8 +671,8 @@ int cmcwh_parser_boundary(struct cmcwh_parser *parser, struct cmcwh_text boundar
  * refuses everything with the same one until it is aborted. */
 int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t length);
 
-/* The body is whole. Returns how many events it holds, or an error as above. Only the caller
- * knows that a body is whole (Content-Length, last chunk): a body that was cut short must be
+/* The body is whole. Returns how many events it holds, or an error of cmcwh_parser_feed. Only the
+ * caller knows that a body is whole (Content-Length, last chunk): a body that was cut short must be
  * aborted. */
 int cmcwh_parser_end(struct cmcwh_parser *parser);
 
@@ -680,8 +682,8 @@ int cmcwh_parser_end(struct cmcwh_parser *parser);
  * CMCWH_ERR_ARGUMENT: they were committed before. */
 int cmcwh_parser_commit(struct cmcwh_parser *parser);
 
-/* Asks again what became of committed events; the same results, and CMCWH_ERR_ARGUMENT when nothing
- * was committed. */
+/* Asks again what became of committed events. How many are safe; CMCWH_PENDING; CMCWH_ERR_STORAGE:
+ * none of them was taken; CMCWH_ERR_ARGUMENT: nothing was committed. */
 int cmcwh_parser_confirm(struct cmcwh_parser *parser);
 
 /* Gives all records back. Allowed at any time after init, also twice. While the events are pending
@@ -711,7 +713,7 @@ enum cmcwh_encoding {
     CMCWH_ENCODE_LOGFMT,  /* key=value pairs and a newline; values quoted when needed */
     CMCWH_ENCODE_BINARY,  /* the record's bytes in use in a COBS frame, ended by a zero byte */
     CMCWH_ENCODE_RFC5424, /* a syslog message with logfmt as its text, no newline */
-    CMCWH_ENCODE_RFC6587, /* the same, its length and a space before it (TCP) */
+    CMCWH_ENCODE_RFC6587, /* a message of RFC 5424, before it its length and a space (TCP) */
     CMCWH_ENCODE_RFC3164  /* the form that local syslog daemons expect on their socket */
 };
 

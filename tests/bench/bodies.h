@@ -21,7 +21,7 @@ void load_events(int count, char **paths);
 /* A request of `count` events, without the white space of the payload files or with it. */
 struct body json_body(unsigned count, bool pretty);
 
-/* The same in the form encoding. */
+/* A request of `count` events in the form encoding. */
 struct body form_body(unsigned count);
 
 /* From the first byte to committed records, in pieces as a server reads them. */

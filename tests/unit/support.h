@@ -28,7 +28,7 @@ void fixture_init(struct fixture *fixture, uint32_t capacity, bool confirm);
 int feed(struct fixture *fixture, enum cmcwh_format format, const char *body, size_t length,
          size_t step);
 
-/* The same in one piece, and commits it. Returns what the first failing step returned. */
+/* Feeds a body in one piece, ends and commits it. Returns what the first failing step returned. */
 int post(struct fixture *fixture, enum cmcwh_format format, const char *body);
 
 /* The next record, which must be there and whole; acknowledged at once. */

@@ -169,7 +169,7 @@ static void check_value(const char *what, const char *value, size_t length) {
     }
 }
 
-/* The same in a form, every byte of it percent-encoded: offsets are those of what was sent. */
+/* A value in a form, every byte of it percent-encoded: offsets are those of what was sent. */
 static void check_value_in_form(const char *what, const char *value, size_t length) {
     static const char before[] = "event_type=bounces&event={\"bounces\":[{\"x\":";
     static char body[3 * TEXT_MAX];

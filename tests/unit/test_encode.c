@@ -190,7 +190,7 @@ static void control_characters(void **state) {
     }
 }
 
-/* The same characters sent raw inside JSON that is kept as it is. */
+/* C1 controls and line separators sent raw inside JSON that is kept as it is. */
 static void raw_c1_in_own_members(void **state) {
     struct cmcwh_record record =
         stored("{\"event_type\":\"opens\",\"event\":{\"opens\":[{\"a\xc2\x9bz\":"

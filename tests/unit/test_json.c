@@ -136,7 +136,7 @@ static void malformed_json(void **state) {
     }
 }
 
-/* The same behind a kilobyte or more of body, so that the fault is anywhere in the window. */
+/* Malformed JSON behind a kilobyte or more of body, so that the fault is anywhere in the window. */
 static void malformed_json_far_on(void **state) {
     (void)state;
     for (size_t fill = 900; fill < 2 * CMCWH_WINDOW_SIZE; fill += 307) {
