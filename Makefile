@@ -110,7 +110,7 @@ help:
 	@echo 'make bench-json   beside other JSON libraries; YYJSON_SRC=PATH adds yyjson'
 	@echo 'make bench-instructions bench-profile   instructions of each library; where those of cmcwh go'
 	@echo 'make bench-curves how the cost grows with events, connections, records and sinks, into tests/bench/curves'
-	@echo 'make lint         clang-format, clang-tidy, cppcheck'
+	@echo 'make lint         clang-format, clang-tidy, cppcheck, leaf first'
 	@echo 'make size         bytes of text, data and memory, for each target'
 	@echo 'make firmware     an example without an operating system, for Cortex-M3; make firmware-test: in qemu'
 	@echo 'make firmware-check  sizes, stack and symbols of the portable part on small processors'
@@ -388,7 +388,12 @@ firmware-test: cmcwh
 SOURCES := cmcwh.c cmcwh.h $(wildcard port/posix/*.[ch] tests/*/*.[ch])
 TIDY := $(addprefix tidy-,$(filter-out %.h port/posix/civetweb.c tests/bench/json_yyjson.c,$(SOURCES)))
 
-lint: lint-format lint-tidy lint-cppcheck
+lint: lint-order lint-format lint-tidy lint-cppcheck
+
+# Each function calls only what stands above it.
+.PHONY: lint-order
+lint-order:
+	@python3 tests/order.py cmcwh.c
 
 lint-format:
 	clang-format --dry-run -Werror $(SOURCES) $(wildcard port/baremetal/*.[ch] tests/bench/*.cpp)

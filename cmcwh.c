@@ -1,17 +1,39 @@
-/* cmcwh, the portable part. cmcwh.h is the manual; this file follows an event from the socket to
- * the sink, in the order in which its bytes go:
+/* cmcwh, the portable part; cmcwh.h is its manual. One rule: each function calls only what stands
+ * above it; to follow an event, read from the end.
  *
- *   server    civetweb's request -> feed, end, commit or abort -> answer   (not in CMCWH_NO_SERVER)
- *   parser    form or multipart -> window -> JSON (jsmn) -> events
- *   text      UTF-8 and escapes
- *   record    fields, CRC, id
- *   ring      committed records and their readers
- *   storage   where a ring outlives the power
- *   encoders  JSON, logfmt, syslog, frames
- *   sinks
+ * The way of one byte of a JSON body, a line a step:
  *
- * What does not belong here: memory allocation, stdio, global variables, recursion, and anything
- * that only one operating system has.
+ *   cmcwh_server_handle     the head of the request is right, and who sends it;
+ *   read_body               the byte comes with a piece of the body,
+ *   cmcwh_parser_feed       which goes where its format says:
+ *   json_add                into the window.
+ *   json_run                When that is full, or the body whole, what is in it is understood:
+ *   json_items              by the short way, from the window into the record (field_copy),
+ *   json_tokenize           or by jsmn, which finds the string that the byte is in;
+ *   json_walk               that may stand where it stands,
+ *   event_value             and is the value of a member,
+ *   item_value              of an event:
+ *   field_decode            its text goes to its place in the record.
+ *   event_close             The event is whole: its record has its status and its id.
+ *   cmcwh_parser_end        The body is whole and a request of CMC's,
+ *   cmcwh_batch_commit      its records get their numbers, all at once,
+ *   storage_lead            and with storage are written and synced,
+ *   send_answer             before a 200 says so.
+ *   cmcwh_sink_pump         A sink, in its own time,
+ *   sink_next               takes the record out of the ring,
+ *   put_json                makes a line of it, writes it and syncs;
+ *   cmcwh_ring_acknowledge  then the record is free again.
+ *
+ * In a form:
+ *
+ *   form_add                The byte belongs to the name of a parameter, or to its value:
+ *   form_byte               of a name and of a short value it goes into a kept text,
+ *   form_event              of `event` into the window, where a byte that was sent as %XX has a
+ *                           mark (mark_set), so that a fault is found where it was sent.
+ *   json_run                From here on it goes as in a JSON body.
+ *
+ * What must not be here: allocation, stdio, variables that change and belong to nobody, recursion,
+ * and what only one operating system has.
  */
 #include "cmcwh.h"
 
@@ -21,6 +43,11 @@
 #define JSMN_STRICT
 #define JSMN_PARENT_LINKS
 #include <jsmn.h>
+
+/* ---- Build ------------------------------------------------------------------------------------
+ * What this build has, whether its sizes fit together, and what its results are called. No code
+ * that works on data.
+ */
 
 /* Fails to compile when `condition` does not hold. */
 #define CHECK(name, condition) typedef char cmcwh_check_##name[(condition) ? 1 : -1]
@@ -37,6 +64,52 @@ CHECK(crc_slices, CMCWH_CRC_SLICES == 0 || CMCWH_CRC_SLICES == 1 || CMCWH_CRC_SL
 CHECK(read_size, CMCWH_READ_SIZE >= 1024);
 CHECK(token_size, sizeof(jsmntok_t) == 5 * sizeof(int));
 CHECK(field_mask, CMCWH_FIELDS <= 16);
+
+/* Parts that a build has; the compiler drops what a 0 here makes unreachable. */
+enum {
+#ifdef CMCWH_NO_FORMS
+    WITH_FORMS = 0,
+#else
+    WITH_FORMS = 1,
+#endif
+#ifdef CMCWH_NO_STORAGE
+    WITH_STORAGE = 0,
+#else
+    WITH_STORAGE = 1,
+#endif
+#ifdef CMCWH_NO_SHORTCUTS
+    WITH_SHORTCUTS = 0,
+#else
+    WITH_SHORTCUTS = 1,
+#endif
+#ifdef CMCWH_NO_LOGFMT
+    WITH_LOGFMT = 0
+#else
+    WITH_LOGFMT = 1
+#endif
+};
+
+static bool is_form(const struct cmcwh_parser *parser) {
+    return WITH_FORMS && parser->format == CMCWH_FORM;
+}
+
+static bool is_stored(const struct cmcwh_ring *ring) {
+    return WITH_STORAGE && ring->config.storage != NULL;
+}
+
+const char *cmcwh_result_name(int result) {
+    static const char *const names[] = {
+        "ok",           "malformed_json",      "malformed_form", "too_deep",       "missing_field",
+        "wrong_type",   "event_type_mismatch", "ring_full",      "storage_failed", "damaged_record",
+        "bad_argument", "write_failed",        "not_a_ring",     "pending"};
+
+    return result >= 0 ? names[0] : result < CMCWH_PENDING ? "unknown" : names[-result];
+}
+
+/* ---- Bytes and views of text ------------------------------------------------------------------
+ * Numbers in bytes, text that somebody else owns, and what headers are made of. Nothing here knows
+ * what a text is for, and nothing writes text.
+ */
 
 static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
@@ -77,80 +150,6 @@ static bool text_is_word(struct cmcwh_text text, const char *word) {
     return text.length == strlen(word) && same_letters(text.data, word, text.length);
 }
 
-const char *cmcwh_result_name(int result) {
-    static const char *const names[] = {
-        "ok",           "malformed_json",      "malformed_form", "too_deep",       "missing_field",
-        "wrong_type",   "event_type_mismatch", "ring_full",      "storage_failed", "damaged_record",
-        "bad_argument", "write_failed",        "not_a_ring",     "pending"};
-
-    return result >= 0 ? names[0] : result < CMCWH_PENDING ? "unknown" : names[-result];
-}
-
-/* Parts that a build has; the compiler drops what a 0 here makes unreachable. */
-enum {
-#ifdef CMCWH_NO_FORMS
-    WITH_FORMS = 0,
-#else
-    WITH_FORMS = 1,
-#endif
-#ifdef CMCWH_NO_STORAGE
-    WITH_STORAGE = 0,
-#else
-    WITH_STORAGE = 1,
-#endif
-#ifdef CMCWH_NO_SHORTCUTS
-    WITH_SHORTCUTS = 0,
-#else
-    WITH_SHORTCUTS = 1,
-#endif
-#ifdef CMCWH_NO_LOGFMT
-    WITH_LOGFMT = 0
-#else
-    WITH_LOGFMT = 1
-#endif
-};
-
-static bool is_form(const struct cmcwh_parser *parser) {
-    return WITH_FORMS && parser->format == CMCWH_FORM;
-}
-
-static bool is_stored(const struct cmcwh_ring *ring) {
-    return WITH_STORAGE && ring->config.storage != NULL;
-}
-
-/* ---- What each step calls in the next -------------------------------------------------------- */
-
-/* A string, number or word in the window; a string without its quotes. */
-struct lexeme {
-    size_t start, end;
-    bool string;
-    bool cut; /* its end was left out, because it is longer than the window */
-};
-
-/* What an open array or object is to us. */
-enum place {
-    PLACE_SKIP, /* nothing in it matters, but it must be JSON */
-    PLACE_REQUEST,
-    PLACE_EVENT,  /* the object `event` */
-    PLACE_LIST,   /* the list of events in it */
-    PLACE_ITEM,   /* one event */
-    PLACE_CAPTURE /* inside a member of an event that is kept as JSON */
-};
-
-/* What a member of an object is to us; from MEMBER_FIELD on: MEMBER_FIELD + enum cmcwh_field. */
-enum member {
-    MEMBER_SKIP,
-    MEMBER_EVENT,
-    MEMBER_EVENT_TYPE,
-    MEMBER_COMPOSITION,
-    MEMBER_API_KEY,
-    MEMBER_CAPTURE, /* kept as JSON */
-    MEMBER_FIELD
-};
-
-/* Eight bytes of text are looked at as one number: this is the lowest bit of each. */
-static const uint64_t lanes = UINT64_C(0x0101010101010101);
-
 /* Eight bytes as one number, the first byte the lowest. A compiler knows the order of its
  * processor's bytes. */
 static inline uint64_t word_at(const char *in) {
@@ -169,1038 +168,6 @@ static inline uint64_t word_at(const char *in) {
     return word;
 }
 
-/* Where decoded text goes. Whole characters only; what does not fit is counted, not kept. */
-struct output {
-    char *data;
-    size_t room, used;
-    size_t wanted;
-};
-
-static void kept_clear(struct cmcwh_kept *kept);
-static struct cmcwh_text kept_text(const struct cmcwh_kept *kept);
-
-static void form_begin_name(struct cmcwh_parser *parser);
-static size_t form_add(struct cmcwh_parser *parser, const char *in, size_t length);
-static void form_end(struct cmcwh_parser *parser);
-static struct cmcwh_kept *form_target(struct cmcwh_parser *parser);
-
-static bool boundary_right(struct cmcwh_text boundary);
-static int take_parameter(struct cmcwh_text *rest, struct cmcwh_text *name,
-                          struct cmcwh_text *value);
-static size_t multipart_add(struct cmcwh_parser *parser, const char *in, size_t length);
-static void multipart_end(struct cmcwh_parser *parser);
-
-static size_t window_add(struct cmcwh_parser *parser, const char *in, size_t length);
-static size_t window_room(struct cmcwh_parser *parser);
-static void window_push(struct cmcwh_parser *parser, char byte, bool escaped);
-static void mark_set(struct cmcwh_parser *parser, size_t index);
-
-static void json_begin(struct cmcwh_parser *parser, uint64_t origin);
-static void json_run(struct cmcwh_parser *parser, bool last);
-static void json_end(struct cmcwh_parser *parser);
-
-static uint8_t request_member(struct cmcwh_text name);
-static uint8_t event_open(struct cmcwh_parser *parser, size_t index, bool object);
-static void event_close(struct cmcwh_parser *parser, bool object);
-static void event_name(struct cmcwh_parser *parser, const struct lexeme *lexeme);
-static void event_value(struct cmcwh_parser *parser, const struct lexeme *lexeme);
-static void event_mark(struct cmcwh_parser *parser, char mark);
-static unsigned item_field(struct cmcwh_parser *parser, const char *in, size_t left,
-                           size_t *length);
-static void event_forget(struct cmcwh_parser *parser);
-static void event_skip_all(struct cmcwh_parser *parser);
-static void event_check_request(struct cmcwh_parser *parser);
-
-static const char bad_utf8[] = "this byte cannot stand here in UTF-8";
-static const char bad_escape[] = "not an escape that JSON knows";
-static const char lone_surrogate[] = "half a surrogate pair: the other half must follow or precede";
-static const char raw_control[] = "a control character must be escaped in a string";
-
-static size_t copy_plain(char *out, const char *in, size_t length);
-static void decoder_init(struct cmcwh_decoder *decoder, bool json);
-static bool decoder_clean(const struct cmcwh_decoder *decoder);
-static size_t decode(struct cmcwh_decoder *decoder, const char *in, size_t length,
-                     struct output *output);
-static void output_ascii(struct output *output, const char *bytes, size_t length);
-static int hex_digit(unsigned byte);
-
-static uint32_t get32(const uint8_t *at);
-static enum cmcwh_kind kind_of(struct cmcwh_text name);
-static void field_decode(struct cmcwh_record *record, unsigned field, struct cmcwh_text raw,
-                         bool json, bool cut, struct cmcwh_decoder *decoder, size_t *taken);
-static bool field_in_order(const struct cmcwh_record *record, unsigned field);
-static size_t field_copy(struct cmcwh_record *record, const char *in, size_t length);
-static void field_append(struct cmcwh_record *record, unsigned field, size_t length);
-static void record_mark_cut(struct cmcwh_record *record, enum cmcwh_field field);
-static size_t member_begin(struct cmcwh_record *record, const char *prefix, struct cmcwh_text name);
-static bool member_put(struct cmcwh_record *record, size_t start, const char *bytes, size_t length);
-
-static bool port_can_wait(const struct cmcwh_ring *ring);
-static bool port_wait(const struct cmcwh_ring *ring, uint64_t ms);
-static void port_lock(const struct cmcwh_ring *ring);
-static void port_unlock(const struct cmcwh_ring *ring);
-static void port_wake(const struct cmcwh_ring *ring);
-static uint64_t port_now(const struct cmcwh_ring *ring);
-static uint64_t port_ticks(const struct cmcwh_ring *ring);
-static uint64_t port_after(const struct cmcwh_ring *ring, uint32_t ms);
-
-static bool storage_refuses(const struct cmcwh_ring *ring, uint64_t now);
-static void storage_lead(struct cmcwh_ring *ring);
-static void storage_note_places(struct cmcwh_ring *ring);
-static bool storage_make_room(struct cmcwh_ring *ring);
-
-struct calendar {
-    uint32_t year, month, day, weekday; /* month from 1, weekday from Sunday = 0 */
-    uint32_t hour, minute, second, ms;
-};
-
-static const char month_names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-
-static struct calendar calendar_of(uint64_t time);
-static char *put_bytes(char *out, const char *bytes, size_t length);
-static char *put_word(char *out, const char *word);
-static char *put_decimal(char *out, uint64_t value);
-static char *put_padded(char *out, uint32_t value, int digits);
-static char *put_clock(char *out, const struct calendar *c);
-
-/* ---- Server ---------------------------------------------------------------------------------
- * One request of civetweb's: check it, read it, feed it, answer it. civetweb takes a good deal
- * that it should not, and does not say when a body ends too early; that is looked after here.
- */
-#ifndef CMCWH_NO_SERVER
-
-#include <civetweb.h>
-
-/* After an early answer the rest of the body is read and dropped for so long (ms), because
- * closing at once would reset the connection before the client has read the answer. */
-#define LINGER 2000
-
-/* civetweb forgets headers past this number without a word. */
-#define HEADERS_MAX 64
-
-/* The headers that are looked at. */
-enum header {
-    HOST,
-    CONTENT_LENGTH,
-    TRANSFER_ENCODING,
-    CONTENT_TYPE,
-    CONTENT_ENCODING,
-    AUTHORIZATION,
-    EXPECT,
-    CONNECTION,
-    HEADERS
-};
-
-/* One request and what will be answered. */
-struct exchange {
-    struct cmcwh_server *server;
-    struct cmcwh_worker *worker;
-    const struct cmcwh_access *access;
-    struct mg_connection *connection;
-    const struct mg_request_info *info;
-    const char *headers[HEADERS]; /* the first of each, or NULL */
-    uint8_t header_counts[HEADERS];
-    char peer[CMCWH_ADDRESS_SIZE];
-
-    /* The body. */
-    enum cmcwh_format format;
-    struct cmcwh_text boundary; /* of multipart */
-    bool chunked;
-    bool unread; /* some of it has not been read, or it is not known where it ends */
-    uint64_t length, received;
-    uint64_t start; /* ticks */
-
-    /* The answer. */
-    int status, stored;
-    bool stopping;   /* the server is: the connection does not stay */
-    bool key_wanted; /* no header has shown who it is: the body must */
-    const char *error, *detail, *field;
-    uint64_t offset;
-    bool has_offset;
-    uint32_t retry_after; /* seconds */
-};
-
-static const char late[] = "the request was not whole in time";
-
-/* Sets the answer. Returns false, which all steps return to end the request. */
-static bool answer(struct exchange *x, int status, const char *error, const char *detail) {
-    x->status = status;
-    x->error = error;
-    x->detail = detail;
-    return false;
-}
-
-static bool same_word(const char *a, const char *b) {
-    return strlen(a) == strlen(b) && same_letters(a, b, strlen(a));
-}
-
-/* Finds the headers that are looked at, in one pass. */
-static void learn_headers(struct exchange *x) {
-    static const struct cmcwh_text names[HEADERS] = {
-        {"Host", 4},          {"Content-Length", 14},   {"Transfer-Encoding", 17},
-        {"Content-Type", 12}, {"Content-Encoding", 16}, {"Authorization", 13},
-        {"Expect", 6},        {"Connection", 10}};
-
-    for (int i = 0; i < x->info->num_headers; i++) {
-        const struct mg_header *header = &x->info->http_headers[i];
-        size_t length = strlen(header->name);
-
-        for (unsigned known = 0; known < HEADERS; known++) {
-            if (length == names[known].length &&
-                same_letters(header->name, names[known].data, length)) {
-                x->headers[known] =
-                    x->header_counts[known]++ == 0 ? header->value : x->headers[known];
-                break;
-            }
-        }
-    }
-}
-
-/* Is the head such that nobody could read it in another way? */
-static bool check_head(struct exchange *x) {
-    const struct cmcwh_server_config *config = &x->server->config;
-    const char *fault =
-        config->head_fault == NULL ? NULL : config->head_fault(config->context, x->connection);
-    unsigned hosts;
-
-    x->unread = true;
-    learn_headers(x);
-    hosts = x->header_counts[HOST];
-    if (fault != NULL) {
-        return answer(x, 400, "malformed_request", fault);
-    }
-    if (x->info->num_headers >= HEADERS_MAX) {
-        return answer(x, 400, "malformed_request", "too many headers");
-    }
-    return hosts == 1 || (hosts == 0 && strcmp(x->info->http_version, "1.0") == 0) ||
-           answer(x, 400, "malformed_request", "there must be one Host");
-}
-
-/* Does the body end where its headers say? Both kinds of length, or two of one, are how requests
- * are smuggled past proxies (RFC 9112, section 6.3). */
-static bool check_framing(struct exchange *x) {
-    const char *length = x->headers[CONTENT_LENGTH], *coding = x->headers[TRANSFER_ENCODING];
-
-    if (x->header_counts[CONTENT_LENGTH] + x->header_counts[TRANSFER_ENCODING] > 1) {
-        return answer(x, 400, "malformed_request",
-                      "more than one Content-Length or Transfer-Encoding");
-    }
-    if (coding != NULL) {
-        x->chunked = true;
-        return same_word(coding, "chunked") ||
-               answer(x, 400, "malformed_request", "a Transfer-Encoding other than chunked");
-    }
-    if (length == NULL) {
-        x->unread = false;
-        return true;
-    }
-    for (const char *digit = length; *digit != '\0'; digit++) {
-        if (*digit < '0' || *digit > '9' || digit - length >= 18) {
-            return answer(x, 400, "malformed_request", "Content-Length is not a number");
-        }
-        x->length = 10 * x->length + (uint64_t)(*digit - '0');
-    }
-    x->unread = x->length > 0;
-    return *length != '\0' || answer(x, 400, "malformed_request", "Content-Length is empty");
-}
-
-/* local_uri would have no dots, and one slash for many: a proxy before us may know them apart. */
-static bool path_right(const struct exchange *x) {
-    const char *sent = x->info->local_uri_raw;
-
-    return sent != NULL && strcmp(sent, x->server->config.path) == 0;
-}
-
-static bool check_target(struct exchange *x) {
-    const struct cmcwh_server_config *config = &x->server->config;
-
-    if (config->allow != NULL && !config->allow(config->context, x->peer)) {
-        return answer(x, 403, "forbidden", "requests from this address are not taken");
-    }
-    if (!path_right(x)) {
-        return answer(x, 404, "not_found", "there is nothing at this path");
-    }
-    return strcmp(x->info->request_method, "POST") == 0 ||
-           answer(x, 405, "method_not_allowed", "webhooks are sent with POST");
-}
-
-/* Is `given` among the credentials of a kind? Looks at all of them, right or not. */
-static bool credential_right(const struct cmcwh_access *access, enum cmcwh_credential_kind kind,
-                             struct cmcwh_text given) {
-    bool right = false;
-
-    for (size_t i = 0; i < access->count; i++) {
-        if (access->credentials[i].kind == kind) {
-            right |= cmcwh_secret_equal(given, access->credentials[i].secret);
-        }
-    }
-    return right;
-}
-
-static bool credential_configured(const struct cmcwh_access *access,
-                                  enum cmcwh_credential_kind kind) {
-    for (size_t i = 0; access != NULL && i < access->count; i++) {
-        if (access->credentials[i].kind == kind) {
-            return true;
-        }
-    }
-    return false;
-}
-
-enum { PEER_NAME = sizeof((struct cmcwh_peer *)0)->name };
-
-/* How a peer is remembered: an IPv4 address as it is; of IPv6 what stands before "::" or the fifth
- * group, which may take a few networks for one. */
-static void peer_name(const struct exchange *x, char name[PEER_NAME]) {
-    struct cmcwh_text whole = {x->peer, strlen(x->peer)};
-    bool six = text_find(whole, '.') == whole.length;
-    unsigned colons = 0;
-
-    memset(name, 0, PEER_NAME);
-    for (size_t i = 0; i < whole.length && i + 1 < PEER_NAME; i++) {
-        colons += whole.data[i] == ':';
-        if (six && (colons == 4 || (whole.data[i] == ':' && whole.data[i + 1] == ':'))) {
-            break;
-        }
-        name[i] = whole.data[i];
-    }
-}
-
-/* The entry of this peer, or NULL when nothing is held against it. With the lock held. */
-static struct cmcwh_peer *peer_find(struct cmcwh_server *server, const char *name) {
-    uint64_t now = port_ticks(server->config.ring);
-
-    for (size_t i = 0; i < CMCWH_PEERS; i++) {
-        struct cmcwh_peer *peer = &server->peers[i];
-
-        if (peer->wrong > 0 && now - peer->since < CMCWH_TRIES_TIME &&
-            strcmp(peer->name, name) == 0) {
-            return peer;
-        }
-    }
-    return NULL;
-}
-
-/* An entry for a peer that has none: a free one, or that of the oldest. With the lock held. */
-static struct cmcwh_peer *peer_add(struct cmcwh_server *server, const char *name) {
-    struct cmcwh_peer *peer = &server->peers[0];
-
-    for (size_t i = 1; i < CMCWH_PEERS && peer->wrong > 0; i++) {
-        if (server->peers[i].wrong == 0 || server->peers[i].since < peer->since) {
-            peer = &server->peers[i];
-        }
-    }
-    memcpy(peer->name, name, sizeof peer->name);
-    peer->wrong = 0;
-    peer->since = port_ticks(server->config.ring);
-    return peer;
-}
-
-/* Whoever guesses gets no more answers for a while, not even to a right guess. */
-static bool check_tries(struct exchange *x) {
-    struct cmcwh_server *server = x->server;
-    char name[PEER_NAME];
-    const struct cmcwh_peer *peer;
-    uint64_t left = 0;
-
-    if (x->access == NULL || x->access->count == 0) {
-        return true;
-    }
-    peer_name(x, name);
-    port_lock(server->config.ring);
-    peer = peer_find(server, name);
-    if (peer != NULL && peer->wrong >= CMCWH_TRIES) {
-        left = peer->since + CMCWH_TRIES_TIME - port_ticks(server->config.ring);
-    }
-    port_unlock(server->config.ring);
-    x->retry_after = (uint32_t)(left / 1000 + 1);
-    return left == 0 ||
-           answer(x, 429, "too_many_requests", "too many wrong credentials from this address");
-}
-
-static void count_wrong(const struct exchange *x) {
-    struct cmcwh_server *server = x->server;
-    char name[PEER_NAME];
-    struct cmcwh_peer *peer;
-
-    peer_name(x, name);
-    port_lock(server->config.ring);
-    peer = peer_find(server, name);
-    if (peer == NULL) {
-        peer = peer_add(server, name);
-    }
-    peer->wrong++;
-    port_unlock(server->config.ring);
-}
-
-static bool unauthorized(struct exchange *x, const char *detail) {
-    return answer(x, 401, "unauthorized", detail);
-}
-
-static bool wrong(struct exchange *x, const char *detail) {
-    count_wrong(x);
-    return unauthorized(x, detail);
-}
-
-/* The Authorization header. Without one, an API key in the body may do. */
-static bool check_header(struct exchange *x) {
-    static const struct {
-        const char *scheme;
-        size_t length;
-        enum cmcwh_credential_kind kind;
-    } schemes[] = {{"Basic ", 6, CMCWH_BASIC}, {"Bearer ", 7, CMCWH_BEARER}};
-    const char *given = x->headers[AUTHORIZATION];
-    bool right = false;
-
-    if (x->access == NULL || x->access->count == 0) {
-        return true;
-    }
-    for (size_t i = 0; given != NULL && i < sizeof schemes / sizeof *schemes; i++) {
-        if (strlen(given) >= schemes[i].length &&
-            same_letters(given, schemes[i].scheme, schemes[i].length) &&
-            credential_configured(x->access, schemes[i].kind)) {
-            struct cmcwh_text secret = {given + schemes[i].length,
-                                        strlen(given) - schemes[i].length};
-
-            if (!credential_right(x->access, schemes[i].kind, secret)) {
-                return wrong(x, "the credentials in Authorization are wrong");
-            }
-            right = true;
-        }
-    }
-    x->key_wanted = !right;
-    return right || credential_configured(x->access, CMCWH_API_KEY) ||
-           unauthorized(x, "credentials are missing");
-}
-
-/* The api_key of the body. */
-static bool check_key(struct exchange *x) {
-    struct cmcwh_text key = cmcwh_parser_api_key(&x->worker->parser);
-
-    if (!credential_configured(x->access, CMCWH_API_KEY)) {
-        return true;
-    }
-    if (key.length == 0) {
-        return !x->key_wanted || unauthorized(x, "credentials are missing");
-    }
-    return credential_right(x->access, CMCWH_API_KEY, key) || wrong(x, "api_key is wrong");
-}
-
-static bool is_type(const char *given, const char *type) {
-    size_t length = strlen(type);
-
-    return strlen(given) >= length && same_letters(given, type, length) &&
-           (given[length] == '\0' || given[length] == ';' || given[length] == ' ' ||
-            given[length] == '\t');
-}
-
-/* The boundary, which only Content-Type tells. Two of them could be understood in two ways. */
-static bool check_boundary(struct exchange *x, const char *parameters) {
-    struct cmcwh_text rest = {parameters, strlen(parameters)}, name, value;
-    unsigned boundaries = 0;
-    int taken;
-
-    while ((taken = take_parameter(&rest, &name, &value)) > 0) {
-        if (text_is_word(name, "boundary")) {
-            x->boundary = value;
-            boundaries++;
-        }
-    }
-    if (taken < 0) {
-        return answer(x, 400, "malformed_form", "the parameters of Content-Type are malformed");
-    }
-    if (boundaries == 0) {
-        return answer(x, 400, "malformed_form", "the boundary is missing in Content-Type");
-    }
-    return (boundaries == 1 && boundary_right(x->boundary)) ||
-           answer(x, 400, "malformed_form",
-                  "the boundary in Content-Type is not one of 1 to 70 characters of RFC 2046");
-}
-
-static bool check_type(struct exchange *x) {
-    static const char multipart[] = "multipart/form-data";
-    const char *type = x->headers[CONTENT_TYPE];
-
-    if (type != NULL && is_type(type, "application/json")) {
-        x->format = CMCWH_JSON;
-    } else if (type != NULL && is_type(type, "application/x-www-form-urlencoded")) {
-        x->format = CMCWH_FORM;
-    } else if (type != NULL && is_type(type, multipart)) {
-        x->format = CMCWH_MULTIPART;
-        return check_boundary(x, type + sizeof multipart - 1);
-    } else {
-        return answer(x, 415, "unsupported_media_type",
-                      "Content-Type must be application/json, "
-                      "application/x-www-form-urlencoded or multipart/form-data");
-    }
-    return true;
-}
-
-static bool check_content(struct exchange *x) {
-    const char *coding = x->headers[CONTENT_ENCODING];
-
-    if (!x->chunked && x->headers[CONTENT_LENGTH] == NULL) {
-        return answer(x, 411, "length_required", "neither Content-Length nor chunked");
-    }
-    if (x->length > x->server->config.body_max) {
-        return answer(x, 413, "too_large", "the body is larger than this server takes");
-    }
-    if (coding != NULL && !same_word(coding, "identity")) {
-        return answer(x, 415, "unsupported_media_type", "no content encoding is taken");
-    }
-    return check_type(x);
-}
-
-static void watch(struct exchange *x, uint32_t deadline) {
-    const struct cmcwh_server_config *config = &x->server->config;
-
-    if (config->watch != NULL) {
-        config->watch(config->context, x->connection, deadline);
-    }
-}
-
-/* A sender that wants to be told before it sends the body: civetweb leaves that to handlers. */
-static void honour_expect(struct exchange *x) {
-    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    const char *expect = x->headers[EXPECT];
-
-    if (expect != NULL && same_word(expect, "100-continue") &&
-        strcmp(x->info->http_version, "1.1") == 0) {
-        (void)mg_write(x->connection, go_on, sizeof go_on - 1);
-    }
-}
-
-/* Reads a piece of the body. 0 at its end, however it ended: then `unread` says whether some is
- * missing. */
-static size_t read_piece(struct exchange *x) {
-    const struct cmcwh_server_config *config = &x->server->config;
-    uint64_t left = x->chunked ? CMCWH_READ_SIZE : x->length - x->received;
-    int taken = left == 0 ? 0
-                          : mg_read(x->connection, x->worker->bytes,
-                                    (size_t)(left < CMCWH_READ_SIZE ? left : CMCWH_READ_SIZE));
-
-    if (taken > 0) {
-        x->received += (uint64_t)taken;
-        return (size_t)taken;
-    }
-    if (!x->chunked) {
-        x->unread = x->received < x->length;
-    } else {
-        x->unread =
-            taken < 0 || (config->whole != NULL && !config->whole(config->context, x->connection));
-    }
-    return 0;
-}
-
-/* The parser has found something wrong. */
-static bool answer_parser(struct exchange *x) {
-    const struct cmcwh_error *error = cmcwh_parser_error(&x->worker->parser);
-    int status = 400;
-
-    if (error->result == CMCWH_ERR_FULL || error->result == CMCWH_ERR_STORAGE) {
-        status = 503;
-    } else if (error->result == CMCWH_ERR_MISSING || error->result == CMCWH_ERR_TYPE ||
-               error->result == CMCWH_ERR_EVENT_TYPE) {
-        status = 422;
-    }
-    x->has_offset = status != 503;
-    x->offset = error->offset;
-    x->field = error->field;
-    return answer(x, status, cmcwh_result_name(error->result), error->detail);
-}
-
-static bool read_body(struct exchange *x) {
-    const struct cmcwh_server_config *config = &x->server->config;
-    struct cmcwh_parser *parser = &x->worker->parser;
-    size_t taken;
-
-    cmcwh_parser_init(parser, config->ring, x->format);
-    if (x->format == CMCWH_MULTIPART) {
-        (void)cmcwh_parser_boundary(parser, x->boundary); /* is right: check_boundary */
-    }
-    while ((taken = read_piece(x)) > 0) {
-        if (x->received > config->body_max) {
-            return answer(x, 413, "too_large", "the body is larger than this server takes");
-        }
-        if (cmcwh_parser_feed(parser, x->worker->bytes, taken) < 0) {
-            return answer_parser(x);
-        }
-    }
-    if (!x->unread) {
-        return cmcwh_parser_end(parser) >= 0 || answer_parser(x);
-    }
-    if (port_ticks(config->ring) - x->start >= config->body_timeout ||
-        (config->cut != NULL && config->cut(config->context, x->connection))) {
-        return answer(x, 408, "request_timeout", late);
-    }
-    x->has_offset = true;
-    x->offset = x->received;
-    return answer(x, 400, "truncated_body", "the body ends before its length or last chunk");
-}
-
-static bool store(struct exchange *x) {
-    x->stored = cmcwh_parser_commit(&x->worker->parser);
-    if (x->stored < 0) {
-        return answer_parser(x);
-    }
-    x->status = 200;
-    return true;
-}
-
-static void learn_peer(struct exchange *x) {
-    const struct cmcwh_server_config *config = &x->server->config;
-    const char *address = x->info->remote_addr;
-    size_t length = strlen(address);
-
-    memcpy(x->peer, address, length < sizeof x->peer ? length : sizeof x->peer - 1);
-    if (config->peer != NULL) {
-        config->peer(config->context, x->connection, x->peer);
-    }
-}
-
-static bool admit(struct exchange *x) {
-    struct cmcwh_server *server = x->server;
-    bool stopping;
-
-    port_lock(server->config.ring);
-    server->in_flight++;
-    stopping = server->stopping;
-    port_unlock(server->config.ring);
-    return !stopping || answer(x, 503, "stopping", "the server is being stopped");
-}
-
-static char *put_reason(char *out, int status) {
-    static const struct {
-        int status;
-        const char *reason;
-    } reasons[] = {{200, "OK"},
-                   {400, "Bad Request"},
-                   {401, "Unauthorized"},
-                   {403, "Forbidden"},
-                   {404, "Not Found"},
-                   {405, "Method Not Allowed"},
-                   {408, "Request Timeout"},
-                   {411, "Length Required"},
-                   {413, "Content Too Large"},
-                   {415, "Unsupported Media Type"},
-                   {422, "Unprocessable Content"},
-                   {429, "Too Many Requests"},
-                   {431, "Request Header Fields Too Large"},
-                   {503, "Service Unavailable"},
-                   {505, "HTTP Version Not Supported"}};
-
-    const char *reason = "Error";
-
-    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
-        reason = reasons[i].status == status ? reasons[i].reason : reason;
-    }
-    return put_word(out, reason);
-}
-
-/* The body of an answer: {"stored":3} or {"error":...}. */
-static char *put_answer_body(char *out, const struct exchange *x) {
-    if (x->status == 200) {
-        out = put_word(out, "{\"stored\":");
-        out = put_decimal(out, (uint64_t)x->stored);
-        return put_word(out, "}");
-    }
-    out = put_word(put_word(put_word(out, "{\"error\":\""), x->error), "\"");
-    if (x->field != NULL && x->field[0] != '\0') {
-        out = put_word(put_word(put_word(out, ",\"field\":\""), x->field), "\"");
-    }
-    if (x->has_offset) {
-        out = put_decimal(put_word(out, ",\"offset\":"), x->offset);
-    }
-    return put_word(put_word(put_word(out, ",\"detail\":\""), x->detail), "\"}");
-}
-
-/* RFC 9110, section 5.6.7. */
-static char *put_http_date(char *out, uint64_t time) {
-    struct calendar c = calendar_of(time);
-
-    out = put_bytes(out, &"SunMonTueWedThuFriSat"[3 * c.weekday], 3);
-    out = put_padded(put_word(out, ", "), c.day, 2);
-    out = put_bytes(put_word(out, " "), month_names + 3 * (c.month - 1), 3);
-    out = put_padded(put_word(out, " "), c.year, 4);
-    return put_word(put_clock(put_word(out, " "), &c), " GMT\r\n");
-}
-
-static char *put_answer_head(char *out, const struct exchange *x, size_t length, bool closing) {
-    const struct cmcwh_access *access = x->access;
-
-    out = put_decimal(put_word(out, "HTTP/1.1 "), (uint64_t)x->status);
-    out = put_word(put_reason(put_word(out, " "), x->status), "\r\n");
-    out = put_http_date(put_word(out, "Date: "), port_now(x->server->config.ring));
-    out = put_word(out, "Content-Type: application/json\r\nContent-Length: ");
-    out = put_word(put_decimal(out, length), "\r\n");
-    if (x->status == 401 && credential_configured(access, CMCWH_BASIC)) {
-        out = put_word(out, "WWW-Authenticate: Basic realm=\"cmcwh\", charset=\"UTF-8\"\r\n");
-    }
-    if (x->status == 401 && credential_configured(access, CMCWH_BEARER)) {
-        out = put_word(out, "WWW-Authenticate: Bearer realm=\"cmcwh\"\r\n");
-    }
-    if (x->status == 405) {
-        out = put_word(out, "Allow: POST\r\n");
-    }
-    if (x->status == 503 || x->status == 429) {
-        out = put_word(put_decimal(put_word(out, "Retry-After: "), x->retry_after), "\r\n");
-    }
-    if (closing) {
-        return put_word(out, "Connection: close\r\n\r\n");
-    }
-    out = put_decimal(put_word(out, "Keep-Alive: timeout="), x->server->config.keep_alive);
-    return put_word(out, "\r\nConnection: keep-alive\r\n\r\n");
-}
-
-/* When a sender that got 503 should come again: seconds, 1 at least. */
-static uint32_t retry_after(struct cmcwh_ring *ring) {
-    struct cmcwh_ring_state state;
-
-    cmcwh_ring_state(ring, &state);
-    return state.retry / 1000 + 1;
-}
-
-/* Is `token` in a list with commas? */
-static bool lists(const char *list, const char *token) {
-    while (*list != '\0') {
-        struct cmcwh_text item = {list + strspn(list, " \t,"), 0};
-
-        item.length = strcspn(item.data, " \t,");
-        if (text_is_word(item, token)) {
-            return true;
-        }
-        list = item.data + item.length;
-    }
-    return false;
-}
-
-/* Whether civetweb closes the connection on behalf of the client. */
-static bool client_closes(const struct exchange *x) {
-    const char *wish = x->headers[CONNECTION];
-
-    return wish != NULL ? !lists(wish, "keep-alive") : strcmp(x->info->http_version, "1.1") != 0;
-}
-
-static bool must_close(const struct exchange *x) {
-    const struct cmcwh_server_config *config = &x->server->config;
-
-    return config->keep_alive == 0 || x->unread || x->stopping || client_closes(x) ||
-           (config->closing != NULL && config->closing(config->context, x->connection));
-}
-
-/* Head and body leave in one write: in two they would cost the sender a delayed acknowledgement
- * of 40 ms. */
-static void send_answer(struct exchange *x) {
-    enum { HEAD_MAX = 512 };
-    char *head = x->worker->bytes, *body = head + HEAD_MAX, *end;
-    bool closing = must_close(x);
-    size_t head_length, length;
-
-    if (x->status == 503) {
-        x->retry_after = retry_after(x->server->config.ring);
-    }
-    length = (size_t)(put_answer_body(body, x) - body);
-    head_length = (size_t)(put_answer_head(head, x, length, closing) - head);
-    end = head + head_length;
-    if (x->info->request_method == NULL || strcmp(x->info->request_method, "HEAD") != 0) {
-        memmove(end, body, length);
-        end += length;
-    }
-    if (closing) {
-        mg_disable_connection_keep_alive(x->connection);
-    }
-    (void)mg_write(x->connection, head, (size_t)(end - head));
-}
-
-/* Lets a client that is still sending read the answer, for a bounded time. */
-static void linger(struct exchange *x) {
-    if (x->unread && x->status != 408 && x->server->config.watch != NULL) {
-        watch(x, LINGER);
-        while (read_piece(x) > 0) {
-        }
-        watch(x, 0);
-    }
-}
-
-/* Counts the answer: before it leaves, so that whoever has read it finds it counted. */
-static void count_answer(struct exchange *x) {
-    struct cmcwh_server *server = x->server;
-    static const int statuses[CMCWH_STATUSES] = CMCWH_STATUS_LIST;
-    size_t i = 0;
-
-    while (statuses[i] != x->status && statuses[i] != 0) {
-        i++;
-    }
-    port_lock(server->config.ring);
-    server->counters.requests++;
-    server->counters.answers[i]++;
-    server->counters.events += x->status == 200 ? (uint64_t)x->stored : 0;
-    x->stopping = server->stopping;
-    port_unlock(server->config.ring);
-}
-
-static void leave(const struct exchange *x) {
-    struct cmcwh_server *server = x->server;
-
-    port_lock(server->config.ring);
-    server->in_flight--;
-    if (server->stopping) { /* nobody else waits for this, and waking costs */
-        port_wake(server->config.ring);
-    }
-    port_unlock(server->config.ring);
-}
-
-/* Says what was refused and why; nothing that the sender wrote is in it. */
-static void log_answer(const struct exchange *x) {
-    const struct cmcwh_server_config *config = &x->server->config;
-    char *message = x->worker->bytes, *out = message;
-    enum cmcwh_level level = x->status == 503 || x->status == 401 ? CMCWH_LOG_WARN
-                             : x->status == 429                   ? CMCWH_LOG_DEBUG
-                                                                  : CMCWH_LOG_INFO;
-
-    if (config->log == NULL || x->status == 200) {
-        return;
-    }
-    out = put_word(put_decimal(out, (uint64_t)x->status), " to ");
-    out = put_word(put_word(out, x->peer), ": ");
-    out = put_word(out, x->error);
-    if (x->has_offset) {
-        out = put_decimal(put_word(out, " at offset "), x->offset);
-    }
-    if (x->field != NULL && x->field[0] != '\0') {
-        out = put_word(put_word(out, ", field "), x->field);
-    }
-    out = put_word(put_word(out, ": "), x->detail);
-    *out = '\0';
-    config->log(config->context, level, message);
-}
-
-/* Can an answer wait until it is known what it must say? */
-static bool answers_can_wait(const struct cmcwh_ring *ring) {
-    return port_can_wait(ring) || !(is_stored(ring) || ring->config.confirm);
-}
-
-int cmcwh_server_init(struct cmcwh_server *server, const struct cmcwh_server_config *config) {
-    if (config->ring == NULL || config->path == NULL || config->path[0] != '/' ||
-        config->body_max == 0 || config->body_timeout == 0 || !answers_can_wait(config->ring)) {
-        return CMCWH_ERR_ARGUMENT;
-    }
-    memset(server, 0, sizeof *server);
-    server->config = *config;
-    return CMCWH_OK;
-}
-
-int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker,
-                        const struct cmcwh_access *access, struct mg_connection *connection) {
-    struct exchange x = {.server = server,
-                         .worker = worker,
-                         .access = access,
-                         .connection = connection,
-                         .info = mg_get_request_info(connection),
-                         .start = port_ticks(server->config.ring)};
-
-    cmcwh_batch_begin(&worker->parser.batch, server->config.ring);
-    learn_peer(&x);
-    if (admit(&x) && check_head(&x) && check_framing(&x) && check_target(&x) && check_tries(&x) &&
-        check_header(&x) && check_content(&x)) {
-        bool whole;
-
-        watch(&x, server->config.body_timeout);
-        honour_expect(&x);
-        whole = read_body(&x);
-        watch(&x, 0); /* storing may take longer, and nothing is read meanwhile */
-        (void)(whole && check_key(&x) && store(&x));
-    }
-    if (x.status != 200) {
-        cmcwh_parser_abort(&worker->parser);
-    }
-    count_answer(&x);
-    send_answer(&x);
-    linger(&x);
-    log_answer(&x);
-    leave(&x);
-    return x.status;
-}
-
-int cmcwh_server_refuse(struct cmcwh_server *server, struct cmcwh_worker *worker,
-                        struct mg_connection *connection, int status) {
-    struct exchange x = {.server = server,
-                         .worker = worker,
-                         .connection = connection,
-                         .info = mg_get_request_info(connection),
-                         .unread = true};
-
-    status = status == 411 ? 400 : status; /* a Content-Length that is not a number */
-    (void)answer(&x, status,
-                 status == 413   ? "too_large"
-                 : status == 408 ? "request_timeout"
-                                 : "malformed_request",
-                 status == 413   ? "the request's head is too large"
-                 : status == 408 ? late
-                 : status == 505 ? "only HTTP/1.1 and HTTP/1.0 are spoken"
-                                 : "this is not an HTTP/1.1 request to this server");
-    count_answer(&x);
-    send_answer(&x);
-    return 0;
-}
-
-void cmcwh_server_stop(struct cmcwh_server *server) {
-    port_lock(server->config.ring);
-    server->stopping = true;
-    port_unlock(server->config.ring);
-}
-
-bool cmcwh_server_drain(struct cmcwh_server *server, uint32_t ms) {
-    struct cmcwh_ring *ring = server->config.ring;
-    uint64_t start = port_ticks(ring), passed = 0;
-    bool drained;
-
-    port_lock(ring);
-    while (server->in_flight > 0 && passed < ms && port_can_wait(ring)) {
-        (void)port_wait(ring, ms - passed);
-        passed = port_ticks(ring) - start;
-    }
-    drained = server->in_flight == 0;
-    port_unlock(ring);
-    return drained;
-}
-
-void cmcwh_server_count(struct cmcwh_server *server, struct cmcwh_server_counters *counters) {
-    port_lock(server->config.ring);
-    *counters = server->counters;
-    port_unlock(server->config.ring);
-}
-
-#endif /* CMCWH_NO_SERVER */
-/* ---- Parser: a body comes in ----------------------------------------------------------------
- * Pieces of any size go into the window, through the form or multipart decoder if need be.
- */
-/* A fault that ends the parsing. */
-static void parser_fail(struct cmcwh_parser *parser, int result, uint64_t offset,
-                        const char *detail) {
-    parser->error.result = result;
-    parser->error.offset = offset;
-    parser->error.detail = detail;
-    parser->error.field[0] = '\0';
-    parser->failed = true;
-}
-
-void cmcwh_parser_init(struct cmcwh_parser *parser, struct cmcwh_ring *ring,
-                       enum cmcwh_format format) {
-    /* All but texts, tokens and the window, which are written before they are read. */
-    memset(parser, 0, offsetof(struct cmcwh_parser, key));
-    kept_clear(&parser->key);
-    kept_clear(&parser->list);
-    kept_clear(&parser->event_type);
-    kept_clear(&parser->composition);
-    kept_clear(&parser->api_key);
-    cmcwh_batch_begin(&parser->batch, ring);
-    parser->error.detail = "";
-    parser->format = (uint8_t)format;
-    if (format == CMCWH_JSON) {
-        json_begin(parser, 0);
-    } else if (!WITH_FORMS) {
-        parser_fail(parser, CMCWH_ERR_FORM, 0, "forms are left out of this program");
-    } else if (is_form(parser)) {
-        memset(parser->escaped, 0, sizeof parser->escaped);
-        form_begin_name(parser);
-    }
-}
-
-/* Good JSON, but not what CMC sends. The rest is still checked: what is not JSON at all is said
- * to be just that, wherever it is. The first such fault is kept. */
-static void parser_refuse(struct cmcwh_parser *parser, int result, uint64_t offset,
-                          struct cmcwh_text field, const char *detail) {
-    size_t length = smaller(field.length, sizeof parser->error.field - 1);
-
-    if (parser->error.result != CMCWH_OK) {
-        return;
-    }
-    parser_fail(parser, result, offset, detail);
-    parser->failed = false;
-    for (size_t i = 0; i < length; i++) {
-        char c = field.data[i];
-
-        parser->error.field[i] = c > ' ' && c < 0x7F && c != '"' && c != '\\' ? c : '?';
-    }
-    parser->error.field[length] = '\0';
-    event_skip_all(parser);
-}
-
-int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t length) {
-    const char *in = bytes;
-
-    while (length > 0 && !parser->failed) {
-        size_t taken = !WITH_FORMS || parser->format == CMCWH_JSON ? window_add(parser, in, length)
-                       : is_form(parser)                           ? form_add(parser, in, length)
-                                         : multipart_add(parser, in, length);
-
-        parser->offset += taken;
-        in += taken;
-        length -= taken;
-    }
-    return parser->failed ? parser->error.result : CMCWH_OK;
-}
-
-int cmcwh_parser_end(struct cmcwh_parser *parser) {
-    if (!parser->failed && (!WITH_FORMS || parser->format == CMCWH_JSON)) {
-        json_end(parser);
-    } else if (!parser->failed && is_form(parser)) {
-        form_end(parser);
-    } else if (!parser->failed) {
-        multipart_end(parser);
-    }
-    if (!parser->failed) {
-        event_check_request(parser);
-    }
-    if (parser->error.result != CMCWH_OK) {
-        parser->failed = true;
-        return parser->error.result;
-    }
-    return (int)parser->batch.count;
-}
-
-/* How many events are safe, or why they are not. Only a lost batch is the end of the request. */
-static int parser_outcome(struct cmcwh_parser *parser, int outcome) {
-    if (outcome == CMCWH_ERR_STORAGE) {
-        parser_fail(parser, outcome, 0, "the events cannot be kept just now");
-    }
-    return outcome < 0 ? outcome : (int)parser->batch.count;
-}
-
-int cmcwh_parser_confirm(struct cmcwh_parser *parser) {
-    return parser->error.result != CMCWH_OK
-               ? parser->error.result
-               : parser_outcome(parser, cmcwh_batch_confirm(&parser->batch));
-}
-
-int cmcwh_parser_commit(struct cmcwh_parser *parser) {
-    int result;
-
-    if (parser->error.result != CMCWH_OK) {
-        return parser->error.result;
-    }
-    result = cmcwh_batch_commit(&parser->batch, kept_text(&parser->composition));
-    return result < 0 ? parser_outcome(parser, result) : cmcwh_parser_confirm(parser);
-}
-
-void cmcwh_parser_abort(struct cmcwh_parser *parser) {
-    cmcwh_batch_abort(&parser->batch);
-}
-
-const struct cmcwh_error *cmcwh_parser_error(const struct cmcwh_parser *parser) {
-    return &parser->error;
-}
-
-struct cmcwh_text cmcwh_parser_api_key(const struct cmcwh_parser *parser) {
-    struct cmcwh_text key = kept_text(&parser->api_key);
-
-    if (parser->api_key.truncated) {
-        key.length = CMCWH_SECRET_MAX + 1; /* too long to equal any secret */
-    }
-    return key;
-}
-
 bool cmcwh_secret_equal(struct cmcwh_text a, struct cmcwh_text b) {
     volatile unsigned char differ = a.length != b.length;
 
@@ -1213,267 +180,11 @@ bool cmcwh_secret_equal(struct cmcwh_text a, struct cmcwh_text b) {
     return differ == 0;
 }
 
-/* A text of the request that is needed to its end, decoded piece by piece into struct
- * cmcwh_kept. */
-static void kept_clear(struct cmcwh_kept *kept) {
-    kept->length = 0;
-    kept->truncated = false;
-}
-
-static struct cmcwh_text kept_text(const struct cmcwh_kept *kept) {
-    struct cmcwh_text text = {kept->text, kept->length};
-
-    return text;
-}
-
-static struct output kept_output(struct cmcwh_kept *kept) {
-    struct output output = {kept->text, kept->truncated ? kept->length : sizeof kept->text,
-                            kept->length, kept->length};
-
-    return output;
-}
-
-static void kept_settle(struct cmcwh_kept *kept, const struct output *output) {
-    kept->length = (uint16_t)output->used;
-    kept->truncated = kept->truncated || output->wanted != output->used;
-}
-
-static bool kept_same(const struct cmcwh_kept *a, const struct cmcwh_kept *b) {
-    return a->length == b->length && a->truncated == b->truncated &&
-           memcmp(a->text, b->text, a->length) == 0;
-}
-
-/* ---- Parser: form ---------------------------------------------------------------------------
- * application/x-www-form-urlencoded (WHATWG URL, section 5.1), as CMC sends it: the parameters of
- * a request, of which `event` holds JSON. The JSON goes into the window, with a mark on the bytes
- * that were sent as %XX, so that offsets can be told in the body as it was sent.
- */
-enum { FORM_NAME, FORM_VALUE, FORM_EVENT };
-
-static const char bad_percent[] = "'%' must be followed by two hexadecimal digits";
-
-static void form_begin_name(struct cmcwh_parser *parser) {
-    parser->form_state = FORM_NAME;
-    kept_clear(&parser->key);
-    decoder_init(&parser->decoder, false);
-}
-
-/* Where the value of the parameter goes that was just named; NULL for one that is ignored. */
-static struct cmcwh_kept *form_target(struct cmcwh_parser *parser) {
-    switch (parser->member) {
-    case MEMBER_EVENT_TYPE:
-        return &parser->event_type;
-    case MEMBER_COMPOSITION:
-        return &parser->composition;
-    case MEMBER_API_KEY:
-        return &parser->api_key;
-    default:
-        return NULL;
-    }
-}
-
-/* The value of a parameter begins after this byte. Returns `event`, `kept` or `ignored`, by what
- * it is to us. */
-static uint8_t begin_value(struct cmcwh_parser *parser, uint8_t event, uint8_t kept,
-                           uint8_t ignored) {
-    decoder_init(&parser->decoder, false);
-    if (parser->member == MEMBER_EVENT) {
-        event_forget(parser);
-        json_begin(parser, parser->offset + 1);
-        return event;
-    }
-    if (form_target(parser) != NULL) {
-        kept_clear(form_target(parser));
-        return kept;
-    }
-    return ignored;
-}
-
-static void form_begin_value(struct cmcwh_parser *parser) {
-    parser->member = request_member(kept_text(&parser->key));
-    parser->form_state = begin_value(parser, FORM_EVENT, FORM_VALUE, FORM_VALUE);
-}
-
-/* `end`: where the parameter ends, at '&' or the end of the body. */
-static void form_end_parameter(struct cmcwh_parser *parser) {
-    if (parser->hex_digits > 0) {
-        parser_fail(parser, CMCWH_ERR_FORM, parser->offset, bad_percent);
-    } else if (parser->form_state == FORM_EVENT) {
-        json_end(parser);
-    } else if (!decoder_clean(&parser->decoder)) {
-        parser_fail(parser, CMCWH_ERR_FORM, parser->offset, bad_utf8);
-    } else if (parser->form_state == FORM_NAME && parser->key.length > 0) {
-        form_begin_value(parser); /* a name without '=' has an empty value */
-        if (parser->form_state == FORM_EVENT) {
-            json_end(parser);
-        }
-    }
-}
-
-/* One decoded byte of a name or a value. */
-static void form_byte(struct cmcwh_parser *parser, char byte, bool escaped) {
-    struct output output = {NULL, 0, 0, 0};
-    struct cmcwh_kept *target =
-        parser->form_state == FORM_NAME ? &parser->key : form_target(parser);
-
-    if (parser->form_state == FORM_EVENT) {
-        if (window_room(parser) > 0) {
-            window_push(parser, byte, escaped);
-        }
-        return;
-    }
-    if (target != NULL) {
-        output = kept_output(target);
-    }
-    if (decode(&parser->decoder, &byte, 1, &output) == 0) {
-        parser_fail(parser, CMCWH_ERR_FORM, parser->offset - (escaped ? 2 : 0),
-                    parser->decoder.fault);
-    }
-    if (target != NULL) {
-        kept_settle(target, &output);
-    }
-}
-
-/* A byte of %XX after the '%'. */
-static void form_hex(struct cmcwh_parser *parser, unsigned char byte) {
-    int digit = hex_digit(byte);
-
-    if (digit < 0) {
-        parser_fail(parser, CMCWH_ERR_FORM, parser->offset, bad_percent);
-        return;
-    }
-    parser->hex = (uint8_t)(parser->hex << 4 | digit);
-    if (--parser->hex_digits == 0) {
-        form_byte(parser, (char)parser->hex, true);
-    }
-}
-
-/* As much of `event` as is simple: what stays is left to form_add, one byte at a time. */
-static size_t form_event(struct cmcwh_parser *parser, const char *in, size_t length) {
-    size_t room = window_room(parser);
-    char *out = parser->window + parser->used, *full = out + room;
-    const char *at = in, *end = in + length;
-
-    while (at < end && out < full) {
-        unsigned char byte = (unsigned char)*at;
-
-        if (byte == '&') {
-            break;
-        }
-        if (byte == '%') {
-            int high = end - at < 3 ? -1 : hex_digit((unsigned char)at[1]);
-            int low = high < 0 ? -1 : hex_digit((unsigned char)at[2]);
-
-            if (low < 0) {
-                break;
-            }
-            mark_set(parser, (size_t)(out - parser->window));
-            byte = (unsigned char)(high << 4 | low);
-            at += 2;
-        } else if (byte == '+') {
-            byte = ' ';
-        }
-        *out++ = (char)byte;
-        at++;
-    }
-    parser->used = (uint32_t)(out - parser->window);
-    return (size_t)(at - in);
-}
-
-/* Takes some bytes, one at least. */
-static size_t form_add(struct cmcwh_parser *parser, const char *in, size_t length) {
-    if (parser->form_state == FORM_EVENT && parser->hex_digits == 0) {
-        size_t taken = form_event(parser, in, length);
-
-        if (taken > 0 || parser->failed) {
-            return taken;
-        }
-    }
-    if (*in == '&') {
-        form_end_parameter(parser);
-        if (!parser->failed) {
-            form_begin_name(parser);
-        }
-    } else if (parser->hex_digits > 0) {
-        form_hex(parser, (unsigned char)*in);
-    } else if (*in == '%') {
-        parser->hex_digits = 2;
-        parser->hex = 0;
-    } else if (*in == '=' && parser->form_state == FORM_NAME) {
-        if (decoder_clean(&parser->decoder)) {
-            form_begin_value(parser);
-        } else {
-            parser_fail(parser, CMCWH_ERR_FORM, parser->offset, bad_utf8);
-        }
-    } else {
-        form_byte(parser, *in == '+' ? ' ' : *in, false);
-    }
-    return 1;
-}
-
-static void form_end(struct cmcwh_parser *parser) {
-    form_end_parameter(parser);
-}
-
-/* ---- Parser: multipart ----------------------------------------------------------------------
- * multipart/form-data (RFC 7578; RFC 2046, section 5.1): each parameter is a part, named in its
- * headers. The headers of a part wait in the window, which no JSON needs just then. A value goes on
- * byte by byte, but what may be the beginning of a delimiter is held back until it is known. Only
- * the first byte of a delimiter is CR: a match that fails cannot have begun later.
- */
-enum {
-    MULTIPART_NO_BOUNDARY, /* it has not been given */
-    MULTIPART_PREAMBLE,
-    MULTIPART_DELIMITED, /* a boundary has just come */
-    MULTIPART_PADDED,    /* and spaces after it */
-    MULTIPART_RETURN,    /* and CR */
-    MULTIPART_DASH,      /* the first one after the last boundary */
-    MULTIPART_HEADERS,
-    MULTIPART_SKIP, /* a value that is ignored */
-    MULTIPART_KEEP, /* one that is kept */
-    MULTIPART_EVENT,
-    MULTIPART_EPILOGUE
-};
-
-enum { PART_HEADERS_MAX = CMCWH_WINDOW_SIZE < 1024 ? CMCWH_WINDOW_SIZE : 1024 };
-
 static bool is_one_of(char c, const char *set) {
     while (*set != '\0' && *set != c) {
         set++;
     }
     return *set != '\0';
-}
-
-static bool boundary_right(struct cmcwh_text boundary) {
-    for (size_t i = 0; i < boundary.length; i++) {
-        char c = boundary.data[i];
-
-        if (!(c >= '0' && c <= '9') && !(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z') &&
-            !is_one_of(c, "'()+_,-./:=? ")) {
-            return false;
-        }
-    }
-    return boundary.length > 0 && boundary.length <= CMCWH_BOUNDARY_MAX &&
-           boundary.data[boundary.length - 1] != ' ';
-}
-
-int cmcwh_parser_boundary(struct cmcwh_parser *parser, struct cmcwh_text boundary) {
-    struct cmcwh_multipart *multipart = &parser->multipart;
-
-    if (parser->format != CMCWH_MULTIPART || parser->offset > 0 || parser->failed ||
-        !boundary_right(boundary)) {
-        return CMCWH_ERR_ARGUMENT;
-    }
-    memcpy(multipart->delimiter, "\r\n--", 4);
-    memcpy(multipart->delimiter + 4, boundary.data, boundary.length);
-    multipart->length = (uint8_t)(4 + boundary.length);
-    multipart->state = MULTIPART_PREAMBLE;
-    multipart->matched = multipart->borrowed = 2; /* as if a CRLF stood before the body */
-    return CMCWH_OK;
-}
-
-static void multipart_fail(struct cmcwh_parser *parser, uint64_t offset, const char *detail) {
-    parser_fail(parser, CMCWH_ERR_FORM, offset, detail);
 }
 
 static bool is_blank(char c) {
@@ -1547,1669 +258,12 @@ static int take_parameter(struct cmcwh_text *rest, struct cmcwh_text *name,
     return value->length > 0 ? 1 : -1;
 }
 
-/* A fault in the headers of a part, at a byte in the window. */
-static void header_fail(struct cmcwh_parser *parser, const char *at, const char *detail) {
-    multipart_fail(parser, parser->origin + (uint64_t)(at - parser->window), detail);
-}
-
-/* Content-Disposition: names the part. */
-static void header_disposition(struct cmcwh_parser *parser, struct cmcwh_text rest) {
-    const char *start = rest.data;
-    struct cmcwh_text name, value, field = {NULL, 0};
-    int taken;
-
-    if (parser->multipart.named) {
-        header_fail(parser, start, "a part must have one Content-Disposition only");
-        return;
-    }
-    if (!text_is_word(take_word(&rest, ";"), "form-data")) {
-        header_fail(parser, start, "Content-Disposition must be form-data");
-        return;
-    }
-    while ((taken = take_parameter(&rest, &name, &value)) > 0) {
-        if (text_is_word(name, "name")) {
-            if (field.data != NULL) {
-                header_fail(parser, name.data, "a part must have one name only");
-                return;
-            }
-            field = value;
-        }
-    }
-    if (taken < 0) {
-        header_fail(parser, rest.data, "the parameters of Content-Disposition are malformed");
-    } else if (field.data == NULL) {
-        header_fail(parser, start, "Content-Disposition has no name");
-    } else {
-        parser->member = request_member(field);
-        parser->multipart.named = true;
-    }
-}
-
-/* One header of a part, without its CRLF. */
-static void header_line(struct cmcwh_parser *parser, struct cmcwh_text line) {
-    struct cmcwh_text rest = line, name = take_word(&rest, ":"), coding;
-
-    skip_blanks(&rest);
-    if (name.length == 0 || rest.length == 0 || *rest.data != ':') {
-        header_fail(parser, line.data, "a header must be a name, ':' and a value");
-        return;
-    }
-    text_skip(&rest, 1);
-    skip_blanks(&rest);
-    if (text_is_word(name, "Content-Disposition")) {
-        header_disposition(parser, rest);
-    } else if (text_is_word(name, "Content-Transfer-Encoding")) {
-        coding = take_word(&rest, "");
-        skip_blanks(&rest);
-        if (rest.length > 0 || (!text_is_word(coding, "7bit") && !text_is_word(coding, "8bit") &&
-                                !text_is_word(coding, "binary"))) {
-            header_fail(parser, coding.data,
-                        "Content-Transfer-Encoding must be 7bit, 8bit or binary");
-        }
-    }
-}
-
-/* The headers of a part are whole: its value begins after this byte. */
-static void multipart_begin_value(struct cmcwh_parser *parser) {
-    struct cmcwh_multipart *multipart = &parser->multipart;
-
-    /* The empty line may belong to a delimiter: that is how a part without a value ends. */
-    multipart->matched = multipart->borrowed = 2;
-    multipart->state = begin_value(parser, MULTIPART_EVENT, MULTIPART_KEEP, MULTIPART_SKIP);
-}
-
-static void headers_begin(struct cmcwh_parser *parser) {
-    parser->multipart.state = MULTIPART_HEADERS;
-    parser->multipart.named = false;
-    parser->origin = parser->offset + 1;
-    parser->used = 0;
-}
-
-static void headers_end(struct cmcwh_parser *parser) {
-    struct cmcwh_text rest = {parser->window, parser->used - 2};
-
-    while (rest.length > 0 && !parser->failed) {
-        struct cmcwh_text line = {rest.data, text_find(rest, '\r')};
-
-        header_line(parser, line);
-        text_skip(&rest, line.length + 2);
-    }
-    if (!parser->failed && !parser->multipart.named) {
-        header_fail(parser, parser->window, "a part has no Content-Disposition");
-    }
-    if (!parser->failed) {
-        multipart_begin_value(parser);
-    }
-}
-
-/* A byte of the headers of a part. */
-static void headers_byte(struct cmcwh_parser *parser, char byte) {
-    char *end = parser->window + parser->used;
-    bool after_return = parser->used > 0 && end[-1] == '\r';
-    bool after_line = parser->used > 1 && end[-1] == '\n';
-
-    if (parser->used == PART_HEADERS_MAX) {
-        multipart_fail(parser, parser->offset, "the headers of a part are too long");
-        return;
-    }
-    if (after_return != (byte == '\n') || byte == 0x7F ||
-        ((unsigned char)byte < ' ' && byte != '\t' && byte != '\r' && byte != '\n')) {
-        multipart_fail(parser, parser->offset, "this byte cannot stand here in a header");
-        return;
-    }
-    if (after_line && is_blank(byte)) { /* a folded line: it goes on */
-        end[-2] = end[-1] = ' ';
-    }
-    *end = byte;
-    parser->used++;
-    if (byte == '\n' && (parser->used == 2 || end[-2] == '\n')) {
-        headers_end(parser);
-    }
-}
-
-/* Some of a value, or of the preamble; `offset` is that of its first byte in the body. */
-static void multipart_give(struct cmcwh_parser *parser, const char *in, size_t length,
-                           uint64_t offset) {
-    if (parser->multipart.state == MULTIPART_EVENT) {
-        while (length > 0 && !parser->failed) {
-            size_t taken = window_add(parser, in, length);
-
-            in += taken;
-            length -= taken;
-        }
-    } else if (parser->multipart.state == MULTIPART_KEEP) {
-        struct cmcwh_kept *target = form_target(parser);
-        struct output output = kept_output(target);
-        size_t taken = decode(&parser->decoder, in, length, &output);
-
-        kept_settle(target, &output);
-        if (taken < length) {
-            multipart_fail(parser, offset + taken, parser->decoder.fault);
-        }
-    }
-}
-
-/* A delimiter is whole: the value has ended before it. */
-static void multipart_end_value(struct cmcwh_parser *parser) {
-    struct cmcwh_multipart *multipart = &parser->multipart;
-    uint64_t here = parser->offset;
-    uint64_t end = here + 1 - (uint64_t)(multipart->length - multipart->borrowed);
-
-    if (multipart->state == MULTIPART_EVENT) {
-        parser->offset = end; /* where text lacks, if some does */
-        json_end(parser);
-        parser->offset = here;
-    } else if (multipart->state == MULTIPART_KEEP && !decoder_clean(&parser->decoder)) {
-        multipart_fail(parser, end, bad_utf8);
-    }
-    multipart->state = MULTIPART_DELIMITED;
-    multipart->matched = multipart->borrowed = 0;
-}
-
-/* Takes some bytes of a value or the preamble; none when a delimiter has turned out to be none. */
-static size_t multipart_text(struct cmcwh_parser *parser, struct cmcwh_text in) {
-    struct cmcwh_multipart *multipart = &parser->multipart;
-    size_t held = (size_t)multipart->matched - multipart->borrowed;
-
-    if (*in.data == multipart->delimiter[multipart->matched]) {
-        if (++multipart->matched == multipart->length) {
-            multipart_end_value(parser);
-        }
-        return 1;
-    }
-    if (multipart->matched > 0) {
-        multipart_give(parser, multipart->delimiter + multipart->borrowed, held,
-                       parser->offset - held);
-        multipart->matched = multipart->borrowed = 0;
-        return 0;
-    }
-    in.length = text_find(in, '\r');
-    multipart_give(parser, in.data, in.length, parser->offset);
-    return in.length;
-}
-
-/* A byte after a boundary. */
-static void multipart_after_boundary(struct cmcwh_parser *parser, char byte) {
-    uint8_t *state = &parser->multipart.state;
-    bool may_end = *state == MULTIPART_DELIMITED || *state == MULTIPART_PADDED;
-
-    if (may_end && is_blank(byte)) {
-        *state = MULTIPART_PADDED;
-    } else if (may_end && byte == '\r') {
-        *state = MULTIPART_RETURN;
-    } else if (*state == MULTIPART_RETURN && byte == '\n') {
-        headers_begin(parser);
-    } else if (*state == MULTIPART_DELIMITED && byte == '-') {
-        *state = MULTIPART_DASH;
-    } else if (*state == MULTIPART_DASH && byte == '-') {
-        *state = MULTIPART_EPILOGUE;
-    } else {
-        multipart_fail(parser, parser->offset,
-                       "after a boundary only '--' or the end of the line may stand");
-    }
-}
-
-/* Takes some bytes. */
-static size_t multipart_add(struct cmcwh_parser *parser, const char *in, size_t length) {
-    struct cmcwh_text text = {in, length};
-
-    switch (parser->multipart.state) {
-    case MULTIPART_NO_BOUNDARY:
-        multipart_fail(parser, 0, "the boundary is missing, or not one of RFC 2046");
-        return 0;
-    case MULTIPART_PREAMBLE:
-    case MULTIPART_SKIP:
-    case MULTIPART_KEEP:
-    case MULTIPART_EVENT:
-        return multipart_text(parser, text);
-    case MULTIPART_HEADERS:
-        headers_byte(parser, *in);
-        return 1;
-    case MULTIPART_EPILOGUE:
-        return length;
-    default:
-        multipart_after_boundary(parser, *in);
-        return 1;
-    }
-}
-
-/* A body that was cut short must not pass for a whole one. */
-static void multipart_end(struct cmcwh_parser *parser) {
-    if (parser->multipart.state == MULTIPART_NO_BOUNDARY) {
-        (void)multipart_add(parser, NULL, 0);
-    } else if (parser->multipart.state == MULTIPART_PREAMBLE) {
-        multipart_fail(parser, parser->offset, "the boundary does not appear in the body");
-    } else if (parser->multipart.state != MULTIPART_EPILOGUE) {
-        multipart_fail(parser, parser->offset, "the body ends before its closing boundary");
-    }
-}
-
-/* ---- Parser: window -------------------------------------------------------------------------
- * The part of the JSON that is being looked at. Text is appended; what has been understood is
- * dropped from the front. One string or number that is longer than the window may have its end
- * left out, at `cut`.
- */
-static size_t mark_bit(const struct cmcwh_parser *parser, size_t index) {
-    return (parser->position + index) % CMCWH_WINDOW_SIZE;
-}
-
-static unsigned mark_get(const struct cmcwh_parser *parser, size_t index) {
-    size_t bit = mark_bit(parser, index);
-
-    return (unsigned)parser->escaped[bit / 8] >> bit % 8 & 1;
-}
-
-/* Marks are cleared when their bytes are dropped: only those that are wanted are set. */
-static void mark_set(struct cmcwh_parser *parser, size_t index) {
-    size_t bit = mark_bit(parser, index);
-
-    parser->escaped[bit / 8] |= (uint8_t)(1u << bit % 8);
-}
-
-static void marks_clear(struct cmcwh_parser *parser, size_t from, size_t to) {
-    while (is_form(parser) && from < to) {
-        size_t bit = mark_bit(parser, from), in_byte = smaller(8 - bit % 8, to - from);
-
-        parser->escaped[bit / 8] &= (uint8_t) ~(((1u << in_byte) - 1) << bit % 8);
-        from += in_byte;
-    }
-}
-
-/* How many bytes of the body became window[from..to). */
-static uint64_t window_sent(const struct cmcwh_parser *parser, size_t from, size_t to) {
-    static const uint8_t ones[16] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
-    uint64_t marks = 0;
-
-    for (size_t i = from; is_form(parser) && i < to;) {
-        size_t bit = mark_bit(parser, i);
-
-        if (bit % 8 == 0 && to - i >= 8) {
-            uint8_t byte = parser->escaped[bit / 8];
-
-            marks += (uint64_t)ones[byte & 15] + ones[byte >> 4];
-            i += 8;
-        } else {
-            marks += mark_get(parser, i++);
-        }
-    }
-    return to - from + 2 * marks;
-}
-
-/* Offset in the body of window[index]. */
-static uint64_t window_offset(const struct cmcwh_parser *parser, size_t index) {
-    uint64_t offset = parser->origin + window_sent(parser, 0, index);
-
-    return parser->cut != CMCWH_NONE && index >= parser->cut ? offset + parser->skipped : offset;
-}
-
-/* Drops the first `length` bytes. */
-static void window_drop(struct cmcwh_parser *parser, size_t length) {
-    parser->origin = window_offset(parser, length);
-    marks_clear(parser, 0, length);
-    if (parser->cut != CMCWH_NONE && length >= parser->cut) {
-        parser->cut = CMCWH_NONE;
-        parser->skipped = 0;
-    }
-    parser->position = (uint32_t)mark_bit(parser, length);
-    parser->used -= (uint32_t)length;
-    memmove(parser->window, parser->window + length, parser->used);
-}
-
-/* Takes `length` bytes out at `cut`, where the end of a long string or number is left out. */
-static void window_cut(struct cmcwh_parser *parser, size_t length) {
-    size_t from = parser->cut + length;
-
-    parser->skipped += window_sent(parser, parser->cut, from);
-    memmove(parser->window + parser->cut, parser->window + from, parser->used - from);
-    marks_clear(parser, parser->cut, from);
-    for (size_t i = from; is_form(parser) && i < parser->used; i++) {
-        if (mark_get(parser, i) != 0) {
-            marks_clear(parser, i, i + 1);
-            mark_set(parser, i - length);
-        }
-    }
-    parser->used -= (uint32_t)length;
-}
-
-/* How much can be appended; 0 only when the parser has failed. */
-static size_t window_room(struct cmcwh_parser *parser) {
-    if (parser->used == CMCWH_WINDOW_SIZE) {
-        json_run(parser, false);
-    }
-    return parser->failed ? 0 : CMCWH_WINDOW_SIZE - parser->used;
-}
-
-static void window_push(struct cmcwh_parser *parser, char byte, bool escaped) {
-    if (escaped) {
-        mark_set(parser, parser->used);
-    }
-    parser->window[parser->used++] = byte;
-}
-
-/* Takes some bytes of a JSON body, none only when the parser has failed. */
-static size_t window_add(struct cmcwh_parser *parser, const char *in, size_t length) {
-    size_t taken = smaller(length, window_room(parser));
-
-    memcpy(parser->window + parser->used, in, taken);
-    parser->used += (uint32_t)taken;
-    return taken;
-}
-
-/* ---- Parser: JSON ---------------------------------------------------------------------------
- * jsmn finds strings, numbers and words in the window, and is called again when more has come.
- * It checks little: the walk over its tokens, and over the bytes between them, checks the
- * grammar of RFC 8259; numbers and words are checked here, strings when they are decoded. Of all
- * that was read only the open containers are kept: jsmn is given them back as tokens.
- */
-enum expect {
-    EXPECT_VALUE,
-    EXPECT_VALUE_OR_END,
-    EXPECT_NAME,
-    EXPECT_NAME_OR_END,
-    EXPECT_COLON,
-    EXPECT_NEXT,
-    EXPECT_NOTHING
-};
-
-static const char ends_early[] = "the text ends too early";
-
-static void json_begin(struct cmcwh_parser *parser, uint64_t origin) {
-    marks_clear(parser, 0, parser->used);
-    parser->origin = origin;
-    parser->used = 0;
-    parser->position = 0;
-    parser->skipped = 0;
-    parser->cut = CMCWH_NONE;
-    parser->depth = 0;
-    parser->objects = 0;
-    parser->expect = EXPECT_VALUE;
-    parser->skipping = false;
-}
-
-static void json_fail(struct cmcwh_parser *parser, size_t index, const char *detail) {
-    uint64_t offset = window_offset(parser, index);
-
-    if (parser->ending && offset >= parser->offset) {
-        offset = parser->offset;
-        detail = ends_early;
-    }
-    parser_fail(parser, CMCWH_ERR_JSON, offset, detail);
-}
-
-static bool in_object(const struct cmcwh_parser *parser) {
-    return (parser->objects >> parser->depth & 1) != 0;
-}
-
-/* What stands at `index` cannot stand there. */
-static void json_unexpected(struct cmcwh_parser *parser, size_t index) {
-    static const char *const details[] = {"a value must stand here",
-                                          "a value or ']' must stand here",
-                                          "a member's name in quotes must stand here",
-                                          "a member's name in quotes or '}' must stand here",
-                                          "':' must stand here",
-                                          "',' or ']' must stand here",
-                                          "nothing more may stand here"};
-    bool after_member = parser->expect == EXPECT_NEXT && in_object(parser);
-
-    json_fail(parser, index, after_member ? "',' or '}' must stand here" : details[parser->expect]);
-}
-
-static bool value_expected(const struct cmcwh_parser *parser) {
-    return parser->expect == EXPECT_VALUE || parser->expect == EXPECT_VALUE_OR_END;
-}
-
-static bool name_expected(const struct cmcwh_parser *parser) {
-    return parser->expect == EXPECT_NAME || parser->expect == EXPECT_NAME_OR_END;
-}
-
-static void value_done(struct cmcwh_parser *parser) {
-    parser->expect = parser->depth > 0 ? EXPECT_NEXT : EXPECT_NOTHING;
-}
-
-static void json_open(struct cmcwh_parser *parser, size_t index, bool object) {
-    uint8_t place;
-
-    if (!value_expected(parser)) {
-        json_unexpected(parser, index);
-        return;
-    }
-    if (parser->depth == CMCWH_DEPTH_MAX) {
-        parser_fail(parser, CMCWH_ERR_DEPTH, window_offset(parser, index),
-                    "arrays and objects are nested too deeply");
-        return;
-    }
-    place = event_open(parser, index, object);
-    parser->depth++;
-    parser->place[parser->depth] = place;
-    parser->objects &= ~(UINT64_C(1) << parser->depth);
-    parser->objects |= (uint64_t)object << parser->depth;
-    parser->expect = object ? EXPECT_NAME_OR_END : EXPECT_VALUE_OR_END;
-}
-
-static void json_close(struct cmcwh_parser *parser, size_t index, bool object) {
-    uint8_t empty = object ? EXPECT_NAME_OR_END : EXPECT_VALUE_OR_END;
-
-    if (parser->depth == 0 || in_object(parser) != object ||
-        (parser->expect != EXPECT_NEXT && parser->expect != empty)) {
-        json_unexpected(parser, index);
-        return;
-    }
-    event_close(parser, object);
-    parser->depth--;
-    value_done(parser);
-}
-
-static bool json_space(char c) {
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
-/* The first byte that is no space: bodies that are indented have many. */
-static const char *json_spaces(const char *in, const char *end) {
-    for (;; in++) {
-        while (end - in >= 8 && word_at(in) == lanes * ' ') {
-            in += 8;
-        }
-        if (in == end || !json_space(*in)) {
-            return in;
-        }
-    }
-}
-
-/* The bytes between tokens. */
-static void json_between(struct cmcwh_parser *parser, size_t at, size_t end) {
-    for (; at < end && !parser->failed; at++) {
-        char c = parser->window[at];
-
-        if (json_space(c)) {
-            at = (size_t)(json_spaces(parser->window + at, parser->window + end) - parser->window) -
-                 1;
-        } else if (c == ':' && parser->expect == EXPECT_COLON) {
-            parser->expect = EXPECT_VALUE;
-            event_mark(parser, c);
-        } else if (c == ',' && parser->expect == EXPECT_NEXT) {
-            parser->expect = in_object(parser) ? EXPECT_NAME : EXPECT_VALUE;
-            event_mark(parser, c);
-        } else if (c == '}' || c == ']') {
-            json_close(parser, at, c == '}');
-        } else {
-            json_unexpected(parser, at);
-        }
-    }
-}
-
-static void json_string(struct cmcwh_parser *parser, size_t start, size_t end) {
-    struct lexeme lexeme = {start, end, true, end == parser->cut};
-
-    if (name_expected(parser)) {
-        event_name(parser, &lexeme);
-        parser->expect = EXPECT_COLON;
-    } else if (value_expected(parser)) {
-        event_value(parser, &lexeme);
-        value_done(parser);
-    } else {
-        json_unexpected(parser, start - 1);
-    }
-}
-
-/* The grammar of a number: what each state becomes with 0, 1-9, '-', '+', '.', 'e', or -1. */
-enum {
-    NUMBER_START,
-    NUMBER_ZERO = 2,
-    NUMBER_INTEGER = 3,
-    NUMBER_FRACTION = 5,
-    NUMBER_EXPONENT = 8
-};
-
-static bool number_step(uint8_t *state, char c) {
-    static const int8_t next[9][6] = {
-        {2, 3, 1, -1, -1, -1}, {2, 3, -1, -1, -1, -1}, {-1, -1, -1, -1, 4, 6},
-        {3, 3, -1, -1, 4, 6},  {5, 5, -1, -1, -1, -1}, {5, 5, -1, -1, -1, 6},
-        {8, 8, 7, 7, -1, -1},  {8, 8, -1, -1, -1, -1}, {8, 8, -1, -1, -1, -1}};
-    int column = c == '0'               ? 0
-                 : c >= '1' && c <= '9' ? 1
-                 : c == '-'             ? 2
-                 : c == '+'             ? 3
-                 : c == '.'             ? 4
-                 : c == 'e' || c == 'E' ? 5
-                                        : -1;
-
-    if (column < 0 || next[*state][column] < 0) {
-        return false;
-    }
-    *state = (uint8_t)next[*state][column];
-    return true;
-}
-
-static bool number_whole(uint8_t state) {
-    return state == NUMBER_ZERO || state == NUMBER_INTEGER || state == NUMBER_FRACTION ||
-           state == NUMBER_EXPONENT;
-}
-
-static const char *word_of(char first) {
-    return first == 't' ? "true" : first == 'f' ? "false" : first == 'n' ? "null" : NULL;
-}
-
-/* A number or word in text[0..length): how much of it is right; all of it, if it is whole. */
-static size_t primitive_right(const char *text, size_t length, bool *whole) {
-    const char *word = word_of(text[0]);
-    uint8_t state = NUMBER_START;
-    size_t i = 0;
-
-    if (word != NULL) {
-        while (i < length && word[i] != '\0' && text[i] == word[i]) {
-            i++;
-        }
-        *whole = i == length && word[i] == '\0';
-        return i;
-    }
-    while (i < length && number_step(&state, text[i])) {
-        i++;
-    }
-    *whole = i == length && number_whole(state);
-    return i;
-}
-
-static const char bad_primitive[] = "not a number, true, false or null";
-
-static void json_primitive(struct cmcwh_parser *parser, size_t start, size_t end) {
-    struct lexeme lexeme = {start, end, false, end == parser->cut};
-    bool whole;
-    size_t right;
-
-    if (!value_expected(parser)) {
-        json_unexpected(parser, start);
-        return;
-    }
-    right = primitive_right(parser->window + start, end - start, &whole);
-    if (!whole && !lexeme.cut) { /* a long number was checked when it was cut */
-        json_fail(parser, start + right, bad_primitive);
-        return;
-    }
-    event_value(parser, &lexeme);
-    value_done(parser);
-}
-
-/* Takes spaces and then `mark`, if that is what stands there. */
-static inline bool json_take(const char **at, const char *end, char mark) {
-    const char *in = *at;
-
-    if (in < end && *in != mark) {
-        in = json_spaces(in, end);
-    }
-    if (in == end || *in != mark) {
-        return false;
-    }
-    *at = in + 1;
-    return true;
-}
-
-/* Takes a member of an event whose name is ours and whose text is plain and comes in the order of
- * the record. Returns where it ends, or 0 when it is not one, or does not lie here whole. */
-static size_t json_member(struct cmcwh_parser *parser, size_t at) {
-    const char *in = parser->window + at, *end = parser->window + parser->used;
-    size_t length;
-    unsigned field;
-
-    if (!(parser->expect == EXPECT_NEXT ? json_take(&in, end, ',') : name_expected(parser)) ||
-        !json_take(&in, end, '"')) {
-        return 0;
-    }
-    field = item_field(parser, in, (size_t)(end - in), &length);
-    if (field == CMCWH_FIELDS || !field_in_order(parser->record, field)) {
-        return 0;
-    }
-    in += length + 1;
-    if (!json_take(&in, end, ':') || !json_take(&in, end, '"')) {
-        return 0;
-    }
-    length = field_copy(parser->record, in, (size_t)(end - in));
-    if (in + length == end || in[length] != '"') {
-        return 0;
-    }
-    field_append(parser->record, field, length);
-    parser->expect = EXPECT_NEXT;
-    return (size_t)(in + length + 1 - parser->window);
-}
-
-/* Takes the end of an event, or the beginning of the next one. Returns 0 when neither stands here.
- */
-static size_t json_item(struct cmcwh_parser *parser, size_t at, bool inside) {
-    const char *in = parser->window + at, *end = parser->window + parser->used;
-
-    if (parser->expect != EXPECT_NEXT || (!inside && !json_take(&in, end, ',')) ||
-        !json_take(&in, end, inside ? '}' : '{')) {
-        return 0;
-    }
-    at = (size_t)(in - parser->window);
-    if (inside) {
-        json_close(parser, at - 1, true);
-    } else {
-        parser->expect = EXPECT_VALUE;
-        json_open(parser, at - 1, true);
-    }
-    return at;
-}
-
-/* A short way for what most of a body consists of, events with simple members: takes them without
- * jsmn. Returns where it stopped. */
-static size_t json_items(struct cmcwh_parser *parser, size_t at) {
-    for (size_t next = at; next > 0 && !parser->failed;) {
-        uint8_t place = parser->place[parser->depth];
-        bool inside = place == PLACE_ITEM && parser->record != NULL;
-
-        at = next;
-        next = inside && parser->cut == CMCWH_NONE ? json_member(parser, at) : 0;
-        if (next == 0 && (inside || place == PLACE_LIST)) {
-            next = json_item(parser, at, inside);
-        }
-    }
-    return at;
-}
-
-/* How many tokens jsmn may have, beside those it is given, before the short way is tried again. */
-static unsigned json_stride(const struct cmcwh_parser *parser) {
-    enum {
-        HEAD = 9
-    }; /* what CMC sends before the first event; in another order it costs time only */
-    uint8_t place = parser->place[parser->depth];
-
-    if (!WITH_SHORTCUTS || (parser->depth > 0 && (place == PLACE_SKIP || place == PLACE_CAPTURE))) {
-        return CMCWH_TOKENS;
-    }
-    if (parser->depth == 0) {
-        return HEAD;
-    }
-    return place == PLACE_ITEM && (parser->expect == EXPECT_NEXT || name_expected(parser)) ? 2 : 1;
-}
-
-/* Walks over new tokens and all that stands before `end`. Returns where it stopped. */
-static size_t json_walk(struct cmcwh_parser *parser, const jsmntok_t *token, size_t count,
-                        size_t at, size_t end) {
-    for (; count > 0 && token->start >= 0 && !parser->failed; token++, count--) {
-        bool string = token->type == JSMN_STRING;
-        size_t start = (size_t)token->start;
-
-        json_between(parser, at, string ? start - 1 : start);
-        if (parser->failed) {
-            break;
-        }
-        at = string || token->type == JSMN_PRIMITIVE ? (size_t)token->end + string : start + 1;
-        if (string) {
-            json_string(parser, start, (size_t)token->end);
-        } else if (token->type == JSMN_PRIMITIVE) {
-            json_primitive(parser, start, (size_t)token->end);
-        } else {
-            json_open(parser, start, token->type == JSMN_OBJECT);
-        }
-    }
-    json_between(parser, at, end);
-    return end;
-}
-
-/* Gives jsmn the open containers, and the name whose value is to come, as its tokens. */
-static unsigned json_restore(const struct cmcwh_parser *parser, jsmn_parser *jsmn,
-                             jsmntok_t *tokens) {
-    bool colon = parser->expect == EXPECT_COLON;
-    int count = 0;
-
-    for (uint32_t depth = 1; depth <= parser->depth; depth++, count++) {
-        tokens[count].type = parser->objects >> depth & 1 ? JSMN_OBJECT : JSMN_ARRAY;
-        tokens[count].start = 0;
-        tokens[count].end = -1;
-        tokens[count].size = 0;
-        tokens[count].parent = count - 1;
-    }
-    jsmn->toksuper = count - 1;
-    if (colon || (parser->expect == EXPECT_VALUE && in_object(parser))) {
-        tokens[count].type = JSMN_STRING;
-        tokens[count].start = tokens[count].end = 0;
-        tokens[count].size = 0;
-        tokens[count].parent = count - 1;
-        jsmn->toksuper = colon ? count - 1 : count;
-        count++;
-    }
-    jsmn->toknext = (unsigned)count;
-    return (unsigned)count;
-}
-
-/* jsmn stopped at `at`, where no token and nothing between tokens can be, or where the text
- * ends inside a string: says what is wrong. */
-static void json_locate(struct cmcwh_parser *parser, size_t at) {
-    char c = parser->window[at];
-    struct output nowhere = {NULL, 0, 0, 0};
-    bool whole;
-
-    if (c == '"' && (value_expected(parser) || name_expected(parser))) {
-        decoder_init(&parser->decoder, true);
-        at++;
-        at += decode(&parser->decoder, parser->window + at, parser->used - at, &nowhere);
-        json_fail(parser, at, parser->decoder.fault != NULL ? parser->decoder.fault : bad_escape);
-    } else if ((word_of(c) != NULL || c == '-' || (c >= '0' && c <= '9')) &&
-               value_expected(parser)) {
-        at += primitive_right(parser->window + at, parser->used - at, &whole);
-        json_fail(parser, at, bad_primitive);
-    } else {
-        json_unexpected(parser, at);
-    }
-}
-
-/* A string or number fills the whole window. Keeps its beginning, up to between two characters. */
-static void long_begin(struct cmcwh_parser *parser) {
-    const size_t keep = CMCWH_WINDOW_SIZE / 8 * 7;
-    struct output nowhere = {NULL, 0, 0, 0};
-    bool string = parser->window[0] == '"';
-    size_t at = string, limit = keep;
-
-    decoder_init(&parser->decoder, true);
-    parser->number = NUMBER_START;
-    if (!(value_expected(parser) || (string && name_expected(parser)))) {
-        json_unexpected(parser, 0);
-        return;
-    }
-    while (string && (at < keep || !decoder_clean(&parser->decoder))) {
-        at += decode(&parser->decoder, parser->window + at, limit - at, &nowhere);
-        if (at < limit) {
-            json_fail(parser, at, parser->decoder.fault);
-            return;
-        }
-        limit++;
-    }
-    for (; !string && at < keep; at++) {
-        if (!number_step(&parser->number, parser->window[at])) {
-            json_fail(parser, at, bad_primitive);
-            return;
-        }
-    }
-    parser->cut = (uint32_t)at;
-    parser->skipping = true;
-}
-
-static bool ends_number(char c) {
-    return json_space(c) || c == ',' || c == ']' || c == '}';
-}
-
-/* Leaves out more of a long string or number. True when its end has come. */
-static bool long_go_on(struct cmcwh_parser *parser) {
-    struct output nowhere = {NULL, 0, 0, 0};
-    const char *text = parser->window + parser->cut;
-    size_t length = parser->used - parser->cut, right = 0;
-    bool over;
-
-    if (parser->window[0] == '"') {
-        right = decode(&parser->decoder, text, length, &nowhere);
-        over = right < length && parser->decoder.fault == NULL;
-        if (parser->decoder.fault != NULL) {
-            json_fail(parser, parser->cut + right, parser->decoder.fault);
-        }
-    } else {
-        while (right < length && number_step(&parser->number, text[right])) {
-            right++;
-        }
-        over = right < length && ends_number(text[right]) && number_whole(parser->number);
-        if (right < length && !over) {
-            json_fail(parser, parser->cut + right, bad_primitive);
-        }
-    }
-    if (!parser->failed) {
-        window_cut(parser, right);
-        parser->skipping = !over;
-    }
-    return over && !parser->failed;
-}
-
-/* A copy of jsmn's state that nobody else points to stays in registers: a third faster. */
-static int json_tokenize(const struct cmcwh_parser *parser, jsmn_parser *state, jsmntok_t *tokens) {
-    jsmn_parser jsmn = *state;
-    size_t most = smaller(jsmn.toknext + json_stride(parser), CMCWH_TOKENS);
-    int result = jsmn_parse(&jsmn, parser->window, parser->used, tokens, (unsigned)most);
-
-    *state = jsmn;
-    return result;
-}
-
-/* Understands as much of the window as can be understood now, and drops it. */
-static void json_run(struct cmcwh_parser *parser, bool last) {
-    jsmntok_t *tokens = (jsmntok_t *)(void *)parser->tokens;
-    jsmn_parser jsmn = {0, 0, -1};
-    size_t at = 0;
-    int result;
-
-    if (parser->skipping && !long_go_on(parser)) {
-        return;
-    }
-    do {
-        unsigned known;
-
-        at = WITH_SHORTCUTS ? json_items(parser, at) : at;
-        jsmn.pos = (unsigned)at;
-        known = json_restore(parser, &jsmn, tokens);
-        result = json_tokenize(parser, &jsmn, tokens);
-        at = json_walk(parser, tokens + known, jsmn.toknext - known, at, jsmn.pos);
-    } while (result == JSMN_ERROR_NOMEM && !parser->failed);
-    if (parser->failed) {
-        return;
-    }
-    if (result == JSMN_ERROR_INVAL || (at < parser->used && (last || parser->window[at] == '\0'))) {
-        json_locate(parser, at);
-        return;
-    }
-    window_drop(parser, at);
-    if (parser->used == CMCWH_WINDOW_SIZE) {
-        long_begin(parser);
-        if (!parser->failed) {
-            (void)long_go_on(parser);
-        }
-    }
-}
-
-/* The text of the JSON is complete. A newline is put behind it, so that jsmn sees the end of a
- * number. */
-static void json_end(struct cmcwh_parser *parser) {
-    if (window_room(parser) == 0) {
-        return;
-    }
-    parser->ending = true;
-    window_push(parser, '\n', false);
-    json_run(parser, true);
-    if (!parser->failed && parser->expect != EXPECT_NOTHING) {
-        parser_fail(parser, CMCWH_ERR_JSON, parser->offset, ends_early);
-    }
-    parser->ending = false;
-}
-
-/* ---- Parser: events -------------------------------------------------------------------------
- * What the JSON means: each open container and each member of an object we look at is something
- * to us.
- */
-static void event_forget(struct cmcwh_parser *parser) {
-    cmcwh_batch_abort(&parser->batch);
-    parser->record = NULL;
-    parser->have_event = parser->have_list = false;
-}
-
-/* From now on nothing matters but that it is JSON. */
-static void event_skip_all(struct cmcwh_parser *parser) {
-    memset(parser->place, PLACE_SKIP, sizeof parser->place);
-    parser->member = MEMBER_SKIP;
-    event_forget(parser);
-}
-
-static uint8_t request_member(struct cmcwh_text name) {
-    static const char *const names[] = {"event", "event_type", "server_composition", "api_key"};
-
-    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
-        if (text_is(name, names[i])) {
-            return (uint8_t)(MEMBER_EVENT + i);
-        }
-    }
-    return MEMBER_SKIP;
-}
-
-/* The members of an event, in the order in which CMC sends them. */
-static const struct {
-    const char *name;
-    uint8_t length, field;
-} item_members[] = {{"reason", 6, CMCWH_REASON},
-                    {"sourceIp", 8, CMCWH_SOURCE_IP},
-                    {"returnPath", 10, CMCWH_RETURN_PATH},
-                    {"created", 7, CMCWH_CREATED},
-                    {"subject", 7, CMCWH_SUBJECT},
-                    {"apiData", 7, CMCWH_API_DATA},
-                    {"messageId", 9, CMCWH_MESSAGE_ID},
-                    {"from", 4, CMCWH_FROM},
-                    {"to", 2, CMCWH_TO},
-                    {"senderIp", 8, CMCWH_SENDER_IP},
-                    {"status", 6, CMCWH_STATUS},
-                    {"envelopeFrom", 12, CMCWH_RETURN_PATH},
-                    {"envelopeTo", 10, CMCWH_TO}};
-
-enum { ITEM_MEMBERS = sizeof item_members / sizeof *item_members };
-
-/* The field whose name stands at `in` with the quote that ends it, or CMCWH_FIELDS. Most often it
- * is the one after the last: begin there. */
-static unsigned item_field(struct cmcwh_parser *parser, const char *in, size_t left,
-                           size_t *length) {
-    unsigned i = parser->hint;
-
-    for (unsigned tried = 0; tried < ITEM_MEMBERS; tried++) {
-        *length = item_members[i].length;
-        if (*length < left && in[*length] == '"' &&
-            memcmp(in, item_members[i].name, *length) == 0) {
-            parser->hint = (uint8_t)(i + 1 < ITEM_MEMBERS ? i + 1 : 0);
-            return item_members[i].field;
-        }
-        i = i + 1 < ITEM_MEMBERS ? i + 1 : 0;
-    }
-    return CMCWH_FIELDS;
-}
-
-static uint8_t item_member(struct cmcwh_parser *parser, struct cmcwh_text name) {
-    for (unsigned i = 0; i < ITEM_MEMBERS; i++) {
-        if (name.length == item_members[i].length &&
-            memcmp(name.data, item_members[i].name, name.length) == 0) {
-            parser->hint = (uint8_t)((i + 1) % ITEM_MEMBERS);
-            return (uint8_t)(MEMBER_FIELD + item_members[i].field);
-        }
-    }
-    return MEMBER_SKIP;
-}
-
-/* The string was taken up to `taken`: is it whole and right? */
-static bool string_right(struct cmcwh_parser *parser, const struct lexeme *lexeme, size_t taken,
-                         const struct cmcwh_decoder *decoder) {
-    const char *fault = decoder->fault;
-
-    if (fault == NULL && decoder_clean(decoder)) {
-        return true;
-    }
-    if (fault == NULL) {
-        fault = decoder->high != 0 ? lone_surrogate : bad_utf8;
-    }
-    json_fail(parser, lexeme->start + taken, fault);
-    return false;
-}
-
-/* Decodes a string into a kept text, or nowhere (NULL). False: it is not right. */
-static bool string_keep(struct cmcwh_parser *parser, const struct lexeme *lexeme,
-                        struct cmcwh_kept *kept) {
-    const char *text = parser->window + lexeme->start;
-    size_t length = lexeme->end - lexeme->start, taken;
-    struct output output = {NULL, 0, 0, 0};
-    struct cmcwh_decoder decoder;
-
-    if (kept != NULL) {
-        kept_clear(kept);
-        if (WITH_SHORTCUTS && !lexeme->cut && length <= sizeof kept->text &&
-            copy_plain(kept->text, text, length) == length) {
-            kept->length = (uint16_t)length;
-            return true;
-        }
-        output = kept_output(kept);
-    }
-    decoder_init(&decoder, true);
-    taken = decode(&decoder, text, length, &output);
-    if (kept != NULL) {
-        kept_settle(kept, &output);
-        kept->truncated = kept->truncated || lexeme->cut;
-    }
-    return string_right(parser, lexeme, taken, &decoder);
-}
-
-static struct cmcwh_text lexeme_text(const struct cmcwh_parser *parser,
-                                     const struct lexeme *lexeme) {
-    struct cmcwh_text text = {parser->window + lexeme->start, lexeme->end - lexeme->start};
-
-    return text;
-}
-
-static bool lexeme_null(const struct cmcwh_parser *parser, const struct lexeme *lexeme) {
-    return !lexeme->string && parser->window[lexeme->start] == 'n';
-}
-
-/* Appends to the member that is being kept as JSON. */
-static void capture_put(struct cmcwh_parser *parser, const char *bytes, size_t length) {
-    parser->capturing =
-        parser->capturing && member_put(parser->record, parser->capture, bytes, length);
-}
-
-/* Begins to keep a member as JSON. Names that our own output has get a prefix. */
-static void capture_begin(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
-    static const char *const ours[] = {"seq",        "id",        "received",
-                                       "event_type", "truncated", "server_composition"};
-    struct cmcwh_text name = lexeme_text(parser, lexeme);
-    const char *prefix = "";
-
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
-        if (text_is(name, ours[i])) {
-            prefix = "event_";
-        }
-    }
-    parser->capture = (uint16_t)member_begin(parser->record, prefix, name);
-    parser->capturing = true;
-    capture_put(parser, "\"", 1);
-    capture_put(parser, prefix, strlen(prefix));
-    capture_put(parser, name.data, name.length);
-    capture_put(parser, "\":", 2);
-}
-
-static void capture_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
-    struct cmcwh_text text = lexeme_text(parser, lexeme);
-
-    if (lexeme->string && !string_keep(parser, lexeme, NULL)) {
-        return;
-    }
-    if (lexeme->string) {
-        capture_put(parser, "\"", 1);
-    }
-    capture_put(parser, text.data, text.length);
-    if (lexeme->string) {
-        capture_put(parser, "\"", 1);
-    }
-    if (lexeme->cut) {
-        record_mark_cut(parser->record, CMCWH_MEMBERS);
-    }
-}
-
-/* A comma or colon: it belongs to a member that is kept as JSON, or is nothing to us. */
-static void event_mark(struct cmcwh_parser *parser, char mark) {
-    if (parser->place[parser->depth] == PLACE_CAPTURE) {
-        capture_put(parser, &mark, 1);
-    }
-}
-
-static void wrong_type(struct cmcwh_parser *parser, size_t index, struct cmcwh_text field,
-                       const char *detail) {
-    parser_refuse(parser, CMCWH_ERR_TYPE, window_offset(parser, index), field, detail);
-}
-
-static const char not_text[] = "an object or array stands where a text is expected";
-static const char not_list[] = "this must be a list of events";
-
-/* In `event`: is the member just named the list of events, or might it be? */
-static bool list_matters(const struct cmcwh_parser *parser) {
-    if (parser->event_type.length > 0) {
-        return kept_same(&parser->key, &parser->event_type);
-    }
-    if (kind_of(kept_text(&parser->key)) != CMCWH_OTHER) {
-        return true;
-    }
-    return !parser->have_list || kept_same(&parser->key, &parser->list);
-}
-
-/* In `event`: the value of the member just named is an array. */
-static uint8_t list_open(struct cmcwh_parser *parser) {
-    bool known = kind_of(kept_text(&parser->key)) != CMCWH_OTHER;
-    bool clash = parser->event_type.length > 0
-                     ? !kept_same(&parser->key, &parser->event_type)
-                     : parser->have_list && !kept_same(&parser->key, &parser->list) &&
-                           kind_of(kept_text(&parser->list)) != CMCWH_OTHER;
-
-    if (known && clash) {
-        parser_refuse(parser, CMCWH_ERR_EVENT_TYPE, parser->key_offset, kept_text(&parser->key),
-                      "events of another type than event_type says");
-        return PLACE_SKIP;
-    }
-    if (!list_matters(parser)) {
-        return PLACE_SKIP;
-    }
-    cmcwh_batch_abort(&parser->batch);
-    parser->list = parser->key;
-    parser->list_offset = parser->key_offset;
-    parser->have_list = true;
-    return PLACE_LIST;
-}
-
-static uint8_t item_open(struct cmcwh_parser *parser, size_t index) {
-    parser->record = cmcwh_batch_add(&parser->batch);
-    if (parser->record == NULL) {
-        parser_fail(parser, CMCWH_ERR_FULL, window_offset(parser, index),
-                    parser->batch.count == parser->batch.ring->config.capacity
-                        ? "the request holds more events than the ring has records"
-                        : "the ring has no room for the whole request");
-        return PLACE_SKIP;
-    }
-    cmcwh_record_begin(parser->record, kind_of(kept_text(&parser->list)));
-    parser->hint = 0;
-    return PLACE_ITEM;
-}
-
-/* An array or object opens as a member of the request. */
-static uint8_t request_open(struct cmcwh_parser *parser, size_t index, bool object) {
-    if (parser->member == MEMBER_SKIP) {
-        return PLACE_SKIP;
-    }
-    if (parser->member != MEMBER_EVENT) {
-        wrong_type(parser, index, kept_text(&parser->key), not_text);
-        return PLACE_SKIP;
-    }
-    if (!object) {
-        wrong_type(parser, index, kept_text(&parser->key), "event must be an object");
-        return PLACE_SKIP;
-    }
-    event_forget(parser);
-    parser->have_event = true;
-    parser->event_offset = window_offset(parser, index);
-    return PLACE_EVENT;
-}
-
-/* The name of the field that the current member of an event is. */
-static struct cmcwh_text member_field(const struct cmcwh_parser *parser) {
-    const char *name = cmcwh_field_name((enum cmcwh_field)(parser->member - MEMBER_FIELD));
-    struct cmcwh_text text = {name, strlen(name)};
-
-    return text;
-}
-
-/* The outermost value: of a JSON body the request, in forms the value of `event`. */
-static uint8_t root_open(struct cmcwh_parser *parser, size_t index, bool object) {
-    static const struct cmcwh_text nameless = {"", 0}, event = {"event", 5};
-    bool form = parser->format != CMCWH_JSON;
-    uint64_t offset = window_offset(parser, index);
-
-    if (!object) {
-        wrong_type(parser, index, form ? event : nameless,
-                   form ? "event must be an object" : "the body must be an object");
-        return PLACE_SKIP;
-    }
-    if (!form) {
-        parser->root_offset = offset;
-        return PLACE_REQUEST;
-    }
-    parser->have_event = true;
-    parser->event_offset = offset;
-    return PLACE_EVENT;
-}
-
-/* An array or object opens: what is it to us? */
-static uint8_t event_open(struct cmcwh_parser *parser, size_t index, bool object) {
-    if (parser->error.result != CMCWH_OK) {
-        return PLACE_SKIP;
-    }
-    if (parser->depth == 0) {
-        return root_open(parser, index, object);
-    }
-    switch (parser->place[parser->depth]) {
-    case PLACE_REQUEST:
-        return request_open(parser, index, object);
-    case PLACE_EVENT:
-        if (!object) {
-            return list_open(parser);
-        }
-        if (list_matters(parser)) {
-            wrong_type(parser, index, kept_text(&parser->key), not_list);
-        }
-        return PLACE_SKIP;
-    case PLACE_LIST:
-        if (object) {
-            return item_open(parser, index);
-        }
-        wrong_type(parser, index, kept_text(&parser->list), "an event must be an object");
-        return PLACE_SKIP;
-    case PLACE_ITEM:
-        if (parser->member >= MEMBER_FIELD) {
-            wrong_type(parser, index, member_field(parser), not_text);
-        }
-        if (parser->member != MEMBER_CAPTURE) {
-            return PLACE_SKIP;
-        }
-        capture_put(parser, object ? "{" : "[", 1);
-        return PLACE_CAPTURE;
-    case PLACE_CAPTURE:
-        capture_put(parser, object ? "{" : "[", 1);
-        return PLACE_CAPTURE;
-    default:
-        return PLACE_SKIP;
-    }
-}
-
-static void event_close(struct cmcwh_parser *parser, bool object) {
-    uint8_t place = parser->place[parser->depth];
-
-    if (place == PLACE_CAPTURE) {
-        capture_put(parser, object ? "}" : "]", 1);
-        if (parser->place[parser->depth - 1] == PLACE_ITEM) {
-            capture_put(parser, "\n", 1);
-        }
-    } else if (place == PLACE_ITEM) {
-        cmcwh_record_put(parser->record, CMCWH_EVENT_TYPE, kept_text(&parser->list));
-        if (parser->list.truncated) {
-            record_mark_cut(parser->record, CMCWH_EVENT_TYPE);
-        }
-        cmcwh_record_close(parser->record);
-        parser->record = NULL;
-    }
-}
-
-/* The name of a member. Names of ours have no escapes, so most are known without decoding. */
-static void event_name(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
-    struct cmcwh_text name = lexeme_text(parser, lexeme);
-    uint8_t place = parser->place[parser->depth];
-
-    if (place == PLACE_ITEM) {
-        parser->member = item_member(parser, name);
-        if (parser->member != MEMBER_SKIP) {
-            return;
-        }
-    }
-    if (!string_keep(parser, lexeme, &parser->key)) {
-        return;
-    }
-    parser->key_offset = window_offset(parser, lexeme->start - 1);
-    if (place == PLACE_REQUEST) {
-        parser->member = request_member(kept_text(&parser->key));
-    } else if (place == PLACE_ITEM) {
-        parser->member = item_member(parser, kept_text(&parser->key));
-        if (parser->member == MEMBER_SKIP &&
-            cmcwh_record_kind(parser->record) != CMCWH_DELIVERIES &&
-            cmcwh_record_kind(parser->record) != CMCWH_BOUNCES) {
-            parser->member = MEMBER_CAPTURE;
-            capture_begin(parser, lexeme);
-        }
-    } else if (place == PLACE_CAPTURE) {
-        capture_value(parser, lexeme);
-    }
-}
-
-/* A string, number or word as a member of the request. */
-static void request_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
-    struct cmcwh_kept *kept = form_target(parser);
-
-    if (parser->member == MEMBER_EVENT) {
-        event_forget(parser);
-        if (!lexeme_null(parser, lexeme)) {
-            wrong_type(parser, lexeme->start - lexeme->string, kept_text(&parser->key),
-                       "event must be an object");
-        }
-        kept = NULL;
-    }
-    if (lexeme->string) {
-        (void)string_keep(parser, lexeme, kept);
-    } else if (kept != NULL) {
-        struct output output;
-
-        kept_clear(kept);
-        output = kept_output(kept);
-        if (!lexeme_null(parser, lexeme)) {
-            output_ascii(&output, parser->window + lexeme->start, lexeme->end - lexeme->start);
-        }
-        kept_settle(kept, &output);
-    }
-}
-
-/* A string, number or word as a member of an event. */
-static void item_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
-    struct cmcwh_text text = lexeme_text(parser, lexeme);
-    struct cmcwh_decoder decoder;
-    size_t taken;
-
-    if (parser->member == MEMBER_CAPTURE) {
-        capture_value(parser, lexeme);
-        capture_put(parser, "\n", 1);
-    } else if (parser->member >= MEMBER_FIELD) {
-        if (lexeme_null(parser, lexeme)) {
-            text.length = 0;
-        }
-        field_decode(parser->record, parser->member - MEMBER_FIELD, text, lexeme->string,
-                     lexeme->cut, &decoder, &taken);
-        (void)string_right(parser, lexeme, taken, &decoder);
-    } else if (lexeme->string) {
-        (void)string_keep(parser, lexeme, NULL);
-    }
-}
-
-/* A string, number or word: what is it to us? */
-static void event_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
-    static const struct cmcwh_text nameless = {"", 0}, event = {"event", 5};
-    uint8_t place = parser->depth > 0 ? parser->place[parser->depth] : PLACE_SKIP;
-    size_t index = lexeme->start - lexeme->string;
-
-    if (place == PLACE_ITEM) {
-        item_value(parser, lexeme);
-        return;
-    }
-    if (place == PLACE_REQUEST) {
-        request_value(parser, lexeme);
-        return;
-    }
-    if (place == PLACE_CAPTURE) {
-        capture_value(parser, lexeme);
-        return;
-    }
-    if (place == PLACE_EVENT && list_matters(parser) && !lexeme_null(parser, lexeme)) {
-        wrong_type(parser, index, kept_text(&parser->key), not_list);
-    } else if (place == PLACE_LIST) {
-        wrong_type(parser, index, kept_text(&parser->list), "an event must be an object");
-    } else if (parser->depth == 0 && parser->format == CMCWH_JSON) {
-        wrong_type(parser, index, nameless, "the body must be an object");
-    } else if (parser->depth == 0 && !lexeme_null(parser, lexeme)) {
-        wrong_type(parser, index, event, "event must be an object");
-    }
-    if (lexeme->string) {
-        (void)string_keep(parser, lexeme, NULL);
-    }
-}
-
-/* The body is whole and good JSON: is it a request of CMC's? */
-static void event_check_request(struct cmcwh_parser *parser) {
-    static const struct cmcwh_text event = {"event", 5}, event_type = {"event_type", 10};
-
-    if (!parser->have_event) {
-        parser_refuse(parser, CMCWH_ERR_MISSING, parser->root_offset, event,
-                      "the request has no event");
-    } else if (parser->event_type.length == 0) {
-        parser_refuse(parser, CMCWH_ERR_MISSING, parser->root_offset, event_type,
-                      "the request has no event_type");
-    } else if (!parser->have_list) {
-        parser_refuse(parser, CMCWH_ERR_MISSING, parser->event_offset,
-                      kept_text(&parser->event_type),
-                      "event has no list that is named as event_type");
-    } else if (!kept_same(&parser->list, &parser->event_type)) {
-        parser_refuse(parser, CMCWH_ERR_EVENT_TYPE, parser->list_offset, kept_text(&parser->list),
-                      "events of another type than event_type says");
-    }
-}
-
-/* ---- Text -----------------------------------------------------------------------------------
- * From text as it is sent (UTF-8, in JSON with escapes) to valid UTF-8. Comes in pieces of any
- * size: a piece may end inside a character or an escape.
- */
-
-static void decoder_init(struct cmcwh_decoder *decoder, bool json) {
-    *decoder = (struct cmcwh_decoder){.json = json};
-}
-
-/* Between two characters: the text may end here. */
-static bool decoder_clean(const struct cmcwh_decoder *decoder) {
-    return (decoder->escape | decoder->more | decoder->high) == 0;
-}
-
-/* Appends one character, or counts it where it does not fit whole. */
-static inline void output_bytes(struct output *output, const char *bytes, size_t length) {
-    output->wanted += length;
-    if (output->wanted <= output->room) {
-        memcpy(output->data + output->used, bytes, length);
-        output->used += length;
-    }
-}
-
-/* Appends characters of one byte each, as many as fit: they may be cut anywhere. */
-static void output_ascii(struct output *output, const char *bytes, size_t length) {
-    if (output->wanted == output->used && output->room > output->used) {
-        size_t fits = smaller(length, output->room - output->used);
-
-        memcpy(output->data + output->used, bytes, fits);
-        output->used += fits;
-    }
-    output->wanted += length;
-}
-
-static void output_code(struct output *output, uint32_t code) {
-    char utf8[4];
-    size_t length = 0;
-
-    if (code < 0x80) {
-        utf8[length++] = (char)code;
-    } else if (code < 0x800) {
-        utf8[length++] = (char)(0xC0 | code >> 6);
-        utf8[length++] = (char)(0x80 | (code & 0x3F));
-    } else if (code < 0x10000) {
-        utf8[length++] = (char)(0xE0 | code >> 12);
-        utf8[length++] = (char)(0x80 | (code >> 6 & 0x3F));
-        utf8[length++] = (char)(0x80 | (code & 0x3F));
-    } else {
-        utf8[length++] = (char)(0xF0 | code >> 18);
-        utf8[length++] = (char)(0x80 | (code >> 12 & 0x3F));
-        utf8[length++] = (char)(0x80 | (code >> 6 & 0x3F));
-        utf8[length++] = (char)(0x80 | (code & 0x3F));
-    }
-    output_bytes(output, utf8, length);
-}
-
-/* First byte of a character of several bytes (RFC 3629, section 4). */
-static bool decode_lead(struct cmcwh_decoder *decoder, unsigned byte) {
-    decoder->low = 0x80;
-    decoder->top = 0xBF;
-    if (byte >= 0xC2 && byte <= 0xDF) {
-        decoder->more = 1;
-        decoder->code = byte & 0x1F;
-    } else if (byte >= 0xE0 && byte <= 0xEF) {
-        decoder->more = 2;
-        decoder->code = byte & 0x0F;
-        if (byte == 0xE0) {
-            decoder->low = 0xA0; /* shorter forms exist */
-        } else if (byte == 0xED) {
-            decoder->top = 0x9F; /* surrogates */
-        }
-    } else if (byte >= 0xF0 && byte <= 0xF4) {
-        decoder->more = 3;
-        decoder->code = byte & 0x07;
-        if (byte == 0xF0) {
-            decoder->low = 0x90;
-        } else if (byte == 0xF4) {
-            decoder->top = 0x8F; /* past U+10FFFF */
-        }
-    } else {
-        decoder->fault = bad_utf8;
-        return false;
-    }
-    return true;
-}
-
 static int hex_digit(unsigned byte) {
     if (byte >= '0' && byte <= '9') {
         return (int)byte - '0';
     }
     byte |= 0x20;
     return byte >= 'a' && byte <= 'f' ? (int)byte - 'a' + 10 : -1;
-}
-
-/* The four digits of \uXXXX have come. */
-static bool decode_unit(struct cmcwh_decoder *decoder, struct output *output) {
-    uint32_t unit = decoder->code;
-
-    decoder->escape = 0;
-    if (decoder->high != 0) {
-        if (unit < 0xDC00 || unit > 0xDFFF) {
-            decoder->fault = lone_surrogate;
-            return false;
-        }
-        output_code(output, 0x10000 + ((uint32_t)(decoder->high & 0x3FF) << 10) + (unit & 0x3FF));
-        decoder->high = 0;
-    } else if (unit >= 0xD800 && unit <= 0xDBFF) {
-        decoder->high = (uint16_t)unit;
-    } else if (unit >= 0xDC00 && unit <= 0xDFFF) {
-        decoder->fault = lone_surrogate;
-        return false;
-    } else {
-        output_code(output, unit);
-    }
-    return true;
-}
-
-static const char escape_letters[] = "\"\\/bfnrt";
-static const char escape_values[] = "\"\\/\b\f\n\r\t";
-
-/* A byte inside an escape: escape == 1 after the backslash, 2 to 5 before each hex digit. */
-static bool decode_escape(struct cmcwh_decoder *decoder, unsigned byte, struct output *output) {
-    if (decoder->escape > 1) {
-        int digit = hex_digit(byte);
-
-        if (digit < 0) {
-            decoder->fault = bad_escape;
-            return false;
-        }
-        decoder->code = decoder->code << 4 | (uint32_t)digit;
-        return decoder->escape++ < 5 || decode_unit(decoder, output);
-    }
-    if (byte == 'u') {
-        decoder->escape = 2;
-        decoder->code = 0;
-        return true;
-    }
-    for (size_t i = 0; i < sizeof escape_letters - 1; i++) {
-        if (byte == (unsigned char)escape_letters[i] && decoder->high == 0) {
-            decoder->escape = 0;
-            output_bytes(output, &escape_values[i], 1);
-            return true;
-        }
-    }
-    decoder->fault = decoder->high != 0 ? lone_surrogate : bad_escape;
-    return false;
-}
-
-/* One byte where no fast way applies. False: decoder->fault says what is wrong with it. */
-static bool decode_byte(struct cmcwh_decoder *decoder, unsigned byte, struct output *output) {
-    if (decoder->escape != 0) {
-        return decode_escape(decoder, byte, output);
-    }
-    if (decoder->more != 0) {
-        if (byte < decoder->low || byte > decoder->top) {
-            decoder->fault = bad_utf8;
-            return false;
-        }
-        decoder->low = 0x80;
-        decoder->top = 0xBF;
-        decoder->code = decoder->code << 6 | (byte & 0x3F);
-        if (--decoder->more == 0) {
-            output_code(output, decoder->code);
-        }
-        return true;
-    }
-    if (byte == '\\' && decoder->json) {
-        decoder->escape = 1;
-        return true;
-    }
-    if (decoder->high != 0) {
-        decoder->fault = lone_surrogate;
-        return false;
-    }
-    if (byte >= 0x80) {
-        return decode_lead(decoder, byte);
-    }
-    if (byte < 0x20 && decoder->json) {
-        decoder->fault = raw_control;
-        return false;
-    }
-    output_code(output, byte);
-    return true;
-}
-
-/* Plain is what neither the parser nor an encoder must look at: printable ASCII that needs no
- * escape in JSON, and most characters of three bytes. */
-static inline bool plain_byte(unsigned byte) {
-    return byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
-}
-
-/* Which of eight bytes are not plain: the lowest bit of each such byte's lane is set. A borrow can
- * spoil only lanes above one that is not plain: the lowest one is always right. */
-static inline uint64_t not_plain(uint64_t word) {
-    uint64_t quote = word ^ lanes * '"', backslash = word ^ lanes * '\\';
-
-    return (word | (word + lanes) | (word - lanes * 0x20) | (quote - lanes) |
-            (backslash - lanes)) >>
-               7 &
-           lanes;
-}
-
-/* The number of the lowest lane that is set. */
-static inline size_t lowest_lane(uint64_t set) {
-    return (size_t)(((set - 1) & ~set & lanes) * lanes >> 56);
-}
-
-/* Is the character in the lower bytes of `word` a plain one of three bytes, as most Japanese ones
- * are? In UTF-8 0xE0 is followed by 0xA0 or more, and 0xED by less: others are too long, or
- * surrogates. With 0xE2 0x80 begin the line separators. */
-static inline bool plain_three(uint32_t word) {
-    return (word & 0xC0C0F0) == 0x8080E0 && (word & 0x200F) != 0 && (word & 0x200F) != 0x200D &&
-           (word & 0xFFFF) != 0x80E2;
-}
-
-/* Copies text up to what is not plain. `out` has room for `length` bytes, all of which may be
- * written. */
-static size_t copy_plain(char *out, const char *in, size_t length) {
-    size_t i = 0;
-
-    for (;;) {
-        while (length - i >= 8) {
-            uint64_t odd = not_plain(word_at(in + i));
-
-            memcpy(out + i, in + i, 8);
-            i += odd == 0 ? 8 : lowest_lane(odd);
-            if (odd != 0) {
-                break;
-            }
-        }
-        for (; length - i < 8 && i < length && plain_byte((unsigned char)in[i]); i++) {
-            out[i] = in[i];
-        }
-        if (length - i < 4 || !plain_three(get32((const uint8_t *)in + i))) {
-            return i;
-        }
-        do {
-            memcpy(out + i, in + i, 4);
-            i += 3;
-        } while (length - i >= 4 && plain_three(get32((const uint8_t *)in + i)));
-    }
-}
-
-/* Goes past plain bytes of text that is not wanted, or for which there is too little room. */
-static size_t skip_plain(struct output *output, const char *in, size_t length) {
-    size_t i = 0;
-
-    while (length - i >= 8 && not_plain(word_at(in + i)) == 0) {
-        i += 8;
-    }
-    while (i < length && plain_byte((unsigned char)in[i])) {
-        i++;
-    }
-    output_ascii(output, in, i);
-    return i;
-}
-
-/* Decodes until the text ends, a quote ends the string, or a fault. Returns how many bytes were
- * taken; fewer than `length` mean the quote or, if decoder->fault is set, the bad byte. */
-static size_t decode(struct cmcwh_decoder *decoder, const char *in, size_t length,
-                     struct output *output) {
-    size_t i = 0;
-
-    while (i < length) {
-        if (decoder_clean(decoder)) {
-            if (output->room - output->used >= length - i && output->wanted == output->used) {
-                size_t copied = copy_plain(output->data + output->used, in + i, length - i);
-
-                output->used += copied;
-                output->wanted += copied;
-                i += copied;
-            } else {
-                i += skip_plain(output, in + i, length - i);
-            }
-            if (i == length || (in[i] == '"' && decoder->json)) {
-                break;
-            }
-        }
-        if (!decode_byte(decoder, (unsigned char)in[i], output)) {
-            break;
-        }
-        i++;
-    }
-    return i;
-}
-
-/* ---- Record ---------------------------------------------------------------------------------
- * The layout is in cmcwh.h. While a record is being built, AT_LENGTH holds the bytes of text so
- * far, AT_SQUEEZED the fields that found too little room, and AT_HIGHEST one more than the last
- * field that has text: most fields come in order, and are simply appended.
- */
-enum {
-    AT_VERSION = 4,
-    AT_KIND = 5,
-    AT_STATUS = 6,
-    AT_SEQ = 8,
-    AT_BATCH = 16,
-    AT_BATCH_SIZE = 24,
-    AT_LENGTH = 28,
-    AT_TRUNCATED = 30,
-    AT_RECEIVED = 32,
-    AT_ID = 40,
-    AT_LENGTHS = 48,
-    AT_SQUEEZED = 76,
-    AT_HIGHEST = 78
-};
-
-static const char field_names[CMCWH_FIELDS][20] = {
-    "reason", "sourceIp", "returnPath", "created", "subject", "apiData",    "messageId",
-    "from",   "to",       "senderIp",   "status",  "",        "event_type", "server_composition"};
-static const uint8_t field_name_lengths[CMCWH_FIELDS] = {6, 8, 10, 7, 7, 7,  9,
-                                                         4, 2, 8,  6, 0, 10, 18};
-
-/* Who gives way first when the texts do not fit. */
-static const uint8_t give_way[CMCWH_FIELDS] = {
-    CMCWH_REASON,      CMCWH_SUBJECT,   CMCWH_API_DATA,  CMCWH_MEMBERS,   CMCWH_SERVER_COMPOSITION,
-    CMCWH_EVENT_TYPE,  CMCWH_SOURCE_IP, CMCWH_SENDER_IP, CMCWH_CREATED,   CMCWH_STATUS,
-    CMCWH_RETURN_PATH, CMCWH_FROM,      CMCWH_TO,        CMCWH_MESSAGE_ID};
-
-const char *cmcwh_field_name(enum cmcwh_field field) {
-    return (unsigned)field < CMCWH_FIELDS ? field_names[field] : "";
 }
 
 static unsigned get16(const uint8_t *at) {
@@ -3238,6 +292,30 @@ static void put64(uint8_t *at, uint64_t value) {
     put32(at, (uint32_t)value);
     put32(at + 4, (uint32_t)(value >> 32));
 }
+
+/* Quotient and remainder, without a 64-bit division where the processor has none. */
+static uint64_t divide(uint64_t value, uint32_t by, uint32_t *rest) {
+#if UINTPTR_MAX > UINT32_MAX
+    *rest = (uint32_t)(value % by);
+    return value / by;
+#else
+    uint64_t quotient = 0, remainder = 0;
+
+    for (int bit = 63; bit >= 0; bit--) {
+        remainder = remainder << 1 | (value >> bit & 1);
+        if (remainder >= by) {
+            remainder -= by;
+            quotient |= UINT64_C(1) << bit;
+        }
+    }
+    *rest = (uint32_t)remainder;
+    return quotient;
+#endif
+}
+
+/* ---- Sums -------------------------------------------------------------------------------------
+ * CRC-32 and the hash. They see bytes, and no record or storage.
+ */
 
 /* A CRC is linear: an entry is the exclusive or of the entries of its bits. So the eight
  * constants of a table make the table, and the compiler does the work. */
@@ -3342,6 +420,502 @@ static uint64_t murmur64(const uint8_t *bytes, size_t length, uint64_t seed) {
     return hash ^ hash >> 47;
 }
 
+/* ---- Text in ----------------------------------------------------------------------------------
+ * From text as it is sent (UTF-8, in JSON with escapes) to valid UTF-8. Comes in pieces of any
+ * size: a piece may end inside a character or an escape. Nothing here knows where the text goes.
+ */
+
+/* Where decoded text goes. Whole characters only; what does not fit is counted, not kept. */
+struct output {
+    char *data;
+    size_t room, used;
+    size_t wanted;
+};
+
+static const char bad_utf8[] = "this byte cannot stand here in UTF-8";
+static const char bad_escape[] = "not an escape that JSON knows";
+static const char lone_surrogate[] = "half a surrogate pair: the other half must follow or precede";
+static const char raw_control[] = "a control character must be escaped in a string";
+
+static void decoder_init(struct cmcwh_decoder *decoder, bool json) {
+    *decoder = (struct cmcwh_decoder){.json = json};
+}
+
+/* Between two characters: the text may end here. */
+static bool decoder_clean(const struct cmcwh_decoder *decoder) {
+    return (decoder->escape | decoder->more | decoder->high) == 0;
+}
+
+/* Appends one character, or counts it where it does not fit whole. */
+static inline void output_bytes(struct output *output, const char *bytes, size_t length) {
+    output->wanted += length;
+    if (output->wanted <= output->room) {
+        memcpy(output->data + output->used, bytes, length);
+        output->used += length;
+    }
+}
+
+/* Appends characters of one byte each, as many as fit: they may be cut anywhere. */
+static void output_ascii(struct output *output, const char *bytes, size_t length) {
+    if (output->wanted == output->used && output->room > output->used) {
+        size_t fits = smaller(length, output->room - output->used);
+
+        memcpy(output->data + output->used, bytes, fits);
+        output->used += fits;
+    }
+    output->wanted += length;
+}
+
+static void output_code(struct output *output, uint32_t code) {
+    char utf8[4];
+    size_t length = 0;
+
+    if (code < 0x80) {
+        utf8[length++] = (char)code;
+    } else if (code < 0x800) {
+        utf8[length++] = (char)(0xC0 | code >> 6);
+        utf8[length++] = (char)(0x80 | (code & 0x3F));
+    } else if (code < 0x10000) {
+        utf8[length++] = (char)(0xE0 | code >> 12);
+        utf8[length++] = (char)(0x80 | (code >> 6 & 0x3F));
+        utf8[length++] = (char)(0x80 | (code & 0x3F));
+    } else {
+        utf8[length++] = (char)(0xF0 | code >> 18);
+        utf8[length++] = (char)(0x80 | (code >> 12 & 0x3F));
+        utf8[length++] = (char)(0x80 | (code >> 6 & 0x3F));
+        utf8[length++] = (char)(0x80 | (code & 0x3F));
+    }
+    output_bytes(output, utf8, length);
+}
+
+/* First byte of a character of several bytes (RFC 3629, section 4). */
+static bool decode_lead(struct cmcwh_decoder *decoder, unsigned byte) {
+    decoder->low = 0x80;
+    decoder->top = 0xBF;
+    if (byte >= 0xC2 && byte <= 0xDF) {
+        decoder->more = 1;
+        decoder->code = byte & 0x1F;
+    } else if (byte >= 0xE0 && byte <= 0xEF) {
+        decoder->more = 2;
+        decoder->code = byte & 0x0F;
+        if (byte == 0xE0) {
+            decoder->low = 0xA0; /* shorter forms exist */
+        } else if (byte == 0xED) {
+            decoder->top = 0x9F; /* surrogates */
+        }
+    } else if (byte >= 0xF0 && byte <= 0xF4) {
+        decoder->more = 3;
+        decoder->code = byte & 0x07;
+        if (byte == 0xF0) {
+            decoder->low = 0x90;
+        } else if (byte == 0xF4) {
+            decoder->top = 0x8F; /* past U+10FFFF */
+        }
+    } else {
+        decoder->fault = bad_utf8;
+        return false;
+    }
+    return true;
+}
+
+/* The four digits of \uXXXX have come. */
+static bool decode_unit(struct cmcwh_decoder *decoder, struct output *output) {
+    uint32_t unit = decoder->code;
+
+    decoder->escape = 0;
+    if (decoder->high != 0) {
+        if (unit < 0xDC00 || unit > 0xDFFF) {
+            decoder->fault = lone_surrogate;
+            return false;
+        }
+        output_code(output, 0x10000 + ((uint32_t)(decoder->high & 0x3FF) << 10) + (unit & 0x3FF));
+        decoder->high = 0;
+    } else if (unit >= 0xD800 && unit <= 0xDBFF) {
+        decoder->high = (uint16_t)unit;
+    } else if (unit >= 0xDC00 && unit <= 0xDFFF) {
+        decoder->fault = lone_surrogate;
+        return false;
+    } else {
+        output_code(output, unit);
+    }
+    return true;
+}
+
+static const char escape_letters[] = "\"\\/bfnrt";
+static const char escape_values[] = "\"\\/\b\f\n\r\t";
+
+/* A byte inside an escape: escape == 1 after the backslash, 2 to 5 before each hex digit. */
+static bool decode_escape(struct cmcwh_decoder *decoder, unsigned byte, struct output *output) {
+    if (decoder->escape > 1) {
+        int digit = hex_digit(byte);
+
+        if (digit < 0) {
+            decoder->fault = bad_escape;
+            return false;
+        }
+        decoder->code = decoder->code << 4 | (uint32_t)digit;
+        return decoder->escape++ < 5 || decode_unit(decoder, output);
+    }
+    if (byte == 'u') {
+        decoder->escape = 2;
+        decoder->code = 0;
+        return true;
+    }
+    for (size_t i = 0; i < sizeof escape_letters - 1; i++) {
+        if (byte == (unsigned char)escape_letters[i] && decoder->high == 0) {
+            decoder->escape = 0;
+            output_bytes(output, &escape_values[i], 1);
+            return true;
+        }
+    }
+    decoder->fault = decoder->high != 0 ? lone_surrogate : bad_escape;
+    return false;
+}
+
+/* One byte where no fast way applies. False: decoder->fault says what is wrong with it. */
+static bool decode_byte(struct cmcwh_decoder *decoder, unsigned byte, struct output *output) {
+    if (decoder->escape != 0) {
+        return decode_escape(decoder, byte, output);
+    }
+    if (decoder->more != 0) {
+        if (byte < decoder->low || byte > decoder->top) {
+            decoder->fault = bad_utf8;
+            return false;
+        }
+        decoder->low = 0x80;
+        decoder->top = 0xBF;
+        decoder->code = decoder->code << 6 | (byte & 0x3F);
+        if (--decoder->more == 0) {
+            output_code(output, decoder->code);
+        }
+        return true;
+    }
+    if (byte == '\\' && decoder->json) {
+        decoder->escape = 1;
+        return true;
+    }
+    if (decoder->high != 0) {
+        decoder->fault = lone_surrogate;
+        return false;
+    }
+    if (byte >= 0x80) {
+        return decode_lead(decoder, byte);
+    }
+    if (byte < 0x20 && decoder->json) {
+        decoder->fault = raw_control;
+        return false;
+    }
+    output_code(output, byte);
+    return true;
+}
+
+/* Plain is what neither the parser nor an encoder must look at: printable ASCII that needs no
+ * escape in JSON, and most characters of three bytes. */
+static inline bool plain_byte(unsigned byte) {
+    return byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
+}
+
+/* Eight bytes of text are looked at as one number: this is the lowest bit of each. */
+static const uint64_t lanes = UINT64_C(0x0101010101010101);
+
+/* Which of eight bytes are not plain: the lowest bit of each such byte's lane is set. A borrow can
+ * spoil only lanes above one that is not plain: the lowest one is always right. */
+static inline uint64_t not_plain(uint64_t word) {
+    uint64_t quote = word ^ lanes * '"', backslash = word ^ lanes * '\\';
+
+    return (word | (word + lanes) | (word - lanes * 0x20) | (quote - lanes) |
+            (backslash - lanes)) >>
+               7 &
+           lanes;
+}
+
+/* The number of the lowest lane that is set. */
+static inline size_t lowest_lane(uint64_t set) {
+    return (size_t)(((set - 1) & ~set & lanes) * lanes >> 56);
+}
+
+/* Is the character in the lower bytes of `word` a plain one of three bytes, as most Japanese ones
+ * are? In UTF-8 0xE0 is followed by 0xA0 or more, and 0xED by less: others are too long, or
+ * surrogates. With 0xE2 0x80 begin the line separators. */
+static inline bool plain_three(uint32_t word) {
+    return (word & 0xC0C0F0) == 0x8080E0 && (word & 0x200F) != 0 && (word & 0x200F) != 0x200D &&
+           (word & 0xFFFF) != 0x80E2;
+}
+
+/* Copies text up to what is not plain. `out` has room for `length` bytes, all of which may be
+ * written. */
+static size_t copy_plain(char *out, const char *in, size_t length) {
+    size_t i = 0;
+
+    for (;;) {
+        while (length - i >= 8) {
+            uint64_t odd = not_plain(word_at(in + i));
+
+            memcpy(out + i, in + i, 8);
+            i += odd == 0 ? 8 : lowest_lane(odd);
+            if (odd != 0) {
+                break;
+            }
+        }
+        for (; length - i < 8 && i < length && plain_byte((unsigned char)in[i]); i++) {
+            out[i] = in[i];
+        }
+        if (length - i < 4 || !plain_three(get32((const uint8_t *)in + i))) {
+            return i;
+        }
+        do {
+            memcpy(out + i, in + i, 4);
+            i += 3;
+        } while (length - i >= 4 && plain_three(get32((const uint8_t *)in + i)));
+    }
+}
+
+/* Goes past plain bytes of text that is not wanted, or for which there is too little room. */
+static size_t skip_plain(struct output *output, const char *in, size_t length) {
+    size_t i = 0;
+
+    while (length - i >= 8 && not_plain(word_at(in + i)) == 0) {
+        i += 8;
+    }
+    while (i < length && plain_byte((unsigned char)in[i])) {
+        i++;
+    }
+    output_ascii(output, in, i);
+    return i;
+}
+
+/* Decodes until the text ends, a quote ends the string, or a fault. Returns how many bytes were
+ * taken; fewer than `length` mean the quote or, if decoder->fault is set, the bad byte. */
+static size_t decode(struct cmcwh_decoder *decoder, const char *in, size_t length,
+                     struct output *output) {
+    size_t i = 0;
+
+    while (i < length) {
+        if (decoder_clean(decoder)) {
+            if (output->room - output->used >= length - i && output->wanted == output->used) {
+                size_t copied = copy_plain(output->data + output->used, in + i, length - i);
+
+                output->used += copied;
+                output->wanted += copied;
+                i += copied;
+            } else {
+                i += skip_plain(output, in + i, length - i);
+            }
+            if (i == length || (in[i] == '"' && decoder->json)) {
+                break;
+            }
+        }
+        if (!decode_byte(decoder, (unsigned char)in[i], output)) {
+            break;
+        }
+        i++;
+    }
+    return i;
+}
+
+/* ---- Text out ---------------------------------------------------------------------------------
+ * Numbers, times and text as somebody will read them: each put_ function writes at `out` and
+ * returns the place behind it. What could forge a line, a terminal sequence or a header is escaped
+ * here, and nowhere else. Nothing here knows of records.
+ */
+
+static char *put_bytes(char *out, const char *bytes, size_t length) {
+    memcpy(out, bytes, length);
+    return out + length;
+}
+
+static char *put_word(char *out, const char *word) {
+    return put_bytes(out, word, strlen(word));
+}
+
+static char *put_decimal(char *out, uint64_t value) {
+    char digits[20];
+    size_t at = sizeof digits;
+    uint32_t rest;
+
+    do {
+        value = divide(value, 10, &rest);
+        digits[--at] = (char)('0' + rest);
+    } while (value != 0);
+    return put_bytes(out, digits + at, sizeof digits - at);
+}
+
+static char *put_padded(char *out, uint32_t value, int digits) {
+    for (int i = digits; i-- > 0; value /= 10) {
+        out[i] = (char)('0' + value % 10);
+    }
+    return out + digits;
+}
+
+static char *put_hex(char *out, uint64_t value, int digits) {
+    for (int i = digits; i-- > 0; value >>= 4) {
+        out[i] = "0123456789abcdef"[value & 15];
+    }
+    return out + digits;
+}
+
+struct calendar {
+    uint32_t year, month, day, weekday; /* month from 1, weekday from Sunday = 0 */
+    uint32_t hour, minute, second, ms;
+};
+
+static const char month_names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
+/* Days to a date after Howard Hinnant's civil_from_days: years begin in March, so that the leap
+ * day is a year's last. */
+static struct calendar calendar_of(uint64_t time) {
+    struct calendar c;
+    uint32_t in_day, era, day_of_era, year_of_era, day_of_year, shifted;
+    uint32_t days = (uint32_t)divide(time, 86400000, &in_day);
+
+    c.ms = in_day % 1000;
+    c.second = in_day / 1000 % 60;
+    c.minute = in_day / 60000 % 60;
+    c.hour = in_day / 3600000;
+    c.weekday = (days + 4) % 7;
+    days += 719468;
+    era = days / 146097;
+    day_of_era = days % 146097;
+    year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    shifted = (5 * day_of_year + 2) / 153;
+    c.day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    c.month = shifted < 10 ? shifted + 3 : shifted - 9;
+    c.year = year_of_era + era * 400 + (c.month <= 2);
+    return c;
+}
+
+static char *put_clock(char *out, const struct calendar *c) {
+    out = put_padded(out, c->hour, 2);
+    *out++ = ':';
+    out = put_padded(out, c->minute, 2);
+    *out++ = ':';
+    return put_padded(out, c->second, 2);
+}
+
+/* RFC 3339 in UTC. */
+static char *put_time(char *out, uint64_t time) {
+    struct calendar c = calendar_of(time);
+
+    out = put_padded(out, c.year, 4);
+    *out++ = '-';
+    out = put_padded(out, c.month, 2);
+    *out++ = '-';
+    out = put_padded(out, c.day, 2);
+    *out++ = 'T';
+    out = put_clock(out, &c);
+    *out++ = '.';
+    out = put_padded(out, c.ms, 3);
+    *out++ = 'Z';
+    return out;
+}
+
+/* What must not come out as it is. The bytes of UTF-8 that begin a C1 control (U+0080 to U+009F)
+ * or a line separator (U+2028, U+2029) need a second look. */
+static bool needs_look(unsigned byte) {
+    return byte < 0x20 || byte == '"' || byte == '\\' || byte == 0x7F || byte == 0xC2 ||
+           byte == 0xE2;
+}
+
+static char *put_escape(char *out, uint32_t code) {
+    static const char letters[] = "btn\0fr";
+
+    *out++ = '\\';
+    if (code == '"' || code == '\\') {
+        *out++ = (char)code;
+    } else if (code >= '\b' && code <= '\r' && code != '\v') {
+        *out++ = letters[code - '\b'];
+    } else {
+        *out++ = 'u';
+        out = put_hex(out, code, 4);
+    }
+    return out;
+}
+
+/* The character of several bytes at `in` that may not come out as it is, or 0. */
+static uint32_t unsafe_wide(const unsigned char *in, size_t length, size_t *size) {
+    if (length >= 2 && in[0] == 0xC2 && in[1] < 0xA0) {
+        *size = 2;
+        return in[1];
+    }
+    if (length >= 3 && in[0] == 0xE2 && in[1] == 0x80 && (in[2] & 0xFE) == 0xA8) {
+        *size = 3;
+        return 0x2000 | (in[2] & 0x3Fu);
+    }
+    *size = 1;
+    return 0;
+}
+
+/* Text inside quotes. `json`: it is JSON already, whose own quotes and escapes stay. */
+static char *put_escaped(char *out, struct cmcwh_text text, bool json) {
+    const unsigned char *in = (const unsigned char *)text.data;
+
+    for (size_t i = 0; i < text.length;) {
+        size_t plain = copy_plain(out, text.data + i, text.length - i), size = 1;
+        uint32_t code;
+
+        out += plain;
+        i += plain;
+        if (i == text.length) {
+            break;
+        }
+        if (!needs_look(in[i])) {
+            *out++ = (char)in[i++];
+            continue;
+        }
+        code = in[i] < 0x80 ? in[i] : unsafe_wide(in + i, text.length - i, &size);
+        if (code == 0 && in[i] != 0) {
+            *out++ = (char)in[i];
+        } else if (json && code >= 0x20 && code < 0x7F) {
+            *out++ = (char)code;
+        } else {
+            out = put_escape(out, code);
+        }
+        i += size;
+    }
+    return out;
+}
+
+static char *put_quoted(char *out, struct cmcwh_text text) {
+    *out++ = '"';
+    out = put_escaped(out, text, false);
+    *out++ = '"';
+    return out;
+}
+
+/* ---- Record -----------------------------------------------------------------------------------
+ * One event in bytes; the layout is in cmcwh.h. While a record is being built, AT_LENGTH holds the
+ * bytes of text so far, AT_SQUEEZED the fields that found too little room, and AT_HIGHEST one more
+ * than the last field that has text: most fields come in order, and are simply appended. Nothing
+ * here knows of the ring that holds it.
+ */
+
+enum {
+    AT_VERSION = 4,
+    AT_KIND = 5,
+    AT_STATUS = 6,
+    AT_SEQ = 8,
+    AT_BATCH = 16,
+    AT_BATCH_SIZE = 24,
+    AT_LENGTH = 28,
+    AT_TRUNCATED = 30,
+    AT_RECEIVED = 32,
+    AT_ID = 40,
+    AT_LENGTHS = 48,
+    AT_SQUEEZED = 76,
+    AT_HIGHEST = 78
+};
+
+static const char field_names[CMCWH_FIELDS][20] = {
+    "reason", "sourceIp", "returnPath", "created", "subject", "apiData",    "messageId",
+    "from",   "to",       "senderIp",   "status",  "",        "event_type", "server_composition"};
+static const uint8_t field_name_lengths[CMCWH_FIELDS] = {6, 8, 10, 7, 7, 7,  9,
+                                                         4, 2, 8,  6, 0, 10, 18};
+
+const char *cmcwh_field_name(enum cmcwh_field field) {
+    return (unsigned)field < CMCWH_FIELDS ? field_names[field] : "";
+}
+
 static size_t field_length(const struct cmcwh_record *record, unsigned field) {
     return get16(record->bytes + AT_LENGTHS + 2 * field);
 }
@@ -3432,6 +1006,12 @@ void cmcwh_record_begin(struct cmcwh_record *record, enum cmcwh_kind kind) {
     record->bytes[AT_VERSION] = CMCWH_RECORD_VERSION;
     record->bytes[AT_KIND] = (uint8_t)kind;
 }
+
+/* Who gives way first when the texts do not fit. */
+static const uint8_t give_way[CMCWH_FIELDS] = {
+    CMCWH_REASON,      CMCWH_SUBJECT,   CMCWH_API_DATA,  CMCWH_MEMBERS,   CMCWH_SERVER_COMPOSITION,
+    CMCWH_EVENT_TYPE,  CMCWH_SOURCE_IP, CMCWH_SENDER_IP, CMCWH_CREATED,   CMCWH_STATUS,
+    CMCWH_RETURN_PATH, CMCWH_FROM,      CMCWH_TO,        CMCWH_MESSAGE_ID};
 
 static size_t record_used(const struct cmcwh_record *record) {
     return get16(record->bytes + AT_LENGTH);
@@ -3788,1739 +1368,10 @@ static void record_seal(struct cmcwh_record *record) {
     memset(record->bytes + length, 0, CMCWH_RECORD_SIZE - length);
 }
 
-/* ---- Ring -----------------------------------------------------------------------------------
- * Every record is free, or held by a request, or committed. Those of a request are a chain, linked
- * through config.links, and so are the committed ones in the order of seq, from head to tail. So a
- * slow request holds only its own records, and every step here is short.
+/* ---- Encoders ---------------------------------------------------------------------------------
+ * One record as JSON, logfmt, a syslog message or a frame, and back from frames. They read the
+ * record and change nothing; where the bytes go is the sinks' business.
  */
-
-/* The link of a record on storage that nobody has; numbers of records are smaller. */
-#define SLOT_FREE (CMCWH_NONE - 1)
-
-/* A wait may always end early; this one ends often enough for whoever waits without limit. */
-#define WAIT_LONGEST 1000
-
-/* In a program with one thread there may be no port, or one without these functions. */
-static void port_lock(const struct cmcwh_ring *ring) {
-    if (ring->config.port != NULL && ring->config.port->lock != NULL) {
-        ring->config.port->lock(ring->config.port->context);
-    }
-}
-
-static void port_unlock(const struct cmcwh_ring *ring) {
-    if (ring->config.port != NULL && ring->config.port->unlock != NULL) {
-        ring->config.port->unlock(ring->config.port->context);
-    }
-}
-
-static bool port_can_wait(const struct cmcwh_ring *ring) {
-    return ring->config.port != NULL && ring->config.port->wait != NULL;
-}
-
-static bool port_wait(const struct cmcwh_ring *ring, uint64_t ms) {
-    return port_can_wait(ring) &&
-           ring->config.port->wait(ring->config.port->context,
-                                   ms < WAIT_LONGEST ? (uint32_t)ms : WAIT_LONGEST);
-}
-
-static void port_wake(const struct cmcwh_ring *ring) {
-    if (ring->config.port != NULL && ring->config.port->wake != NULL) {
-        ring->config.port->wake(ring->config.port->context);
-    }
-}
-
-static uint64_t port_now(const struct cmcwh_ring *ring) {
-    return ring->config.port != NULL && ring->config.port->now != NULL
-               ? ring->config.port->now(ring->config.port->context)
-               : 0;
-}
-
-/* Steady time, for pauses. */
-static uint64_t port_ticks(const struct cmcwh_ring *ring) {
-    return ring->config.port != NULL && ring->config.port->ticks != NULL
-               ? ring->config.port->ticks(ring->config.port->context)
-               : port_now(ring);
-}
-
-/* When a pause of `ms` is over. Without a clock it would never be: then there is none. */
-static uint64_t port_after(const struct cmcwh_ring *ring, uint32_t ms) {
-    const struct cmcwh_port *port = ring->config.port;
-    bool clock = port != NULL && (port->ticks != NULL || port->now != NULL);
-
-    return clock ? port_ticks(ring) + ms : 0;
-}
-
-static bool config_good(const struct cmcwh_ring_config *config) {
-    return config->records != NULL && config->links != NULL && config->capacity >= 1 &&
-           config->capacity <= UINT32_C(1) << 30;
-}
-
-static void ring_clear(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config) {
-    memset(ring, 0, sizeof *ring);
-    ring->config = *config;
-    ring->head = ring->tail = ring->free = ring->keeper.tainted = CMCWH_NONE;
-}
-
-int cmcwh_ring_init(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config,
-                    uint64_t first_seq) {
-    if (!config_good(config) || config->storage != NULL || first_seq < 1) {
-        return CMCWH_ERR_ARGUMENT;
-    }
-    ring_clear(ring, config);
-    ring->next_seq = first_seq;
-    for (uint32_t i = 0; i < config->capacity; i++) {
-        config->links[i] = i + 1 < config->capacity ? i + 1 : CMCWH_NONE;
-    }
-    ring->free = 0;
-    return CMCWH_OK;
-}
-
-static uint64_t seq_at(const struct cmcwh_ring *ring, uint32_t slot) {
-    return get64(ring->config.records[slot].bytes + AT_SEQ);
-}
-
-/* False for a stand-in of one that was damaged on its storage. */
-static bool record_whole(const struct cmcwh_ring *ring, uint32_t slot) {
-    return ring->config.records[slot].bytes[0] != 0;
-}
-
-/* The record with this number, or the first one behind it. */
-static uint32_t slot_of(const struct cmcwh_ring *ring, uint64_t seq) {
-    uint32_t slot = ring->head;
-
-    while (slot != CMCWH_NONE && seq_at(ring, slot) < seq) {
-        slot = ring->config.links[slot];
-    }
-    return slot;
-}
-
-/* Where a reader of this name goes: to its own place, to a new one, to one that nobody came for. */
-static struct cmcwh_reader *reader_entry(struct cmcwh_ring *ring, uint64_t name) {
-    struct cmcwh_reader *unused = NULL, *left = NULL;
-
-    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
-        struct cmcwh_reader *reader = &ring->readers[i];
-
-        if (!reader->attached && name != 0 && reader->name == name) {
-            return reader;
-        }
-        if (!reader->attached && reader->name == 0 && unused == NULL) {
-            unused = reader;
-        }
-        if (!reader->attached) {
-            left = reader;
-        }
-    }
-    return unused != NULL ? unused : left;
-}
-
-int cmcwh_ring_attach(struct cmcwh_ring *ring, const char *name, bool required) {
-    uint64_t hash = name == NULL ? 0 : murmur64((const uint8_t *)name, strlen(name), 0);
-    struct cmcwh_reader *reader;
-    int found = CMCWH_ERR_ARGUMENT;
-
-    port_lock(ring);
-    reader = reader_entry(ring, hash);
-    if (reader != NULL) {
-        uint64_t place = hash != 0 && reader->name == hash ? reader->place : 0;
-
-        memset(reader, 0, sizeof *reader);
-        reader->name = hash;
-        reader->attached = true;
-        reader->required = required;
-        reader->next = reader->oldest = slot_of(ring, place);
-        ring->keeper.dirty = true;
-        found = (int)(reader - ring->readers);
-    }
-    port_unlock(ring);
-    return found;
-}
-
-/* A reader has acknowledged everything before this. */
-static uint64_t reader_done(const struct cmcwh_ring *ring, const struct cmcwh_reader *reader) {
-    return reader->oldest == CMCWH_NONE ? ring->next_seq : seq_at(ring, reader->oldest);
-}
-
-/* Every required reader has acknowledged everything before this. */
-static uint64_t ring_confirmed(const struct cmcwh_ring *ring) {
-    uint64_t confirmed = ring->next_seq;
-
-    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
-        const struct cmcwh_reader *reader = &ring->readers[i];
-
-        if (reader->attached && reader->required) {
-            uint64_t done = reader_done(ring, reader);
-
-            confirmed = done < confirmed ? done : confirmed;
-        }
-    }
-    return confirmed;
-}
-
-/* The oldest record that a reader is still to acknowledge, or CMCWH_NONE. */
-static uint32_t ring_oldest(const struct cmcwh_ring *ring) {
-    uint32_t oldest = CMCWH_NONE;
-
-    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
-        const struct cmcwh_reader *reader = &ring->readers[i];
-
-        if (reader->attached && reader->oldest != CMCWH_NONE &&
-            (oldest == CMCWH_NONE || seq_at(ring, reader->oldest) < seq_at(ring, oldest))) {
-            oldest = reader->oldest;
-        }
-    }
-    return oldest;
-}
-
-/* No reader is to acknowledge anything before this. What storage holds is kept until the readers
- * have come. */
-static uint64_t ring_low(const struct cmcwh_ring *ring) {
-    uint32_t oldest = ring_oldest(ring);
-    bool any = !is_stored(ring);
-
-    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
-        any = any || ring->readers[i].attached;
-    }
-    if (!any) {
-        oldest = ring->head;
-    }
-    return oldest == CMCWH_NONE ? ring->next_seq : seq_at(ring, oldest);
-}
-
-static bool ring_has_room(const struct cmcwh_ring *ring) {
-    return ring->in_use < ring->config.capacity;
-}
-
-static uint32_t slot_behind(const struct cmcwh_ring *ring, uint32_t slot) {
-    return slot + 1 < ring->config.capacity ? slot + 1 : 0;
-}
-
-/* Takes a free record; there is one. In memory the free ones are a chain, and what was used last is
- * used first: it is in the processor's caches. On storage they are marked, and taken in turn from
- * ring->free on: so requests lie in one piece, and old events can be looked at for long. */
-static uint32_t free_take(struct cmcwh_ring *ring) {
-    uint32_t slot = ring->free;
-
-    if (is_stored(ring)) {
-        while (ring->config.links[slot] != SLOT_FREE) {
-            slot = slot_behind(ring, slot);
-        }
-        ring->free = slot_behind(ring, slot);
-    } else {
-        ring->free = ring->config.links[slot];
-    }
-    ring->config.links[slot] = CMCWH_NONE;
-    ring->in_use++;
-    return slot;
-}
-
-/* Frees the chain first..last. */
-static void free_chain(struct cmcwh_ring *ring, uint32_t first, uint32_t last, uint32_t count) {
-    if (is_stored(ring)) {
-        ring->config.links[last] = CMCWH_NONE;
-        while (first != CMCWH_NONE) {
-            uint32_t next = ring->config.links[first];
-
-            ring->config.links[first] = SLOT_FREE;
-            first = next;
-        }
-    } else {
-        ring->config.links[last] = ring->free;
-        ring->free = first;
-    }
-    ring->in_use -= count;
-}
-
-/* Frees the committed records before seq `low`. */
-static void ring_free_to(struct cmcwh_ring *ring, uint64_t low) {
-    uint32_t first = ring->head, last = CMCWH_NONE, count = 0;
-
-    while (ring->head != CMCWH_NONE && seq_at(ring, ring->head) < low) {
-        last = ring->head;
-        ring->head = ring->config.links[last];
-        count++;
-    }
-    if (ring->head == CMCWH_NONE) {
-        ring->tail = CMCWH_NONE;
-    }
-    if (count > 0) {
-        free_chain(ring, first, last, count);
-    }
-}
-
-/* Frees what every reader has acknowledged. With storage a record is kept until a place behind it
- * is stable: otherwise its own would be missed after a power cut. */
-static void ring_free(struct cmcwh_ring *ring) {
-    ring_free_to(ring, is_stored(ring) ? ring->keeper.low : ring_low(ring));
-}
-
-/* Tells a committed request, and takes it off the list. */
-static void batch_settle(struct cmcwh_batch **at, int outcome) {
-    struct cmcwh_batch *batch = *at;
-
-    *at = batch->next_waiting;
-    batch->outcome = outcome;
-}
-
-/* Frees what every reader has acknowledged, and settles the requests that waited for it. Wakes
- * nobody for nothing: requests that wait for room would all come running at each commit. */
-static void ring_settle(struct cmcwh_ring *ring) {
-    uint64_t confirmed = ring_confirmed(ring);
-    uint32_t in_use = ring->in_use;
-    bool settled = false;
-
-    ring_free(ring);
-    for (struct cmcwh_batch **at = &ring->waiting; ring->config.confirm && *at != NULL;) {
-        if ((*at)->first_seq + (*at)->count <= confirmed) {
-            batch_settle(at, CMCWH_OK);
-            settled = true;
-        } else {
-            at = &(*at)->next_waiting;
-        }
-    }
-    if (settled || ring->in_use < in_use || ring->waiting_readers > 0) {
-        port_wake(ring);
-    }
-}
-
-/* Takes the oldest record from readers that need not get everything. */
-static bool ring_evict(struct cmcwh_ring *ring) {
-    uint32_t slot = ring_oldest(ring);
-
-    for (int i = 0; slot != CMCWH_NONE && i < CMCWH_READERS_MAX; i++) {
-        if (ring->readers[i].attached && ring->readers[i].required &&
-            ring->readers[i].oldest == slot) {
-            return false;
-        }
-    }
-    for (int i = 0; slot != CMCWH_NONE && i < CMCWH_READERS_MAX; i++) {
-        struct cmcwh_reader *reader = &ring->readers[i];
-
-        if (!reader->attached || reader->oldest != slot) {
-            continue;
-        }
-        if (reader->next == slot) {
-            reader->next = ring->config.links[slot];
-            reader->lost++;
-        } else {
-            reader->evicted++;
-        }
-        reader->oldest = ring->config.links[slot];
-    }
-    ring->keeper.dirty = true;
-    ring_free(ring);
-    return slot != CMCWH_NONE;
-}
-
-void cmcwh_batch_begin(struct cmcwh_batch *batch, struct cmcwh_ring *ring) {
-    memset(batch, 0, sizeof *batch);
-    batch->ring = ring;
-    batch->first = batch->last = batch->spare = CMCWH_NONE;
-    batch->outcome = CMCWH_ERR_ARGUMENT; /* not committed */
-}
-
-/* Takes free records for a batch, with the lock held and one at least there: for a request of many
- * events several at once, unless the ring is nearly full. They are linked behind those in use here,
- * because links are only written with the lock held: free_take looks at all of them. */
-static void batch_stock(struct cmcwh_batch *batch) {
-    enum { MOST = 16, SHARE = 8 };
-    struct cmcwh_ring *ring = batch->ring;
-    uint32_t room = (ring->config.capacity - ring->in_use) / SHARE, last = batch->last;
-
-    batch->spares = batch->count == 0 || room < 1 ? 1 : room < MOST ? room : MOST;
-    for (uint32_t i = 0; i < batch->spares; i++) {
-        uint32_t slot = free_take(ring);
-
-        if (i == 0) {
-            batch->spare = slot;
-        }
-        if (last != CMCWH_NONE) {
-            ring->config.links[last] = slot;
-        }
-        last = slot;
-    }
-}
-
-/* Gives back what was not needed, with the lock held. */
-static void batch_unstock(struct cmcwh_batch *batch) {
-    struct cmcwh_ring *ring = batch->ring;
-    uint32_t last = batch->spare;
-
-    if (last == CMCWH_NONE) {
-        return;
-    }
-    ring->config.links[batch->last] = CMCWH_NONE;
-    while (ring->config.links[last] != CMCWH_NONE) {
-        last = ring->config.links[last];
-    }
-    if (is_stored(ring) && slot_behind(ring, last) == ring->free) {
-        ring->free = batch->spare; /* nobody has taken any since: no gap stays */
-    }
-    free_chain(ring, batch->spare, last, batch->spares);
-    batch->spare = CMCWH_NONE;
-    batch->spares = 0;
-}
-
-/* Waits for a free record, with the lock held. Not if every one is held by this very batch. */
-static bool batch_wait(const struct cmcwh_batch *batch) {
-    struct cmcwh_ring *ring = batch->ring;
-    uint64_t start, passed = 0;
-
-    if (is_stored(ring) && ring->config.storage->write == NULL) {
-        return false;
-    }
-    if (ring_has_room(ring)) {
-        return true;
-    }
-    start = port_ticks(ring);
-    while (!ring_has_room(ring) &&
-           !(is_stored(ring) ? storage_make_room(ring) : ring_evict(ring))) {
-        if (batch->count == ring->config.capacity || passed >= ring->config.room_wait ||
-            !port_can_wait(ring)) {
-            return false;
-        }
-        (void)port_wait(ring, ring->config.room_wait - passed);
-        passed = port_ticks(ring) - start;
-    }
-    return true;
-}
-
-struct cmcwh_record *cmcwh_batch_add(struct cmcwh_batch *batch) {
-    struct cmcwh_ring *ring = batch->ring;
-    uint32_t slot;
-
-    if (batch->spare == CMCWH_NONE) {
-        bool room;
-
-        port_lock(ring);
-        room = batch_wait(batch);
-        if (room) {
-            batch_stock(batch);
-        }
-        port_unlock(ring);
-        if (!room) {
-            return NULL;
-        }
-    }
-    slot = batch->spare;
-    batch->spare = ring->config.links[slot];
-    batch->spares--;
-    if (batch->first == CMCWH_NONE) {
-        batch->first = slot;
-    }
-    batch->last = slot;
-    batch->count++;
-    return &ring->config.records[slot];
-}
-
-void cmcwh_batch_abort(struct cmcwh_batch *batch) {
-    struct cmcwh_ring *ring = batch->ring;
-
-    if (batch->outcome == CMCWH_PENDING) {
-        port_lock(ring);
-        for (struct cmcwh_batch **at = &ring->waiting; *at != NULL;) {
-            at = *at == batch ? (batch_settle(at, CMCWH_OK), at) : &(*at)->next_waiting;
-        }
-        port_unlock(ring);
-    }
-    if (batch->first != CMCWH_NONE) {
-        port_lock(ring);
-        batch_unstock(batch);
-        free_chain(ring, batch->first, batch->last, batch->count);
-        port_wake(ring);
-        port_unlock(ring);
-    }
-    cmcwh_batch_begin(batch, ring);
-}
-
-/* How long until requests are taken again, after the storage or, with confirm, a required reader
- * has failed. */
-static uint32_t ring_retry(const struct cmcwh_ring *ring, uint64_t now) {
-    uint64_t longest = is_stored(ring) && storage_refuses(ring, now) ? ring->keeper.retry - now : 0;
-
-    for (int i = 0; ring->config.confirm && i < CMCWH_READERS_MAX; i++) {
-        const struct cmcwh_reader *reader = &ring->readers[i];
-
-        if (reader->attached && reader->required && reader->failed && reader->retry > now &&
-            reader->retry - now > longest) {
-            longest = reader->retry - now;
-        }
-    }
-    return longest < UINT32_MAX ? (uint32_t)longest : UINT32_MAX;
-}
-
-/* Numbers the records of a batch, which goes on holding them. Returns the next number. */
-static uint64_t batch_number(struct cmcwh_batch *batch, uint64_t seq) {
-    batch->first_seq = seq;
-    for (uint32_t slot = batch->first; slot != CMCWH_NONE; slot = batch->ring->config.links[slot]) {
-        record_number(&batch->ring->config.records[slot], seq++, batch->first_seq);
-    }
-    return seq;
-}
-
-/* Puts the numbered records behind the committed ones, where the readers see them. */
-static void batch_publish(struct cmcwh_batch *batch) {
-    struct cmcwh_ring *ring = batch->ring;
-
-    if (ring->tail == CMCWH_NONE) {
-        ring->head = batch->first;
-    } else {
-        ring->config.links[ring->tail] = batch->first;
-    }
-    ring->tail = batch->last;
-    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
-        struct cmcwh_reader *reader = &ring->readers[i];
-
-        if (reader->attached && reader->next == CMCWH_NONE) {
-            reader->next = batch->first;
-            if (reader->oldest == CMCWH_NONE) {
-                reader->oldest = batch->first;
-            }
-        }
-    }
-    batch->first = batch->last = CMCWH_NONE;
-    ring->next_seq = batch->first_seq + batch->count;
-}
-
-/* The batch waits for its fate behind all others. */
-static void batch_queue(struct cmcwh_batch *batch) {
-    struct cmcwh_batch **at = &batch->ring->waiting;
-
-    while (*at != NULL) {
-        at = &(*at)->next_waiting;
-    }
-    *at = batch;
-    batch->next_waiting = NULL;
-    batch->outcome = CMCWH_PENDING;
-}
-
-/* Has this batch been committed: does it wait, or are its records no longer its own? */
-static bool batch_committed(const struct cmcwh_batch *batch) {
-    return batch->outcome == CMCWH_PENDING || (batch->count > 0 && batch->first == CMCWH_NONE);
-}
-
-int cmcwh_batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition) {
-    struct cmcwh_ring *ring = batch->ring;
-    struct seal seal = {port_now(ring), batch->count, composition};
-    uint64_t ticks = port_ticks(ring);
-
-    if (batch_committed(batch)) {
-        return CMCWH_ERR_ARGUMENT;
-    }
-    port_lock(ring);
-    batch_unstock(batch);
-    batch->outcome = ring_retry(ring, ticks) > 0 ? CMCWH_ERR_STORAGE : CMCWH_OK;
-    if (batch->outcome < 0) {
-        port_unlock(ring);
-        return CMCWH_ERR_STORAGE;
-    }
-    for (uint32_t slot = batch->first; slot != CMCWH_NONE; slot = ring->config.links[slot]) {
-        record_finish(&ring->config.records[slot], &seal);
-    }
-    if (batch->count > 0 && is_stored(ring)) {
-        batch_queue(batch);
-    } else if (batch->count > 0) {
-        (void)batch_number(batch, ring->next_seq);
-        batch_publish(batch);
-        if (ring->config.confirm) {
-            batch_queue(batch);
-        }
-        ring_settle(ring);
-    }
-    port_unlock(ring);
-    return (int)batch->count;
-}
-
-int cmcwh_batch_confirm(struct cmcwh_batch *batch) {
-    struct cmcwh_ring *ring = batch->ring;
-    int outcome;
-
-    if (!is_stored(ring) && !ring->config.confirm) {
-        return batch->outcome; /* since the commit nobody else has looked at this batch */
-    }
-    port_lock(ring);
-    while (batch->outcome == CMCWH_PENDING) {
-        if (is_stored(ring) && !ring->keeper.busy) {
-            storage_lead(ring);
-        } else if (port_can_wait(ring)) {
-            (void)port_wait(ring, WAIT_LONGEST);
-        } else {
-            break;
-        }
-    }
-    outcome = batch->outcome;
-    port_unlock(ring);
-    return outcome;
-}
-
-/* What a reader may read now: with confirm, one that is not required sees only what the
- * required ones have taken. */
-static bool reader_may_read(const struct cmcwh_ring *ring, const struct cmcwh_reader *reader) {
-    return reader->next != CMCWH_NONE && (reader->required || !ring->config.confirm ||
-                                          seq_at(ring, reader->next) < ring_confirmed(ring));
-}
-
-/* Goes past what was found damaged when the ring was opened. */
-static void reader_skip_damage(const struct cmcwh_ring *ring, struct cmcwh_reader *reader) {
-    while (reader->next != CMCWH_NONE && !record_whole(ring, reader->next)) {
-        uint32_t next = ring->config.links[reader->next];
-
-        reader->oldest = reader->oldest == reader->next ? next : reader->oldest;
-        reader->next = next;
-    }
-}
-
-/* The next record, not sealed yet. */
-static int ring_take(struct cmcwh_ring *ring, int reader, struct cmcwh_record *record) {
-    struct cmcwh_reader *self = &ring->readers[reader];
-    bool some;
-
-    port_lock(ring);
-    reader_skip_damage(ring, self);
-    some = reader_may_read(ring, self);
-    if (some) {
-        const struct cmcwh_record *next = &ring->config.records[self->next];
-
-        memcpy(record->bytes, next->bytes, cmcwh_record_length(next));
-        self->next = ring->config.links[self->next];
-    }
-    port_unlock(ring);
-    return some;
-}
-
-/* What this reader has read stays where it is until it acknowledges or fails: nobody evicts it, and
- * it is not taken back. */
-static bool records_stay(const struct cmcwh_ring *ring, int reader) {
-    return ring->readers[reader].required && !ring->config.confirm;
-}
-
-/* The next records, where they are, for a reader for which they stay. Returns how many. */
-static uint32_t ring_take_run(struct cmcwh_ring *ring, int reader, uint32_t *first) {
-    enum { MOST = 16 };
-    struct cmcwh_reader *self = &ring->readers[reader];
-    uint32_t count = 0;
-
-    port_lock(ring);
-    reader_skip_damage(ring, self);
-    *first = self->next;
-    while (count < MOST && self->next != CMCWH_NONE && record_whole(ring, self->next)) {
-        self->next = ring->config.links[self->next];
-        count++;
-    }
-    port_unlock(ring);
-    return count;
-}
-
-/* Gives back the records from `slot` on. */
-static void ring_give_back(struct cmcwh_ring *ring, int reader, uint32_t slot) {
-    port_lock(ring);
-    ring->readers[reader].next = slot;
-    port_unlock(ring);
-}
-
-int cmcwh_ring_read(struct cmcwh_ring *ring, int reader, struct cmcwh_record *record) {
-    int some = ring_take(ring, reader, record);
-
-    if (some > 0) {
-        record_seal(record);
-    }
-    return some;
-}
-
-bool cmcwh_ring_wait(struct cmcwh_ring *ring, int reader, uint32_t ms) {
-    bool some;
-
-    port_lock(ring);
-    some = reader_may_read(ring, &ring->readers[reader]);
-    if (!some) {
-        ring->waiting_readers++;
-        (void)port_wait(ring, ms);
-        ring->waiting_readers--;
-        some = reader_may_read(ring, &ring->readers[reader]);
-    }
-    port_unlock(ring);
-    return some;
-}
-
-int cmcwh_ring_acknowledge(struct cmcwh_ring *ring, int reader) {
-    struct cmcwh_reader *self = &ring->readers[reader];
-    bool spoiled;
-
-    port_lock(ring);
-    spoiled = self->spoiled;
-    if (spoiled) {
-        self->next = self->oldest;
-    } else {
-        self->oldest = self->next;
-    }
-    self->evicted = 0;
-    self->failed = self->spoiled = false;
-    ring_settle(ring);
-    storage_note_places(ring);
-    port_unlock(ring);
-    return spoiled ? CMCWH_ERR_STORAGE : CMCWH_OK;
-}
-
-/* Makes all readers forget the records from seq `first` on. True when one had taken some. */
-static bool readers_forget(struct cmcwh_ring *ring, uint64_t first) {
-    bool taken = false;
-
-    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
-        struct cmcwh_reader *reader = &ring->readers[i];
-
-        if (!reader->attached) {
-            continue;
-        }
-        taken = taken || reader_done(ring, reader) > first;
-        if (reader->next == CMCWH_NONE || seq_at(ring, reader->next) > first) {
-            reader->spoiled = reader->oldest != CMCWH_NONE;
-        }
-        if (reader->next != CMCWH_NONE && seq_at(ring, reader->next) >= first) {
-            reader->next = CMCWH_NONE;
-        }
-        if (reader->oldest != CMCWH_NONE && seq_at(ring, reader->oldest) >= first) {
-            reader->oldest = CMCWH_NONE;
-        }
-    }
-    return taken;
-}
-
-/* Takes back all records from `slot` on: no reader sees them any more, and their requests learn
- * that they failed. Their numbers are used again unless a reader has taken one of them. */
-static void ring_take_back(struct cmcwh_ring *ring, uint32_t slot) {
-    uint64_t first = seq_at(ring, slot);
-    uint32_t before = CMCWH_NONE, count = 0;
-
-    for (uint32_t at = ring->head; at != slot; at = ring->config.links[at]) {
-        before = at;
-    }
-    for (uint32_t at = slot; at != CMCWH_NONE; at = ring->config.links[at]) {
-        count++;
-    }
-    if (!readers_forget(ring, first)) {
-        ring->next_seq = first;
-    }
-    free_chain(ring, slot, ring->tail, count);
-    ring->tail = before;
-    if (before == CMCWH_NONE) {
-        ring->head = CMCWH_NONE;
-    } else {
-        ring->config.links[before] = CMCWH_NONE;
-    }
-    for (struct cmcwh_batch **at = &ring->waiting; *at != NULL;) {
-        if ((*at)->first_seq + (*at)->count > first) {
-            batch_settle(at, CMCWH_ERR_STORAGE);
-        } else {
-            at = &(*at)->next_waiting;
-        }
-    }
-}
-
-void cmcwh_ring_fail(struct cmcwh_ring *ring, int reader, uint32_t retry) {
-    struct cmcwh_reader *self = &ring->readers[reader];
-    uint64_t again = port_after(ring, retry);
-
-    port_lock(ring);
-    self->lost += self->evicted;
-    self->evicted = 0;
-    self->failed = true;
-    self->spoiled = false;
-    self->retry = again;
-    self->next = self->oldest;
-    if (ring->config.confirm && self->required && self->oldest != CMCWH_NONE) {
-        ring_take_back(ring, self->oldest);
-    }
-    ring_settle(ring);
-    port_wake(ring);
-    port_unlock(ring);
-}
-
-void cmcwh_ring_state(struct cmcwh_ring *ring, struct cmcwh_ring_state *state) {
-    uint64_t now = port_ticks(ring);
-
-    memset(state, 0, sizeof *state);
-    port_lock(ring);
-    state->capacity = ring->config.capacity;
-    state->in_use = ring->in_use;
-    state->stored = ring->next_seq - 1;
-    state->retry = ring_retry(ring, now);
-    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
-        const struct cmcwh_reader *reader = &ring->readers[i];
-
-        state->lost[i] = reader->lost;
-        state->failed[i] = reader->failed;
-        if (reader->attached) {
-            state->behind[i] = (uint32_t)(ring->next_seq - reader_done(ring, reader));
-        }
-    }
-    port_unlock(ring);
-}
-
-/* ---- Storage --------------------------------------------------------------------------------
- * The layout, and what the storage must promise, are in cmcwh.h. Whoever finds the storage free
- * leads: writes and syncs for all who wait. The others sleep meanwhile, or go on parsing.
- */
-enum {
-    AT_STORAGE_VERSION = 8,
-    AT_STORAGE_RECORD_VERSION = 10,
-    AT_STORAGE_RECORD_SIZE = 12,
-    AT_STORAGE_RECORDS = 16,
-    AT_STORAGE_BLOCK = 20,
-    AT_STORAGE_READERS = 24,
-    AT_STORAGE_CRC = 60,
-
-    AT_STATE_READERS = 4,
-    AT_STATE_GENERATION = 8,
-    AT_STATE_LOW = 16,
-    AT_STATE_END = 24,
-    AT_STATE_PLACES = 32
-};
-
-static const uint8_t storage_magic[8] = {'C', 'M', 'C', 'W', 'R', 'I', 'N', 'G'};
-static const uint8_t state_magic[4] = {'C', 'M', 'C', 'S'};
-
-/* Records that are read at a time. */
-#define READ_AHEAD 64
-
-#define PAUSE_FIRST   100
-#define PAUSE_LONGEST 30000
-
-static uint64_t record_offset(uint32_t block, uint32_t slot) {
-    return 3 * (uint64_t)block + (uint64_t)slot * CMCWH_RECORD_SIZE;
-}
-
-static bool block_good(uint32_t block) {
-    return block >= CMCWH_STATE_SIZE && block >= CMCWH_STORAGE_HEADER &&
-           block <= UINT32_C(1) << 20 && (block & (block - 1)) == 0;
-}
-
-/* Makes sure that a record is not found again. All of it: were only its head cleared, a torn write
- * of another record with the same number could bring it back. */
-static int record_clear(const struct cmcwh_ring *ring, uint32_t slot) {
-    struct cmcwh_record *record = &ring->config.records[slot];
-
-    memset(record->bytes, 0, sizeof record->bytes);
-    return ring->config.storage->write(ring->config.storage->context,
-                                       record_offset(ring->keeper.block, slot), record->bytes,
-                                       sizeof record->bytes);
-}
-
-static int storage_sync(const struct cmcwh_storage *storage) {
-    return storage->sync == NULL ? 0 : storage->sync(storage->context);
-}
-
-/* ---- Header ---- */
-
-int cmcwh_storage_format(const struct cmcwh_storage *storage, struct cmcwh_geometry *geometry) {
-    static const uint8_t zeros[64] = {0};
-    uint8_t header[CMCWH_STORAGE_HEADER] = {0}, state[CMCWH_STATE_SIZE] = {0};
-    uint32_t block = geometry->block, records = geometry->records;
-
-    if (records < 1 || records > UINT32_C(1) << 30 || !block_good(block) ||
-        storage->write == NULL) {
-        return CMCWH_ERR_ARGUMENT;
-    }
-    geometry->record_size = CMCWH_RECORD_SIZE;
-    geometry->size = record_offset(block, records);
-    memcpy(header, storage_magic, 8);
-    put16(header + AT_STORAGE_VERSION, CMCWH_STORAGE_VERSION);
-    put16(header + AT_STORAGE_RECORD_VERSION, CMCWH_RECORD_VERSION);
-    put32(header + AT_STORAGE_RECORD_SIZE, CMCWH_RECORD_SIZE);
-    put32(header + AT_STORAGE_RECORDS, records);
-    put32(header + AT_STORAGE_BLOCK, block);
-    put32(header + AT_STORAGE_READERS, CMCWH_READERS_MAX);
-    put32(header + AT_STORAGE_CRC, crc32(header, AT_STORAGE_CRC));
-
-    memcpy(state, state_magic, 4);
-    put64(state + AT_STATE_GENERATION, 1);
-    put64(state + AT_STATE_LOW, 1);
-    put64(state + AT_STATE_END, 1);
-    put32(state + AT_STATE_PLACES, crc32(state, AT_STATE_PLACES));
-
-    /* The old header goes first and the new one comes last: half a ring is none. */
-    if (storage->write(storage->context, 0, zeros, sizeof zeros) < 0 || storage_sync(storage) < 0) {
-        return CMCWH_ERR_STORAGE;
-    }
-    for (uint64_t at = 3 * (uint64_t)block; at < geometry->size; at += sizeof zeros) {
-        if (storage->write(storage->context, at, zeros, sizeof zeros) < 0) {
-            return CMCWH_ERR_STORAGE;
-        }
-    }
-    return storage->write(storage->context, block, state, AT_STATE_PLACES + 4) < 0 ||
-                   storage->write(storage->context, 2 * (uint64_t)block, state,
-                                  AT_STATE_PLACES + 4) < 0 ||
-                   storage_sync(storage) < 0 ||
-                   storage->write(storage->context, 0, header, sizeof header) < 0 ||
-                   storage_sync(storage) < 0
-               ? CMCWH_ERR_STORAGE
-               : CMCWH_OK;
-}
-
-/* What keeps this program from opening it; NULL: nothing. */
-static const char *header_fault(const uint8_t *header) {
-    if (memcmp(header, storage_magic, 8) != 0) {
-        return "it is no ring of cmcwh";
-    }
-    if (get32(header + AT_STORAGE_CRC) != crc32(header, AT_STORAGE_CRC)) {
-        return "its header is damaged";
-    }
-    if (get16(header + AT_STORAGE_VERSION) != CMCWH_STORAGE_VERSION ||
-        get16(header + AT_STORAGE_RECORD_VERSION) != CMCWH_RECORD_VERSION) {
-        return "it was made by another version of cmcwh";
-    }
-    if (get32(header + AT_STORAGE_RECORD_SIZE) != CMCWH_RECORD_SIZE) {
-        return "its records have another size than this program's (CMCWH_RECORD_SIZE)";
-    }
-    if (get32(header + AT_STORAGE_READERS) > CMCWH_READERS_MAX ||
-        !block_good(get32(header + AT_STORAGE_BLOCK))) {
-        return "it was made for another number of readers (CMCWH_READERS_MAX)";
-    }
-    return NULL;
-}
-
-int cmcwh_storage_probe(const struct cmcwh_storage *storage, struct cmcwh_geometry *geometry,
-                        const char **why) {
-    uint8_t header[CMCWH_STORAGE_HEADER];
-    const char *fault;
-
-    if (storage->read(storage->context, 0, header, sizeof header) < 0) {
-        return CMCWH_ERR_STORAGE;
-    }
-    fault = header_fault(header);
-    if (why != NULL) {
-        *why = fault;
-    }
-    geometry->records = get32(header + AT_STORAGE_RECORDS);
-    geometry->block = get32(header + AT_STORAGE_BLOCK);
-    geometry->record_size = get32(header + AT_STORAGE_RECORD_SIZE);
-    geometry->size =
-        3 * (uint64_t)geometry->block + (uint64_t)geometry->records * geometry->record_size;
-    return fault == NULL ? CMCWH_OK : CMCWH_ERR_FORMAT;
-}
-
-/* ---- Records ---- */
-
-/* Writes the records of a chain, those that stand side by side at once. */
-static int chain_write(const struct cmcwh_ring *ring, uint32_t first) {
-    const struct cmcwh_storage *storage = ring->config.storage;
-    struct cmcwh_record *records = ring->config.records;
-    uint32_t next;
-
-    for (uint32_t slot = first; slot != CMCWH_NONE; slot = next) {
-        uint32_t count = 1;
-
-        record_seal(&records[slot]);
-        next = ring->config.links[slot];
-        while (next == slot + count) {
-            record_seal(&records[next]);
-            next = ring->config.links[next];
-            count++;
-        }
-        if (storage->write(storage->context, record_offset(ring->keeper.block, slot),
-                           records + slot, (size_t)count * CMCWH_RECORD_SIZE) < 0) {
-            return CMCWH_ERR_STORAGE;
-        }
-    }
-    return CMCWH_OK;
-}
-
-static int chain_clear(const struct cmcwh_ring *ring, uint32_t first) {
-    for (uint32_t slot = first; slot != CMCWH_NONE; slot = ring->config.links[slot]) {
-        if (record_clear(ring, slot) < 0) {
-            return CMCWH_ERR_STORAGE;
-        }
-    }
-    return CMCWH_OK;
-}
-
-/* Clears what a failed group has left: its numbers are used again. */
-static int tainted_clear(const struct cmcwh_ring *ring) {
-    if (ring->keeper.tainted == CMCWH_NONE) {
-        return CMCWH_OK;
-    }
-    return chain_clear(ring, ring->keeper.tainted) < 0 ? CMCWH_ERR_STORAGE
-                                                       : storage_sync(ring->config.storage);
-}
-
-static void tainted_free(struct cmcwh_ring *ring) {
-    uint32_t last = ring->keeper.tainted;
-
-    if (last != CMCWH_NONE) {
-        while (ring->config.links[last] != CMCWH_NONE) {
-            last = ring->config.links[last];
-        }
-        free_chain(ring, ring->keeper.tainted, last, ring->keeper.tainted_count);
-        ring->keeper.tainted = CMCWH_NONE;
-        ring->keeper.tainted_count = 0;
-    }
-}
-
-/* ---- State ---- */
-
-/* The state as it is now. Returns its length. With the lock held. */
-static size_t state_make(struct cmcwh_ring *ring, uint8_t *state) {
-    uint8_t *at = state + AT_STATE_PLACES;
-    uint32_t readers = 0;
-
-    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
-        const struct cmcwh_reader *reader = &ring->readers[i];
-
-        if (reader->name != 0) {
-            put64(at, reader->name);
-            put64(at + 8, reader->attached ? reader_done(ring, reader) : reader->place);
-            at += 16;
-            readers++;
-        }
-    }
-    memcpy(state, state_magic, 4);
-    put32(state + AT_STATE_READERS, readers);
-    put64(state + AT_STATE_GENERATION, ++ring->keeper.generation);
-    put64(state + AT_STATE_LOW, ring_low(ring));
-    put64(state + AT_STATE_END, ring->next_seq);
-    put32(at, crc32(state, (size_t)(at - state)));
-    ring->keeper.dirty = false;
-    return (size_t)(at - state) + 4;
-}
-
-/* Writes a state over the copy that is not the last synced one. */
-static int state_write(const struct cmcwh_ring *ring, const uint8_t *state, size_t length) {
-    const struct cmcwh_storage *storage = ring->config.storage;
-    uint64_t offset = (uint64_t)ring->keeper.block * (2 - ring->keeper.copy);
-
-    return storage->write(storage->context, offset, state, length);
-}
-
-/* The written state is stable: what it no longer keeps is free. */
-static void state_settle(struct cmcwh_ring *ring, const uint8_t *state) {
-    ring->keeper.copy = 1 - ring->keeper.copy;
-    ring->keeper.low = get64(state + AT_STATE_LOW);
-    ring->keeper.unsynced = false;
-}
-
-/* Writes the places of the readers. With `sync` makes all stable, and clears what a failed group
- * has left. The lock is let go meanwhile. */
-static int storage_write_places(struct cmcwh_ring *ring, bool sync) {
-    uint8_t state[CMCWH_STATE_SIZE];
-    size_t length = state_make(ring, state);
-    int result;
-
-    ring->keeper.busy = true;
-    port_unlock(ring);
-    result = sync ? tainted_clear(ring) : CMCWH_OK;
-    if (result >= 0) {
-        result = state_write(ring, state, length);
-    }
-    if (result >= 0 && sync) {
-        result = storage_sync(ring->config.storage);
-    }
-    port_lock(ring);
-    ring->keeper.busy = false;
-    ring->keeper.unsynced = true;
-    if (result < 0) {
-        ring->keeper.dirty = true;
-    } else if (sync || ring->config.storage->sync == NULL) {
-        state_settle(ring, state);
-        ring_free(ring);
-    }
-    if (result >= 0 && sync) {
-        tainted_free(ring);
-    }
-    port_wake(ring);
-    return result < 0 ? CMCWH_ERR_STORAGE : CMCWH_OK;
-}
-
-/* A reader has moved on. Whoever is using the storage will write it; if nobody is, at once, so that
- * a killed process repeats nothing. */
-static void storage_note_places(struct cmcwh_ring *ring) {
-    if (is_stored(ring) && ring->config.storage->write != NULL) {
-        ring->keeper.dirty = true;
-        if (!ring->keeper.busy) {
-            (void)storage_write_places(ring, false);
-        }
-    }
-}
-
-int cmcwh_ring_flush(struct cmcwh_ring *ring) {
-    int result = CMCWH_OK;
-
-    if (!is_stored(ring) || ring->config.storage->write == NULL) {
-        return CMCWH_OK;
-    }
-    port_lock(ring);
-    while (ring->keeper.busy && port_can_wait(ring)) {
-        (void)port_wait(ring, WAIT_LONGEST);
-    }
-    if (ring->keeper.dirty || ring->keeper.unsynced) {
-        result = storage_write_places(ring, true);
-    }
-    port_unlock(ring);
-    return result;
-}
-
-/* Frees records that only wait for their readers' places to become stable. Where none does, takes
- * some from readers that need not get everything: many at a time, because each time costs a sync.
- */
-static bool storage_make_room(struct cmcwh_ring *ring) {
-    uint32_t evicted = 0;
-
-    if (ring->keeper.busy || ring->config.storage->write == NULL ||
-        storage_refuses(ring, port_ticks(ring))) {
-        return false;
-    }
-    if (ring_low(ring) == ring->keeper.low && ring->keeper.tainted == CMCWH_NONE) {
-        while (evicted <= ring->config.capacity / 8 && ring_evict(ring)) {
-            evicted++;
-        }
-        if (evicted == 0) {
-            return false;
-        }
-    }
-    return storage_write_places(ring, true) == CMCWH_OK && ring_has_room(ring);
-}
-
-/* ---- Group commit ---- */
-
-static bool storage_refuses(const struct cmcwh_ring *ring, uint64_t now) {
-    return ring->keeper.pause > 0 && now < ring->keeper.retry;
-}
-
-/* Writes and syncs a group of requests, numbered from `seq` on, and the state, if it is to be. */
-static int group_write(struct cmcwh_ring *ring, struct cmcwh_batch *group, uint64_t seq,
-                       const uint8_t *state, size_t length) {
-    for (struct cmcwh_batch *batch = group; batch != NULL; batch = batch->next_waiting) {
-        seq = batch_number(batch, seq);
-        if (chain_write(ring, batch->first) < 0) {
-            return CMCWH_ERR_STORAGE;
-        }
-    }
-    if (length > 0 && state_write(ring, state, length) < 0) {
-        return CMCWH_ERR_STORAGE;
-    }
-    return storage_sync(ring->config.storage);
-}
-
-/* A failed group may be on the storage in part: nothing of it may ever be found again. */
-static int group_clear(const struct cmcwh_ring *ring, const struct cmcwh_batch *group) {
-    for (const struct cmcwh_batch *batch = group; batch != NULL; batch = batch->next_waiting) {
-        if (chain_clear(ring, batch->first) < 0) {
-            return CMCWH_ERR_STORAGE;
-        }
-    }
-    return storage_sync(ring->config.storage);
-}
-
-static void group_succeeded(struct cmcwh_ring *ring, struct cmcwh_batch *group,
-                            const uint8_t *state, size_t length) {
-    ring->keeper.pause = 0;
-    tainted_free(ring);
-    if (length > 0) {
-        state_settle(ring, state);
-    }
-    ring->keeper.unsynced = true; /* the state does not know the group yet */
-    while (group != NULL) {
-        batch_publish(group);
-        batch_settle(&group, CMCWH_OK);
-    }
-}
-
-static uint32_t group_size(const struct cmcwh_batch *group) {
-    uint32_t size = 0;
-
-    for (; group != NULL; group = group->next_waiting) {
-        size++;
-    }
-    return size;
-}
-
-/* Gives the records of a group back, or keeps them apart until they have been cleared. */
-static void group_refuse(struct cmcwh_ring *ring, struct cmcwh_batch *group, bool cleared) {
-    struct cmcwh_keeper *keeper = &ring->keeper;
-
-    while (group != NULL) {
-        if (cleared) {
-            free_chain(ring, group->first, group->last, group->count);
-        } else {
-            ring->config.links[group->last] = keeper->tainted;
-            keeper->tainted = group->first;
-            keeper->tainted_count += group->count;
-        }
-        group->first = group->last = CMCWH_NONE;
-        batch_settle(&group, CMCWH_ERR_STORAGE);
-    }
-}
-
-/* The storage has failed: it is not tried again for a while, longer each time. */
-static void storage_pause(struct cmcwh_ring *ring) {
-    struct cmcwh_keeper *keeper = &ring->keeper;
-
-    keeper->pause = keeper->pause == 0                  ? PAUSE_FIRST
-                    : keeper->pause < PAUSE_LONGEST / 2 ? 2 * keeper->pause
-                                                        : PAUSE_LONGEST;
-    keeper->retry = port_after(ring, keeper->pause);
-    keeper->dirty = keeper->unsynced = true;
-}
-
-/* Those who shared the last sync are likely to come again at once: wait for them a moment, or every
- * other sync would be for the first of them alone. */
-static void storage_gather(struct cmcwh_ring *ring) {
-    const struct cmcwh_port *port = ring->config.port;
-    uint32_t waiting = group_size(ring->waiting);
-
-    if (ring->config.storage->sync != NULL && port != NULL && port->nap != NULL &&
-        waiting < ring->keeper.last_group) {
-        port_unlock(ring);
-        port->nap(port->context);
-        port_lock(ring);
-    }
-    ring->keeper.last_group = group_size(ring->waiting);
-}
-
-/* With the lock held: brings everything that waits onto the storage, as one group. The lock is let
- * go meanwhile. */
-static void storage_lead(struct cmcwh_ring *ring) {
-    struct cmcwh_batch *group = ring->waiting;
-    uint8_t state[CMCWH_STATE_SIZE];
-    uint64_t seq = ring->next_seq;
-    size_t length = 0;
-    bool begun, written, cleared;
-
-    if (storage_refuses(ring, port_ticks(ring))) {
-        ring->waiting = NULL;
-        group_refuse(ring, group, true);
-        port_wake(ring);
-        return;
-    }
-    ring->keeper.busy = true;
-    storage_gather(ring);
-    group = ring->waiting;
-    ring->waiting = NULL;
-    /* Its end tells what was acknowledged and damaged since from what was torn: a question that
-     * only arises where writes wait for a sync. */
-    if (ring->config.storage->sync != NULL || ring->keeper.dirty) {
-        length = state_make(ring, state);
-    }
-    port_unlock(ring);
-    begun = tainted_clear(ring) >= 0;
-    written = begun && group_write(ring, group, seq, state, length) >= 0;
-    cleared = !begun || written || group_clear(ring, group) >= 0;
-    port_lock(ring);
-    ring->keeper.busy = false;
-    if (written) {
-        group_succeeded(ring, group, state, length);
-    } else {
-        group_refuse(ring, group, cleared);
-        storage_pause(ring);
-    }
-    ring_settle(ring);
-    port_wake(ring); /* the requests of the group, and who leads the next one */
-}
-
-/* ---- Recovery ----
- * Every record is read into its slot of config.records; one that is not whole is marked by a zero
- * as its first byte. config.links serves as a table meanwhile: the records of any `capacity` seqs
- * in a row have places of their own in it, seq % capacity. So that this always holds for what is
- * kept, a damaged record goes on taking a slot until all readers are past its number.
- */
-struct survey {
-    struct cmcwh_ring *ring;
-    uint64_t low, end;    /* what the state keeps */
-    uint32_t first, last; /* the chain that is being made */
-    uint32_t count;
-};
-
-static bool state_good(const struct cmcwh_ring *ring, const uint8_t *state) {
-    uint32_t readers = get32(state + AT_STATE_READERS);
-    uint64_t low = get64(state + AT_STATE_LOW), end = get64(state + AT_STATE_END);
-    size_t length = AT_STATE_PLACES + 16 * (size_t)readers;
-
-    return memcmp(state, state_magic, 4) == 0 && readers <= CMCWH_READERS_MAX &&
-           get32(state + length) == crc32(state, length) && low >= 1 && low <= end &&
-           end - low <= ring->config.capacity && end < UINT64_MAX / 2;
-}
-
-static void state_take(struct survey *survey, const uint8_t *state, uint32_t copy) {
-    struct cmcwh_ring *ring = survey->ring;
-    const uint8_t *at = state + AT_STATE_PLACES;
-    uint32_t readers = get32(state + AT_STATE_READERS);
-
-    ring->keeper.generation = get64(state + AT_STATE_GENERATION);
-    ring->keeper.copy = copy;
-    survey->low = get64(state + AT_STATE_LOW);
-    survey->end = get64(state + AT_STATE_END);
-    memset(ring->readers, 0, sizeof ring->readers);
-    for (uint32_t i = 0; i < readers && i < CMCWH_READERS_MAX; i++, at += 16) {
-        ring->readers[i].name = get64(at);
-        ring->readers[i].place = get64(at + 8);
-    }
-}
-
-/* Takes the newer of the two copies that is whole. */
-static int survey_state(struct survey *survey, struct cmcwh_recovery *found) {
-    const struct cmcwh_storage *storage = survey->ring->config.storage;
-    uint32_t good = 0;
-
-    for (uint32_t copy = 0; copy < 2; copy++) {
-        uint64_t offset = (uint64_t)survey->ring->keeper.block * (1 + copy);
-        uint8_t state[CMCWH_STATE_SIZE];
-
-        if (storage->read(storage->context, offset, state, sizeof state) < 0) {
-            return CMCWH_ERR_STORAGE;
-        }
-        if (state_good(survey->ring, state)) {
-            if (good == 0 || get64(state + AT_STATE_GENERATION) > survey->ring->keeper.generation) {
-                state_take(survey, state, copy);
-            }
-            good++;
-        }
-    }
-    found->why = good > 0 ? NULL : "both copies of its readers' places are damaged";
-    return good > 0 ? CMCWH_OK : CMCWH_ERR_FORMAT;
-}
-
-/* What is not whole is cleared, so that no torn write of another record makes it whole. */
-static int survey_blank(const struct cmcwh_ring *ring, uint32_t slot) {
-    uint8_t *bytes = ring->config.records[slot].bytes;
-    uint8_t any = 0;
-
-    for (size_t i = 0; i < CMCWH_RECORD_SIZE; i++) {
-        any |= bytes[i];
-    }
-    if (any != 0 && ring->config.storage->write != NULL) {
-        return record_clear(ring, slot);
-    }
-    bytes[0] = 0;
-    return CMCWH_OK;
-}
-
-/* Reads all records. */
-static int survey_read(const struct survey *survey) {
-    const struct cmcwh_ring *ring = survey->ring;
-    const struct cmcwh_storage *storage = ring->config.storage;
-    struct cmcwh_record *records = ring->config.records;
-    uint32_t count;
-
-    for (uint32_t slot = 0; slot < ring->config.capacity; slot += count) {
-        count = ring->config.capacity - slot;
-        count = count < READ_AHEAD ? count : READ_AHEAD;
-        if (storage->read(storage->context, record_offset(ring->keeper.block, slot), records + slot,
-                          (size_t)count * CMCWH_RECORD_SIZE) < 0) {
-            return CMCWH_ERR_STORAGE;
-        }
-        for (uint32_t i = slot; i < slot + count; i++) {
-            if (cmcwh_record_check(&records[i]) < 0 && survey_blank(ring, i) < 0) {
-                return CMCWH_ERR_STORAGE;
-            }
-        }
-    }
-    return CMCWH_OK;
-}
-
-/* Where in the survey's table the record of this number stands. */
-static uint32_t *survey_at(const struct survey *survey, uint64_t seq) {
-    const struct cmcwh_ring_config *config = &survey->ring->config;
-
-    return &config->links[seq % config->capacity]; /* NOLINT: config_good has seen it is not 0 */
-}
-
-/* The slot that holds the record of this number, or CMCWH_NONE. */
-static uint32_t survey_slot(const struct survey *survey, uint64_t seq) {
-    uint32_t slot = *survey_at(survey, seq);
-
-    return slot != CMCWH_NONE && seq_at(survey->ring, slot) == seq ? slot : CMCWH_NONE;
-}
-
-/* Fills the survey's table. Of two records with one place, the newer one has it. */
-static void survey_sort(struct survey *survey) {
-    const struct cmcwh_ring *ring = survey->ring;
-
-    for (uint32_t i = 0; i < ring->config.capacity; i++) {
-        ring->config.links[i] = CMCWH_NONE;
-    }
-    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
-        uint32_t *at;
-
-        if (record_whole(ring, slot) && seq_at(ring, slot) < survey->low + ring->config.capacity) {
-            at = survey_at(survey, seq_at(ring, slot));
-            if (*at == CMCWH_NONE || seq_at(ring, *at) < seq_at(ring, slot)) {
-                *at = slot;
-            }
-        }
-    }
-}
-
-/* Is a whole request there whose records begin at seq? Returns how many they are, 0 if not. */
-static uint32_t survey_batch(const struct survey *survey, uint64_t seq) {
-    const struct cmcwh_record *records = survey->ring->config.records;
-    uint32_t slot = survey_slot(survey, seq), size;
-
-    if (slot == CMCWH_NONE || cmcwh_record_batch(&records[slot]) != seq) {
-        return 0;
-    }
-    size = cmcwh_record_batch_size(&records[slot]);
-    for (uint32_t i = 1; i < size; i++) {
-        slot = i < survey->ring->config.capacity ? survey_slot(survey, seq + i) : CMCWH_NONE;
-        if (slot == CMCWH_NONE || cmcwh_record_batch(&records[slot]) != seq ||
-            cmcwh_record_batch_size(&records[slot]) != size) {
-            return 0;
-        }
-    }
-    return size;
-}
-
-static bool survey_keeps(const struct survey *survey, uint32_t slot) {
-    return record_whole(survey->ring, slot) && seq_at(survey->ring, slot) >= survey->low &&
-           *survey_at(survey, seq_at(survey->ring, slot)) == slot;
-}
-
-/* Puts something in the place of each acknowledged record that cannot be read. What the slot held
- * may be a record of a number to come: it must not be found when that number has been used. */
-static int survey_mend(const struct survey *survey, struct cmcwh_recovery *found) {
-    struct cmcwh_record *records = survey->ring->config.records;
-    uint32_t spare = 0;
-
-    for (uint64_t seq = survey->low; seq < survey->end; seq++) {
-        if (survey_slot(survey, seq) != CMCWH_NONE) {
-            continue;
-        }
-        found->damaged++;
-        if (survey->ring->config.storage->write == NULL) {
-            continue; /* nothing will be added, so nothing can be in the way */
-        }
-        while (survey_keeps(survey, spare)) {
-            spare++;
-        }
-        if (record_whole(survey->ring, spare) && record_clear(survey->ring, spare) < 0) {
-            return CMCWH_ERR_STORAGE;
-        }
-        records[spare].bytes[0] = 0;
-        put64(records[spare].bytes + AT_SEQ, seq);
-        *survey_at(survey, seq) = spare++;
-    }
-    return CMCWH_OK;
-}
-
-/* Finds the end: behind what the state knows come whole requests, as far as none is missing. */
-static void survey_end(struct survey *survey, struct cmcwh_recovery *found) {
-    uint32_t size;
-
-    while ((size = survey_batch(survey, survey->end)) > 0) {
-        survey->end += size;
-    }
-    found->next_seq = survey->end;
-}
-
-/* What comes behind the end was never acknowledged: it must not be found again when its numbers
- * have been used by others. */
-static int survey_drop(struct survey *survey, struct cmcwh_recovery *found) {
-    const struct cmcwh_ring *ring = survey->ring;
-    uint64_t batch = 0;
-
-    for (uint64_t seq = survey->end; seq < survey->low + ring->config.capacity; seq++) {
-        uint32_t slot = survey_slot(survey, seq);
-
-        if (slot != CMCWH_NONE && cmcwh_record_batch(&ring->config.records[slot]) != batch) {
-            batch = cmcwh_record_batch(&ring->config.records[slot]);
-            found->dropped++;
-        }
-    }
-    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
-        if (!record_whole(ring, slot) || seq_at(ring, slot) < survey->end) {
-            continue;
-        }
-        if (ring->config.storage->write == NULL) {
-            ring->config.records[slot].bytes[0] = 0;
-        } else if (record_clear(ring, slot) < 0) {
-            return CMCWH_ERR_STORAGE;
-        }
-    }
-    return CMCWH_OK;
-}
-
-/* While the chains are made the links are still a table: the next slot is noted in the record. */
-static void note_next(const struct cmcwh_ring *ring, uint32_t slot, uint32_t next) {
-    put32(ring->config.records[slot].bytes + AT_SQUEEZED, next);
-}
-
-/* Makes a chain of the records from seq `from` on, up to `to`. */
-static void survey_chain(struct survey *survey, uint64_t from, uint64_t to) {
-    survey->first = survey->last = CMCWH_NONE;
-    survey->count = 0;
-    for (uint64_t seq = from; seq < to; seq++) {
-        uint32_t slot = survey_slot(survey, seq);
-
-        if (slot == CMCWH_NONE) {
-            continue;
-        }
-        note_next(survey->ring, slot, CMCWH_NONE);
-        if (survey->first == CMCWH_NONE) {
-            survey->first = slot;
-        } else {
-            note_next(survey->ring, survey->last, slot);
-        }
-        survey->last = slot;
-        survey->count++;
-    }
-}
-
-/* Makes the ring's chains: the records that are kept; and the free ones, oldest first. */
-static void survey_settle(struct survey *survey) {
-    struct cmcwh_ring *ring = survey->ring;
-    uint64_t oldest = survey->end > ring->config.capacity ? survey->end - ring->config.capacity : 1;
-
-    if (ring->config.storage->write == NULL) {
-        survey->low = oldest; /* to look at: what was delivered is shown as well, to anybody */
-        memset(ring->readers, 0, sizeof ring->readers);
-    }
-    survey_chain(survey, oldest, survey->end);
-    ring->free = survey->last == CMCWH_NONE ? 0 : slot_behind(ring, survey->last);
-    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
-        note_next(ring, slot, SLOT_FREE);
-    }
-    survey_chain(survey, survey->low, survey->end);
-    ring->head = survey->first;
-    ring->tail = survey->last;
-    ring->in_use = survey->count;
-    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
-        uint8_t *noted = ring->config.records[slot].bytes + AT_SQUEEZED;
-
-        ring->config.links[slot] = get32(noted);
-        put32(noted, 0);
-    }
-    ring->next_seq = survey->end;
-    ring->keeper.low = survey->low;
-}
-
-static int survey_run(struct survey *survey, struct cmcwh_recovery *found) {
-    struct cmcwh_ring *ring = survey->ring;
-    int result = survey_state(survey, found);
-
-    if (result >= 0) {
-        result = survey_read(survey);
-    }
-    if (result >= 0) {
-        survey_sort(survey);
-        result = survey_mend(survey, found);
-    }
-    if (result >= 0) {
-        survey_end(survey, found);
-        result = survey_drop(survey, found);
-    }
-    if (result >= 0) {
-        survey_settle(survey);
-        found->kept = ring->in_use;
-        if (ring->config.storage->write != NULL) {
-            found->kept -= found->damaged; /* which have stand-ins */
-            /* From here on the end is known, and what was dropped is gone. */
-            ring->keeper.dirty = true;
-            result = cmcwh_ring_flush(ring);
-        }
-    }
-    return result;
-}
-
-int cmcwh_ring_open(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config,
-                    struct cmcwh_recovery *found) {
-    struct survey survey = {.ring = ring};
-    struct cmcwh_geometry geometry;
-    int result;
-
-    memset(found, 0, sizeof *found);
-    if (!WITH_STORAGE || !config_good(config) || config->storage == NULL || config->confirm) {
-        return CMCWH_ERR_ARGUMENT;
-    }
-    result = cmcwh_storage_probe(config->storage, &geometry, &found->why);
-    if (result < 0) {
-        return result;
-    }
-    if (geometry.records != config->capacity) {
-        found->why = "it holds another number of records";
-        return CMCWH_ERR_FORMAT;
-    }
-    ring_clear(ring, config);
-    ring->keeper.block = geometry.block;
-    return survey_run(&survey, found);
-}
-
-/* ---- Encoders -------------------------------------------------------------------------------
- * Each put_ function writes at `out` and returns the place behind it.
- */
-
-/* Quotient and remainder, without a 64-bit division where the processor has none. */
-static uint64_t divide(uint64_t value, uint32_t by, uint32_t *rest) {
-#if UINTPTR_MAX > UINT32_MAX
-    *rest = (uint32_t)(value % by);
-    return value / by;
-#else
-    uint64_t quotient = 0, remainder = 0;
-
-    for (int bit = 63; bit >= 0; bit--) {
-        remainder = remainder << 1 | (value >> bit & 1);
-        if (remainder >= by) {
-            remainder -= by;
-            quotient |= UINT64_C(1) << bit;
-        }
-    }
-    *rest = (uint32_t)remainder;
-    return quotient;
-#endif
-}
-
-static char *put_bytes(char *out, const char *bytes, size_t length) {
-    memcpy(out, bytes, length);
-    return out + length;
-}
-
-static char *put_word(char *out, const char *word) {
-    return put_bytes(out, word, strlen(word));
-}
-
-static char *put_decimal(char *out, uint64_t value) {
-    char digits[20];
-    size_t at = sizeof digits;
-    uint32_t rest;
-
-    do {
-        value = divide(value, 10, &rest);
-        digits[--at] = (char)('0' + rest);
-    } while (value != 0);
-    return put_bytes(out, digits + at, sizeof digits - at);
-}
-
-static char *put_padded(char *out, uint32_t value, int digits) {
-    for (int i = digits; i-- > 0; value /= 10) {
-        out[i] = (char)('0' + value % 10);
-    }
-    return out + digits;
-}
-
-static char *put_hex(char *out, uint64_t value, int digits) {
-    for (int i = digits; i-- > 0; value >>= 4) {
-        out[i] = "0123456789abcdef"[value & 15];
-    }
-    return out + digits;
-}
-
-/* Days to a date after Howard Hinnant's civil_from_days: years begin in March, so that the leap
- * day is a year's last. */
-static struct calendar calendar_of(uint64_t time) {
-    struct calendar c;
-    uint32_t in_day, era, day_of_era, year_of_era, day_of_year, shifted;
-    uint32_t days = (uint32_t)divide(time, 86400000, &in_day);
-
-    c.ms = in_day % 1000;
-    c.second = in_day / 1000 % 60;
-    c.minute = in_day / 60000 % 60;
-    c.hour = in_day / 3600000;
-    c.weekday = (days + 4) % 7;
-    days += 719468;
-    era = days / 146097;
-    day_of_era = days % 146097;
-    year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    shifted = (5 * day_of_year + 2) / 153;
-    c.day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    c.month = shifted < 10 ? shifted + 3 : shifted - 9;
-    c.year = year_of_era + era * 400 + (c.month <= 2);
-    return c;
-}
-
-static char *put_clock(char *out, const struct calendar *c) {
-    out = put_padded(out, c->hour, 2);
-    *out++ = ':';
-    out = put_padded(out, c->minute, 2);
-    *out++ = ':';
-    return put_padded(out, c->second, 2);
-}
-
-/* RFC 3339 in UTC. */
-static char *put_time(char *out, uint64_t time) {
-    struct calendar c = calendar_of(time);
-
-    out = put_padded(out, c.year, 4);
-    *out++ = '-';
-    out = put_padded(out, c.month, 2);
-    *out++ = '-';
-    out = put_padded(out, c.day, 2);
-    *out++ = 'T';
-    out = put_clock(out, &c);
-    *out++ = '.';
-    out = put_padded(out, c.ms, 3);
-    *out++ = 'Z';
-    return out;
-}
-
-/* What must not come out as it is. The bytes of UTF-8 that begin a C1 control (U+0080 to U+009F)
- * or a line separator (U+2028, U+2029) need a second look. */
-static bool needs_look(unsigned byte) {
-    return byte < 0x20 || byte == '"' || byte == '\\' || byte == 0x7F || byte == 0xC2 ||
-           byte == 0xE2;
-}
-
-static char *put_escape(char *out, uint32_t code) {
-    static const char letters[] = "btn\0fr";
-
-    *out++ = '\\';
-    if (code == '"' || code == '\\') {
-        *out++ = (char)code;
-    } else if (code >= '\b' && code <= '\r' && code != '\v') {
-        *out++ = letters[code - '\b'];
-    } else {
-        *out++ = 'u';
-        out = put_hex(out, code, 4);
-    }
-    return out;
-}
-
-/* The character of several bytes at `in` that may not come out as it is, or 0. */
-static uint32_t unsafe_wide(const unsigned char *in, size_t length, size_t *size) {
-    if (length >= 2 && in[0] == 0xC2 && in[1] < 0xA0) {
-        *size = 2;
-        return in[1];
-    }
-    if (length >= 3 && in[0] == 0xE2 && in[1] == 0x80 && (in[2] & 0xFE) == 0xA8) {
-        *size = 3;
-        return 0x2000 | (in[2] & 0x3Fu);
-    }
-    *size = 1;
-    return 0;
-}
-
-/* Text inside quotes. `json`: it is JSON already, whose own quotes and escapes stay. */
-static char *put_escaped(char *out, struct cmcwh_text text, bool json) {
-    const unsigned char *in = (const unsigned char *)text.data;
-
-    for (size_t i = 0; i < text.length;) {
-        size_t plain = copy_plain(out, text.data + i, text.length - i), size = 1;
-        uint32_t code;
-
-        out += plain;
-        i += plain;
-        if (i == text.length) {
-            break;
-        }
-        if (!needs_look(in[i])) {
-            *out++ = (char)in[i++];
-            continue;
-        }
-        code = in[i] < 0x80 ? in[i] : unsafe_wide(in + i, text.length - i, &size);
-        if (code == 0 && in[i] != 0) {
-            *out++ = (char)in[i];
-        } else if (json && code >= 0x20 && code < 0x7F) {
-            *out++ = (char)code;
-        } else {
-            out = put_escape(out, code);
-        }
-        i += size;
-    }
-    return out;
-}
-
-static char *put_quoted(char *out, struct cmcwh_text text) {
-    *out++ = '"';
-    out = put_escaped(out, text, false);
-    *out++ = '"';
-    return out;
-}
 
 /* The order in which fields come out, JSON and logfmt alike. */
 static const uint8_t field_order[] = {CMCWH_EVENT_TYPE, CMCWH_SERVER_COMPOSITION, CMCWH_STATUS,
@@ -5816,6 +1667,12 @@ static bool unframe(const uint8_t *frame, size_t used, struct cmcwh_record *reco
     return cmcwh_record_check(record) == CMCWH_OK && cmcwh_record_length(record) == length;
 }
 
+void cmcwh_deframer_end(struct cmcwh_deframer *deframer) {
+    deframer->skipped += deframer->used;
+    deframer->used = 0;
+    deframer->overflow = false;
+}
+
 size_t cmcwh_deframer_feed(struct cmcwh_deframer *deframer, const void *bytes, size_t length,
                            struct cmcwh_record *record, bool *found) {
     const uint8_t *in = bytes;
@@ -5843,15 +1700,1591 @@ size_t cmcwh_deframer_feed(struct cmcwh_deframer *deframer, const void *bytes, s
     return length;
 }
 
-void cmcwh_deframer_end(struct cmcwh_deframer *deframer) {
-    deframer->skipped += deframer->used;
-    deframer->used = 0;
-    deframer->overflow = false;
-}
-/* ---- Sinks ----------------------------------------------------------------------------------
- * Moves records from the ring to where they are kept. A failed write or sync undoes all that was
- * written since the last whole request, so that no part of a request stays.
+/* ---- Port -------------------------------------------------------------------------------------
+ * What the platform gives, for a program that may have no port, or one without these functions.
+ * Nobody else calls a function of struct cmcwh_port, but for `nap`.
  */
+
+/* A wait may always end early; this one ends often enough for whoever waits without limit. */
+#define WAIT_LONGEST 1000
+
+/* In a program with one thread there may be no port, or one without these functions. */
+static void port_lock(const struct cmcwh_ring *ring) {
+    if (ring->config.port != NULL && ring->config.port->lock != NULL) {
+        ring->config.port->lock(ring->config.port->context);
+    }
+}
+
+static void port_unlock(const struct cmcwh_ring *ring) {
+    if (ring->config.port != NULL && ring->config.port->unlock != NULL) {
+        ring->config.port->unlock(ring->config.port->context);
+    }
+}
+
+static bool port_can_wait(const struct cmcwh_ring *ring) {
+    return ring->config.port != NULL && ring->config.port->wait != NULL;
+}
+
+static bool port_wait(const struct cmcwh_ring *ring, uint64_t ms) {
+    return port_can_wait(ring) &&
+           ring->config.port->wait(ring->config.port->context,
+                                   ms < WAIT_LONGEST ? (uint32_t)ms : WAIT_LONGEST);
+}
+
+static void port_wake(const struct cmcwh_ring *ring) {
+    if (ring->config.port != NULL && ring->config.port->wake != NULL) {
+        ring->config.port->wake(ring->config.port->context);
+    }
+}
+
+static uint64_t port_now(const struct cmcwh_ring *ring) {
+    return ring->config.port != NULL && ring->config.port->now != NULL
+               ? ring->config.port->now(ring->config.port->context)
+               : 0;
+}
+
+/* Steady time, for pauses. */
+static uint64_t port_ticks(const struct cmcwh_ring *ring) {
+    return ring->config.port != NULL && ring->config.port->ticks != NULL
+               ? ring->config.port->ticks(ring->config.port->context)
+               : port_now(ring);
+}
+
+/* When a pause of `ms` is over. Without a clock it would never be: then there is none. */
+static uint64_t port_after(const struct cmcwh_ring *ring, uint32_t ms) {
+    const struct cmcwh_port *port = ring->config.port;
+    bool clock = port != NULL && (port->ticks != NULL || port->now != NULL);
+
+    return clock ? port_ticks(ring) + ms : 0;
+}
+
+/* ---- Ring: chains and readers -----------------------------------------------------------------
+ * Every record is free, or held by a request, or committed. Those of a request are a chain, linked
+ * through config.links, and so are the committed ones in the order of seq, from head to tail. So a
+ * slow request holds only its own records, and every step is short. All of it with the lock held,
+ * once others know of the ring; none of it waits, or touches the storage.
+ */
+
+/* The link of a record on storage that nobody has; numbers of records are smaller. */
+#define SLOT_FREE (CMCWH_NONE - 1)
+
+static bool config_good(const struct cmcwh_ring_config *config) {
+    return config->records != NULL && config->links != NULL && config->capacity >= 1 &&
+           config->capacity <= UINT32_C(1) << 30;
+}
+
+static void ring_clear(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config) {
+    memset(ring, 0, sizeof *ring);
+    ring->config = *config;
+    ring->head = ring->tail = ring->free = ring->keeper.tainted = CMCWH_NONE;
+}
+
+static uint64_t seq_at(const struct cmcwh_ring *ring, uint32_t slot) {
+    return get64(ring->config.records[slot].bytes + AT_SEQ);
+}
+
+/* False for a stand-in of one that was damaged on its storage. */
+static bool record_whole(const struct cmcwh_ring *ring, uint32_t slot) {
+    return ring->config.records[slot].bytes[0] != 0;
+}
+
+/* The record with this number, or the first one behind it. */
+static uint32_t slot_of(const struct cmcwh_ring *ring, uint64_t seq) {
+    uint32_t slot = ring->head;
+
+    while (slot != CMCWH_NONE && seq_at(ring, slot) < seq) {
+        slot = ring->config.links[slot];
+    }
+    return slot;
+}
+
+/* A reader has acknowledged everything before this. */
+static uint64_t reader_done(const struct cmcwh_ring *ring, const struct cmcwh_reader *reader) {
+    return reader->oldest == CMCWH_NONE ? ring->next_seq : seq_at(ring, reader->oldest);
+}
+
+/* Every required reader has acknowledged everything before this. */
+static uint64_t ring_confirmed(const struct cmcwh_ring *ring) {
+    uint64_t confirmed = ring->next_seq;
+
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        const struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (reader->attached && reader->required) {
+            uint64_t done = reader_done(ring, reader);
+
+            confirmed = done < confirmed ? done : confirmed;
+        }
+    }
+    return confirmed;
+}
+
+/* The oldest record that a reader is still to acknowledge, or CMCWH_NONE. */
+static uint32_t ring_oldest(const struct cmcwh_ring *ring) {
+    uint32_t oldest = CMCWH_NONE;
+
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        const struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (reader->attached && reader->oldest != CMCWH_NONE &&
+            (oldest == CMCWH_NONE || seq_at(ring, reader->oldest) < seq_at(ring, oldest))) {
+            oldest = reader->oldest;
+        }
+    }
+    return oldest;
+}
+
+/* No reader is to acknowledge anything before this. What storage holds is kept until the readers
+ * have come. */
+static uint64_t ring_low(const struct cmcwh_ring *ring) {
+    uint32_t oldest = ring_oldest(ring);
+    bool any = !is_stored(ring);
+
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        any = any || ring->readers[i].attached;
+    }
+    if (!any) {
+        oldest = ring->head;
+    }
+    return oldest == CMCWH_NONE ? ring->next_seq : seq_at(ring, oldest);
+}
+
+static bool ring_has_room(const struct cmcwh_ring *ring) {
+    return ring->in_use < ring->config.capacity;
+}
+
+static uint32_t slot_behind(const struct cmcwh_ring *ring, uint32_t slot) {
+    return slot + 1 < ring->config.capacity ? slot + 1 : 0;
+}
+
+/* Takes a free record; there is one. In memory the free ones are a chain, and what was used last is
+ * used first: it is in the processor's caches. On storage they are marked, and taken in turn from
+ * ring->free on: so requests lie in one piece, and old events can be looked at for long. */
+static uint32_t free_take(struct cmcwh_ring *ring) {
+    uint32_t slot = ring->free;
+
+    if (is_stored(ring)) {
+        while (ring->config.links[slot] != SLOT_FREE) {
+            slot = slot_behind(ring, slot);
+        }
+        ring->free = slot_behind(ring, slot);
+    } else {
+        ring->free = ring->config.links[slot];
+    }
+    ring->config.links[slot] = CMCWH_NONE;
+    ring->in_use++;
+    return slot;
+}
+
+/* Frees the chain first..last. */
+static void free_chain(struct cmcwh_ring *ring, uint32_t first, uint32_t last, uint32_t count) {
+    if (is_stored(ring)) {
+        ring->config.links[last] = CMCWH_NONE;
+        while (first != CMCWH_NONE) {
+            uint32_t next = ring->config.links[first];
+
+            ring->config.links[first] = SLOT_FREE;
+            first = next;
+        }
+    } else {
+        ring->config.links[last] = ring->free;
+        ring->free = first;
+    }
+    ring->in_use -= count;
+}
+
+/* Frees the committed records before seq `low`. */
+static void ring_free_to(struct cmcwh_ring *ring, uint64_t low) {
+    uint32_t first = ring->head, last = CMCWH_NONE, count = 0;
+
+    while (ring->head != CMCWH_NONE && seq_at(ring, ring->head) < low) {
+        last = ring->head;
+        ring->head = ring->config.links[last];
+        count++;
+    }
+    if (ring->head == CMCWH_NONE) {
+        ring->tail = CMCWH_NONE;
+    }
+    if (count > 0) {
+        free_chain(ring, first, last, count);
+    }
+}
+
+/* Frees what every reader has acknowledged. With storage a record is kept until a place behind it
+ * is stable: otherwise its own would be missed after a power cut. */
+static void ring_free(struct cmcwh_ring *ring) {
+    ring_free_to(ring, is_stored(ring) ? ring->keeper.low : ring_low(ring));
+}
+
+/* Tells a committed request, and takes it off the list. */
+static void batch_settle(struct cmcwh_batch **at, int outcome) {
+    struct cmcwh_batch *batch = *at;
+
+    *at = batch->next_waiting;
+    batch->outcome = outcome;
+}
+
+/* Frees what every reader has acknowledged, and settles the requests that waited for it. Wakes
+ * nobody for nothing: requests that wait for room would all come running at each commit. */
+static void ring_settle(struct cmcwh_ring *ring) {
+    uint64_t confirmed = ring_confirmed(ring);
+    uint32_t in_use = ring->in_use;
+    bool settled = false;
+
+    ring_free(ring);
+    for (struct cmcwh_batch **at = &ring->waiting; ring->config.confirm && *at != NULL;) {
+        if ((*at)->first_seq + (*at)->count <= confirmed) {
+            batch_settle(at, CMCWH_OK);
+            settled = true;
+        } else {
+            at = &(*at)->next_waiting;
+        }
+    }
+    if (settled || ring->in_use < in_use || ring->waiting_readers > 0) {
+        port_wake(ring);
+    }
+}
+
+/* Takes the oldest record from readers that need not get everything. */
+static bool ring_evict(struct cmcwh_ring *ring) {
+    uint32_t slot = ring_oldest(ring);
+
+    for (int i = 0; slot != CMCWH_NONE && i < CMCWH_READERS_MAX; i++) {
+        if (ring->readers[i].attached && ring->readers[i].required &&
+            ring->readers[i].oldest == slot) {
+            return false;
+        }
+    }
+    for (int i = 0; slot != CMCWH_NONE && i < CMCWH_READERS_MAX; i++) {
+        struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (!reader->attached || reader->oldest != slot) {
+            continue;
+        }
+        if (reader->next == slot) {
+            reader->next = ring->config.links[slot];
+            reader->lost++;
+        } else {
+            reader->evicted++;
+        }
+        reader->oldest = ring->config.links[slot];
+    }
+    ring->keeper.dirty = true;
+    ring_free(ring);
+    return slot != CMCWH_NONE;
+}
+
+void cmcwh_batch_begin(struct cmcwh_batch *batch, struct cmcwh_ring *ring) {
+    memset(batch, 0, sizeof *batch);
+    batch->ring = ring;
+    batch->first = batch->last = batch->spare = CMCWH_NONE;
+    batch->outcome = CMCWH_ERR_ARGUMENT; /* not committed */
+}
+
+/* Numbers the records of a batch, which goes on holding them. Returns the next number. */
+static uint64_t batch_number(struct cmcwh_batch *batch, uint64_t seq) {
+    batch->first_seq = seq;
+    for (uint32_t slot = batch->first; slot != CMCWH_NONE; slot = batch->ring->config.links[slot]) {
+        record_number(&batch->ring->config.records[slot], seq++, batch->first_seq);
+    }
+    return seq;
+}
+
+/* Puts the numbered records behind the committed ones, where the readers see them. */
+static void batch_publish(struct cmcwh_batch *batch) {
+    struct cmcwh_ring *ring = batch->ring;
+
+    if (ring->tail == CMCWH_NONE) {
+        ring->head = batch->first;
+    } else {
+        ring->config.links[ring->tail] = batch->first;
+    }
+    ring->tail = batch->last;
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (reader->attached && reader->next == CMCWH_NONE) {
+            reader->next = batch->first;
+            if (reader->oldest == CMCWH_NONE) {
+                reader->oldest = batch->first;
+            }
+        }
+    }
+    batch->first = batch->last = CMCWH_NONE;
+    ring->next_seq = batch->first_seq + batch->count;
+}
+
+/* ---- Storage ----------------------------------------------------------------------------------
+ * Where a ring outlives the power; the layout, and what the storage must promise, are in cmcwh.h.
+ * All that reads or writes it is from here to the end of its recovery, and none of it with the lock
+ * held.
+ */
+
+enum {
+    AT_STORAGE_VERSION = 8,
+    AT_STORAGE_RECORD_VERSION = 10,
+    AT_STORAGE_RECORD_SIZE = 12,
+    AT_STORAGE_RECORDS = 16,
+    AT_STORAGE_BLOCK = 20,
+    AT_STORAGE_READERS = 24,
+    AT_STORAGE_CRC = 60,
+
+    AT_STATE_READERS = 4,
+    AT_STATE_GENERATION = 8,
+    AT_STATE_LOW = 16,
+    AT_STATE_END = 24,
+    AT_STATE_PLACES = 32
+};
+
+static const uint8_t storage_magic[8] = {'C', 'M', 'C', 'W', 'R', 'I', 'N', 'G'};
+static const uint8_t state_magic[4] = {'C', 'M', 'C', 'S'};
+
+static bool storage_refuses(const struct cmcwh_ring *ring, uint64_t now) {
+    return ring->keeper.pause > 0 && now < ring->keeper.retry;
+}
+
+static uint64_t record_offset(uint32_t block, uint32_t slot) {
+    return 3 * (uint64_t)block + (uint64_t)slot * CMCWH_RECORD_SIZE;
+}
+
+static bool block_good(uint32_t block) {
+    return block >= CMCWH_STATE_SIZE && block >= CMCWH_STORAGE_HEADER &&
+           block <= UINT32_C(1) << 20 && (block & (block - 1)) == 0;
+}
+
+/* Makes sure that a record is not found again. All of it: were only its head cleared, a torn write
+ * of another record with the same number could bring it back. */
+static int record_clear(const struct cmcwh_ring *ring, uint32_t slot) {
+    struct cmcwh_record *record = &ring->config.records[slot];
+
+    memset(record->bytes, 0, sizeof record->bytes);
+    return ring->config.storage->write(ring->config.storage->context,
+                                       record_offset(ring->keeper.block, slot), record->bytes,
+                                       sizeof record->bytes);
+}
+
+static int storage_sync(const struct cmcwh_storage *storage) {
+    return storage->sync == NULL ? 0 : storage->sync(storage->context);
+}
+
+/* ---- Storage: header --------------------------------------------------------------------------
+ * What is written once, when a ring is made. Needs no ring in memory.
+ */
+
+int cmcwh_storage_format(const struct cmcwh_storage *storage, struct cmcwh_geometry *geometry) {
+    static const uint8_t zeros[64] = {0};
+    uint8_t header[CMCWH_STORAGE_HEADER] = {0}, state[CMCWH_STATE_SIZE] = {0};
+    uint32_t block = geometry->block, records = geometry->records;
+
+    if (records < 1 || records > UINT32_C(1) << 30 || !block_good(block) ||
+        storage->write == NULL) {
+        return CMCWH_ERR_ARGUMENT;
+    }
+    geometry->record_size = CMCWH_RECORD_SIZE;
+    geometry->size = record_offset(block, records);
+    memcpy(header, storage_magic, 8);
+    put16(header + AT_STORAGE_VERSION, CMCWH_STORAGE_VERSION);
+    put16(header + AT_STORAGE_RECORD_VERSION, CMCWH_RECORD_VERSION);
+    put32(header + AT_STORAGE_RECORD_SIZE, CMCWH_RECORD_SIZE);
+    put32(header + AT_STORAGE_RECORDS, records);
+    put32(header + AT_STORAGE_BLOCK, block);
+    put32(header + AT_STORAGE_READERS, CMCWH_READERS_MAX);
+    put32(header + AT_STORAGE_CRC, crc32(header, AT_STORAGE_CRC));
+
+    memcpy(state, state_magic, 4);
+    put64(state + AT_STATE_GENERATION, 1);
+    put64(state + AT_STATE_LOW, 1);
+    put64(state + AT_STATE_END, 1);
+    put32(state + AT_STATE_PLACES, crc32(state, AT_STATE_PLACES));
+
+    /* The old header goes first and the new one comes last: half a ring is none. */
+    if (storage->write(storage->context, 0, zeros, sizeof zeros) < 0 || storage_sync(storage) < 0) {
+        return CMCWH_ERR_STORAGE;
+    }
+    for (uint64_t at = 3 * (uint64_t)block; at < geometry->size; at += sizeof zeros) {
+        if (storage->write(storage->context, at, zeros, sizeof zeros) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+    }
+    return storage->write(storage->context, block, state, AT_STATE_PLACES + 4) < 0 ||
+                   storage->write(storage->context, 2 * (uint64_t)block, state,
+                                  AT_STATE_PLACES + 4) < 0 ||
+                   storage_sync(storage) < 0 ||
+                   storage->write(storage->context, 0, header, sizeof header) < 0 ||
+                   storage_sync(storage) < 0
+               ? CMCWH_ERR_STORAGE
+               : CMCWH_OK;
+}
+
+/* What keeps this program from opening it; NULL: nothing. */
+static const char *header_fault(const uint8_t *header) {
+    if (memcmp(header, storage_magic, 8) != 0) {
+        return "it is no ring of cmcwh";
+    }
+    if (get32(header + AT_STORAGE_CRC) != crc32(header, AT_STORAGE_CRC)) {
+        return "its header is damaged";
+    }
+    if (get16(header + AT_STORAGE_VERSION) != CMCWH_STORAGE_VERSION ||
+        get16(header + AT_STORAGE_RECORD_VERSION) != CMCWH_RECORD_VERSION) {
+        return "it was made by another version of cmcwh";
+    }
+    if (get32(header + AT_STORAGE_RECORD_SIZE) != CMCWH_RECORD_SIZE) {
+        return "its records have another size than this program's (CMCWH_RECORD_SIZE)";
+    }
+    if (get32(header + AT_STORAGE_READERS) > CMCWH_READERS_MAX ||
+        !block_good(get32(header + AT_STORAGE_BLOCK))) {
+        return "it was made for another number of readers (CMCWH_READERS_MAX)";
+    }
+    return NULL;
+}
+
+int cmcwh_storage_probe(const struct cmcwh_storage *storage, struct cmcwh_geometry *geometry,
+                        const char **why) {
+    uint8_t header[CMCWH_STORAGE_HEADER];
+    const char *fault;
+
+    if (storage->read(storage->context, 0, header, sizeof header) < 0) {
+        return CMCWH_ERR_STORAGE;
+    }
+    fault = header_fault(header);
+    if (why != NULL) {
+        *why = fault;
+    }
+    geometry->records = get32(header + AT_STORAGE_RECORDS);
+    geometry->block = get32(header + AT_STORAGE_BLOCK);
+    geometry->record_size = get32(header + AT_STORAGE_RECORD_SIZE);
+    geometry->size =
+        3 * (uint64_t)geometry->block + (uint64_t)geometry->records * geometry->record_size;
+    return fault == NULL ? CMCWH_OK : CMCWH_ERR_FORMAT;
+}
+
+/* ---- Storage: records -------------------------------------------------------------------------
+ * Chains of records on the storage, and those whose write has failed: they are cleared before their
+ * numbers are used again. Does not say when.
+ */
+
+/* Writes the records of a chain, those that stand side by side at once. */
+static int chain_write(const struct cmcwh_ring *ring, uint32_t first) {
+    const struct cmcwh_storage *storage = ring->config.storage;
+    struct cmcwh_record *records = ring->config.records;
+    uint32_t next;
+
+    for (uint32_t slot = first; slot != CMCWH_NONE; slot = next) {
+        uint32_t count = 1;
+
+        record_seal(&records[slot]);
+        next = ring->config.links[slot];
+        while (next == slot + count) {
+            record_seal(&records[next]);
+            next = ring->config.links[next];
+            count++;
+        }
+        if (storage->write(storage->context, record_offset(ring->keeper.block, slot),
+                           records + slot, (size_t)count * CMCWH_RECORD_SIZE) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+    }
+    return CMCWH_OK;
+}
+
+static int chain_clear(const struct cmcwh_ring *ring, uint32_t first) {
+    for (uint32_t slot = first; slot != CMCWH_NONE; slot = ring->config.links[slot]) {
+        if (record_clear(ring, slot) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+    }
+    return CMCWH_OK;
+}
+
+/* Clears what a failed group has left: its numbers are used again. */
+static int tainted_clear(const struct cmcwh_ring *ring) {
+    if (ring->keeper.tainted == CMCWH_NONE) {
+        return CMCWH_OK;
+    }
+    return chain_clear(ring, ring->keeper.tainted) < 0 ? CMCWH_ERR_STORAGE
+                                                       : storage_sync(ring->config.storage);
+}
+
+static void tainted_free(struct cmcwh_ring *ring) {
+    uint32_t last = ring->keeper.tainted;
+
+    if (last != CMCWH_NONE) {
+        while (ring->config.links[last] != CMCWH_NONE) {
+            last = ring->config.links[last];
+        }
+        free_chain(ring, ring->keeper.tainted, last, ring->keeper.tainted_count);
+        ring->keeper.tainted = CMCWH_NONE;
+        ring->keeper.tainted_count = 0;
+    }
+}
+
+/* ---- Storage: state ---------------------------------------------------------------------------
+ * The readers' places, in two copies. Also what is freed once they are stable: records wait for
+ * that.
+ */
+
+/* The state as it is now. Returns its length. With the lock held. */
+static size_t state_make(struct cmcwh_ring *ring, uint8_t *state) {
+    uint8_t *at = state + AT_STATE_PLACES;
+    uint32_t readers = 0;
+
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        const struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (reader->name != 0) {
+            put64(at, reader->name);
+            put64(at + 8, reader->attached ? reader_done(ring, reader) : reader->place);
+            at += 16;
+            readers++;
+        }
+    }
+    memcpy(state, state_magic, 4);
+    put32(state + AT_STATE_READERS, readers);
+    put64(state + AT_STATE_GENERATION, ++ring->keeper.generation);
+    put64(state + AT_STATE_LOW, ring_low(ring));
+    put64(state + AT_STATE_END, ring->next_seq);
+    put32(at, crc32(state, (size_t)(at - state)));
+    ring->keeper.dirty = false;
+    return (size_t)(at - state) + 4;
+}
+
+/* Writes a state over the copy that is not the last synced one. */
+static int state_write(const struct cmcwh_ring *ring, const uint8_t *state, size_t length) {
+    const struct cmcwh_storage *storage = ring->config.storage;
+    uint64_t offset = (uint64_t)ring->keeper.block * (2 - ring->keeper.copy);
+
+    return storage->write(storage->context, offset, state, length);
+}
+
+/* The written state is stable: what it no longer keeps is free. */
+static void state_settle(struct cmcwh_ring *ring, const uint8_t *state) {
+    ring->keeper.copy = 1 - ring->keeper.copy;
+    ring->keeper.low = get64(state + AT_STATE_LOW);
+    ring->keeper.unsynced = false;
+}
+
+/* Writes the places of the readers. With `sync` makes all stable, and clears what a failed group
+ * has left. The lock is let go meanwhile. */
+static int storage_write_places(struct cmcwh_ring *ring, bool sync) {
+    uint8_t state[CMCWH_STATE_SIZE];
+    size_t length = state_make(ring, state);
+    int result;
+
+    ring->keeper.busy = true;
+    port_unlock(ring);
+    result = sync ? tainted_clear(ring) : CMCWH_OK;
+    if (result >= 0) {
+        result = state_write(ring, state, length);
+    }
+    if (result >= 0 && sync) {
+        result = storage_sync(ring->config.storage);
+    }
+    port_lock(ring);
+    ring->keeper.busy = false;
+    ring->keeper.unsynced = true;
+    if (result < 0) {
+        ring->keeper.dirty = true;
+    } else if (sync || ring->config.storage->sync == NULL) {
+        state_settle(ring, state);
+        ring_free(ring);
+    }
+    if (result >= 0 && sync) {
+        tainted_free(ring);
+    }
+    port_wake(ring);
+    return result < 0 ? CMCWH_ERR_STORAGE : CMCWH_OK;
+}
+
+/* A reader has moved on. Whoever is using the storage will write it; if nobody is, at once, so that
+ * a killed process repeats nothing. */
+static void storage_note_places(struct cmcwh_ring *ring) {
+    if (is_stored(ring) && ring->config.storage->write != NULL) {
+        ring->keeper.dirty = true;
+        if (!ring->keeper.busy) {
+            (void)storage_write_places(ring, false);
+        }
+    }
+}
+
+int cmcwh_ring_flush(struct cmcwh_ring *ring) {
+    int result = CMCWH_OK;
+
+    if (!is_stored(ring) || ring->config.storage->write == NULL) {
+        return CMCWH_OK;
+    }
+    port_lock(ring);
+    while (ring->keeper.busy && port_can_wait(ring)) {
+        (void)port_wait(ring, WAIT_LONGEST);
+    }
+    if (ring->keeper.dirty || ring->keeper.unsynced) {
+        result = storage_write_places(ring, true);
+    }
+    port_unlock(ring);
+    return result;
+}
+
+/* Frees records that only wait for their readers' places to become stable. Where none does, takes
+ * some from readers that need not get everything: many at a time, because each time costs a sync.
+ */
+static bool storage_make_room(struct cmcwh_ring *ring) {
+    uint32_t evicted = 0;
+
+    if (ring->keeper.busy || ring->config.storage->write == NULL ||
+        storage_refuses(ring, port_ticks(ring))) {
+        return false;
+    }
+    if (ring_low(ring) == ring->keeper.low && ring->keeper.tainted == CMCWH_NONE) {
+        while (evicted <= ring->config.capacity / 8 && ring_evict(ring)) {
+            evicted++;
+        }
+        if (evicted == 0) {
+            return false;
+        }
+    }
+    return storage_write_places(ring, true) == CMCWH_OK && ring_has_room(ring);
+}
+
+/* ---- Storage: group commit --------------------------------------------------------------------
+ * Whoever finds the storage free leads: writes and syncs for all who wait. The others sleep
+ * meanwhile, or go on parsing. The only place that lets the lock go for a write of events.
+ */
+
+/* Writes and syncs a group of requests, numbered from `seq` on, and the state, if it is to be. */
+static int group_write(struct cmcwh_ring *ring, struct cmcwh_batch *group, uint64_t seq,
+                       const uint8_t *state, size_t length) {
+    for (struct cmcwh_batch *batch = group; batch != NULL; batch = batch->next_waiting) {
+        seq = batch_number(batch, seq);
+        if (chain_write(ring, batch->first) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+    }
+    if (length > 0 && state_write(ring, state, length) < 0) {
+        return CMCWH_ERR_STORAGE;
+    }
+    return storage_sync(ring->config.storage);
+}
+
+/* A failed group may be on the storage in part: nothing of it may ever be found again. */
+static int group_clear(const struct cmcwh_ring *ring, const struct cmcwh_batch *group) {
+    for (const struct cmcwh_batch *batch = group; batch != NULL; batch = batch->next_waiting) {
+        if (chain_clear(ring, batch->first) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+    }
+    return storage_sync(ring->config.storage);
+}
+
+static void group_succeeded(struct cmcwh_ring *ring, struct cmcwh_batch *group,
+                            const uint8_t *state, size_t length) {
+    ring->keeper.pause = 0;
+    tainted_free(ring);
+    if (length > 0) {
+        state_settle(ring, state);
+    }
+    ring->keeper.unsynced = true; /* the state does not know the group yet */
+    while (group != NULL) {
+        batch_publish(group);
+        batch_settle(&group, CMCWH_OK);
+    }
+}
+
+static uint32_t group_size(const struct cmcwh_batch *group) {
+    uint32_t size = 0;
+
+    for (; group != NULL; group = group->next_waiting) {
+        size++;
+    }
+    return size;
+}
+
+/* Gives the records of a group back, or keeps them apart until they have been cleared. */
+static void group_refuse(struct cmcwh_ring *ring, struct cmcwh_batch *group, bool cleared) {
+    struct cmcwh_keeper *keeper = &ring->keeper;
+
+    while (group != NULL) {
+        if (cleared) {
+            free_chain(ring, group->first, group->last, group->count);
+        } else {
+            ring->config.links[group->last] = keeper->tainted;
+            keeper->tainted = group->first;
+            keeper->tainted_count += group->count;
+        }
+        group->first = group->last = CMCWH_NONE;
+        batch_settle(&group, CMCWH_ERR_STORAGE);
+    }
+}
+
+#define PAUSE_FIRST   100
+#define PAUSE_LONGEST 30000
+
+/* The storage has failed: it is not tried again for a while, longer each time. */
+static void storage_pause(struct cmcwh_ring *ring) {
+    struct cmcwh_keeper *keeper = &ring->keeper;
+
+    keeper->pause = keeper->pause == 0                  ? PAUSE_FIRST
+                    : keeper->pause < PAUSE_LONGEST / 2 ? 2 * keeper->pause
+                                                        : PAUSE_LONGEST;
+    keeper->retry = port_after(ring, keeper->pause);
+    keeper->dirty = keeper->unsynced = true;
+}
+
+/* Those who shared the last sync are likely to come again at once: wait for them a moment, or every
+ * other sync would be for the first of them alone. */
+static void storage_gather(struct cmcwh_ring *ring) {
+    const struct cmcwh_port *port = ring->config.port;
+    uint32_t waiting = group_size(ring->waiting);
+
+    if (ring->config.storage->sync != NULL && port != NULL && port->nap != NULL &&
+        waiting < ring->keeper.last_group) {
+        port_unlock(ring);
+        port->nap(port->context);
+        port_lock(ring);
+    }
+    ring->keeper.last_group = group_size(ring->waiting);
+}
+
+/* With the lock held: brings everything that waits onto the storage, as one group. The lock is let
+ * go meanwhile. */
+static void storage_lead(struct cmcwh_ring *ring) {
+    struct cmcwh_batch *group = ring->waiting;
+    uint8_t state[CMCWH_STATE_SIZE];
+    uint64_t seq = ring->next_seq;
+    size_t length = 0;
+    bool begun, written, cleared;
+
+    if (storage_refuses(ring, port_ticks(ring))) {
+        ring->waiting = NULL;
+        group_refuse(ring, group, true);
+        port_wake(ring);
+        return;
+    }
+    ring->keeper.busy = true;
+    storage_gather(ring);
+    group = ring->waiting;
+    ring->waiting = NULL;
+    /* Its end tells what was acknowledged and damaged since from what was torn: a question that
+     * only arises where writes wait for a sync. */
+    if (ring->config.storage->sync != NULL || ring->keeper.dirty) {
+        length = state_make(ring, state);
+    }
+    port_unlock(ring);
+    begun = tainted_clear(ring) >= 0;
+    written = begun && group_write(ring, group, seq, state, length) >= 0;
+    cleared = !begun || written || group_clear(ring, group) >= 0;
+    port_lock(ring);
+    ring->keeper.busy = false;
+    if (written) {
+        group_succeeded(ring, group, state, length);
+    } else {
+        group_refuse(ring, group, cleared);
+        storage_pause(ring);
+    }
+    ring_settle(ring);
+    port_wake(ring); /* the requests of the group, and who leads the next one */
+}
+
+/* ---- Storage: recovery ------------------------------------------------------------------------
+ * Every record is read into its slot of config.records; one that is not whole is marked by a zero
+ * as its first byte. config.links serves as a table meanwhile: the records of any `capacity` seqs
+ * in a row have places of their own in it, seq % capacity. So that this always holds for what is
+ * kept, a damaged record goes on taking a slot until all readers are past its number. None of this
+ * runs once the ring is open.
+ */
+
+struct survey {
+    struct cmcwh_ring *ring;
+    uint64_t low, end;    /* what the state keeps */
+    uint32_t first, last; /* the chain that is being made */
+    uint32_t count;
+};
+
+static bool state_good(const struct cmcwh_ring *ring, const uint8_t *state) {
+    uint32_t readers = get32(state + AT_STATE_READERS);
+    uint64_t low = get64(state + AT_STATE_LOW), end = get64(state + AT_STATE_END);
+    size_t length = AT_STATE_PLACES + 16 * (size_t)readers;
+
+    return memcmp(state, state_magic, 4) == 0 && readers <= CMCWH_READERS_MAX &&
+           get32(state + length) == crc32(state, length) && low >= 1 && low <= end &&
+           end - low <= ring->config.capacity && end < UINT64_MAX / 2;
+}
+
+static void state_take(struct survey *survey, const uint8_t *state, uint32_t copy) {
+    struct cmcwh_ring *ring = survey->ring;
+    const uint8_t *at = state + AT_STATE_PLACES;
+    uint32_t readers = get32(state + AT_STATE_READERS);
+
+    ring->keeper.generation = get64(state + AT_STATE_GENERATION);
+    ring->keeper.copy = copy;
+    survey->low = get64(state + AT_STATE_LOW);
+    survey->end = get64(state + AT_STATE_END);
+    memset(ring->readers, 0, sizeof ring->readers);
+    for (uint32_t i = 0; i < readers && i < CMCWH_READERS_MAX; i++, at += 16) {
+        ring->readers[i].name = get64(at);
+        ring->readers[i].place = get64(at + 8);
+    }
+}
+
+/* Takes the newer of the two copies that is whole. */
+static int survey_state(struct survey *survey, struct cmcwh_recovery *found) {
+    const struct cmcwh_storage *storage = survey->ring->config.storage;
+    uint32_t good = 0;
+
+    for (uint32_t copy = 0; copy < 2; copy++) {
+        uint64_t offset = (uint64_t)survey->ring->keeper.block * (1 + copy);
+        uint8_t state[CMCWH_STATE_SIZE];
+
+        if (storage->read(storage->context, offset, state, sizeof state) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+        if (state_good(survey->ring, state)) {
+            if (good == 0 || get64(state + AT_STATE_GENERATION) > survey->ring->keeper.generation) {
+                state_take(survey, state, copy);
+            }
+            good++;
+        }
+    }
+    found->why = good > 0 ? NULL : "both copies of its readers' places are damaged";
+    return good > 0 ? CMCWH_OK : CMCWH_ERR_FORMAT;
+}
+
+/* What is not whole is cleared, so that no torn write of another record makes it whole. */
+static int survey_blank(const struct cmcwh_ring *ring, uint32_t slot) {
+    uint8_t *bytes = ring->config.records[slot].bytes;
+    uint8_t any = 0;
+
+    for (size_t i = 0; i < CMCWH_RECORD_SIZE; i++) {
+        any |= bytes[i];
+    }
+    if (any != 0 && ring->config.storage->write != NULL) {
+        return record_clear(ring, slot);
+    }
+    bytes[0] = 0;
+    return CMCWH_OK;
+}
+
+/* Records that are read at a time. */
+#define READ_AHEAD 64
+
+/* Reads all records. */
+static int survey_read(const struct survey *survey) {
+    const struct cmcwh_ring *ring = survey->ring;
+    const struct cmcwh_storage *storage = ring->config.storage;
+    struct cmcwh_record *records = ring->config.records;
+    uint32_t count;
+
+    for (uint32_t slot = 0; slot < ring->config.capacity; slot += count) {
+        count = ring->config.capacity - slot;
+        count = count < READ_AHEAD ? count : READ_AHEAD;
+        if (storage->read(storage->context, record_offset(ring->keeper.block, slot), records + slot,
+                          (size_t)count * CMCWH_RECORD_SIZE) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+        for (uint32_t i = slot; i < slot + count; i++) {
+            if (cmcwh_record_check(&records[i]) < 0 && survey_blank(ring, i) < 0) {
+                return CMCWH_ERR_STORAGE;
+            }
+        }
+    }
+    return CMCWH_OK;
+}
+
+/* Where in the survey's table the record of this number stands. */
+static uint32_t *survey_at(const struct survey *survey, uint64_t seq) {
+    const struct cmcwh_ring_config *config = &survey->ring->config;
+
+    return &config->links[seq % config->capacity]; /* NOLINT: config_good has seen it is not 0 */
+}
+
+/* The slot that holds the record of this number, or CMCWH_NONE. */
+static uint32_t survey_slot(const struct survey *survey, uint64_t seq) {
+    uint32_t slot = *survey_at(survey, seq);
+
+    return slot != CMCWH_NONE && seq_at(survey->ring, slot) == seq ? slot : CMCWH_NONE;
+}
+
+/* Fills the survey's table. Of two records with one place, the newer one has it. */
+static void survey_sort(struct survey *survey) {
+    const struct cmcwh_ring *ring = survey->ring;
+
+    for (uint32_t i = 0; i < ring->config.capacity; i++) {
+        ring->config.links[i] = CMCWH_NONE;
+    }
+    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
+        uint32_t *at;
+
+        if (record_whole(ring, slot) && seq_at(ring, slot) < survey->low + ring->config.capacity) {
+            at = survey_at(survey, seq_at(ring, slot));
+            if (*at == CMCWH_NONE || seq_at(ring, *at) < seq_at(ring, slot)) {
+                *at = slot;
+            }
+        }
+    }
+}
+
+/* Is a whole request there whose records begin at seq? Returns how many they are, 0 if not. */
+static uint32_t survey_batch(const struct survey *survey, uint64_t seq) {
+    const struct cmcwh_record *records = survey->ring->config.records;
+    uint32_t slot = survey_slot(survey, seq), size;
+
+    if (slot == CMCWH_NONE || cmcwh_record_batch(&records[slot]) != seq) {
+        return 0;
+    }
+    size = cmcwh_record_batch_size(&records[slot]);
+    for (uint32_t i = 1; i < size; i++) {
+        slot = i < survey->ring->config.capacity ? survey_slot(survey, seq + i) : CMCWH_NONE;
+        if (slot == CMCWH_NONE || cmcwh_record_batch(&records[slot]) != seq ||
+            cmcwh_record_batch_size(&records[slot]) != size) {
+            return 0;
+        }
+    }
+    return size;
+}
+
+static bool survey_keeps(const struct survey *survey, uint32_t slot) {
+    return record_whole(survey->ring, slot) && seq_at(survey->ring, slot) >= survey->low &&
+           *survey_at(survey, seq_at(survey->ring, slot)) == slot;
+}
+
+/* Puts something in the place of each acknowledged record that cannot be read. What the slot held
+ * may be a record of a number to come: it must not be found when that number has been used. */
+static int survey_mend(const struct survey *survey, struct cmcwh_recovery *found) {
+    struct cmcwh_record *records = survey->ring->config.records;
+    uint32_t spare = 0;
+
+    for (uint64_t seq = survey->low; seq < survey->end; seq++) {
+        if (survey_slot(survey, seq) != CMCWH_NONE) {
+            continue;
+        }
+        found->damaged++;
+        if (survey->ring->config.storage->write == NULL) {
+            continue; /* nothing will be added, so nothing can be in the way */
+        }
+        while (survey_keeps(survey, spare)) {
+            spare++;
+        }
+        if (record_whole(survey->ring, spare) && record_clear(survey->ring, spare) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+        records[spare].bytes[0] = 0;
+        put64(records[spare].bytes + AT_SEQ, seq);
+        *survey_at(survey, seq) = spare++;
+    }
+    return CMCWH_OK;
+}
+
+/* Finds the end: behind what the state knows come whole requests, as far as none is missing. */
+static void survey_end(struct survey *survey, struct cmcwh_recovery *found) {
+    uint32_t size;
+
+    while ((size = survey_batch(survey, survey->end)) > 0) {
+        survey->end += size;
+    }
+    found->next_seq = survey->end;
+}
+
+/* What comes behind the end was never acknowledged: it must not be found again when its numbers
+ * have been used by others. */
+static int survey_drop(struct survey *survey, struct cmcwh_recovery *found) {
+    const struct cmcwh_ring *ring = survey->ring;
+    uint64_t batch = 0;
+
+    for (uint64_t seq = survey->end; seq < survey->low + ring->config.capacity; seq++) {
+        uint32_t slot = survey_slot(survey, seq);
+
+        if (slot != CMCWH_NONE && cmcwh_record_batch(&ring->config.records[slot]) != batch) {
+            batch = cmcwh_record_batch(&ring->config.records[slot]);
+            found->dropped++;
+        }
+    }
+    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
+        if (!record_whole(ring, slot) || seq_at(ring, slot) < survey->end) {
+            continue;
+        }
+        if (ring->config.storage->write == NULL) {
+            ring->config.records[slot].bytes[0] = 0;
+        } else if (record_clear(ring, slot) < 0) {
+            return CMCWH_ERR_STORAGE;
+        }
+    }
+    return CMCWH_OK;
+}
+
+/* While the chains are made the links are still a table: the next slot is noted in the record. */
+static void note_next(const struct cmcwh_ring *ring, uint32_t slot, uint32_t next) {
+    put32(ring->config.records[slot].bytes + AT_SQUEEZED, next);
+}
+
+/* Makes a chain of the records from seq `from` on, up to `to`. */
+static void survey_chain(struct survey *survey, uint64_t from, uint64_t to) {
+    survey->first = survey->last = CMCWH_NONE;
+    survey->count = 0;
+    for (uint64_t seq = from; seq < to; seq++) {
+        uint32_t slot = survey_slot(survey, seq);
+
+        if (slot == CMCWH_NONE) {
+            continue;
+        }
+        note_next(survey->ring, slot, CMCWH_NONE);
+        if (survey->first == CMCWH_NONE) {
+            survey->first = slot;
+        } else {
+            note_next(survey->ring, survey->last, slot);
+        }
+        survey->last = slot;
+        survey->count++;
+    }
+}
+
+/* Makes the ring's chains: the records that are kept; and the free ones, oldest first. */
+static void survey_settle(struct survey *survey) {
+    struct cmcwh_ring *ring = survey->ring;
+    uint64_t oldest = survey->end > ring->config.capacity ? survey->end - ring->config.capacity : 1;
+
+    if (ring->config.storage->write == NULL) {
+        survey->low = oldest; /* to look at: what was delivered is shown as well, to anybody */
+        memset(ring->readers, 0, sizeof ring->readers);
+    }
+    survey_chain(survey, oldest, survey->end);
+    ring->free = survey->last == CMCWH_NONE ? 0 : slot_behind(ring, survey->last);
+    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
+        note_next(ring, slot, SLOT_FREE);
+    }
+    survey_chain(survey, survey->low, survey->end);
+    ring->head = survey->first;
+    ring->tail = survey->last;
+    ring->in_use = survey->count;
+    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
+        uint8_t *noted = ring->config.records[slot].bytes + AT_SQUEEZED;
+
+        ring->config.links[slot] = get32(noted);
+        put32(noted, 0);
+    }
+    ring->next_seq = survey->end;
+    ring->keeper.low = survey->low;
+}
+
+static int survey_run(struct survey *survey, struct cmcwh_recovery *found) {
+    struct cmcwh_ring *ring = survey->ring;
+    int result = survey_state(survey, found);
+
+    if (result >= 0) {
+        result = survey_read(survey);
+    }
+    if (result >= 0) {
+        survey_sort(survey);
+        result = survey_mend(survey, found);
+    }
+    if (result >= 0) {
+        survey_end(survey, found);
+        result = survey_drop(survey, found);
+    }
+    if (result >= 0) {
+        survey_settle(survey);
+        found->kept = ring->in_use;
+        if (ring->config.storage->write != NULL) {
+            found->kept -= found->damaged; /* which have stand-ins */
+            /* From here on the end is known, and what was dropped is gone. */
+            ring->keeper.dirty = true;
+            result = cmcwh_ring_flush(ring);
+        }
+    }
+    return result;
+}
+
+int cmcwh_ring_open(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config,
+                    struct cmcwh_recovery *found) {
+    struct survey survey = {.ring = ring};
+    struct cmcwh_geometry geometry;
+    int result;
+
+    memset(found, 0, sizeof *found);
+    if (!WITH_STORAGE || !config_good(config) || config->storage == NULL || config->confirm) {
+        return CMCWH_ERR_ARGUMENT;
+    }
+    result = cmcwh_storage_probe(config->storage, &geometry, &found->why);
+    if (result < 0) {
+        return result;
+    }
+    if (geometry.records != config->capacity) {
+        found->why = "it holds another number of records";
+        return CMCWH_ERR_FORMAT;
+    }
+    ring_clear(ring, config);
+    ring->keeper.block = geometry.block;
+    return survey_run(&survey, found);
+}
+
+/* ---- Ring: what others call -------------------------------------------------------------------
+ * The public functions of ring, batch and reader, and what only they need. Here the lock is taken,
+ * and here requests wait; nothing knows how an event is parsed or encoded.
+ */
+
+int cmcwh_ring_init(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config,
+                    uint64_t first_seq) {
+    if (!config_good(config) || config->storage != NULL || first_seq < 1) {
+        return CMCWH_ERR_ARGUMENT;
+    }
+    ring_clear(ring, config);
+    ring->next_seq = first_seq;
+    for (uint32_t i = 0; i < config->capacity; i++) {
+        config->links[i] = i + 1 < config->capacity ? i + 1 : CMCWH_NONE;
+    }
+    ring->free = 0;
+    return CMCWH_OK;
+}
+
+/* Where a reader of this name goes: to its own place, to a new one, to one that nobody came for. */
+static struct cmcwh_reader *reader_entry(struct cmcwh_ring *ring, uint64_t name) {
+    struct cmcwh_reader *unused = NULL, *left = NULL;
+
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (!reader->attached && name != 0 && reader->name == name) {
+            return reader;
+        }
+        if (!reader->attached && reader->name == 0 && unused == NULL) {
+            unused = reader;
+        }
+        if (!reader->attached) {
+            left = reader;
+        }
+    }
+    return unused != NULL ? unused : left;
+}
+
+int cmcwh_ring_attach(struct cmcwh_ring *ring, const char *name, bool required) {
+    uint64_t hash = name == NULL ? 0 : murmur64((const uint8_t *)name, strlen(name), 0);
+    struct cmcwh_reader *reader;
+    int found = CMCWH_ERR_ARGUMENT;
+
+    port_lock(ring);
+    reader = reader_entry(ring, hash);
+    if (reader != NULL) {
+        uint64_t place = hash != 0 && reader->name == hash ? reader->place : 0;
+
+        memset(reader, 0, sizeof *reader);
+        reader->name = hash;
+        reader->attached = true;
+        reader->required = required;
+        reader->next = reader->oldest = slot_of(ring, place);
+        ring->keeper.dirty = true;
+        found = (int)(reader - ring->readers);
+    }
+    port_unlock(ring);
+    return found;
+}
+
+/* Takes free records for a batch, with the lock held and one at least there: for a request of many
+ * events several at once, unless the ring is nearly full. They are linked behind those in use here,
+ * because links are only written with the lock held: free_take looks at all of them. */
+static void batch_stock(struct cmcwh_batch *batch) {
+    enum { MOST = 16, SHARE = 8 };
+    struct cmcwh_ring *ring = batch->ring;
+    uint32_t room = (ring->config.capacity - ring->in_use) / SHARE, last = batch->last;
+
+    batch->spares = batch->count == 0 || room < 1 ? 1 : room < MOST ? room : MOST;
+    for (uint32_t i = 0; i < batch->spares; i++) {
+        uint32_t slot = free_take(ring);
+
+        if (i == 0) {
+            batch->spare = slot;
+        }
+        if (last != CMCWH_NONE) {
+            ring->config.links[last] = slot;
+        }
+        last = slot;
+    }
+}
+
+/* Gives back what was not needed, with the lock held. */
+static void batch_unstock(struct cmcwh_batch *batch) {
+    struct cmcwh_ring *ring = batch->ring;
+    uint32_t last = batch->spare;
+
+    if (last == CMCWH_NONE) {
+        return;
+    }
+    ring->config.links[batch->last] = CMCWH_NONE;
+    while (ring->config.links[last] != CMCWH_NONE) {
+        last = ring->config.links[last];
+    }
+    if (is_stored(ring) && slot_behind(ring, last) == ring->free) {
+        ring->free = batch->spare; /* nobody has taken any since: no gap stays */
+    }
+    free_chain(ring, batch->spare, last, batch->spares);
+    batch->spare = CMCWH_NONE;
+    batch->spares = 0;
+}
+
+/* Waits for a free record, with the lock held. Not if every one is held by this very batch. */
+static bool batch_wait(const struct cmcwh_batch *batch) {
+    struct cmcwh_ring *ring = batch->ring;
+    uint64_t start, passed = 0;
+
+    if (is_stored(ring) && ring->config.storage->write == NULL) {
+        return false;
+    }
+    if (ring_has_room(ring)) {
+        return true;
+    }
+    start = port_ticks(ring);
+    while (!ring_has_room(ring) &&
+           !(is_stored(ring) ? storage_make_room(ring) : ring_evict(ring))) {
+        if (batch->count == ring->config.capacity || passed >= ring->config.room_wait ||
+            !port_can_wait(ring)) {
+            return false;
+        }
+        (void)port_wait(ring, ring->config.room_wait - passed);
+        passed = port_ticks(ring) - start;
+    }
+    return true;
+}
+
+struct cmcwh_record *cmcwh_batch_add(struct cmcwh_batch *batch) {
+    struct cmcwh_ring *ring = batch->ring;
+    uint32_t slot;
+
+    if (batch->spare == CMCWH_NONE) {
+        bool room;
+
+        port_lock(ring);
+        room = batch_wait(batch);
+        if (room) {
+            batch_stock(batch);
+        }
+        port_unlock(ring);
+        if (!room) {
+            return NULL;
+        }
+    }
+    slot = batch->spare;
+    batch->spare = ring->config.links[slot];
+    batch->spares--;
+    if (batch->first == CMCWH_NONE) {
+        batch->first = slot;
+    }
+    batch->last = slot;
+    batch->count++;
+    return &ring->config.records[slot];
+}
+
+void cmcwh_batch_abort(struct cmcwh_batch *batch) {
+    struct cmcwh_ring *ring = batch->ring;
+
+    if (batch->outcome == CMCWH_PENDING) {
+        port_lock(ring);
+        for (struct cmcwh_batch **at = &ring->waiting; *at != NULL;) {
+            at = *at == batch ? (batch_settle(at, CMCWH_OK), at) : &(*at)->next_waiting;
+        }
+        port_unlock(ring);
+    }
+    if (batch->first != CMCWH_NONE) {
+        port_lock(ring);
+        batch_unstock(batch);
+        free_chain(ring, batch->first, batch->last, batch->count);
+        port_wake(ring);
+        port_unlock(ring);
+    }
+    cmcwh_batch_begin(batch, ring);
+}
+
+/* How long until requests are taken again, after the storage or, with confirm, a required reader
+ * has failed. */
+static uint32_t ring_retry(const struct cmcwh_ring *ring, uint64_t now) {
+    uint64_t longest = is_stored(ring) && storage_refuses(ring, now) ? ring->keeper.retry - now : 0;
+
+    for (int i = 0; ring->config.confirm && i < CMCWH_READERS_MAX; i++) {
+        const struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (reader->attached && reader->required && reader->failed && reader->retry > now &&
+            reader->retry - now > longest) {
+            longest = reader->retry - now;
+        }
+    }
+    return longest < UINT32_MAX ? (uint32_t)longest : UINT32_MAX;
+}
+
+/* The batch waits for its fate behind all others. */
+static void batch_queue(struct cmcwh_batch *batch) {
+    struct cmcwh_batch **at = &batch->ring->waiting;
+
+    while (*at != NULL) {
+        at = &(*at)->next_waiting;
+    }
+    *at = batch;
+    batch->next_waiting = NULL;
+    batch->outcome = CMCWH_PENDING;
+}
+
+/* Has this batch been committed: does it wait, or are its records no longer its own? */
+static bool batch_committed(const struct cmcwh_batch *batch) {
+    return batch->outcome == CMCWH_PENDING || (batch->count > 0 && batch->first == CMCWH_NONE);
+}
+
+int cmcwh_batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition) {
+    struct cmcwh_ring *ring = batch->ring;
+    struct seal seal = {port_now(ring), batch->count, composition};
+    uint64_t ticks = port_ticks(ring);
+
+    if (batch_committed(batch)) {
+        return CMCWH_ERR_ARGUMENT;
+    }
+    port_lock(ring);
+    batch_unstock(batch);
+    batch->outcome = ring_retry(ring, ticks) > 0 ? CMCWH_ERR_STORAGE : CMCWH_OK;
+    if (batch->outcome < 0) {
+        port_unlock(ring);
+        return CMCWH_ERR_STORAGE;
+    }
+    for (uint32_t slot = batch->first; slot != CMCWH_NONE; slot = ring->config.links[slot]) {
+        record_finish(&ring->config.records[slot], &seal);
+    }
+    if (batch->count > 0 && is_stored(ring)) {
+        batch_queue(batch);
+    } else if (batch->count > 0) {
+        (void)batch_number(batch, ring->next_seq);
+        batch_publish(batch);
+        if (ring->config.confirm) {
+            batch_queue(batch);
+        }
+        ring_settle(ring);
+    }
+    port_unlock(ring);
+    return (int)batch->count;
+}
+
+int cmcwh_batch_confirm(struct cmcwh_batch *batch) {
+    struct cmcwh_ring *ring = batch->ring;
+    int outcome;
+
+    if (!is_stored(ring) && !ring->config.confirm) {
+        return batch->outcome; /* since the commit nobody else has looked at this batch */
+    }
+    port_lock(ring);
+    while (batch->outcome == CMCWH_PENDING) {
+        if (is_stored(ring) && !ring->keeper.busy) {
+            storage_lead(ring);
+        } else if (port_can_wait(ring)) {
+            (void)port_wait(ring, WAIT_LONGEST);
+        } else {
+            break;
+        }
+    }
+    outcome = batch->outcome;
+    port_unlock(ring);
+    return outcome;
+}
+
+/* What a reader may read now: with confirm, one that is not required sees only what the
+ * required ones have taken. */
+static bool reader_may_read(const struct cmcwh_ring *ring, const struct cmcwh_reader *reader) {
+    return reader->next != CMCWH_NONE && (reader->required || !ring->config.confirm ||
+                                          seq_at(ring, reader->next) < ring_confirmed(ring));
+}
+
+/* Goes past what was found damaged when the ring was opened. */
+static void reader_skip_damage(const struct cmcwh_ring *ring, struct cmcwh_reader *reader) {
+    while (reader->next != CMCWH_NONE && !record_whole(ring, reader->next)) {
+        uint32_t next = ring->config.links[reader->next];
+
+        reader->oldest = reader->oldest == reader->next ? next : reader->oldest;
+        reader->next = next;
+    }
+}
+
+/* The next record, not sealed yet. */
+static int ring_take(struct cmcwh_ring *ring, int reader, struct cmcwh_record *record) {
+    struct cmcwh_reader *self = &ring->readers[reader];
+    bool some;
+
+    port_lock(ring);
+    reader_skip_damage(ring, self);
+    some = reader_may_read(ring, self);
+    if (some) {
+        const struct cmcwh_record *next = &ring->config.records[self->next];
+
+        memcpy(record->bytes, next->bytes, cmcwh_record_length(next));
+        self->next = ring->config.links[self->next];
+    }
+    port_unlock(ring);
+    return some;
+}
+
+/* What this reader has read stays where it is until it acknowledges or fails: nobody evicts it, and
+ * it is not taken back. */
+static bool records_stay(const struct cmcwh_ring *ring, int reader) {
+    return ring->readers[reader].required && !ring->config.confirm;
+}
+
+/* The next records, where they are, for a reader for which they stay. Returns how many. */
+static uint32_t ring_take_run(struct cmcwh_ring *ring, int reader, uint32_t *first) {
+    enum { MOST = 16 };
+    struct cmcwh_reader *self = &ring->readers[reader];
+    uint32_t count = 0;
+
+    port_lock(ring);
+    reader_skip_damage(ring, self);
+    *first = self->next;
+    while (count < MOST && self->next != CMCWH_NONE && record_whole(ring, self->next)) {
+        self->next = ring->config.links[self->next];
+        count++;
+    }
+    port_unlock(ring);
+    return count;
+}
+
+/* Gives back the records from `slot` on. */
+static void ring_give_back(struct cmcwh_ring *ring, int reader, uint32_t slot) {
+    port_lock(ring);
+    ring->readers[reader].next = slot;
+    port_unlock(ring);
+}
+
+int cmcwh_ring_read(struct cmcwh_ring *ring, int reader, struct cmcwh_record *record) {
+    int some = ring_take(ring, reader, record);
+
+    if (some > 0) {
+        record_seal(record);
+    }
+    return some;
+}
+
+bool cmcwh_ring_wait(struct cmcwh_ring *ring, int reader, uint32_t ms) {
+    bool some;
+
+    port_lock(ring);
+    some = reader_may_read(ring, &ring->readers[reader]);
+    if (!some) {
+        ring->waiting_readers++;
+        (void)port_wait(ring, ms);
+        ring->waiting_readers--;
+        some = reader_may_read(ring, &ring->readers[reader]);
+    }
+    port_unlock(ring);
+    return some;
+}
+
+int cmcwh_ring_acknowledge(struct cmcwh_ring *ring, int reader) {
+    struct cmcwh_reader *self = &ring->readers[reader];
+    bool spoiled;
+
+    port_lock(ring);
+    spoiled = self->spoiled;
+    if (spoiled) {
+        self->next = self->oldest;
+    } else {
+        self->oldest = self->next;
+    }
+    self->evicted = 0;
+    self->failed = self->spoiled = false;
+    ring_settle(ring);
+    storage_note_places(ring);
+    port_unlock(ring);
+    return spoiled ? CMCWH_ERR_STORAGE : CMCWH_OK;
+}
+
+/* Makes all readers forget the records from seq `first` on. True when one had taken some. */
+static bool readers_forget(struct cmcwh_ring *ring, uint64_t first) {
+    bool taken = false;
+
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (!reader->attached) {
+            continue;
+        }
+        taken = taken || reader_done(ring, reader) > first;
+        if (reader->next == CMCWH_NONE || seq_at(ring, reader->next) > first) {
+            reader->spoiled = reader->oldest != CMCWH_NONE;
+        }
+        if (reader->next != CMCWH_NONE && seq_at(ring, reader->next) >= first) {
+            reader->next = CMCWH_NONE;
+        }
+        if (reader->oldest != CMCWH_NONE && seq_at(ring, reader->oldest) >= first) {
+            reader->oldest = CMCWH_NONE;
+        }
+    }
+    return taken;
+}
+
+/* Takes back all records from `slot` on: no reader sees them any more, and their requests learn
+ * that they failed. Their numbers are used again unless a reader has taken one of them. */
+static void ring_take_back(struct cmcwh_ring *ring, uint32_t slot) {
+    uint64_t first = seq_at(ring, slot);
+    uint32_t before = CMCWH_NONE, count = 0;
+
+    for (uint32_t at = ring->head; at != slot; at = ring->config.links[at]) {
+        before = at;
+    }
+    for (uint32_t at = slot; at != CMCWH_NONE; at = ring->config.links[at]) {
+        count++;
+    }
+    if (!readers_forget(ring, first)) {
+        ring->next_seq = first;
+    }
+    free_chain(ring, slot, ring->tail, count);
+    ring->tail = before;
+    if (before == CMCWH_NONE) {
+        ring->head = CMCWH_NONE;
+    } else {
+        ring->config.links[before] = CMCWH_NONE;
+    }
+    for (struct cmcwh_batch **at = &ring->waiting; *at != NULL;) {
+        if ((*at)->first_seq + (*at)->count > first) {
+            batch_settle(at, CMCWH_ERR_STORAGE);
+        } else {
+            at = &(*at)->next_waiting;
+        }
+    }
+}
+
+void cmcwh_ring_fail(struct cmcwh_ring *ring, int reader, uint32_t retry) {
+    struct cmcwh_reader *self = &ring->readers[reader];
+    uint64_t again = port_after(ring, retry);
+
+    port_lock(ring);
+    self->lost += self->evicted;
+    self->evicted = 0;
+    self->failed = true;
+    self->spoiled = false;
+    self->retry = again;
+    self->next = self->oldest;
+    if (ring->config.confirm && self->required && self->oldest != CMCWH_NONE) {
+        ring_take_back(ring, self->oldest);
+    }
+    ring_settle(ring);
+    port_wake(ring);
+    port_unlock(ring);
+}
+
+void cmcwh_ring_state(struct cmcwh_ring *ring, struct cmcwh_ring_state *state) {
+    uint64_t now = port_ticks(ring);
+
+    memset(state, 0, sizeof *state);
+    port_lock(ring);
+    state->capacity = ring->config.capacity;
+    state->in_use = ring->in_use;
+    state->stored = ring->next_seq - 1;
+    state->retry = ring_retry(ring, now);
+    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+        const struct cmcwh_reader *reader = &ring->readers[i];
+
+        state->lost[i] = reader->lost;
+        state->failed[i] = reader->failed;
+        if (reader->attached) {
+            state->behind[i] = (uint32_t)(ring->next_seq - reader_done(ring, reader));
+        }
+    }
+    port_unlock(ring);
+}
+
+/* ---- Sinks ------------------------------------------------------------------------------------
+ * Moves records from the ring to where they are kept. A failed write or sync undoes all that was
+ * written since the last whole request, so that no part of a request stays. What the medium is, the
+ * platform knows.
+ */
+
 int cmcwh_sink_init(struct cmcwh_sink *sink, const struct cmcwh_sink_config *config) {
     if (config->ring == NULL || config->write == NULL || config->buffer == NULL ||
         config->buffer_size < CMCWH_ENCODED_MAX || config->reader < 0 ||
@@ -5961,3 +3394,2589 @@ int cmcwh_sink_pump(struct cmcwh_sink *sink) {
     }
     return count > 0 ? 0 : CMCWH_ERR_WRITE;
 }
+
+/* ---- Parser: window ---------------------------------------------------------------------------
+ * The part of the JSON that is being looked at. Text is appended; what has been understood is
+ * dropped from the front. One string or number that is longer than the window may have its end left
+ * out, at `cut`. Nothing here knows what the text means.
+ */
+
+static size_t mark_bit(const struct cmcwh_parser *parser, size_t index) {
+    return (parser->position + index) % CMCWH_WINDOW_SIZE;
+}
+
+static unsigned mark_get(const struct cmcwh_parser *parser, size_t index) {
+    size_t bit = mark_bit(parser, index);
+
+    return (unsigned)parser->escaped[bit / 8] >> bit % 8 & 1;
+}
+
+/* Marks are cleared when their bytes are dropped: only those that are wanted are set. */
+static void mark_set(struct cmcwh_parser *parser, size_t index) {
+    size_t bit = mark_bit(parser, index);
+
+    parser->escaped[bit / 8] |= (uint8_t)(1u << bit % 8);
+}
+
+static void marks_clear(struct cmcwh_parser *parser, size_t from, size_t to) {
+    while (is_form(parser) && from < to) {
+        size_t bit = mark_bit(parser, from), in_byte = smaller(8 - bit % 8, to - from);
+
+        parser->escaped[bit / 8] &= (uint8_t) ~(((1u << in_byte) - 1) << bit % 8);
+        from += in_byte;
+    }
+}
+
+/* How many bytes of the body became window[from..to). */
+static uint64_t window_sent(const struct cmcwh_parser *parser, size_t from, size_t to) {
+    static const uint8_t ones[16] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
+    uint64_t marks = 0;
+
+    for (size_t i = from; is_form(parser) && i < to;) {
+        size_t bit = mark_bit(parser, i);
+
+        if (bit % 8 == 0 && to - i >= 8) {
+            uint8_t byte = parser->escaped[bit / 8];
+
+            marks += (uint64_t)ones[byte & 15] + ones[byte >> 4];
+            i += 8;
+        } else {
+            marks += mark_get(parser, i++);
+        }
+    }
+    return to - from + 2 * marks;
+}
+
+/* Offset in the body of window[index]. */
+static uint64_t window_offset(const struct cmcwh_parser *parser, size_t index) {
+    uint64_t offset = parser->origin + window_sent(parser, 0, index);
+
+    return parser->cut != CMCWH_NONE && index >= parser->cut ? offset + parser->skipped : offset;
+}
+
+/* Drops the first `length` bytes. */
+static void window_drop(struct cmcwh_parser *parser, size_t length) {
+    parser->origin = window_offset(parser, length);
+    marks_clear(parser, 0, length);
+    if (parser->cut != CMCWH_NONE && length >= parser->cut) {
+        parser->cut = CMCWH_NONE;
+        parser->skipped = 0;
+    }
+    parser->position = (uint32_t)mark_bit(parser, length);
+    parser->used -= (uint32_t)length;
+    memmove(parser->window, parser->window + length, parser->used);
+}
+
+/* Takes `length` bytes out at `cut`, where the end of a long string or number is left out. */
+static void window_cut(struct cmcwh_parser *parser, size_t length) {
+    size_t from = parser->cut + length;
+
+    parser->skipped += window_sent(parser, parser->cut, from);
+    memmove(parser->window + parser->cut, parser->window + from, parser->used - from);
+    marks_clear(parser, parser->cut, from);
+    for (size_t i = from; is_form(parser) && i < parser->used; i++) {
+        if (mark_get(parser, i) != 0) {
+            marks_clear(parser, i, i + 1);
+            mark_set(parser, i - length);
+        }
+    }
+    parser->used -= (uint32_t)length;
+}
+
+static void window_push(struct cmcwh_parser *parser, char byte, bool escaped) {
+    if (escaped) {
+        mark_set(parser, parser->used);
+    }
+    parser->window[parser->used++] = byte;
+}
+
+/* ---- Parser: faults and kept texts ------------------------------------------------------------
+ * How a request fails, and the few texts of it that are needed to its end, decoded piece by piece.
+ * Nothing here reads the body.
+ */
+
+/* A fault that ends the parsing. */
+static void parser_fail(struct cmcwh_parser *parser, int result, uint64_t offset,
+                        const char *detail) {
+    parser->error.result = result;
+    parser->error.offset = offset;
+    parser->error.detail = detail;
+    parser->error.field[0] = '\0';
+    parser->failed = true;
+}
+
+/* What an open array or object is to us. */
+enum place {
+    PLACE_SKIP, /* nothing in it matters, but it must be JSON */
+    PLACE_REQUEST,
+    PLACE_EVENT,  /* the object `event` */
+    PLACE_LIST,   /* the list of events in it */
+    PLACE_ITEM,   /* one event */
+    PLACE_CAPTURE /* inside a member of an event that is kept as JSON */
+};
+
+/* What a member of an object is to us; from MEMBER_FIELD on: MEMBER_FIELD + enum cmcwh_field. */
+enum member {
+    MEMBER_SKIP,
+    MEMBER_EVENT,
+    MEMBER_EVENT_TYPE,
+    MEMBER_COMPOSITION,
+    MEMBER_API_KEY,
+    MEMBER_CAPTURE, /* kept as JSON */
+    MEMBER_FIELD
+};
+
+static void event_forget(struct cmcwh_parser *parser) {
+    cmcwh_batch_abort(&parser->batch);
+    parser->record = NULL;
+    parser->have_event = parser->have_list = false;
+}
+
+/* From now on nothing matters but that it is JSON. */
+static void event_skip_all(struct cmcwh_parser *parser) {
+    memset(parser->place, PLACE_SKIP, sizeof parser->place);
+    parser->member = MEMBER_SKIP;
+    event_forget(parser);
+}
+
+/* Good JSON, but not what CMC sends. The rest is still checked: what is not JSON at all is said
+ * to be just that, wherever it is. The first such fault is kept. */
+static void parser_refuse(struct cmcwh_parser *parser, int result, uint64_t offset,
+                          struct cmcwh_text field, const char *detail) {
+    size_t length = smaller(field.length, sizeof parser->error.field - 1);
+
+    if (parser->error.result != CMCWH_OK) {
+        return;
+    }
+    parser_fail(parser, result, offset, detail);
+    parser->failed = false;
+    for (size_t i = 0; i < length; i++) {
+        char c = field.data[i];
+
+        parser->error.field[i] = c > ' ' && c < 0x7F && c != '"' && c != '\\' ? c : '?';
+    }
+    parser->error.field[length] = '\0';
+    event_skip_all(parser);
+}
+
+static const char ends_early[] = "the text ends too early";
+
+static void json_fail(struct cmcwh_parser *parser, size_t index, const char *detail) {
+    uint64_t offset = window_offset(parser, index);
+
+    if (parser->ending && offset >= parser->offset) {
+        offset = parser->offset;
+        detail = ends_early;
+    }
+    parser_fail(parser, CMCWH_ERR_JSON, offset, detail);
+}
+
+/* A text of the request that is needed to its end, decoded piece by piece into struct
+ * cmcwh_kept. */
+static void kept_clear(struct cmcwh_kept *kept) {
+    kept->length = 0;
+    kept->truncated = false;
+}
+
+static struct cmcwh_text kept_text(const struct cmcwh_kept *kept) {
+    struct cmcwh_text text = {kept->text, kept->length};
+
+    return text;
+}
+
+static struct output kept_output(struct cmcwh_kept *kept) {
+    struct output output = {kept->text, kept->truncated ? kept->length : sizeof kept->text,
+                            kept->length, kept->length};
+
+    return output;
+}
+
+static void kept_settle(struct cmcwh_kept *kept, const struct output *output) {
+    kept->length = (uint16_t)output->used;
+    kept->truncated = kept->truncated || output->wanted != output->used;
+}
+
+static bool kept_same(const struct cmcwh_kept *a, const struct cmcwh_kept *b) {
+    return a->length == b->length && a->truncated == b->truncated &&
+           memcmp(a->text, b->text, a->length) == 0;
+}
+
+/* ---- Parser: events ---------------------------------------------------------------------------
+ * What the JSON means: each open container and each member of an object we look at is something to
+ * us. The grammar is checked by those who call this, and not here.
+ */
+
+/* A string, number or word in the window; a string without its quotes. */
+struct lexeme {
+    size_t start, end;
+    bool string;
+    bool cut; /* its end was left out, because it is longer than the window */
+};
+
+/* Where the value of the parameter goes that was just named; NULL for one that is ignored. */
+static struct cmcwh_kept *form_target(struct cmcwh_parser *parser) {
+    switch (parser->member) {
+    case MEMBER_EVENT_TYPE:
+        return &parser->event_type;
+    case MEMBER_COMPOSITION:
+        return &parser->composition;
+    case MEMBER_API_KEY:
+        return &parser->api_key;
+    default:
+        return NULL;
+    }
+}
+
+static uint8_t request_member(struct cmcwh_text name) {
+    static const char *const names[] = {"event", "event_type", "server_composition", "api_key"};
+
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        if (text_is(name, names[i])) {
+            return (uint8_t)(MEMBER_EVENT + i);
+        }
+    }
+    return MEMBER_SKIP;
+}
+
+/* The members of an event, in the order in which CMC sends them. */
+static const struct {
+    const char *name;
+    uint8_t length, field;
+} item_members[] = {{"reason", 6, CMCWH_REASON},
+                    {"sourceIp", 8, CMCWH_SOURCE_IP},
+                    {"returnPath", 10, CMCWH_RETURN_PATH},
+                    {"created", 7, CMCWH_CREATED},
+                    {"subject", 7, CMCWH_SUBJECT},
+                    {"apiData", 7, CMCWH_API_DATA},
+                    {"messageId", 9, CMCWH_MESSAGE_ID},
+                    {"from", 4, CMCWH_FROM},
+                    {"to", 2, CMCWH_TO},
+                    {"senderIp", 8, CMCWH_SENDER_IP},
+                    {"status", 6, CMCWH_STATUS},
+                    {"envelopeFrom", 12, CMCWH_RETURN_PATH},
+                    {"envelopeTo", 10, CMCWH_TO}};
+
+enum { ITEM_MEMBERS = sizeof item_members / sizeof *item_members };
+
+/* The field whose name stands at `in` with the quote that ends it, or CMCWH_FIELDS. Most often it
+ * is the one after the last: begin there. */
+static unsigned item_field(struct cmcwh_parser *parser, const char *in, size_t left,
+                           size_t *length) {
+    unsigned i = parser->hint;
+
+    for (unsigned tried = 0; tried < ITEM_MEMBERS; tried++) {
+        *length = item_members[i].length;
+        if (*length < left && in[*length] == '"' &&
+            memcmp(in, item_members[i].name, *length) == 0) {
+            parser->hint = (uint8_t)(i + 1 < ITEM_MEMBERS ? i + 1 : 0);
+            return item_members[i].field;
+        }
+        i = i + 1 < ITEM_MEMBERS ? i + 1 : 0;
+    }
+    return CMCWH_FIELDS;
+}
+
+static uint8_t item_member(struct cmcwh_parser *parser, struct cmcwh_text name) {
+    for (unsigned i = 0; i < ITEM_MEMBERS; i++) {
+        if (name.length == item_members[i].length &&
+            memcmp(name.data, item_members[i].name, name.length) == 0) {
+            parser->hint = (uint8_t)((i + 1) % ITEM_MEMBERS);
+            return (uint8_t)(MEMBER_FIELD + item_members[i].field);
+        }
+    }
+    return MEMBER_SKIP;
+}
+
+/* The string was taken up to `taken`: is it whole and right? */
+static bool string_right(struct cmcwh_parser *parser, const struct lexeme *lexeme, size_t taken,
+                         const struct cmcwh_decoder *decoder) {
+    const char *fault = decoder->fault;
+
+    if (fault == NULL && decoder_clean(decoder)) {
+        return true;
+    }
+    if (fault == NULL) {
+        fault = decoder->high != 0 ? lone_surrogate : bad_utf8;
+    }
+    json_fail(parser, lexeme->start + taken, fault);
+    return false;
+}
+
+/* Decodes a string into a kept text, or nowhere (NULL). False: it is not right. */
+static bool string_keep(struct cmcwh_parser *parser, const struct lexeme *lexeme,
+                        struct cmcwh_kept *kept) {
+    const char *text = parser->window + lexeme->start;
+    size_t length = lexeme->end - lexeme->start, taken;
+    struct output output = {NULL, 0, 0, 0};
+    struct cmcwh_decoder decoder;
+
+    if (kept != NULL) {
+        kept_clear(kept);
+        if (WITH_SHORTCUTS && !lexeme->cut && length <= sizeof kept->text &&
+            copy_plain(kept->text, text, length) == length) {
+            kept->length = (uint16_t)length;
+            return true;
+        }
+        output = kept_output(kept);
+    }
+    decoder_init(&decoder, true);
+    taken = decode(&decoder, text, length, &output);
+    if (kept != NULL) {
+        kept_settle(kept, &output);
+        kept->truncated = kept->truncated || lexeme->cut;
+    }
+    return string_right(parser, lexeme, taken, &decoder);
+}
+
+static struct cmcwh_text lexeme_text(const struct cmcwh_parser *parser,
+                                     const struct lexeme *lexeme) {
+    struct cmcwh_text text = {parser->window + lexeme->start, lexeme->end - lexeme->start};
+
+    return text;
+}
+
+static bool lexeme_null(const struct cmcwh_parser *parser, const struct lexeme *lexeme) {
+    return !lexeme->string && parser->window[lexeme->start] == 'n';
+}
+
+/* Appends to the member that is being kept as JSON. */
+static void capture_put(struct cmcwh_parser *parser, const char *bytes, size_t length) {
+    parser->capturing =
+        parser->capturing && member_put(parser->record, parser->capture, bytes, length);
+}
+
+/* Begins to keep a member as JSON. Names that our own output has get a prefix. */
+static void capture_begin(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
+    static const char *const ours[] = {"seq",        "id",        "received",
+                                       "event_type", "truncated", "server_composition"};
+    struct cmcwh_text name = lexeme_text(parser, lexeme);
+    const char *prefix = "";
+
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        if (text_is(name, ours[i])) {
+            prefix = "event_";
+        }
+    }
+    parser->capture = (uint16_t)member_begin(parser->record, prefix, name);
+    parser->capturing = true;
+    capture_put(parser, "\"", 1);
+    capture_put(parser, prefix, strlen(prefix));
+    capture_put(parser, name.data, name.length);
+    capture_put(parser, "\":", 2);
+}
+
+static void capture_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
+    struct cmcwh_text text = lexeme_text(parser, lexeme);
+
+    if (lexeme->string && !string_keep(parser, lexeme, NULL)) {
+        return;
+    }
+    if (lexeme->string) {
+        capture_put(parser, "\"", 1);
+    }
+    capture_put(parser, text.data, text.length);
+    if (lexeme->string) {
+        capture_put(parser, "\"", 1);
+    }
+    if (lexeme->cut) {
+        record_mark_cut(parser->record, CMCWH_MEMBERS);
+    }
+}
+
+/* A comma or colon: it belongs to a member that is kept as JSON, or is nothing to us. */
+static void event_mark(struct cmcwh_parser *parser, char mark) {
+    if (parser->place[parser->depth] == PLACE_CAPTURE) {
+        capture_put(parser, &mark, 1);
+    }
+}
+
+static const char not_text[] = "an object or array stands where a text is expected";
+static const char not_list[] = "this must be a list of events";
+
+static void wrong_type(struct cmcwh_parser *parser, size_t index, struct cmcwh_text field,
+                       const char *detail) {
+    parser_refuse(parser, CMCWH_ERR_TYPE, window_offset(parser, index), field, detail);
+}
+
+/* In `event`: is the member just named the list of events, or might it be? */
+static bool list_matters(const struct cmcwh_parser *parser) {
+    if (parser->event_type.length > 0) {
+        return kept_same(&parser->key, &parser->event_type);
+    }
+    if (kind_of(kept_text(&parser->key)) != CMCWH_OTHER) {
+        return true;
+    }
+    return !parser->have_list || kept_same(&parser->key, &parser->list);
+}
+
+/* In `event`: the value of the member just named is an array. */
+static uint8_t list_open(struct cmcwh_parser *parser) {
+    bool known = kind_of(kept_text(&parser->key)) != CMCWH_OTHER;
+    bool clash = parser->event_type.length > 0
+                     ? !kept_same(&parser->key, &parser->event_type)
+                     : parser->have_list && !kept_same(&parser->key, &parser->list) &&
+                           kind_of(kept_text(&parser->list)) != CMCWH_OTHER;
+
+    if (known && clash) {
+        parser_refuse(parser, CMCWH_ERR_EVENT_TYPE, parser->key_offset, kept_text(&parser->key),
+                      "events of another type than event_type says");
+        return PLACE_SKIP;
+    }
+    if (!list_matters(parser)) {
+        return PLACE_SKIP;
+    }
+    cmcwh_batch_abort(&parser->batch);
+    parser->list = parser->key;
+    parser->list_offset = parser->key_offset;
+    parser->have_list = true;
+    return PLACE_LIST;
+}
+
+static uint8_t item_open(struct cmcwh_parser *parser, size_t index) {
+    parser->record = cmcwh_batch_add(&parser->batch);
+    if (parser->record == NULL) {
+        parser_fail(parser, CMCWH_ERR_FULL, window_offset(parser, index),
+                    parser->batch.count == parser->batch.ring->config.capacity
+                        ? "the request holds more events than the ring has records"
+                        : "the ring has no room for the whole request");
+        return PLACE_SKIP;
+    }
+    cmcwh_record_begin(parser->record, kind_of(kept_text(&parser->list)));
+    parser->hint = 0;
+    return PLACE_ITEM;
+}
+
+/* An array or object opens as a member of the request. */
+static uint8_t request_open(struct cmcwh_parser *parser, size_t index, bool object) {
+    if (parser->member == MEMBER_SKIP) {
+        return PLACE_SKIP;
+    }
+    if (parser->member != MEMBER_EVENT) {
+        wrong_type(parser, index, kept_text(&parser->key), not_text);
+        return PLACE_SKIP;
+    }
+    if (!object) {
+        wrong_type(parser, index, kept_text(&parser->key), "event must be an object");
+        return PLACE_SKIP;
+    }
+    event_forget(parser);
+    parser->have_event = true;
+    parser->event_offset = window_offset(parser, index);
+    return PLACE_EVENT;
+}
+
+/* The name of the field that the current member of an event is. */
+static struct cmcwh_text member_field(const struct cmcwh_parser *parser) {
+    const char *name = cmcwh_field_name((enum cmcwh_field)(parser->member - MEMBER_FIELD));
+    struct cmcwh_text text = {name, strlen(name)};
+
+    return text;
+}
+
+/* The outermost value: of a JSON body the request, in forms the value of `event`. */
+static uint8_t root_open(struct cmcwh_parser *parser, size_t index, bool object) {
+    static const struct cmcwh_text nameless = {"", 0}, event = {"event", 5};
+    bool form = parser->format != CMCWH_JSON;
+    uint64_t offset = window_offset(parser, index);
+
+    if (!object) {
+        wrong_type(parser, index, form ? event : nameless,
+                   form ? "event must be an object" : "the body must be an object");
+        return PLACE_SKIP;
+    }
+    if (!form) {
+        parser->root_offset = offset;
+        return PLACE_REQUEST;
+    }
+    parser->have_event = true;
+    parser->event_offset = offset;
+    return PLACE_EVENT;
+}
+
+/* An array or object opens: what is it to us? */
+static uint8_t event_open(struct cmcwh_parser *parser, size_t index, bool object) {
+    if (parser->error.result != CMCWH_OK) {
+        return PLACE_SKIP;
+    }
+    if (parser->depth == 0) {
+        return root_open(parser, index, object);
+    }
+    switch (parser->place[parser->depth]) {
+    case PLACE_REQUEST:
+        return request_open(parser, index, object);
+    case PLACE_EVENT:
+        if (!object) {
+            return list_open(parser);
+        }
+        if (list_matters(parser)) {
+            wrong_type(parser, index, kept_text(&parser->key), not_list);
+        }
+        return PLACE_SKIP;
+    case PLACE_LIST:
+        if (object) {
+            return item_open(parser, index);
+        }
+        wrong_type(parser, index, kept_text(&parser->list), "an event must be an object");
+        return PLACE_SKIP;
+    case PLACE_ITEM:
+        if (parser->member >= MEMBER_FIELD) {
+            wrong_type(parser, index, member_field(parser), not_text);
+        }
+        if (parser->member != MEMBER_CAPTURE) {
+            return PLACE_SKIP;
+        }
+        capture_put(parser, object ? "{" : "[", 1);
+        return PLACE_CAPTURE;
+    case PLACE_CAPTURE:
+        capture_put(parser, object ? "{" : "[", 1);
+        return PLACE_CAPTURE;
+    default:
+        return PLACE_SKIP;
+    }
+}
+
+static void event_close(struct cmcwh_parser *parser, bool object) {
+    uint8_t place = parser->place[parser->depth];
+
+    if (place == PLACE_CAPTURE) {
+        capture_put(parser, object ? "}" : "]", 1);
+        if (parser->place[parser->depth - 1] == PLACE_ITEM) {
+            capture_put(parser, "\n", 1);
+        }
+    } else if (place == PLACE_ITEM) {
+        cmcwh_record_put(parser->record, CMCWH_EVENT_TYPE, kept_text(&parser->list));
+        if (parser->list.truncated) {
+            record_mark_cut(parser->record, CMCWH_EVENT_TYPE);
+        }
+        cmcwh_record_close(parser->record);
+        parser->record = NULL;
+    }
+}
+
+/* The name of a member. Names of ours have no escapes, so most are known without decoding. */
+static void event_name(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
+    struct cmcwh_text name = lexeme_text(parser, lexeme);
+    uint8_t place = parser->place[parser->depth];
+
+    if (place == PLACE_ITEM) {
+        parser->member = item_member(parser, name);
+        if (parser->member != MEMBER_SKIP) {
+            return;
+        }
+    }
+    if (!string_keep(parser, lexeme, &parser->key)) {
+        return;
+    }
+    parser->key_offset = window_offset(parser, lexeme->start - 1);
+    if (place == PLACE_REQUEST) {
+        parser->member = request_member(kept_text(&parser->key));
+    } else if (place == PLACE_ITEM) {
+        parser->member = item_member(parser, kept_text(&parser->key));
+        if (parser->member == MEMBER_SKIP &&
+            cmcwh_record_kind(parser->record) != CMCWH_DELIVERIES &&
+            cmcwh_record_kind(parser->record) != CMCWH_BOUNCES) {
+            parser->member = MEMBER_CAPTURE;
+            capture_begin(parser, lexeme);
+        }
+    } else if (place == PLACE_CAPTURE) {
+        capture_value(parser, lexeme);
+    }
+}
+
+/* A string, number or word as a member of the request. */
+static void request_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
+    struct cmcwh_kept *kept = form_target(parser);
+
+    if (parser->member == MEMBER_EVENT) {
+        event_forget(parser);
+        if (!lexeme_null(parser, lexeme)) {
+            wrong_type(parser, lexeme->start - lexeme->string, kept_text(&parser->key),
+                       "event must be an object");
+        }
+        kept = NULL;
+    }
+    if (lexeme->string) {
+        (void)string_keep(parser, lexeme, kept);
+    } else if (kept != NULL) {
+        struct output output;
+
+        kept_clear(kept);
+        output = kept_output(kept);
+        if (!lexeme_null(parser, lexeme)) {
+            output_ascii(&output, parser->window + lexeme->start, lexeme->end - lexeme->start);
+        }
+        kept_settle(kept, &output);
+    }
+}
+
+/* A string, number or word as a member of an event. */
+static void item_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
+    struct cmcwh_text text = lexeme_text(parser, lexeme);
+    struct cmcwh_decoder decoder;
+    size_t taken;
+
+    if (parser->member == MEMBER_CAPTURE) {
+        capture_value(parser, lexeme);
+        capture_put(parser, "\n", 1);
+    } else if (parser->member >= MEMBER_FIELD) {
+        if (lexeme_null(parser, lexeme)) {
+            text.length = 0;
+        }
+        field_decode(parser->record, parser->member - MEMBER_FIELD, text, lexeme->string,
+                     lexeme->cut, &decoder, &taken);
+        (void)string_right(parser, lexeme, taken, &decoder);
+    } else if (lexeme->string) {
+        (void)string_keep(parser, lexeme, NULL);
+    }
+}
+
+/* A string, number or word: what is it to us? */
+static void event_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
+    static const struct cmcwh_text nameless = {"", 0}, event = {"event", 5};
+    uint8_t place = parser->depth > 0 ? parser->place[parser->depth] : PLACE_SKIP;
+    size_t index = lexeme->start - lexeme->string;
+
+    if (place == PLACE_ITEM) {
+        item_value(parser, lexeme);
+        return;
+    }
+    if (place == PLACE_REQUEST) {
+        request_value(parser, lexeme);
+        return;
+    }
+    if (place == PLACE_CAPTURE) {
+        capture_value(parser, lexeme);
+        return;
+    }
+    if (place == PLACE_EVENT && list_matters(parser) && !lexeme_null(parser, lexeme)) {
+        wrong_type(parser, index, kept_text(&parser->key), not_list);
+    } else if (place == PLACE_LIST) {
+        wrong_type(parser, index, kept_text(&parser->list), "an event must be an object");
+    } else if (parser->depth == 0 && parser->format == CMCWH_JSON) {
+        wrong_type(parser, index, nameless, "the body must be an object");
+    } else if (parser->depth == 0 && !lexeme_null(parser, lexeme)) {
+        wrong_type(parser, index, event, "event must be an object");
+    }
+    if (lexeme->string) {
+        (void)string_keep(parser, lexeme, NULL);
+    }
+}
+
+/* The body is whole and good JSON: is it a request of CMC's? */
+static void event_check_request(struct cmcwh_parser *parser) {
+    static const struct cmcwh_text event = {"event", 5}, event_type = {"event_type", 10};
+
+    if (!parser->have_event) {
+        parser_refuse(parser, CMCWH_ERR_MISSING, parser->root_offset, event,
+                      "the request has no event");
+    } else if (parser->event_type.length == 0) {
+        parser_refuse(parser, CMCWH_ERR_MISSING, parser->root_offset, event_type,
+                      "the request has no event_type");
+    } else if (!parser->have_list) {
+        parser_refuse(parser, CMCWH_ERR_MISSING, parser->event_offset,
+                      kept_text(&parser->event_type),
+                      "event has no list that is named as event_type");
+    } else if (!kept_same(&parser->list, &parser->event_type)) {
+        parser_refuse(parser, CMCWH_ERR_EVENT_TYPE, parser->list_offset, kept_text(&parser->list),
+                      "events of another type than event_type says");
+    }
+}
+
+/* ---- Parser: JSON -----------------------------------------------------------------------------
+ * jsmn finds strings, numbers and words in the window, and is called again when more has come. It
+ * checks little: the walk over its tokens, and over the bytes between them, checks the grammar of
+ * RFC 8259; numbers and words are checked here, strings when they are decoded. Of all that was read
+ * only the open containers are kept: jsmn is given them back as tokens. No name of a member stands
+ * here.
+ */
+
+enum expect {
+    EXPECT_VALUE,
+    EXPECT_VALUE_OR_END,
+    EXPECT_NAME,
+    EXPECT_NAME_OR_END,
+    EXPECT_COLON,
+    EXPECT_NEXT,
+    EXPECT_NOTHING
+};
+
+static bool name_expected(const struct cmcwh_parser *parser) {
+    return parser->expect == EXPECT_NAME || parser->expect == EXPECT_NAME_OR_END;
+}
+
+static bool json_space(char c) {
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+/* The first byte that is no space: bodies that are indented have many. */
+static const char *json_spaces(const char *in, const char *end) {
+    for (;; in++) {
+        while (end - in >= 8 && word_at(in) == lanes * ' ') {
+            in += 8;
+        }
+        if (in == end || !json_space(*in)) {
+            return in;
+        }
+    }
+}
+
+/* Takes spaces and then `mark`, if that is what stands there. */
+static inline bool json_take(const char **at, const char *end, char mark) {
+    const char *in = *at;
+
+    if (in < end && *in != mark) {
+        in = json_spaces(in, end);
+    }
+    if (in == end || *in != mark) {
+        return false;
+    }
+    *at = in + 1;
+    return true;
+}
+
+/* Takes a member of an event whose name is ours and whose text is plain and comes in the order of
+ * the record. Returns where it ends, or 0 when it is not one, or does not lie here whole. */
+static size_t json_member(struct cmcwh_parser *parser, size_t at) {
+    const char *in = parser->window + at, *end = parser->window + parser->used;
+    size_t length;
+    unsigned field;
+
+    if (!(parser->expect == EXPECT_NEXT ? json_take(&in, end, ',') : name_expected(parser)) ||
+        !json_take(&in, end, '"')) {
+        return 0;
+    }
+    field = item_field(parser, in, (size_t)(end - in), &length);
+    if (field == CMCWH_FIELDS || !field_in_order(parser->record, field)) {
+        return 0;
+    }
+    in += length + 1;
+    if (!json_take(&in, end, ':') || !json_take(&in, end, '"')) {
+        return 0;
+    }
+    length = field_copy(parser->record, in, (size_t)(end - in));
+    if (in + length == end || in[length] != '"') {
+        return 0;
+    }
+    field_append(parser->record, field, length);
+    parser->expect = EXPECT_NEXT;
+    return (size_t)(in + length + 1 - parser->window);
+}
+
+static bool in_object(const struct cmcwh_parser *parser) {
+    return (parser->objects >> parser->depth & 1) != 0;
+}
+
+/* What stands at `index` cannot stand there. */
+static void json_unexpected(struct cmcwh_parser *parser, size_t index) {
+    static const char *const details[] = {"a value must stand here",
+                                          "a value or ']' must stand here",
+                                          "a member's name in quotes must stand here",
+                                          "a member's name in quotes or '}' must stand here",
+                                          "':' must stand here",
+                                          "',' or ']' must stand here",
+                                          "nothing more may stand here"};
+    bool after_member = parser->expect == EXPECT_NEXT && in_object(parser);
+
+    json_fail(parser, index, after_member ? "',' or '}' must stand here" : details[parser->expect]);
+}
+
+static bool value_expected(const struct cmcwh_parser *parser) {
+    return parser->expect == EXPECT_VALUE || parser->expect == EXPECT_VALUE_OR_END;
+}
+
+static void json_open(struct cmcwh_parser *parser, size_t index, bool object) {
+    uint8_t place;
+
+    if (!value_expected(parser)) {
+        json_unexpected(parser, index);
+        return;
+    }
+    if (parser->depth == CMCWH_DEPTH_MAX) {
+        parser_fail(parser, CMCWH_ERR_DEPTH, window_offset(parser, index),
+                    "arrays and objects are nested too deeply");
+        return;
+    }
+    place = event_open(parser, index, object);
+    parser->depth++;
+    parser->place[parser->depth] = place;
+    parser->objects &= ~(UINT64_C(1) << parser->depth);
+    parser->objects |= (uint64_t)object << parser->depth;
+    parser->expect = object ? EXPECT_NAME_OR_END : EXPECT_VALUE_OR_END;
+}
+
+static void value_done(struct cmcwh_parser *parser) {
+    parser->expect = parser->depth > 0 ? EXPECT_NEXT : EXPECT_NOTHING;
+}
+
+static void json_close(struct cmcwh_parser *parser, size_t index, bool object) {
+    uint8_t empty = object ? EXPECT_NAME_OR_END : EXPECT_VALUE_OR_END;
+
+    if (parser->depth == 0 || in_object(parser) != object ||
+        (parser->expect != EXPECT_NEXT && parser->expect != empty)) {
+        json_unexpected(parser, index);
+        return;
+    }
+    event_close(parser, object);
+    parser->depth--;
+    value_done(parser);
+}
+
+/* Takes the end of an event, or the beginning of the next one. Returns 0 when neither stands here.
+ */
+static size_t json_item(struct cmcwh_parser *parser, size_t at, bool inside) {
+    const char *in = parser->window + at, *end = parser->window + parser->used;
+
+    if (parser->expect != EXPECT_NEXT || (!inside && !json_take(&in, end, ',')) ||
+        !json_take(&in, end, inside ? '}' : '{')) {
+        return 0;
+    }
+    at = (size_t)(in - parser->window);
+    if (inside) {
+        json_close(parser, at - 1, true);
+    } else {
+        parser->expect = EXPECT_VALUE;
+        json_open(parser, at - 1, true);
+    }
+    return at;
+}
+
+/* A short way for what most of a body consists of, events with simple members: takes them without
+ * jsmn. Returns where it stopped. */
+static size_t json_items(struct cmcwh_parser *parser, size_t at) {
+    for (size_t next = at; next > 0 && !parser->failed;) {
+        uint8_t place = parser->place[parser->depth];
+        bool inside = place == PLACE_ITEM && parser->record != NULL;
+
+        at = next;
+        next = inside && parser->cut == CMCWH_NONE ? json_member(parser, at) : 0;
+        if (next == 0 && (inside || place == PLACE_LIST)) {
+            next = json_item(parser, at, inside);
+        }
+    }
+    return at;
+}
+
+/* The bytes between tokens. */
+static void json_between(struct cmcwh_parser *parser, size_t at, size_t end) {
+    for (; at < end && !parser->failed; at++) {
+        char c = parser->window[at];
+
+        if (json_space(c)) {
+            at = (size_t)(json_spaces(parser->window + at, parser->window + end) - parser->window) -
+                 1;
+        } else if (c == ':' && parser->expect == EXPECT_COLON) {
+            parser->expect = EXPECT_VALUE;
+            event_mark(parser, c);
+        } else if (c == ',' && parser->expect == EXPECT_NEXT) {
+            parser->expect = in_object(parser) ? EXPECT_NAME : EXPECT_VALUE;
+            event_mark(parser, c);
+        } else if (c == '}' || c == ']') {
+            json_close(parser, at, c == '}');
+        } else {
+            json_unexpected(parser, at);
+        }
+    }
+}
+
+static void json_string(struct cmcwh_parser *parser, size_t start, size_t end) {
+    struct lexeme lexeme = {start, end, true, end == parser->cut};
+
+    if (name_expected(parser)) {
+        event_name(parser, &lexeme);
+        parser->expect = EXPECT_COLON;
+    } else if (value_expected(parser)) {
+        event_value(parser, &lexeme);
+        value_done(parser);
+    } else {
+        json_unexpected(parser, start - 1);
+    }
+}
+
+/* The grammar of a number: what each state becomes with 0, 1-9, '-', '+', '.', 'e', or -1. */
+enum {
+    NUMBER_START,
+    NUMBER_ZERO = 2,
+    NUMBER_INTEGER = 3,
+    NUMBER_FRACTION = 5,
+    NUMBER_EXPONENT = 8
+};
+
+static bool number_step(uint8_t *state, char c) {
+    static const int8_t next[9][6] = {
+        {2, 3, 1, -1, -1, -1}, {2, 3, -1, -1, -1, -1}, {-1, -1, -1, -1, 4, 6},
+        {3, 3, -1, -1, 4, 6},  {5, 5, -1, -1, -1, -1}, {5, 5, -1, -1, -1, 6},
+        {8, 8, 7, 7, -1, -1},  {8, 8, -1, -1, -1, -1}, {8, 8, -1, -1, -1, -1}};
+    int column = c == '0'               ? 0
+                 : c >= '1' && c <= '9' ? 1
+                 : c == '-'             ? 2
+                 : c == '+'             ? 3
+                 : c == '.'             ? 4
+                 : c == 'e' || c == 'E' ? 5
+                                        : -1;
+
+    if (column < 0 || next[*state][column] < 0) {
+        return false;
+    }
+    *state = (uint8_t)next[*state][column];
+    return true;
+}
+
+static bool number_whole(uint8_t state) {
+    return state == NUMBER_ZERO || state == NUMBER_INTEGER || state == NUMBER_FRACTION ||
+           state == NUMBER_EXPONENT;
+}
+
+static const char *word_of(char first) {
+    return first == 't' ? "true" : first == 'f' ? "false" : first == 'n' ? "null" : NULL;
+}
+
+/* A number or word in text[0..length): how much of it is right; all of it, if it is whole. */
+static size_t primitive_right(const char *text, size_t length, bool *whole) {
+    const char *word = word_of(text[0]);
+    uint8_t state = NUMBER_START;
+    size_t i = 0;
+
+    if (word != NULL) {
+        while (i < length && word[i] != '\0' && text[i] == word[i]) {
+            i++;
+        }
+        *whole = i == length && word[i] == '\0';
+        return i;
+    }
+    while (i < length && number_step(&state, text[i])) {
+        i++;
+    }
+    *whole = i == length && number_whole(state);
+    return i;
+}
+
+static const char bad_primitive[] = "not a number, true, false or null";
+
+static void json_primitive(struct cmcwh_parser *parser, size_t start, size_t end) {
+    struct lexeme lexeme = {start, end, false, end == parser->cut};
+    bool whole;
+    size_t right;
+
+    if (!value_expected(parser)) {
+        json_unexpected(parser, start);
+        return;
+    }
+    right = primitive_right(parser->window + start, end - start, &whole);
+    if (!whole && !lexeme.cut) { /* a long number was checked when it was cut */
+        json_fail(parser, start + right, bad_primitive);
+        return;
+    }
+    event_value(parser, &lexeme);
+    value_done(parser);
+}
+
+/* Walks over new tokens and all that stands before `end`. Returns where it stopped. */
+static size_t json_walk(struct cmcwh_parser *parser, const jsmntok_t *token, size_t count,
+                        size_t at, size_t end) {
+    for (; count > 0 && token->start >= 0 && !parser->failed; token++, count--) {
+        bool string = token->type == JSMN_STRING;
+        size_t start = (size_t)token->start;
+
+        json_between(parser, at, string ? start - 1 : start);
+        if (parser->failed) {
+            break;
+        }
+        at = string || token->type == JSMN_PRIMITIVE ? (size_t)token->end + string : start + 1;
+        if (string) {
+            json_string(parser, start, (size_t)token->end);
+        } else if (token->type == JSMN_PRIMITIVE) {
+            json_primitive(parser, start, (size_t)token->end);
+        } else {
+            json_open(parser, start, token->type == JSMN_OBJECT);
+        }
+    }
+    json_between(parser, at, end);
+    return end;
+}
+
+/* Gives jsmn the open containers, and the name whose value is to come, as its tokens. */
+static unsigned json_restore(const struct cmcwh_parser *parser, jsmn_parser *jsmn,
+                             jsmntok_t *tokens) {
+    bool colon = parser->expect == EXPECT_COLON;
+    int count = 0;
+
+    for (uint32_t depth = 1; depth <= parser->depth; depth++, count++) {
+        tokens[count].type = parser->objects >> depth & 1 ? JSMN_OBJECT : JSMN_ARRAY;
+        tokens[count].start = 0;
+        tokens[count].end = -1;
+        tokens[count].size = 0;
+        tokens[count].parent = count - 1;
+    }
+    jsmn->toksuper = count - 1;
+    if (colon || (parser->expect == EXPECT_VALUE && in_object(parser))) {
+        tokens[count].type = JSMN_STRING;
+        tokens[count].start = tokens[count].end = 0;
+        tokens[count].size = 0;
+        tokens[count].parent = count - 1;
+        jsmn->toksuper = colon ? count - 1 : count;
+        count++;
+    }
+    jsmn->toknext = (unsigned)count;
+    return (unsigned)count;
+}
+
+/* jsmn stopped at `at`, where no token and nothing between tokens can be, or where the text
+ * ends inside a string: says what is wrong. */
+static void json_locate(struct cmcwh_parser *parser, size_t at) {
+    char c = parser->window[at];
+    struct output nowhere = {NULL, 0, 0, 0};
+    bool whole;
+
+    if (c == '"' && (value_expected(parser) || name_expected(parser))) {
+        decoder_init(&parser->decoder, true);
+        at++;
+        at += decode(&parser->decoder, parser->window + at, parser->used - at, &nowhere);
+        json_fail(parser, at, parser->decoder.fault != NULL ? parser->decoder.fault : bad_escape);
+    } else if ((word_of(c) != NULL || c == '-' || (c >= '0' && c <= '9')) &&
+               value_expected(parser)) {
+        at += primitive_right(parser->window + at, parser->used - at, &whole);
+        json_fail(parser, at, bad_primitive);
+    } else {
+        json_unexpected(parser, at);
+    }
+}
+
+/* A string or number fills the whole window. Keeps its beginning, up to between two characters. */
+static void long_begin(struct cmcwh_parser *parser) {
+    const size_t keep = CMCWH_WINDOW_SIZE / 8 * 7;
+    struct output nowhere = {NULL, 0, 0, 0};
+    bool string = parser->window[0] == '"';
+    size_t at = string, limit = keep;
+
+    decoder_init(&parser->decoder, true);
+    parser->number = NUMBER_START;
+    if (!(value_expected(parser) || (string && name_expected(parser)))) {
+        json_unexpected(parser, 0);
+        return;
+    }
+    while (string && (at < keep || !decoder_clean(&parser->decoder))) {
+        at += decode(&parser->decoder, parser->window + at, limit - at, &nowhere);
+        if (at < limit) {
+            json_fail(parser, at, parser->decoder.fault);
+            return;
+        }
+        limit++;
+    }
+    for (; !string && at < keep; at++) {
+        if (!number_step(&parser->number, parser->window[at])) {
+            json_fail(parser, at, bad_primitive);
+            return;
+        }
+    }
+    parser->cut = (uint32_t)at;
+    parser->skipping = true;
+}
+
+static bool ends_number(char c) {
+    return json_space(c) || c == ',' || c == ']' || c == '}';
+}
+
+/* Leaves out more of a long string or number. True when its end has come. */
+static bool long_go_on(struct cmcwh_parser *parser) {
+    struct output nowhere = {NULL, 0, 0, 0};
+    const char *text = parser->window + parser->cut;
+    size_t length = parser->used - parser->cut, right = 0;
+    bool over;
+
+    if (parser->window[0] == '"') {
+        right = decode(&parser->decoder, text, length, &nowhere);
+        over = right < length && parser->decoder.fault == NULL;
+        if (parser->decoder.fault != NULL) {
+            json_fail(parser, parser->cut + right, parser->decoder.fault);
+        }
+    } else {
+        while (right < length && number_step(&parser->number, text[right])) {
+            right++;
+        }
+        over = right < length && ends_number(text[right]) && number_whole(parser->number);
+        if (right < length && !over) {
+            json_fail(parser, parser->cut + right, bad_primitive);
+        }
+    }
+    if (!parser->failed) {
+        window_cut(parser, right);
+        parser->skipping = !over;
+    }
+    return over && !parser->failed;
+}
+
+/* How many tokens jsmn may have, beside those it is given, before the short way is tried again. */
+static unsigned json_stride(const struct cmcwh_parser *parser) {
+    enum {
+        HEAD = 9
+    }; /* what CMC sends before the first event; in another order it costs time only */
+    uint8_t place = parser->place[parser->depth];
+
+    if (!WITH_SHORTCUTS || (parser->depth > 0 && (place == PLACE_SKIP || place == PLACE_CAPTURE))) {
+        return CMCWH_TOKENS;
+    }
+    if (parser->depth == 0) {
+        return HEAD;
+    }
+    return place == PLACE_ITEM && (parser->expect == EXPECT_NEXT || name_expected(parser)) ? 2 : 1;
+}
+
+/* A copy of jsmn's state that nobody else points to stays in registers: a third faster. */
+static int json_tokenize(const struct cmcwh_parser *parser, jsmn_parser *state, jsmntok_t *tokens) {
+    jsmn_parser jsmn = *state;
+    size_t most = smaller(jsmn.toknext + json_stride(parser), CMCWH_TOKENS);
+    int result = jsmn_parse(&jsmn, parser->window, parser->used, tokens, (unsigned)most);
+
+    *state = jsmn;
+    return result;
+}
+
+/* Understands as much of the window as can be understood now, and drops it. */
+static void json_run(struct cmcwh_parser *parser, bool last) {
+    jsmntok_t *tokens = (jsmntok_t *)(void *)parser->tokens;
+    jsmn_parser jsmn = {0, 0, -1};
+    size_t at = 0;
+    int result;
+
+    if (parser->skipping && !long_go_on(parser)) {
+        return;
+    }
+    do {
+        unsigned known;
+
+        at = WITH_SHORTCUTS ? json_items(parser, at) : at;
+        jsmn.pos = (unsigned)at;
+        known = json_restore(parser, &jsmn, tokens);
+        result = json_tokenize(parser, &jsmn, tokens);
+        at = json_walk(parser, tokens + known, jsmn.toknext - known, at, jsmn.pos);
+    } while (result == JSMN_ERROR_NOMEM && !parser->failed);
+    if (parser->failed) {
+        return;
+    }
+    if (result == JSMN_ERROR_INVAL || (at < parser->used && (last || parser->window[at] == '\0'))) {
+        json_locate(parser, at);
+        return;
+    }
+    window_drop(parser, at);
+    if (parser->used == CMCWH_WINDOW_SIZE) {
+        long_begin(parser);
+        if (!parser->failed) {
+            (void)long_go_on(parser);
+        }
+    }
+}
+
+/* How much can be appended; 0 only when the parser has failed. */
+static size_t json_room(struct cmcwh_parser *parser) {
+    if (parser->used == CMCWH_WINDOW_SIZE) {
+        json_run(parser, false);
+    }
+    return parser->failed ? 0 : CMCWH_WINDOW_SIZE - parser->used;
+}
+
+/* Takes some bytes of a JSON body, none only when the parser has failed. */
+static size_t json_add(struct cmcwh_parser *parser, const char *in, size_t length) {
+    size_t taken = smaller(length, json_room(parser));
+
+    memcpy(parser->window + parser->used, in, taken);
+    parser->used += (uint32_t)taken;
+    return taken;
+}
+
+static void json_begin(struct cmcwh_parser *parser, uint64_t origin) {
+    marks_clear(parser, 0, parser->used);
+    parser->origin = origin;
+    parser->used = 0;
+    parser->position = 0;
+    parser->skipped = 0;
+    parser->cut = CMCWH_NONE;
+    parser->depth = 0;
+    parser->objects = 0;
+    parser->expect = EXPECT_VALUE;
+    parser->skipping = false;
+}
+
+/* The text of the JSON is complete. A newline is put behind it, so that jsmn sees the end of a
+ * number. */
+static void json_end(struct cmcwh_parser *parser) {
+    if (json_room(parser) == 0) {
+        return;
+    }
+    parser->ending = true;
+    window_push(parser, '\n', false);
+    json_run(parser, true);
+    if (!parser->failed && parser->expect != EXPECT_NOTHING) {
+        parser_fail(parser, CMCWH_ERR_JSON, parser->offset, ends_early);
+    }
+    parser->ending = false;
+}
+
+/* ---- Parser: form -----------------------------------------------------------------------------
+ * application/x-www-form-urlencoded (WHATWG URL, section 5.1), as CMC sends it: the parameters of a
+ * request, of which `event` holds JSON. The JSON goes into the window, with a mark on the bytes
+ * that were sent as %XX, so that offsets can be told in the body as it was sent. It is not looked
+ * at here.
+ */
+
+enum { FORM_NAME, FORM_VALUE, FORM_EVENT };
+
+static const char bad_percent[] = "'%' must be followed by two hexadecimal digits";
+
+static void form_begin_name(struct cmcwh_parser *parser) {
+    parser->form_state = FORM_NAME;
+    kept_clear(&parser->key);
+    decoder_init(&parser->decoder, false);
+}
+
+/* The value of a parameter begins after this byte. Returns `event`, `kept` or `ignored`, by what
+ * it is to us. */
+static uint8_t begin_value(struct cmcwh_parser *parser, uint8_t event, uint8_t kept,
+                           uint8_t ignored) {
+    decoder_init(&parser->decoder, false);
+    if (parser->member == MEMBER_EVENT) {
+        event_forget(parser);
+        json_begin(parser, parser->offset + 1);
+        return event;
+    }
+    if (form_target(parser) != NULL) {
+        kept_clear(form_target(parser));
+        return kept;
+    }
+    return ignored;
+}
+
+static void form_begin_value(struct cmcwh_parser *parser) {
+    parser->member = request_member(kept_text(&parser->key));
+    parser->form_state = begin_value(parser, FORM_EVENT, FORM_VALUE, FORM_VALUE);
+}
+
+/* `end`: where the parameter ends, at '&' or the end of the body. */
+static void form_end_parameter(struct cmcwh_parser *parser) {
+    if (parser->hex_digits > 0) {
+        parser_fail(parser, CMCWH_ERR_FORM, parser->offset, bad_percent);
+    } else if (parser->form_state == FORM_EVENT) {
+        json_end(parser);
+    } else if (!decoder_clean(&parser->decoder)) {
+        parser_fail(parser, CMCWH_ERR_FORM, parser->offset, bad_utf8);
+    } else if (parser->form_state == FORM_NAME && parser->key.length > 0) {
+        form_begin_value(parser); /* a name without '=' has an empty value */
+        if (parser->form_state == FORM_EVENT) {
+            json_end(parser);
+        }
+    }
+}
+
+/* One decoded byte of a name or a value. */
+static void form_byte(struct cmcwh_parser *parser, char byte, bool escaped) {
+    struct output output = {NULL, 0, 0, 0};
+    struct cmcwh_kept *target =
+        parser->form_state == FORM_NAME ? &parser->key : form_target(parser);
+
+    if (parser->form_state == FORM_EVENT) {
+        if (json_room(parser) > 0) {
+            window_push(parser, byte, escaped);
+        }
+        return;
+    }
+    if (target != NULL) {
+        output = kept_output(target);
+    }
+    if (decode(&parser->decoder, &byte, 1, &output) == 0) {
+        parser_fail(parser, CMCWH_ERR_FORM, parser->offset - (escaped ? 2 : 0),
+                    parser->decoder.fault);
+    }
+    if (target != NULL) {
+        kept_settle(target, &output);
+    }
+}
+
+/* A byte of %XX after the '%'. */
+static void form_hex(struct cmcwh_parser *parser, unsigned char byte) {
+    int digit = hex_digit(byte);
+
+    if (digit < 0) {
+        parser_fail(parser, CMCWH_ERR_FORM, parser->offset, bad_percent);
+        return;
+    }
+    parser->hex = (uint8_t)(parser->hex << 4 | digit);
+    if (--parser->hex_digits == 0) {
+        form_byte(parser, (char)parser->hex, true);
+    }
+}
+
+/* As much of `event` as is simple: what stays is left to form_add, one byte at a time. */
+static size_t form_event(struct cmcwh_parser *parser, const char *in, size_t length) {
+    size_t room = json_room(parser);
+    char *out = parser->window + parser->used, *full = out + room;
+    const char *at = in, *end = in + length;
+
+    while (at < end && out < full) {
+        unsigned char byte = (unsigned char)*at;
+
+        if (byte == '&') {
+            break;
+        }
+        if (byte == '%') {
+            int high = end - at < 3 ? -1 : hex_digit((unsigned char)at[1]);
+            int low = high < 0 ? -1 : hex_digit((unsigned char)at[2]);
+
+            if (low < 0) {
+                break;
+            }
+            mark_set(parser, (size_t)(out - parser->window));
+            byte = (unsigned char)(high << 4 | low);
+            at += 2;
+        } else if (byte == '+') {
+            byte = ' ';
+        }
+        *out++ = (char)byte;
+        at++;
+    }
+    parser->used = (uint32_t)(out - parser->window);
+    return (size_t)(at - in);
+}
+
+/* Takes some bytes, one at least. */
+static size_t form_add(struct cmcwh_parser *parser, const char *in, size_t length) {
+    if (parser->form_state == FORM_EVENT && parser->hex_digits == 0) {
+        size_t taken = form_event(parser, in, length);
+
+        if (taken > 0 || parser->failed) {
+            return taken;
+        }
+    }
+    if (*in == '&') {
+        form_end_parameter(parser);
+        if (!parser->failed) {
+            form_begin_name(parser);
+        }
+    } else if (parser->hex_digits > 0) {
+        form_hex(parser, (unsigned char)*in);
+    } else if (*in == '%') {
+        parser->hex_digits = 2;
+        parser->hex = 0;
+    } else if (*in == '=' && parser->form_state == FORM_NAME) {
+        if (decoder_clean(&parser->decoder)) {
+            form_begin_value(parser);
+        } else {
+            parser_fail(parser, CMCWH_ERR_FORM, parser->offset, bad_utf8);
+        }
+    } else {
+        form_byte(parser, *in == '+' ? ' ' : *in, false);
+    }
+    return 1;
+}
+
+static void form_end(struct cmcwh_parser *parser) {
+    form_end_parameter(parser);
+}
+
+/* ---- Parser: multipart ------------------------------------------------------------------------
+ * multipart/form-data (RFC 7578; RFC 2046, section 5.1): each parameter is a part, named in its
+ * headers. The headers of a part wait in the window, which no JSON needs just then. A value goes on
+ * byte by byte, but what may be the beginning of a delimiter is held back until it is known. Only
+ * the first byte of a delimiter is CR: a match that fails cannot have begun later.
+ */
+
+enum {
+    MULTIPART_NO_BOUNDARY, /* it has not been given */
+    MULTIPART_PREAMBLE,
+    MULTIPART_DELIMITED, /* a boundary has just come */
+    MULTIPART_PADDED,    /* and spaces after it */
+    MULTIPART_RETURN,    /* and CR */
+    MULTIPART_DASH,      /* the first one after the last boundary */
+    MULTIPART_HEADERS,
+    MULTIPART_SKIP, /* a value that is ignored */
+    MULTIPART_KEEP, /* one that is kept */
+    MULTIPART_EVENT,
+    MULTIPART_EPILOGUE
+};
+
+enum { PART_HEADERS_MAX = CMCWH_WINDOW_SIZE < 1024 ? CMCWH_WINDOW_SIZE : 1024 };
+
+static bool boundary_right(struct cmcwh_text boundary) {
+    for (size_t i = 0; i < boundary.length; i++) {
+        char c = boundary.data[i];
+
+        if (!(c >= '0' && c <= '9') && !(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z') &&
+            !is_one_of(c, "'()+_,-./:=? ")) {
+            return false;
+        }
+    }
+    return boundary.length > 0 && boundary.length <= CMCWH_BOUNDARY_MAX &&
+           boundary.data[boundary.length - 1] != ' ';
+}
+
+static void multipart_fail(struct cmcwh_parser *parser, uint64_t offset, const char *detail) {
+    parser_fail(parser, CMCWH_ERR_FORM, offset, detail);
+}
+
+/* A fault in the headers of a part, at a byte in the window. */
+static void header_fail(struct cmcwh_parser *parser, const char *at, const char *detail) {
+    multipart_fail(parser, parser->origin + (uint64_t)(at - parser->window), detail);
+}
+
+/* Content-Disposition: names the part. */
+static void header_disposition(struct cmcwh_parser *parser, struct cmcwh_text rest) {
+    const char *start = rest.data;
+    struct cmcwh_text name, value, field = {NULL, 0};
+    int taken;
+
+    if (parser->multipart.named) {
+        header_fail(parser, start, "a part must have one Content-Disposition only");
+        return;
+    }
+    if (!text_is_word(take_word(&rest, ";"), "form-data")) {
+        header_fail(parser, start, "Content-Disposition must be form-data");
+        return;
+    }
+    while ((taken = take_parameter(&rest, &name, &value)) > 0) {
+        if (text_is_word(name, "name")) {
+            if (field.data != NULL) {
+                header_fail(parser, name.data, "a part must have one name only");
+                return;
+            }
+            field = value;
+        }
+    }
+    if (taken < 0) {
+        header_fail(parser, rest.data, "the parameters of Content-Disposition are malformed");
+    } else if (field.data == NULL) {
+        header_fail(parser, start, "Content-Disposition has no name");
+    } else {
+        parser->member = request_member(field);
+        parser->multipart.named = true;
+    }
+}
+
+/* One header of a part, without its CRLF. */
+static void header_line(struct cmcwh_parser *parser, struct cmcwh_text line) {
+    struct cmcwh_text rest = line, name = take_word(&rest, ":"), coding;
+
+    skip_blanks(&rest);
+    if (name.length == 0 || rest.length == 0 || *rest.data != ':') {
+        header_fail(parser, line.data, "a header must be a name, ':' and a value");
+        return;
+    }
+    text_skip(&rest, 1);
+    skip_blanks(&rest);
+    if (text_is_word(name, "Content-Disposition")) {
+        header_disposition(parser, rest);
+    } else if (text_is_word(name, "Content-Transfer-Encoding")) {
+        coding = take_word(&rest, "");
+        skip_blanks(&rest);
+        if (rest.length > 0 || (!text_is_word(coding, "7bit") && !text_is_word(coding, "8bit") &&
+                                !text_is_word(coding, "binary"))) {
+            header_fail(parser, coding.data,
+                        "Content-Transfer-Encoding must be 7bit, 8bit or binary");
+        }
+    }
+}
+
+/* The headers of a part are whole: its value begins after this byte. */
+static void multipart_begin_value(struct cmcwh_parser *parser) {
+    struct cmcwh_multipart *multipart = &parser->multipart;
+
+    /* The empty line may belong to a delimiter: that is how a part without a value ends. */
+    multipart->matched = multipart->borrowed = 2;
+    multipart->state = begin_value(parser, MULTIPART_EVENT, MULTIPART_KEEP, MULTIPART_SKIP);
+}
+
+static void headers_begin(struct cmcwh_parser *parser) {
+    parser->multipart.state = MULTIPART_HEADERS;
+    parser->multipart.named = false;
+    parser->origin = parser->offset + 1;
+    parser->used = 0;
+}
+
+static void headers_end(struct cmcwh_parser *parser) {
+    struct cmcwh_text rest = {parser->window, parser->used - 2};
+
+    while (rest.length > 0 && !parser->failed) {
+        struct cmcwh_text line = {rest.data, text_find(rest, '\r')};
+
+        header_line(parser, line);
+        text_skip(&rest, line.length + 2);
+    }
+    if (!parser->failed && !parser->multipart.named) {
+        header_fail(parser, parser->window, "a part has no Content-Disposition");
+    }
+    if (!parser->failed) {
+        multipart_begin_value(parser);
+    }
+}
+
+/* A byte of the headers of a part. */
+static void headers_byte(struct cmcwh_parser *parser, char byte) {
+    char *end = parser->window + parser->used;
+    bool after_return = parser->used > 0 && end[-1] == '\r';
+    bool after_line = parser->used > 1 && end[-1] == '\n';
+
+    if (parser->used == PART_HEADERS_MAX) {
+        multipart_fail(parser, parser->offset, "the headers of a part are too long");
+        return;
+    }
+    if (after_return != (byte == '\n') || byte == 0x7F ||
+        ((unsigned char)byte < ' ' && byte != '\t' && byte != '\r' && byte != '\n')) {
+        multipart_fail(parser, parser->offset, "this byte cannot stand here in a header");
+        return;
+    }
+    if (after_line && is_blank(byte)) { /* a folded line: it goes on */
+        end[-2] = end[-1] = ' ';
+    }
+    *end = byte;
+    parser->used++;
+    if (byte == '\n' && (parser->used == 2 || end[-2] == '\n')) {
+        headers_end(parser);
+    }
+}
+
+/* Some of a value, or of the preamble; `offset` is that of its first byte in the body. */
+static void multipart_give(struct cmcwh_parser *parser, const char *in, size_t length,
+                           uint64_t offset) {
+    if (parser->multipart.state == MULTIPART_EVENT) {
+        while (length > 0 && !parser->failed) {
+            size_t taken = json_add(parser, in, length);
+
+            in += taken;
+            length -= taken;
+        }
+    } else if (parser->multipart.state == MULTIPART_KEEP) {
+        struct cmcwh_kept *target = form_target(parser);
+        struct output output = kept_output(target);
+        size_t taken = decode(&parser->decoder, in, length, &output);
+
+        kept_settle(target, &output);
+        if (taken < length) {
+            multipart_fail(parser, offset + taken, parser->decoder.fault);
+        }
+    }
+}
+
+/* A delimiter is whole: the value has ended before it. */
+static void multipart_end_value(struct cmcwh_parser *parser) {
+    struct cmcwh_multipart *multipart = &parser->multipart;
+    uint64_t here = parser->offset;
+    uint64_t end = here + 1 - (uint64_t)(multipart->length - multipart->borrowed);
+
+    if (multipart->state == MULTIPART_EVENT) {
+        parser->offset = end; /* where text lacks, if some does */
+        json_end(parser);
+        parser->offset = here;
+    } else if (multipart->state == MULTIPART_KEEP && !decoder_clean(&parser->decoder)) {
+        multipart_fail(parser, end, bad_utf8);
+    }
+    multipart->state = MULTIPART_DELIMITED;
+    multipart->matched = multipart->borrowed = 0;
+}
+
+/* Takes some bytes of a value or the preamble; none when a delimiter has turned out to be none. */
+static size_t multipart_text(struct cmcwh_parser *parser, struct cmcwh_text in) {
+    struct cmcwh_multipart *multipart = &parser->multipart;
+    size_t held = (size_t)multipart->matched - multipart->borrowed;
+
+    if (*in.data == multipart->delimiter[multipart->matched]) {
+        if (++multipart->matched == multipart->length) {
+            multipart_end_value(parser);
+        }
+        return 1;
+    }
+    if (multipart->matched > 0) {
+        multipart_give(parser, multipart->delimiter + multipart->borrowed, held,
+                       parser->offset - held);
+        multipart->matched = multipart->borrowed = 0;
+        return 0;
+    }
+    in.length = text_find(in, '\r');
+    multipart_give(parser, in.data, in.length, parser->offset);
+    return in.length;
+}
+
+/* A byte after a boundary. */
+static void multipart_after_boundary(struct cmcwh_parser *parser, char byte) {
+    uint8_t *state = &parser->multipart.state;
+    bool may_end = *state == MULTIPART_DELIMITED || *state == MULTIPART_PADDED;
+
+    if (may_end && is_blank(byte)) {
+        *state = MULTIPART_PADDED;
+    } else if (may_end && byte == '\r') {
+        *state = MULTIPART_RETURN;
+    } else if (*state == MULTIPART_RETURN && byte == '\n') {
+        headers_begin(parser);
+    } else if (*state == MULTIPART_DELIMITED && byte == '-') {
+        *state = MULTIPART_DASH;
+    } else if (*state == MULTIPART_DASH && byte == '-') {
+        *state = MULTIPART_EPILOGUE;
+    } else {
+        multipart_fail(parser, parser->offset,
+                       "after a boundary only '--' or the end of the line may stand");
+    }
+}
+
+/* Takes some bytes. */
+static size_t multipart_add(struct cmcwh_parser *parser, const char *in, size_t length) {
+    struct cmcwh_text text = {in, length};
+
+    switch (parser->multipart.state) {
+    case MULTIPART_NO_BOUNDARY:
+        multipart_fail(parser, 0, "the boundary is missing, or not one of RFC 2046");
+        return 0;
+    case MULTIPART_PREAMBLE:
+    case MULTIPART_SKIP:
+    case MULTIPART_KEEP:
+    case MULTIPART_EVENT:
+        return multipart_text(parser, text);
+    case MULTIPART_HEADERS:
+        headers_byte(parser, *in);
+        return 1;
+    case MULTIPART_EPILOGUE:
+        return length;
+    default:
+        multipart_after_boundary(parser, *in);
+        return 1;
+    }
+}
+
+/* A body that was cut short must not pass for a whole one. */
+static void multipart_end(struct cmcwh_parser *parser) {
+    if (parser->multipart.state == MULTIPART_NO_BOUNDARY) {
+        (void)multipart_add(parser, NULL, 0);
+    } else if (parser->multipart.state == MULTIPART_PREAMBLE) {
+        multipart_fail(parser, parser->offset, "the boundary does not appear in the body");
+    } else if (parser->multipart.state != MULTIPART_EPILOGUE) {
+        multipart_fail(parser, parser->offset, "the body ends before its closing boundary");
+    }
+}
+
+/* ---- Parser: what others call -----------------------------------------------------------------
+ * A body comes in, in pieces of any size, through the form or multipart decoder if need be, and
+ * ends in a commit or an abort. Nothing here looks at a byte of it.
+ */
+
+void cmcwh_parser_init(struct cmcwh_parser *parser, struct cmcwh_ring *ring,
+                       enum cmcwh_format format) {
+    /* All but texts, tokens and the window, which are written before they are read. */
+    memset(parser, 0, offsetof(struct cmcwh_parser, key));
+    kept_clear(&parser->key);
+    kept_clear(&parser->list);
+    kept_clear(&parser->event_type);
+    kept_clear(&parser->composition);
+    kept_clear(&parser->api_key);
+    cmcwh_batch_begin(&parser->batch, ring);
+    parser->error.detail = "";
+    parser->format = (uint8_t)format;
+    if (format == CMCWH_JSON) {
+        json_begin(parser, 0);
+    } else if (!WITH_FORMS) {
+        parser_fail(parser, CMCWH_ERR_FORM, 0, "forms are left out of this program");
+    } else if (is_form(parser)) {
+        memset(parser->escaped, 0, sizeof parser->escaped);
+        form_begin_name(parser);
+    }
+}
+
+int cmcwh_parser_boundary(struct cmcwh_parser *parser, struct cmcwh_text boundary) {
+    struct cmcwh_multipart *multipart = &parser->multipart;
+
+    if (parser->format != CMCWH_MULTIPART || parser->offset > 0 || parser->failed ||
+        !boundary_right(boundary)) {
+        return CMCWH_ERR_ARGUMENT;
+    }
+    memcpy(multipart->delimiter, "\r\n--", 4);
+    memcpy(multipart->delimiter + 4, boundary.data, boundary.length);
+    multipart->length = (uint8_t)(4 + boundary.length);
+    multipart->state = MULTIPART_PREAMBLE;
+    multipart->matched = multipart->borrowed = 2; /* as if a CRLF stood before the body */
+    return CMCWH_OK;
+}
+
+int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t length) {
+    const char *in = bytes;
+
+    while (length > 0 && !parser->failed) {
+        size_t taken = !WITH_FORMS || parser->format == CMCWH_JSON ? json_add(parser, in, length)
+                       : is_form(parser)                           ? form_add(parser, in, length)
+                                         : multipart_add(parser, in, length);
+
+        parser->offset += taken;
+        in += taken;
+        length -= taken;
+    }
+    return parser->failed ? parser->error.result : CMCWH_OK;
+}
+
+int cmcwh_parser_end(struct cmcwh_parser *parser) {
+    if (!parser->failed && (!WITH_FORMS || parser->format == CMCWH_JSON)) {
+        json_end(parser);
+    } else if (!parser->failed && is_form(parser)) {
+        form_end(parser);
+    } else if (!parser->failed) {
+        multipart_end(parser);
+    }
+    if (!parser->failed) {
+        event_check_request(parser);
+    }
+    if (parser->error.result != CMCWH_OK) {
+        parser->failed = true;
+        return parser->error.result;
+    }
+    return (int)parser->batch.count;
+}
+
+/* How many events are safe, or why they are not. Only a lost batch is the end of the request. */
+static int parser_outcome(struct cmcwh_parser *parser, int outcome) {
+    if (outcome == CMCWH_ERR_STORAGE) {
+        parser_fail(parser, outcome, 0, "the events cannot be kept just now");
+    }
+    return outcome < 0 ? outcome : (int)parser->batch.count;
+}
+
+int cmcwh_parser_confirm(struct cmcwh_parser *parser) {
+    return parser->error.result != CMCWH_OK
+               ? parser->error.result
+               : parser_outcome(parser, cmcwh_batch_confirm(&parser->batch));
+}
+
+int cmcwh_parser_commit(struct cmcwh_parser *parser) {
+    int result;
+
+    if (parser->error.result != CMCWH_OK) {
+        return parser->error.result;
+    }
+    result = cmcwh_batch_commit(&parser->batch, kept_text(&parser->composition));
+    return result < 0 ? parser_outcome(parser, result) : cmcwh_parser_confirm(parser);
+}
+
+void cmcwh_parser_abort(struct cmcwh_parser *parser) {
+    cmcwh_batch_abort(&parser->batch);
+}
+
+const struct cmcwh_error *cmcwh_parser_error(const struct cmcwh_parser *parser) {
+    return &parser->error;
+}
+
+struct cmcwh_text cmcwh_parser_api_key(const struct cmcwh_parser *parser) {
+    struct cmcwh_text key = kept_text(&parser->api_key);
+
+    if (parser->api_key.truncated) {
+        key.length = CMCWH_SECRET_MAX + 1; /* too long to equal any secret */
+    }
+    return key;
+}
+
+#ifndef CMCWH_NO_SERVER
+
+#include <civetweb.h>
+
+/* ---- Server: answers --------------------------------------------------------------------------
+ * A request while it is being answered, the credentials it may have, and the answer as text.
+ * Nothing here reads from a connection or writes to one.
+ */
+
+/* The headers that are looked at. */
+enum header {
+    HOST,
+    CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+    CONTENT_TYPE,
+    CONTENT_ENCODING,
+    AUTHORIZATION,
+    EXPECT,
+    CONNECTION,
+    HEADERS
+};
+
+/* One request and what will be answered. */
+struct exchange {
+    struct cmcwh_server *server;
+    struct cmcwh_worker *worker;
+    const struct cmcwh_access *access;
+    struct mg_connection *connection;
+    const struct mg_request_info *info;
+    const char *headers[HEADERS]; /* the first of each, or NULL */
+    uint8_t header_counts[HEADERS];
+    char peer[CMCWH_ADDRESS_SIZE];
+
+    /* The body. */
+    enum cmcwh_format format;
+    struct cmcwh_text boundary; /* of multipart */
+    bool chunked;
+    bool unread; /* some of it has not been read, or it is not known where it ends */
+    uint64_t length, received;
+    uint64_t start; /* ticks */
+
+    /* The answer. */
+    int status, stored;
+    bool stopping;   /* the server is: the connection does not stay */
+    bool key_wanted; /* no header has shown who it is: the body must */
+    const char *error, *detail, *field;
+    uint64_t offset;
+    bool has_offset;
+    uint32_t retry_after; /* seconds */
+};
+
+/* Sets the answer. Returns false, which all steps return to end the request. */
+static bool answer(struct exchange *x, int status, const char *error, const char *detail) {
+    x->status = status;
+    x->error = error;
+    x->detail = detail;
+    return false;
+}
+
+/* Is `given` among the credentials of a kind? Looks at all of them, right or not. */
+static bool credential_right(const struct cmcwh_access *access, enum cmcwh_credential_kind kind,
+                             struct cmcwh_text given) {
+    bool right = false;
+
+    for (size_t i = 0; i < access->count; i++) {
+        if (access->credentials[i].kind == kind) {
+            right |= cmcwh_secret_equal(given, access->credentials[i].secret);
+        }
+    }
+    return right;
+}
+
+static bool credential_configured(const struct cmcwh_access *access,
+                                  enum cmcwh_credential_kind kind) {
+    for (size_t i = 0; access != NULL && i < access->count; i++) {
+        if (access->credentials[i].kind == kind) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static char *put_reason(char *out, int status) {
+    static const struct {
+        int status;
+        const char *reason;
+    } reasons[] = {{200, "OK"},
+                   {400, "Bad Request"},
+                   {401, "Unauthorized"},
+                   {403, "Forbidden"},
+                   {404, "Not Found"},
+                   {405, "Method Not Allowed"},
+                   {408, "Request Timeout"},
+                   {411, "Length Required"},
+                   {413, "Content Too Large"},
+                   {415, "Unsupported Media Type"},
+                   {422, "Unprocessable Content"},
+                   {429, "Too Many Requests"},
+                   {431, "Request Header Fields Too Large"},
+                   {503, "Service Unavailable"},
+                   {505, "HTTP Version Not Supported"}};
+
+    const char *reason = "Error";
+
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
+        reason = reasons[i].status == status ? reasons[i].reason : reason;
+    }
+    return put_word(out, reason);
+}
+
+/* The body of an answer: {"stored":3} or {"error":...}. */
+static char *put_answer_body(char *out, const struct exchange *x) {
+    if (x->status == 200) {
+        out = put_word(out, "{\"stored\":");
+        out = put_decimal(out, (uint64_t)x->stored);
+        return put_word(out, "}");
+    }
+    out = put_word(put_word(put_word(out, "{\"error\":\""), x->error), "\"");
+    if (x->field != NULL && x->field[0] != '\0') {
+        out = put_word(put_word(put_word(out, ",\"field\":\""), x->field), "\"");
+    }
+    if (x->has_offset) {
+        out = put_decimal(put_word(out, ",\"offset\":"), x->offset);
+    }
+    return put_word(put_word(put_word(out, ",\"detail\":\""), x->detail), "\"}");
+}
+
+/* RFC 9110, section 5.6.7. */
+static char *put_http_date(char *out, uint64_t time) {
+    struct calendar c = calendar_of(time);
+
+    out = put_bytes(out, &"SunMonTueWedThuFriSat"[3 * c.weekday], 3);
+    out = put_padded(put_word(out, ", "), c.day, 2);
+    out = put_bytes(put_word(out, " "), month_names + 3 * (c.month - 1), 3);
+    out = put_padded(put_word(out, " "), c.year, 4);
+    return put_word(put_clock(put_word(out, " "), &c), " GMT\r\n");
+}
+
+static char *put_answer_head(char *out, const struct exchange *x, size_t length, bool closing) {
+    const struct cmcwh_access *access = x->access;
+
+    out = put_decimal(put_word(out, "HTTP/1.1 "), (uint64_t)x->status);
+    out = put_word(put_reason(put_word(out, " "), x->status), "\r\n");
+    out = put_http_date(put_word(out, "Date: "), port_now(x->server->config.ring));
+    out = put_word(out, "Content-Type: application/json\r\nContent-Length: ");
+    out = put_word(put_decimal(out, length), "\r\n");
+    if (x->status == 401 && credential_configured(access, CMCWH_BASIC)) {
+        out = put_word(out, "WWW-Authenticate: Basic realm=\"cmcwh\", charset=\"UTF-8\"\r\n");
+    }
+    if (x->status == 401 && credential_configured(access, CMCWH_BEARER)) {
+        out = put_word(out, "WWW-Authenticate: Bearer realm=\"cmcwh\"\r\n");
+    }
+    if (x->status == 405) {
+        out = put_word(out, "Allow: POST\r\n");
+    }
+    if (x->status == 503 || x->status == 429) {
+        out = put_word(put_decimal(put_word(out, "Retry-After: "), x->retry_after), "\r\n");
+    }
+    if (closing) {
+        return put_word(out, "Connection: close\r\n\r\n");
+    }
+    out = put_decimal(put_word(out, "Keep-Alive: timeout="), x->server->config.keep_alive);
+    return put_word(out, "\r\nConnection: keep-alive\r\n\r\n");
+}
+
+/* ---- Server: requests -------------------------------------------------------------------------
+ * One request of civetweb's: check it, read it, feed it, answer it. civetweb takes a good deal that
+ * it should not, and does not say when a body ends too early; that is looked after here. What an
+ * event is, the parser knows.
+ */
+
+/* civetweb forgets headers past this number without a word. */
+#define HEADERS_MAX 64
+
+static bool same_word(const char *a, const char *b) {
+    return strlen(a) == strlen(b) && same_letters(a, b, strlen(a));
+}
+
+/* Finds the headers that are looked at, in one pass. */
+static void learn_headers(struct exchange *x) {
+    static const struct cmcwh_text names[HEADERS] = {
+        {"Host", 4},          {"Content-Length", 14},   {"Transfer-Encoding", 17},
+        {"Content-Type", 12}, {"Content-Encoding", 16}, {"Authorization", 13},
+        {"Expect", 6},        {"Connection", 10}};
+
+    for (int i = 0; i < x->info->num_headers; i++) {
+        const struct mg_header *header = &x->info->http_headers[i];
+        size_t length = strlen(header->name);
+
+        for (unsigned known = 0; known < HEADERS; known++) {
+            if (length == names[known].length &&
+                same_letters(header->name, names[known].data, length)) {
+                x->headers[known] =
+                    x->header_counts[known]++ == 0 ? header->value : x->headers[known];
+                break;
+            }
+        }
+    }
+}
+
+/* Is the head such that nobody could read it in another way? */
+static bool check_head(struct exchange *x) {
+    const struct cmcwh_server_config *config = &x->server->config;
+    const char *fault =
+        config->head_fault == NULL ? NULL : config->head_fault(config->context, x->connection);
+    unsigned hosts;
+
+    x->unread = true;
+    learn_headers(x);
+    hosts = x->header_counts[HOST];
+    if (fault != NULL) {
+        return answer(x, 400, "malformed_request", fault);
+    }
+    if (x->info->num_headers >= HEADERS_MAX) {
+        return answer(x, 400, "malformed_request", "too many headers");
+    }
+    return hosts == 1 || (hosts == 0 && strcmp(x->info->http_version, "1.0") == 0) ||
+           answer(x, 400, "malformed_request", "there must be one Host");
+}
+
+/* Does the body end where its headers say? Both kinds of length, or two of one, are how requests
+ * are smuggled past proxies (RFC 9112, section 6.3). */
+static bool check_framing(struct exchange *x) {
+    const char *length = x->headers[CONTENT_LENGTH], *coding = x->headers[TRANSFER_ENCODING];
+
+    if (x->header_counts[CONTENT_LENGTH] + x->header_counts[TRANSFER_ENCODING] > 1) {
+        return answer(x, 400, "malformed_request",
+                      "more than one Content-Length or Transfer-Encoding");
+    }
+    if (coding != NULL) {
+        x->chunked = true;
+        return same_word(coding, "chunked") ||
+               answer(x, 400, "malformed_request", "a Transfer-Encoding other than chunked");
+    }
+    if (length == NULL) {
+        x->unread = false;
+        return true;
+    }
+    for (const char *digit = length; *digit != '\0'; digit++) {
+        if (*digit < '0' || *digit > '9' || digit - length >= 18) {
+            return answer(x, 400, "malformed_request", "Content-Length is not a number");
+        }
+        x->length = 10 * x->length + (uint64_t)(*digit - '0');
+    }
+    x->unread = x->length > 0;
+    return *length != '\0' || answer(x, 400, "malformed_request", "Content-Length is empty");
+}
+
+/* local_uri would have no dots, and one slash for many: a proxy before us may know them apart. */
+static bool path_right(const struct exchange *x) {
+    const char *sent = x->info->local_uri_raw;
+
+    return sent != NULL && strcmp(sent, x->server->config.path) == 0;
+}
+
+static bool check_target(struct exchange *x) {
+    const struct cmcwh_server_config *config = &x->server->config;
+
+    if (config->allow != NULL && !config->allow(config->context, x->peer)) {
+        return answer(x, 403, "forbidden", "requests from this address are not taken");
+    }
+    if (!path_right(x)) {
+        return answer(x, 404, "not_found", "there is nothing at this path");
+    }
+    return strcmp(x->info->request_method, "POST") == 0 ||
+           answer(x, 405, "method_not_allowed", "webhooks are sent with POST");
+}
+
+enum { PEER_NAME = sizeof((struct cmcwh_peer *)0)->name };
+
+/* How a peer is remembered: an IPv4 address as it is; of IPv6 what stands before "::" or the fifth
+ * group, which may take a few networks for one. */
+static void peer_name(const struct exchange *x, char name[PEER_NAME]) {
+    struct cmcwh_text whole = {x->peer, strlen(x->peer)};
+    bool six = text_find(whole, '.') == whole.length;
+    unsigned colons = 0;
+
+    memset(name, 0, PEER_NAME);
+    for (size_t i = 0; i < whole.length && i + 1 < PEER_NAME; i++) {
+        colons += whole.data[i] == ':';
+        if (six && (colons == 4 || (whole.data[i] == ':' && whole.data[i + 1] == ':'))) {
+            break;
+        }
+        name[i] = whole.data[i];
+    }
+}
+
+/* The entry of this peer, or NULL when nothing is held against it. With the lock held. */
+static struct cmcwh_peer *peer_find(struct cmcwh_server *server, const char *name) {
+    uint64_t now = port_ticks(server->config.ring);
+
+    for (size_t i = 0; i < CMCWH_PEERS; i++) {
+        struct cmcwh_peer *peer = &server->peers[i];
+
+        if (peer->wrong > 0 && now - peer->since < CMCWH_TRIES_TIME &&
+            strcmp(peer->name, name) == 0) {
+            return peer;
+        }
+    }
+    return NULL;
+}
+
+/* An entry for a peer that has none: a free one, or that of the oldest. With the lock held. */
+static struct cmcwh_peer *peer_add(struct cmcwh_server *server, const char *name) {
+    struct cmcwh_peer *peer = &server->peers[0];
+
+    for (size_t i = 1; i < CMCWH_PEERS && peer->wrong > 0; i++) {
+        if (server->peers[i].wrong == 0 || server->peers[i].since < peer->since) {
+            peer = &server->peers[i];
+        }
+    }
+    memcpy(peer->name, name, sizeof peer->name);
+    peer->wrong = 0;
+    peer->since = port_ticks(server->config.ring);
+    return peer;
+}
+
+/* Whoever guesses gets no more answers for a while, not even to a right guess. */
+static bool check_tries(struct exchange *x) {
+    struct cmcwh_server *server = x->server;
+    char name[PEER_NAME];
+    const struct cmcwh_peer *peer;
+    uint64_t left = 0;
+
+    if (x->access == NULL || x->access->count == 0) {
+        return true;
+    }
+    peer_name(x, name);
+    port_lock(server->config.ring);
+    peer = peer_find(server, name);
+    if (peer != NULL && peer->wrong >= CMCWH_TRIES) {
+        left = peer->since + CMCWH_TRIES_TIME - port_ticks(server->config.ring);
+    }
+    port_unlock(server->config.ring);
+    x->retry_after = (uint32_t)(left / 1000 + 1);
+    return left == 0 ||
+           answer(x, 429, "too_many_requests", "too many wrong credentials from this address");
+}
+
+static void count_wrong(const struct exchange *x) {
+    struct cmcwh_server *server = x->server;
+    char name[PEER_NAME];
+    struct cmcwh_peer *peer;
+
+    peer_name(x, name);
+    port_lock(server->config.ring);
+    peer = peer_find(server, name);
+    if (peer == NULL) {
+        peer = peer_add(server, name);
+    }
+    peer->wrong++;
+    port_unlock(server->config.ring);
+}
+
+static bool unauthorized(struct exchange *x, const char *detail) {
+    return answer(x, 401, "unauthorized", detail);
+}
+
+static bool wrong(struct exchange *x, const char *detail) {
+    count_wrong(x);
+    return unauthorized(x, detail);
+}
+
+/* The Authorization header. Without one, an API key in the body may do. */
+static bool check_header(struct exchange *x) {
+    static const struct {
+        const char *scheme;
+        size_t length;
+        enum cmcwh_credential_kind kind;
+    } schemes[] = {{"Basic ", 6, CMCWH_BASIC}, {"Bearer ", 7, CMCWH_BEARER}};
+    const char *given = x->headers[AUTHORIZATION];
+    bool right = false;
+
+    if (x->access == NULL || x->access->count == 0) {
+        return true;
+    }
+    for (size_t i = 0; given != NULL && i < sizeof schemes / sizeof *schemes; i++) {
+        if (strlen(given) >= schemes[i].length &&
+            same_letters(given, schemes[i].scheme, schemes[i].length) &&
+            credential_configured(x->access, schemes[i].kind)) {
+            struct cmcwh_text secret = {given + schemes[i].length,
+                                        strlen(given) - schemes[i].length};
+
+            if (!credential_right(x->access, schemes[i].kind, secret)) {
+                return wrong(x, "the credentials in Authorization are wrong");
+            }
+            right = true;
+        }
+    }
+    x->key_wanted = !right;
+    return right || credential_configured(x->access, CMCWH_API_KEY) ||
+           unauthorized(x, "credentials are missing");
+}
+
+/* The api_key of the body. */
+static bool check_key(struct exchange *x) {
+    struct cmcwh_text key = cmcwh_parser_api_key(&x->worker->parser);
+
+    if (!credential_configured(x->access, CMCWH_API_KEY)) {
+        return true;
+    }
+    if (key.length == 0) {
+        return !x->key_wanted || unauthorized(x, "credentials are missing");
+    }
+    return credential_right(x->access, CMCWH_API_KEY, key) || wrong(x, "api_key is wrong");
+}
+
+static bool is_type(const char *given, const char *type) {
+    size_t length = strlen(type);
+
+    return strlen(given) >= length && same_letters(given, type, length) &&
+           (given[length] == '\0' || given[length] == ';' || given[length] == ' ' ||
+            given[length] == '\t');
+}
+
+/* The boundary, which only Content-Type tells. Two of them could be understood in two ways. */
+static bool check_boundary(struct exchange *x, const char *parameters) {
+    struct cmcwh_text rest = {parameters, strlen(parameters)}, name, value;
+    unsigned boundaries = 0;
+    int taken;
+
+    while ((taken = take_parameter(&rest, &name, &value)) > 0) {
+        if (text_is_word(name, "boundary")) {
+            x->boundary = value;
+            boundaries++;
+        }
+    }
+    if (taken < 0) {
+        return answer(x, 400, "malformed_form", "the parameters of Content-Type are malformed");
+    }
+    if (boundaries == 0) {
+        return answer(x, 400, "malformed_form", "the boundary is missing in Content-Type");
+    }
+    return (boundaries == 1 && boundary_right(x->boundary)) ||
+           answer(x, 400, "malformed_form",
+                  "the boundary in Content-Type is not one of 1 to 70 characters of RFC 2046");
+}
+
+static bool check_type(struct exchange *x) {
+    static const char multipart[] = "multipart/form-data";
+    const char *type = x->headers[CONTENT_TYPE];
+
+    if (type != NULL && is_type(type, "application/json")) {
+        x->format = CMCWH_JSON;
+    } else if (type != NULL && is_type(type, "application/x-www-form-urlencoded")) {
+        x->format = CMCWH_FORM;
+    } else if (type != NULL && is_type(type, multipart)) {
+        x->format = CMCWH_MULTIPART;
+        return check_boundary(x, type + sizeof multipart - 1);
+    } else {
+        return answer(x, 415, "unsupported_media_type",
+                      "Content-Type must be application/json, "
+                      "application/x-www-form-urlencoded or multipart/form-data");
+    }
+    return true;
+}
+
+static bool check_content(struct exchange *x) {
+    const char *coding = x->headers[CONTENT_ENCODING];
+
+    if (!x->chunked && x->headers[CONTENT_LENGTH] == NULL) {
+        return answer(x, 411, "length_required", "neither Content-Length nor chunked");
+    }
+    if (x->length > x->server->config.body_max) {
+        return answer(x, 413, "too_large", "the body is larger than this server takes");
+    }
+    if (coding != NULL && !same_word(coding, "identity")) {
+        return answer(x, 415, "unsupported_media_type", "no content encoding is taken");
+    }
+    return check_type(x);
+}
+
+static void watch(struct exchange *x, uint32_t deadline) {
+    const struct cmcwh_server_config *config = &x->server->config;
+
+    if (config->watch != NULL) {
+        config->watch(config->context, x->connection, deadline);
+    }
+}
+
+/* A sender that wants to be told before it sends the body: civetweb leaves that to handlers. */
+static void honour_expect(struct exchange *x) {
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    const char *expect = x->headers[EXPECT];
+
+    if (expect != NULL && same_word(expect, "100-continue") &&
+        strcmp(x->info->http_version, "1.1") == 0) {
+        (void)mg_write(x->connection, go_on, sizeof go_on - 1);
+    }
+}
+
+/* Reads a piece of the body. 0 at its end, however it ended: then `unread` says whether some is
+ * missing. */
+static size_t read_piece(struct exchange *x) {
+    const struct cmcwh_server_config *config = &x->server->config;
+    uint64_t left = x->chunked ? CMCWH_READ_SIZE : x->length - x->received;
+    int taken = left == 0 ? 0
+                          : mg_read(x->connection, x->worker->bytes,
+                                    (size_t)(left < CMCWH_READ_SIZE ? left : CMCWH_READ_SIZE));
+
+    if (taken > 0) {
+        x->received += (uint64_t)taken;
+        return (size_t)taken;
+    }
+    if (!x->chunked) {
+        x->unread = x->received < x->length;
+    } else {
+        x->unread =
+            taken < 0 || (config->whole != NULL && !config->whole(config->context, x->connection));
+    }
+    return 0;
+}
+
+/* The parser has found something wrong. */
+static bool answer_parser(struct exchange *x) {
+    const struct cmcwh_error *error = cmcwh_parser_error(&x->worker->parser);
+    int status = 400;
+
+    if (error->result == CMCWH_ERR_FULL || error->result == CMCWH_ERR_STORAGE) {
+        status = 503;
+    } else if (error->result == CMCWH_ERR_MISSING || error->result == CMCWH_ERR_TYPE ||
+               error->result == CMCWH_ERR_EVENT_TYPE) {
+        status = 422;
+    }
+    x->has_offset = status != 503;
+    x->offset = error->offset;
+    x->field = error->field;
+    return answer(x, status, cmcwh_result_name(error->result), error->detail);
+}
+
+static const char late[] = "the request was not whole in time";
+
+static bool read_body(struct exchange *x) {
+    const struct cmcwh_server_config *config = &x->server->config;
+    struct cmcwh_parser *parser = &x->worker->parser;
+    size_t taken;
+
+    cmcwh_parser_init(parser, config->ring, x->format);
+    if (x->format == CMCWH_MULTIPART) {
+        (void)cmcwh_parser_boundary(parser, x->boundary); /* is right: check_boundary */
+    }
+    while ((taken = read_piece(x)) > 0) {
+        if (x->received > config->body_max) {
+            return answer(x, 413, "too_large", "the body is larger than this server takes");
+        }
+        if (cmcwh_parser_feed(parser, x->worker->bytes, taken) < 0) {
+            return answer_parser(x);
+        }
+    }
+    if (!x->unread) {
+        return cmcwh_parser_end(parser) >= 0 || answer_parser(x);
+    }
+    if (port_ticks(config->ring) - x->start >= config->body_timeout ||
+        (config->cut != NULL && config->cut(config->context, x->connection))) {
+        return answer(x, 408, "request_timeout", late);
+    }
+    x->has_offset = true;
+    x->offset = x->received;
+    return answer(x, 400, "truncated_body", "the body ends before its length or last chunk");
+}
+
+static bool store(struct exchange *x) {
+    x->stored = cmcwh_parser_commit(&x->worker->parser);
+    if (x->stored < 0) {
+        return answer_parser(x);
+    }
+    x->status = 200;
+    return true;
+}
+
+static void learn_peer(struct exchange *x) {
+    const struct cmcwh_server_config *config = &x->server->config;
+    const char *address = x->info->remote_addr;
+    size_t length = strlen(address);
+
+    memcpy(x->peer, address, length < sizeof x->peer ? length : sizeof x->peer - 1);
+    if (config->peer != NULL) {
+        config->peer(config->context, x->connection, x->peer);
+    }
+}
+
+static bool admit(struct exchange *x) {
+    struct cmcwh_server *server = x->server;
+    bool stopping;
+
+    port_lock(server->config.ring);
+    server->in_flight++;
+    stopping = server->stopping;
+    port_unlock(server->config.ring);
+    return !stopping || answer(x, 503, "stopping", "the server is being stopped");
+}
+
+/* When a sender that got 503 should come again: seconds, 1 at least. */
+static uint32_t retry_after(struct cmcwh_ring *ring) {
+    struct cmcwh_ring_state state;
+
+    cmcwh_ring_state(ring, &state);
+    return state.retry / 1000 + 1;
+}
+
+/* Is `token` in a list with commas? */
+static bool lists(const char *list, const char *token) {
+    while (*list != '\0') {
+        struct cmcwh_text item = {list + strspn(list, " \t,"), 0};
+
+        item.length = strcspn(item.data, " \t,");
+        if (text_is_word(item, token)) {
+            return true;
+        }
+        list = item.data + item.length;
+    }
+    return false;
+}
+
+/* Whether civetweb closes the connection on behalf of the client. */
+static bool client_closes(const struct exchange *x) {
+    const char *wish = x->headers[CONNECTION];
+
+    return wish != NULL ? !lists(wish, "keep-alive") : strcmp(x->info->http_version, "1.1") != 0;
+}
+
+static bool must_close(const struct exchange *x) {
+    const struct cmcwh_server_config *config = &x->server->config;
+
+    return config->keep_alive == 0 || x->unread || x->stopping || client_closes(x) ||
+           (config->closing != NULL && config->closing(config->context, x->connection));
+}
+
+/* Head and body leave in one write: in two they would cost the sender a delayed acknowledgement
+ * of 40 ms. */
+static void send_answer(struct exchange *x) {
+    enum { HEAD_MAX = 512 };
+    char *head = x->worker->bytes, *body = head + HEAD_MAX, *end;
+    bool closing = must_close(x);
+    size_t head_length, length;
+
+    if (x->status == 503) {
+        x->retry_after = retry_after(x->server->config.ring);
+    }
+    length = (size_t)(put_answer_body(body, x) - body);
+    head_length = (size_t)(put_answer_head(head, x, length, closing) - head);
+    end = head + head_length;
+    if (x->info->request_method == NULL || strcmp(x->info->request_method, "HEAD") != 0) {
+        memmove(end, body, length);
+        end += length;
+    }
+    if (closing) {
+        mg_disable_connection_keep_alive(x->connection);
+    }
+    (void)mg_write(x->connection, head, (size_t)(end - head));
+}
+
+/* After an early answer the rest of the body is read and dropped for so long (ms), because
+ * closing at once would reset the connection before the client has read the answer. */
+#define LINGER 2000
+
+/* Lets a client that is still sending read the answer, for a bounded time. */
+static void linger(struct exchange *x) {
+    if (x->unread && x->status != 408 && x->server->config.watch != NULL) {
+        watch(x, LINGER);
+        while (read_piece(x) > 0) {
+        }
+        watch(x, 0);
+    }
+}
+
+/* Counts the answer: before it leaves, so that whoever has read it finds it counted. */
+static void count_answer(struct exchange *x) {
+    struct cmcwh_server *server = x->server;
+    static const int statuses[CMCWH_STATUSES] = CMCWH_STATUS_LIST;
+    size_t i = 0;
+
+    while (statuses[i] != x->status && statuses[i] != 0) {
+        i++;
+    }
+    port_lock(server->config.ring);
+    server->counters.requests++;
+    server->counters.answers[i]++;
+    server->counters.events += x->status == 200 ? (uint64_t)x->stored : 0;
+    x->stopping = server->stopping;
+    port_unlock(server->config.ring);
+}
+
+static void leave(const struct exchange *x) {
+    struct cmcwh_server *server = x->server;
+
+    port_lock(server->config.ring);
+    server->in_flight--;
+    if (server->stopping) { /* nobody else waits for this, and waking costs */
+        port_wake(server->config.ring);
+    }
+    port_unlock(server->config.ring);
+}
+
+/* Says what was refused and why; nothing that the sender wrote is in it. */
+static void log_answer(const struct exchange *x) {
+    const struct cmcwh_server_config *config = &x->server->config;
+    char *message = x->worker->bytes, *out = message;
+    enum cmcwh_level level = x->status == 503 || x->status == 401 ? CMCWH_LOG_WARN
+                             : x->status == 429                   ? CMCWH_LOG_DEBUG
+                                                                  : CMCWH_LOG_INFO;
+
+    if (config->log == NULL || x->status == 200) {
+        return;
+    }
+    out = put_word(put_decimal(out, (uint64_t)x->status), " to ");
+    out = put_word(put_word(out, x->peer), ": ");
+    out = put_word(out, x->error);
+    if (x->has_offset) {
+        out = put_decimal(put_word(out, " at offset "), x->offset);
+    }
+    if (x->field != NULL && x->field[0] != '\0') {
+        out = put_word(put_word(out, ", field "), x->field);
+    }
+    out = put_word(put_word(out, ": "), x->detail);
+    *out = '\0';
+    config->log(config->context, level, message);
+}
+
+/* Can an answer wait until it is known what it must say? */
+static bool answers_can_wait(const struct cmcwh_ring *ring) {
+    return port_can_wait(ring) || !(is_stored(ring) || ring->config.confirm);
+}
+
+int cmcwh_server_init(struct cmcwh_server *server, const struct cmcwh_server_config *config) {
+    if (config->ring == NULL || config->path == NULL || config->path[0] != '/' ||
+        config->body_max == 0 || config->body_timeout == 0 || !answers_can_wait(config->ring)) {
+        return CMCWH_ERR_ARGUMENT;
+    }
+    memset(server, 0, sizeof *server);
+    server->config = *config;
+    return CMCWH_OK;
+}
+
+int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker,
+                        const struct cmcwh_access *access, struct mg_connection *connection) {
+    struct exchange x = {.server = server,
+                         .worker = worker,
+                         .access = access,
+                         .connection = connection,
+                         .info = mg_get_request_info(connection),
+                         .start = port_ticks(server->config.ring)};
+
+    cmcwh_batch_begin(&worker->parser.batch, server->config.ring);
+    learn_peer(&x);
+    if (admit(&x) && check_head(&x) && check_framing(&x) && check_target(&x) && check_tries(&x) &&
+        check_header(&x) && check_content(&x)) {
+        bool whole;
+
+        watch(&x, server->config.body_timeout);
+        honour_expect(&x);
+        whole = read_body(&x);
+        watch(&x, 0); /* storing may take longer, and nothing is read meanwhile */
+        (void)(whole && check_key(&x) && store(&x));
+    }
+    if (x.status != 200) {
+        cmcwh_parser_abort(&worker->parser);
+    }
+    count_answer(&x);
+    send_answer(&x);
+    linger(&x);
+    log_answer(&x);
+    leave(&x);
+    return x.status;
+}
+
+int cmcwh_server_refuse(struct cmcwh_server *server, struct cmcwh_worker *worker,
+                        struct mg_connection *connection, int status) {
+    struct exchange x = {.server = server,
+                         .worker = worker,
+                         .connection = connection,
+                         .info = mg_get_request_info(connection),
+                         .unread = true};
+
+    status = status == 411 ? 400 : status; /* a Content-Length that is not a number */
+    (void)answer(&x, status,
+                 status == 413   ? "too_large"
+                 : status == 408 ? "request_timeout"
+                                 : "malformed_request",
+                 status == 413   ? "the request's head is too large"
+                 : status == 408 ? late
+                 : status == 505 ? "only HTTP/1.1 and HTTP/1.0 are spoken"
+                                 : "this is not an HTTP/1.1 request to this server");
+    count_answer(&x);
+    send_answer(&x);
+    return 0;
+}
+
+void cmcwh_server_stop(struct cmcwh_server *server) {
+    port_lock(server->config.ring);
+    server->stopping = true;
+    port_unlock(server->config.ring);
+}
+
+bool cmcwh_server_drain(struct cmcwh_server *server, uint32_t ms) {
+    struct cmcwh_ring *ring = server->config.ring;
+    uint64_t start = port_ticks(ring), passed = 0;
+    bool drained;
+
+    port_lock(ring);
+    while (server->in_flight > 0 && passed < ms && port_can_wait(ring)) {
+        (void)port_wait(ring, ms - passed);
+        passed = port_ticks(ring) - start;
+    }
+    drained = server->in_flight == 0;
+    port_unlock(ring);
+    return drained;
+}
+
+void cmcwh_server_count(struct cmcwh_server *server, struct cmcwh_server_counters *counters) {
+    port_lock(server->config.ring);
+    *counters = server->counters;
+    port_unlock(server->config.ring);
+}
+
+#endif /* CMCWH_NO_SERVER */

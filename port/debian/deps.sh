@@ -11,7 +11,7 @@ WORK=build/deps
 PACKAGES="gcc libc6-dev make libjsmn-dev libssl-dev dpkg-dev ca-certificates
     libcmocka-dev libjansson-dev libcjson-dev libjson-c-dev binutils pkg-config mandoc curl socat rsyslog openssl python3 wrk cmake
     haproxy nginx-light stunnel4 busybox debhelper lintian
-    clang clang-format clang-tidy cppcheck libclang-rt-dev"
+    clang clang-format clang-tidy cppcheck universal-ctags libclang-rt-dev"
 
 # `deps.sh cross`: compilers for other processors, something to run their programs, and what must be
 # compiled for them.

@@ -79,14 +79,14 @@ def instructions(program):
 
 def functions_of(path):
     """The section and the function of each line of a C file."""
-    places, section, function = [("", "")], "Helpers", ""
+    places, section, function = [("", "")], "", ""
     with open(path, encoding="utf-8") as file:
         for line in file:
             heading = re.match(r"/\* ---- (.*?) -+", line)
             begins = re.match(r"[A-Za-z_][\w ]*?[ *](\w+)\(", line)
             section = heading.group(1) if heading else section
             function = begins.group(1) if begins else function
-            places.append((section[:23], function))
+            places.append((section[:24], function))
     return places
 
 
