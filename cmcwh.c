@@ -5498,7 +5498,7 @@ static bool check_tries(struct exchange *x) {
         left = peer->since + CMCWH_TRIES_TIME - port_ticks(server->config.ring);
     }
     port_unlock(server->config.ring);
-    x->retry_after = (uint32_t)(left / 1000 + 1);
+    x->retry_after = (uint32_t)((left + 999) / 1000);
     return left == 0 ||
            answer(x, 429, "too_many_requests", "too many wrong credentials from this address");
 }
