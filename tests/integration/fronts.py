@@ -1,12 +1,11 @@
 """Real programs that forward to cmcwh: HTTPS on their own port, started in the foreground."""
 
 import os
-import random
 import shutil
 import socket
 import subprocess
 
-from harness import Skipped, eventually
+from harness import Skipped, eventually, free_port
 from test_https import certificate
 
 HAPROXY = """defaults
@@ -57,15 +56,6 @@ cert = @FOLDER/front.pem
 key = @FOLDER/front.key
 protocol = proxy
 """
-
-
-def free_port():
-    """Not one of those that the system gives to clients: one of them could have it before the front."""
-    while True:
-        port = random.randrange(16384, 32768)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
 
 
 class Front:

@@ -47,6 +47,22 @@ def eventually(condition, what):
         time.sleep(0.02)
 
 
+ports = []  # sockets that keep ports
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    """A port for a program that cannot choose one and say which. A bound socket keeps it from everybody
+    else until this process ends: who allows that addresses are used again, as servers do, can listen
+    there all the same. Connected to nobody's port, it gets no datagram in the program's place."""
+    keeper = socket.socket(socket.AF_INET, kind)
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.bind(("127.0.0.1", 0))
+    if kind == socket.SOCK_DGRAM:
+        keeper.connect(("127.0.0.1", 9))
+    ports.append(keeper)
+    return keeper.getsockname()[1]
+
+
 class Answer:
     """A parsed HTTP answer."""
 
@@ -188,6 +204,11 @@ class Server:
         with open(self.path("stdout"), "rb") as file:
             return file.read()
 
+    def wait_said(self, text, times=1):
+        """Messages may come after the answer that they are about. Returns all of stderr."""
+        eventually(lambda: self.stderr().count(text) >= times, repr(text))
+        return self.stderr()
+
     def signal(self, number):
         self.process.send_signal(number)
 
@@ -234,12 +255,18 @@ class Server:
         assert text == b"" or text.endswith(b"\n"), "torn line: %r" % text[-80:]
         return [json.loads(line) for line in text.split(b"\n")[:-1]]
 
-    def wait_lines(self, count):
-        def enough():
-            with open(self.log, "rb") as file:
-                return file.read().count(b"\n") >= count
-        eventually(enough, "%d lines in the log" % count)
-        return self.lines()
+    def count(self, path=None):
+        """How many lines are whole. While somebody writes, the last one need not be."""
+        try:
+            with open(path or self.log, "rb") as file:
+                return file.read().count(b"\n")
+        except FileNotFoundError:
+            return 0
+
+    def wait_lines(self, count, path=None):
+        """For when nothing more than `count` lines is on its way."""
+        eventually(lambda: self.count(path) >= count, "%d lines in the log" % count)
+        return self.lines(path)
 
 
 class Load:
@@ -320,8 +347,10 @@ class Peer:
         self.messages, self.stream = [], b""
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.socket = socket.socket(family, kind)
-        if family == socket.AF_INET:
+        if kind == socket.SOCK_STREAM and address[1] != 0:  # a connection may still be there
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if kind == socket.SOCK_DGRAM:  # what finds no room is lost: as much as the system allows
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.socket.bind(address)
         if kind == socket.SOCK_STREAM:
             self.socket.listen()
@@ -368,6 +397,53 @@ class Peer:
         for connection in self.connections:
             connection.close()
         self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.close()
+
+
+class DeafPeer:
+    """A TCP peer that accepts one connection and never reads."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.listener.settimeout(PATIENCE)
+        self.address = self.listener.getsockname()
+        self.uri = "syslog+tcp://127.0.0.1:%d" % self.address[1]
+        self.connection = None
+
+    def accept(self):
+        """There will be no other connection, whose buffers would take as much again."""
+        self.connection = self.listener.accept()[0]
+        self.listener.close()
+
+    @staticmethod
+    def fill(server, count, **members):
+        """Posts until the server's only TCP sink has said that it can send no more, and the ring is full
+        of what waits for it. Returns how many events were stored."""
+        stored = 0
+
+        def full():
+            nonlocal stored
+            stuck = "trying again" in server.stderr()  # till then a full ring may mean a slow sink
+            answer = server.post(body(count, first=stored, **members))
+            while answer.status == 200:
+                stored += count
+                answer = server.post(body(count, first=stored, **members))
+            assert answer.status == 503 and answer.json()["error"] == "ring_full", answer.body
+            assert int(answer.headers["retry-after"][0]) >= 1
+            return stuck
+        eventually(full, "a full ring")
+        return stored
+
+    def close(self):
+        self.listener.close()
+        if self.connection is not None:
+            self.connection.close()
 
     def __enter__(self):
         return self

@@ -5,6 +5,7 @@ Ends with a line `N passed, N failed`."""
 import argparse
 import concurrent.futures
 import importlib
+import multiprocessing
 import os
 import sys
 import traceback
@@ -24,14 +25,14 @@ def collect(only):
         module = importlib.import_module(name)
         for member in sorted(vars(module)):
             if member.startswith("test_") and only in name + "." + member:
-                tests.append((name + "." + member, getattr(module, member)))
+                tests.append(name + "." + member)
     return tests
 
 
-def attempt(test):
-    name, function = test
+def attempt(name):
+    module, _, member = name.partition(".")
     try:
-        function()
+        getattr(sys.modules[module], member)()
         return name, "passed", None
     except harness.Skipped as reason:
         return name, "skipped", str(reason)
@@ -49,7 +50,9 @@ def main():
     arguments = parser.parse_args()
     harness.CMCWH = arguments.cmcwh
     count = {"passed": 0, "failed": 0, "skipped": 0}
-    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+    # Processes, not threads: what a test closes would stay open in a child that another test has forked
+    # and that has not come to its program yet.
+    with concurrent.futures.ProcessPoolExecutor(6, multiprocessing.get_context("fork")) as pool:
         for name, outcome, why in pool.map(attempt, collect(arguments.only)):
             count[outcome] += 1
             if outcome == "failed":

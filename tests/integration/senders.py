@@ -1,11 +1,11 @@
 """Runs the programs of tests/client, which post as real HTTP libraries do."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
-import threading
 
 from harness import PATIENCE, Skipped
 
@@ -16,10 +16,8 @@ JARS = ["/usr/share/java/%s.jar" % name
         for name in ("httpclient", "httpcore", "commons-logging", "commons-codec")]
 DEBIANS_PYTHON = "/usr/bin/python3"
 
-# Tests run in several threads: one of them compiles.
-compiling = threading.Lock()
-# A Java machine that starts takes a whole processor.
-starting = threading.BoundedSemaphore(2)
+# Tests run in several processes: one of them compiles.
+compiling = multiprocessing.get_context("fork").Lock()
 
 
 def need(program):

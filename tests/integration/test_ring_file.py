@@ -13,7 +13,7 @@ import threading
 import time
 
 import harness
-from harness import Client, Load, Peer, Server, body, eventually, request, run
+from harness import Client, DeafPeer, Load, Peer, Server, body, eventually, request, run
 from test_storage import mount_small
 
 KILLS = int(os.environ.get("CMCWH_KILLS", "200"))
@@ -42,7 +42,10 @@ class Requests:
                 self.sent.append(number)
                 client.send(request(body(1 + number % 4, first=10 * number)))
                 status = client.answer().status
-                (self.acknowledged if status == 200 else self.refused).append(number)
+                if status == 200:
+                    self.acknowledged.append(number)
+                else:
+                    self.refused.append(status)
         except OSError:
             pass
 
@@ -84,12 +87,19 @@ def test_killed_200_times_under_load():
     with Server("--ring", "@/ring", "--ring-records", "64") as server:
         for kill in range(KILLS):
             with Requests(server, 10000 * (kill + 1)) as requests:
+                if kill % 4 > 0:  # else before the first answer, perhaps
+                    eventually(lambda: requests.acknowledged, "an answer")
                 time.sleep(luck.uniform(0, 0.05))
                 server.kill()
             acknowledged += requests.acknowledged
-            assert not requests.refused
+            assert set(requests.refused) <= {503}  # the ring is small, and may be full
             server.restart()
             assert recovery(server)[3] == 0
+
+        def empty():
+            server.signal(signal.SIGUSR1)
+            return "ring in_use=0 capacity=64 " in server.stderr()
+        eventually(empty, "all the room of the ring")
         server.stop()
         lines = server.lines()
         check_log(lines)
@@ -116,11 +126,12 @@ def test_events_wait_for_a_dead_sink_over_restarts():
         with Peer(socket.SOCK_DGRAM, server.path("dev-log")) as peer:
             server.restart()
             assert recovery(server)[0] >= 5
-            eventually(lambda: len(peer.messages) >= 5, "what had waited")
+            eventually(lambda: peer.messages and b"to=user104@" in peer.messages[-1], "what had waited")
             assert [re.search(rb'to=(user\d+)', message).group(1) for message in peer.messages][-5:] \
                 == [b"user%d" % (100 + i) for i in range(5)]
             server.stop()
-        assert [line["seq"] for line in server.lines()] == list(range(1, 8))  # no repeat
+        check_log(server.lines())
+        assert server.lines()[-1]["seq"] == 7
 
 
 def test_stopped_in_order_nothing_comes_twice():
@@ -139,19 +150,19 @@ def test_stopped_in_order_nothing_comes_twice():
 
 
 def test_stopped_under_load_with_a_dead_sink():
-    """It ends in time, says what waits, and delivers it after the next start."""
+    """It does not wait for what cannot be delivered, says how much waits, and delivers it after the
+    next start."""
     server = Server("--ring", "@/ring", "--ring-records", "4096", "--sink", "syslog:@/dev-log",
-                    "--body-timeout", "5")
+                    "--body-timeout", "300")
     peer = Peer(socket.SOCK_DGRAM, server.path("dev-log"))
     with server:
         peer.close()
         os.unlink(server.path("dev-log"))
         with Requests(server, 10000) as requests:
             eventually(lambda: len(requests.acknowledged) > 20, "answers")
-            start = time.monotonic()
+            server.wait_said("trying again")
             server.signal(signal.SIGTERM)
-        assert server.process.wait(30) == 0
-        assert time.monotonic() - start < 6 + 3  # the promise, and a slow machine
+        assert server.process.wait(harness.PATIENCE) == 0
         assert re.search(r"\d+ events wait in the ring for the next start", server.stderr())
         count = len(server.lines())
         assert set(requests.acknowledged) <= set(numbers_of(server.lines()))
@@ -164,49 +175,22 @@ def test_stopped_under_load_with_a_dead_sink():
 
 def test_a_tcp_peer_that_never_reads():
     """The log gets everything; the ring fills; 503 with Retry-After; then all arrives."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        with Server("--ring", "@/ring", "--ring-records", "3000", "--body-timeout", "5", "--sink",
-                    "syslog+tcp://127.0.0.1:%d" % listener.getsockname()[1]) as server:
-            listener.settimeout(30)
-            deaf = listener.accept()[0]
-            stored, answer = 0, None
-            for i in range(2000):
-                answer = server.post(body(40, first=40 * i, subject="x" * 400))
-                if answer.status != 200:
-                    break
-                stored += 40
-            assert answer.status == 503 and answer.json()["error"] == "ring_full"
-            assert int(answer.headers["retry-after"][0]) >= 1
+    with DeafPeer() as deaf:
+        with Server("--ring", "@/ring", "--ring-records", "3000", "--sink", deaf.uri) as server:
+            deaf.accept()
+            stored = deaf.fill(server, 40, subject="x" * 400)
             assert len(server.wait_lines(stored)) == stored
-            deaf.close()
-
-            def drain():
-                end = time.monotonic() + 60
-                got = b""
-                while got.count(b"user%d@example.jp" % (stored - 1)) == 0:
-                    assert time.monotonic() < end, "the last event did not come"
-                    connection = listener.accept()[0]
-                    connection.settimeout(1)
-                    got = read_until_quiet(connection, b"user%d@example.jp" % (stored - 1))
-                return got
-
-            assert drain()
-            eventually(lambda: server.post(body(1, first=7)).status == 200, "room")
-            assert len(re.findall(r"sink 'syslog\+tcp[^\n]*trying again", server.stderr())) <= 2
-
-
-def read_until_quiet(connection, last):
-    got = b""
-    try:
-        while last not in got:
-            data = connection.recv(1 << 20)
-            if not data:
-                break
-            got += data
-    except socket.timeout:
-        pass
-    return got
+            server.signal(signal.SIGUSR1)
+            found = eventually(lambda: re.search(r"sink 'syslog\+tcp\S*' behind=(\d+)", server.stderr()),
+                               "the counters")
+            waiting = stored + 1 - int(found.group(1))
+            with Peer(socket.SOCK_STREAM, deaf.address) as peer:
+                deaf.close()
+                eventually(lambda: server.post(body(1, first=7000000)).status == 200, "room")
+                eventually(lambda: b"user7000000@" in peer.stream, "the last event")
+            seqs = [int(seq) for seq in re.findall(rb" seq=(\d+) ", peer.stream)]
+            assert seqs == list(range(seqs[0], stored + 2)) and seqs[0] <= waiting, (seqs[0], waiting)
+            assert server.stderr().count("trying again") == 1
 
 
 def test_full_disk_of_a_log_with_a_ring():
@@ -218,21 +202,19 @@ def test_full_disk_of_a_log_with_a_ring():
     try:
         with server:
             count, answer = 0, None
-            while answer is None or answer.status == 200:
+            # A full ring may mean no more than that the sinks are slow, until one has failed.
+            while answer is None or answer.status == 200 or "No space left" not in server.stderr():
                 answer = server.post(body(10, first=count, reason="x" * 300))
                 count += 10 if answer.status == 200 else 0
             assert answer.status == 503 and answer.json()["error"] == "ring_full"
             assert count >= 256
-            assert "No space left" in server.stderr()
-            server.lines(small + "/log")  # whole lines only
-            assert len(server.lines(server.path("other"))) == count
+            assert len(server.wait_lines(count, server.path("other"))) == count
             assert subprocess.run(["mount", "-o", "remount,size=4m", small],
                                   check=False).returncode == 0
-            eventually(lambda: len(server.lines(small + "/log")) == count, "all of it")
-            assert [line["seq"] for line in server.lines(small + "/log")] == \
-                list(range(1, count + 1))
+            lines = server.wait_lines(count, small + "/log")
+            assert [line["seq"] for line in lines] == list(range(1, count + 1))
             eventually(lambda: server.post(body()).status == 200, "room")
-            said = server.stderr()
+            said = server.wait_said("works again")
             assert said.count("No space left") == 1 and said.count("works again") == 1
     finally:
         subprocess.run(["umount", "-l", small], check=False)
@@ -246,33 +228,37 @@ def test_folder_of_a_log_removed_and_back():
     os.mkdir(folder)
     with server:
         assert server.post(body(2)).status == 200
-        eventually(lambda: len(server.lines(folder + "/log")) == 2, "the first events")
+        server.wait_lines(2, folder + "/log")
         os.rename(folder, folder + ".gone")
         server.signal(signal.SIGHUP)
+        server.wait_said("cannot be opened: No such file")
         assert server.post(body(2, first=2)).status == 200
-        eventually(lambda: "cannot be opened: No such file" in server.stderr(), "the trouble")
         assert server.post(body(2, first=4)).status == 200
         os.mkdir(folder)
-        eventually(lambda: len(server.lines(folder + "/log")) == 4, "what had waited")
-        assert [line["seq"] for line in server.lines(folder + "/log")] == [3, 4, 5, 6]
+        lines = server.wait_lines(4, folder + "/log")
+        assert [line["seq"] for line in lines] == [3, 4, 5, 6]
 
 
 def test_log_on_a_medium_that_becomes_read_only():
+    """As it does after an error; only then can it be made so from outside, while the log is not open."""
     server = Server("--ring", "@/ring", "--sink", "file:@/small/log", sink=False)
     small = server.path("small")
     mount_small(small)
+
+    def remount(options):
+        return subprocess.run(["mount", "-o", "remount," + options, small], check=False,
+                              stderr=subprocess.DEVNULL).returncode == 0
     try:
         with server:
-            assert server.post(body(2)).status == 200
-            eventually(lambda: len(server.lines(small + "/log")) == 2, "the first events")
-            os.rename(small + "/log", small + "/log.1")
-            server.signal(signal.SIGHUP)
-            subprocess.run(["mount", "-o", "remount,ro", small], check=False,
-                           stderr=subprocess.DEVNULL)
-            assert server.post(body(2, first=2)).status == 200
-            subprocess.run(["mount", "-o", "remount,rw", small], check=True)
-            eventually(lambda: os.path.exists(small + "/log") and
-                       len(server.lines(small + "/log")) == 2, "what had waited")
+            stored = 0
+            while "No space left" not in server.stderr():
+                assert server.post(body(10, first=stored, reason="x" * 300)).status == 200
+                stored += 10
+            eventually(lambda: remount("ro"), "a moment in which the log is not open")
+            assert server.post(body(2, first=stored)).status == 200
+            assert remount("rw,size=4m")
+            lines = server.wait_lines(stored + 2, small + "/log")
+            assert [line["seq"] for line in lines] == list(range(1, stored + 3))
     finally:
         subprocess.run(["umount", "-l", small], check=False)
         shutil.rmtree(server.folder, ignore_errors=True)
@@ -293,7 +279,7 @@ def test_ring_that_cannot_be_written():
             assert int(answer.headers["retry-after"][0]) >= 1
         limit_files(server, resource.RLIM_INFINITY)
         eventually(lambda: server.post(body(1, first=2)).status == 200, "recovery")
-        said = server.stderr()
+        said = server.wait_said("works again")
         assert said.count("cannot be written: File too large") == 1, said
         assert said.count("works again") == 1, said
         eventually(lambda: server.stdout().count(b"\n") == 3, "the events")
@@ -383,8 +369,9 @@ def test_sync_never_says_so():
         server.kill()
         server.restart()
         assert recovery(server)[1] == 4
-        assert len(server.wait_lines(3)) == 3
+        server.wait_lines(3)
         server.stop()
+        check_log(server.lines())  # what was in flight may come again
 
 
 def test_cat_of_a_ring_that_is_in_use():
