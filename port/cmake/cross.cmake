@@ -3,7 +3,7 @@
 #   cmake -B build/mips -DCMAKE_TOOLCHAIN_FILE=port/cmake/cross.cmake -DCROSS=mips-linux-gnu
 #
 # CROSS is what stands before -gcc; `musl` takes musl-gcc. jsmn.h comes from JSMN_INCLUDE, by default
-# where `make cross-deps` puts it.
+# where `make deps` puts it.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CROSS "$ENV{CROSS}" CACHE STRING "what stands before -gcc, or musl")
 list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES CROSS)

@@ -21,7 +21,7 @@ emulator() {
 
 settings() { # the words for make
     case $1 in
-    *-musl) echo "WERROR=1 CC=musl-gcc STATIC=1 TLS=0 JSMN_INCLUDE=build/deps/include CMOCKA_SRC=build/deps/cmocka" ;;
+    *-musl) echo "WERROR=1 CC=musl-gcc STATIC=1 TLS=0 CMOCKA_SRC=build/deps/cmocka" ;;
     *) echo "WERROR=1 CROSS_COMPILE=$1-" ;;
     esac
 }

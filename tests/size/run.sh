@@ -10,7 +10,7 @@ echo "$(date +%F), SMALL=1, static, without TLS; bytes"
 echo "                          portable: text   data     bss   daemon: text   data     bss    file"
 for target in $TARGETS; do
     case $target in
-    *-musl) compiler=musl-gcc settings="CC=musl-gcc STATIC=1 TLS=0 JSMN_INCLUDE=build/deps/include" strip=strip ;;
+    *-musl) compiler=musl-gcc settings="CC=musl-gcc STATIC=1 TLS=0" strip=strip ;;
     *) compiler=${target}-gcc settings="CROSS_COMPILE=$target-" strip=$target-strip ;;
     esac
     command -v "$compiler" >/dev/null || { echo "$target: skipped, $compiler is missing: run 'make cross-deps'"; continue; }

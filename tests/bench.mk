@@ -1,0 +1,70 @@
+# Measurements; beside other receivers: see tests/bench/peers/README.md.
+
+BENCH_C := $(PORTABLE_C) -D_GNU_SOURCE -DCMCWH_NO_SERVER $(LINK)
+
+$(OUT)/bench/bench $(OUT)/bench/profile: $(OUT)/bench/%: tests/bench/%.c tests/bench/bodies.c $(OUT)/cmcwh-embedded.o
+	$(call say,CC $<)$(BENCH_C) $(filter-out %.h,$^) -o $@
+
+$(OUT)/bench/json: tests/bench/json.c tests/bench/bodies.c $(OUT)/cmcwh-embedded.o
+	$(call say,CC $<)$(BENCH_C) $(filter-out %.h,$^) -ldl -o $@
+
+$(OUT)/bench/bare: tests/bench/bare.c $(OUT)/civetweb.o
+	$(call say,CC $<)$(PORT_C) $(LINK) $(filter-out %.h,$^) $(LIBRARIES) -o $@
+
+# Other libraries, each in a shared object of its own. Their functions may be inlined, as in a program. Debian has
+# no yyjson: a copy is named with YYJSON_SRC=PATH.
+CXXFLAGS ?= -O2 -g
+BENCH_SHARED := $(CPPFLAGS) $(WARNINGS) -I. -MMD -MP -fPIC -fno-semantic-interposition -shared
+JSON_LIBRARIES := $(patsubst %,$(OUT)/bench/json_%.so,cjson jansson jsonc simdjson $(if $(YYJSON_SRC),yyjson))
+JSON_cjson := -lcjson
+JSON_jansson := -ljansson
+JSON_jsonc := -ljson-c
+JSON_yyjson = -isystem $(YYJSON_SRC)/src -x none $(OUT)/bench/yyjson.o
+
+$(OUT)/bench/json_%.so: tests/bench/json_%.c | $(OUT)/checked
+	$(call say,CC $<)$(CC) -std=c99 $(FLAGS) $(BENCH_SHARED) $< $(JSON_$*) -o $@
+
+$(OUT)/bench/json_simdjson.so: tests/bench/json_simdjson.cpp | $(OUT)/checked
+	$(call say,CXX $<)$(CXX) -std=c++17 $(CXXFLAGS) -DNDEBUG $(filter-out -Wstrict-prototypes -Wmissing-prototypes -Wshadow,$(BENCH_SHARED)) \
+		$< -lsimdjson -o $@
+
+$(OUT)/bench/json_yyjson.so: $(OUT)/bench/yyjson.o
+
+$(OUT)/bench/yyjson.o: $(YYJSON_SRC)/src/yyjson.c | $(OUT)/checked
+	$(call say,CC yyjson)$(CC) -std=c99 $(FLAGS) -w -fPIC -fno-semantic-interposition -c $(YYJSON_SRC)/src/yyjson.c -o $@
+
+PAYLOADS := $(wildcard tests/payloads/deliveries-*.json)
+no_yyjson = $(if $(YYJSON_SRC),,@echo 'yyjson is left out: name a copy of its source with YYJSON_SRC=PATH (src/yyjson.c in it)')
+
+.PHONY: bench bench-json bench-instructions bench-profile bench-curves bench-peers
+
+#: make bench        measure the portable part and the server
+bench: $(OUT)/cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
+	@sh tests/bench/run.sh $(OUT)/bench/bench $(OUT)/bench/bare $(OUT)/cmcwh
+
+#: make bench-json   beside other JSON libraries; YYJSON_SRC=PATH adds yyjson
+bench-json: $(OUT)/bench/json $(JSON_LIBRARIES)
+	$(no_yyjson)
+	@$< $(JSON_LIBRARIES) $(PAYLOADS)
+
+#: make bench-instructions bench-profile     instructions of each library; where those of cmcwh go
+# Counted by valgrind: they do not depend on what else the machine does.
+bench-instructions: $(OUT)/bench/json $(JSON_LIBRARIES)
+	$(no_yyjson)
+	@python3 tests/bench/callgrind.py instructions $< $(JSON_LIBRARIES) $(PAYLOADS)
+
+bench-profile: $(OUT)/bench/profile
+	@python3 tests/bench/callgrind.py profile $< $(PAYLOADS)
+
+#: make bench-curves how the cost grows with events, connections, records and sinks, into tests/bench/curves
+bench-curves: $(OUT)/cmcwh
+	@python3 tests/bench/curves.py $(OUT)/cmcwh
+
+#: make bench-peers  beside other receivers of webhooks; BENCH_QUICK=1 in two minutes
+# Beside it, for its size, the smallest cmcwh that can be made here.
+bench-peers: OF_SIZE := SMALL=1 STATIC=1 TLS=0 $(if $(shell command -v musl-gcc),CC=musl-gcc)
+bench-peers: cmcwh $(OUT)/bench/bare
+	@for program in wrk node webhook; do command -v $$program >/dev/null || { \
+		echo "$$program is missing: run 'make bench-deps'" >&2; exit 1; }; done
+	@small=$$($(MAKE) -s $(OF_SIZE) show-out)/cmcwh; $(MAKE) -s $(OF_SIZE) "$$small" >/dev/null && \
+		python3 tests/bench/peers/run.py $(BENCH_OPTIONS) $(OUT)/bench/bare "$$small"

@@ -1,0 +1,23 @@
+# Other processors, other systems, and sizes.
+
+.PHONY: cross-test openwrt-test size firmware firmware-test firmware-check
+
+#: make cross-test   builds and tests for other processors, under qemu; CROSS_TARGETS="..." for some
+cross-test: cmcwh
+	@sh tests/cross/run.sh $(CROSS_TARGETS)
+
+#: make openwrt-test OpenWrt's init script, under busybox and dash
+openwrt-test: cmcwh
+	@sh tests/openwrt/run.sh ./cmcwh
+
+#: make size         bytes of text, data and memory, for each target whose compiler is here
+size: cmcwh
+	@sh tests/size/run.sh
+
+#: make firmware     an example without an operating system, for Cortex-M3; make firmware-test: in qemu
+#: make firmware-check  sizes, stack and symbols of the portable part on small processors
+# Compilers of its own, so a Makefile of its own.
+firmware firmware-test firmware-check: | $(OUT)/checked
+	@$(MAKE) --no-print-directory -f port/baremetal/Makefile $@
+
+firmware-test: cmcwh

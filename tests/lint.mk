@@ -1,0 +1,26 @@
+# What other programs say of the sources.
+
+SOURCES := cmcwh.c cmcwh.h $(wildcard port/posix/*.[ch] tests/*/*.[ch])
+TIDY := $(addprefix tidy-,$(filter-out %.h port/posix/civetweb.c tests/bench/json_yyjson.c,$(SOURCES)))
+
+.PHONY: lint lint-order lint-format lint-tidy lint-cppcheck $(TIDY)
+
+#: make lint         each: make lint-order (leaf first) lint-format lint-tidy lint-cppcheck
+lint: lint-order lint-format lint-tidy lint-cppcheck
+
+# Each function calls only what stands above it.
+lint-order: | $(OUT)/checked
+	@python3 tests/order.py cmcwh.c
+
+lint-format: | $(OUT)/checked
+	clang-format --dry-run -Werror $(SOURCES) $(wildcard port/baremetal/*.[ch] tests/bench/*.cpp)
+
+lint-tidy: $(TIDY)
+
+$(TIDY): tidy-%: % | $(OUT)/checked-server
+	@clang-tidy --quiet --warnings-as-errors='*' $< -- -std=c99 -D_GNU_SOURCE -DCMCWH_TLS=$(TLS) -I. $(JSMN) \
+		-isystem $(CIVETWEB_SRC)/include
+
+lint-cppcheck: | $(OUT)/checked
+	cppcheck --quiet --error-exitcode=1 --std=c99 --inline-suppr --enable=warning,performance,portability \
+		--suppress=missingIncludeSystem -DCMCWH_TLS=$(TLS) -I. cmcwh.c $(PORT_SOURCES)

@@ -1,0 +1,89 @@
+# Unit tests, integration tests, and what runs them in other ways.
+
+# The system's cmocka is for the system's processor: for another one it is compiled from its source.
+CMOCKA_SRC ?= $(if $(CROSS_COMPILE),build/deps/cmocka)
+ifneq ($(CMOCKA_SRC),)
+CMOCKA := $(OUT)/unit/cmocka.o
+CMOCKA_H := -isystem $(CMOCKA_SRC)/include
+CMOCKA_C := -std=gnu99 -w -DHAVE_CLOCK_GETTIME -DHAVE_INTTYPES_H -DHAVE_MALLOC_H -DHAVE_SIGNAL_H -DHAVE_SNPRINTF \
+	-DHAVE_STDLIB_H -DHAVE_STRSIGNAL -DHAVE_STRUCT_TIMESPEC -DHAVE_UNISTD_H -DHAVE_VSNPRINTF
+else
+CMOCKA := -lcmocka
+endif
+
+UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
+# Counts what civetweb allocates, in place of the C library: a static one cannot be replaced.
+SERVER_SOURCES := $(if $(filter 1,$(STATIC)),,$(wildcard tests/unit/server_*.c))
+EMBED_SOURCES := $(wildcard tests/embed/*.c)
+UNIT_PROGRAMS := $(UNIT_SOURCES:tests/%.c=$(OUT)/%) $(EMBED_SOURCES:tests/%.c=$(OUT)/%) \
+	$(SERVER_SOURCES:tests/%.c=$(OUT)/%)
+UNIT_SHARED := $(OUT)/unit/support.o $(OUT)/unit/disk.o
+UNIT_C := $(PORTABLE_C) $(CMOCKA_H) -D_POSIX_C_SOURCE=200809L -DCMCWH_NO_SERVER
+UNIT_LINKED := $(UNIT_SHARED) $(filter %.o,$(CMOCKA))
+
+$(OUT)/checked-unit: | $(OUT)/checked
+	@echo '#include <stdarg.h>\n#include <stddef.h>\n#include <setjmp.h>\n#include <stdint.h>\n#include <cmocka.h>' | \
+		$(CC) $(CPPFLAGS) $(CMOCKA_H) -E -x c - >/dev/null 2>&1 || { \
+		echo "the header cmocka.h is missing: run 'make test-deps', or install cmocka (libcmocka-dev)" >&2; exit 1; }
+	@touch $@
+
+$(OUT)/unit/cmocka.o: | $(OUT)/checked-unit
+	$(call say,CC cmocka)$(CC) $(FLAGS) $(CMOCKA_C) $(CMOCKA_H) -c $(CMOCKA_SRC)/src/cmocka.c -o $@
+
+$(UNIT_SHARED): $(OUT)/unit/%.o: tests/unit/%.c | $(OUT)/checked-unit
+	$(call say,CC $<)$(UNIT_C) -c $< -o $@
+
+$(OUT)/unit/test_%: tests/unit/test_%.c $(UNIT_LINKED) $(OUT)/cmcwh-embedded.o
+	$(call say,CC $<)$(UNIT_C) $(LINK) $< $(UNIT_SHARED) $(OUT)/cmcwh-embedded.o $(CMOCKA) -o $@
+
+$(OUT)/unit/server_%: tests/unit/server_%.c $(UNIT_LINKED) $(OUT)/cmcwh.o $(OUT)/civetweb.o
+	$(call say,CC $<)$(PORT_C) $(CMOCKA_H) $(if $(SANITIZE),-DSANITIZED) $(LINK) $< $(OUT)/unit/support.o \
+		$(OUT)/cmcwh.o $(OUT)/civetweb.o $(CMOCKA) $(LIBRARIES) -o $@
+
+$(OUT)/embed/%: tests/embed/%.c $(OUT)/cmcwh-embedded.o
+	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER $(LINK) $< $(OUT)/cmcwh-embedded.o -o $@
+
+$(OUT)/golden/make: tests/golden/make.c $(OUT)/cmcwh-embedded.o
+	@mkdir -p $(@D)
+	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER $(LINK) $(filter-out %.h,$^) -o $@
+
+RUN_TESTS = OBJECT=$(OUT)/cmcwh-embedded.o GOLDEN=$(OUT)/golden/make SANITIZE='$(SANITIZE)' \
+	sh tests/run.sh '$(UNIT_PROGRAMS)'
+
+.PHONY: test unit-test unit test-long install-test least-test soak coverage
+
+#: make test         all tests; TEST_OPTIONS="--only NAME" for some integration tests
+test: all $(UNIT_PROGRAMS) $(OUT)/cmcwh-embedded.o $(OUT)/golden/make
+	@$(RUN_TESTS) $(OUT)/cmcwh $(TEST_OPTIONS)
+
+#: make unit-test    without the server; make unit: only builds them, and says where they are
+unit-test: $(UNIT_PROGRAMS) $(OUT)/golden/make
+	@INTEGRATION=0 $(RUN_TESTS) none
+
+unit: $(UNIT_PROGRAMS)
+	@echo $^
+
+#: make test-long    power cuts and kills for some minutes
+# Ten times as many power cuts and five times as many kills.
+test-long: $(OUT)/cmcwh $(UNIT_PROGRAMS)
+	CMCWH_SEEDS=320 $(OUT)/unit/test_power
+	CMCWH_KILLS=1000 python3 tests/integration/run.py --cmcwh $(OUT)/cmcwh --only killed
+
+#: make install-test programs outside the tree use what make install installs, in each way
+install-test: all $(SHARED)
+	@MAKE='$(MAKE)' CC='$(CC)' CIVETWEB_SRC='$(abspath $(CIVETWEB_SRC))' sh tests/install/run.sh
+
+#: make least-test   without the parts that a small firmware may leave out
+LEAST := -DCMCWH_NO_FORMS -DCMCWH_NO_STORAGE -DCMCWH_NO_LOGFMT -DCMCWH_NO_SHORTCUTS -DCMCWH_CRC_SLICES=0
+least-test: tests/size/least.c cmcwh.c cmcwh.h | $(OUT)/checked
+	@mkdir -p build/least
+	@$(PORTABLE_C) -Werror -DCMCWH_NO_SERVER $(LEAST) -MF build/least/least.d tests/size/least.c cmcwh.c -o build/least/least
+	@build/least/least
+
+#: make soak         good, bad and slow clients for SOAK_SECONDS (900)
+soak: $(OUT)/cmcwh
+	@SOAK_SECONDS=$(or $(SOAK_SECONDS),900) python3 tests/integration/soak.py $(OUT)/cmcwh
+
+#: make coverage     which lines and branches of cmcwh.c the tests reach
+coverage:
+	@sh tests/coverage.sh
