@@ -1,52 +1,61 @@
 #!/bin/sh
-# make deps: installs what building and testing need on Debian and Ubuntu, and gets civetweb's source
-# from the distribution's source package. Says nothing when nothing is missing. The system's own
-# configuration is not touched: source packages are looked up with a private copy of its list.
+# deps.sh [test|check|cross|bench|scale]: installs what is missing on Debian and Ubuntu, and gets civetweb's source
+# from the distribution's source package. Says nothing when nothing is missing. The system's own configuration is
+# not touched: source packages are looked up with a private copy of its list, and daemons that come with what is
+# installed here neither start now nor with the system.
 set -eu
 
 SOURCE=${CIVETWEB_SRC:-build/deps/civetweb}
 WORK=build/deps
+MODE=${1:-}
 
-# To build; to test and measure; to check the sources.
-PACKAGES="gcc libc6-dev make libjsmn-dev libssl-dev dpkg-dev ca-certificates
-    libcmocka-dev libjansson-dev libcjson-dev libjson-c-dev binutils pkg-config mandoc curl socat rsyslog openssl python3 wrk cmake
-    haproxy nginx-light stunnel4 busybox debhelper lintian
-    clang clang-format clang-tidy cppcheck universal-ctags libclang-rt-dev"
+# One list for each purpose. To build and run; musl-tools for the small static build.
+BUILD="gcc libc6-dev make libjsmn-dev libssl-dev dpkg-dev musl-tools curl"
 
-# `deps.sh cross`: compilers for other processors, something to run their programs, and what must be
-# compiled for them.
-CROSS="mips mipsel mips64el/gnuabi64 armel/gnueabi/arm armhf/gnueabihf/arm arm64//aarch64 riscv64 powerpc i386//i686"
-if [ "${1:-}" = cross ]; then
-    PACKAGES="$PACKAGES musl-tools qemu-user-static gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
-        gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf"
-    for target in $CROSS; do
+# For `make test`.
+TEST="libcmocka-dev binutils python3 openssl socat mount mandoc rsyslog haproxy nginx-light stunnel4"
+
+# What the senders of tests/client are made with and of. Tests that lack one of them are skipped.
+CLIENTS="default-jdk-headless libhttpclient-java golang-go python3-requests"
+
+# For what looks at the sources, and builds and packs them in other ways.
+CHECK="clang libclang-rt-dev libjansson-dev clang-format clang-tidy cppcheck universal-ctags python3 cmake pkg-config
+    busybox debhelper lintian"
+
+# To measure: JSON libraries and receivers of webhooks to compare with, a counter of instructions, plots.
+BENCH="wrk g++ libcjson-dev libjansson-dev libjson-c-dev libsimdjson-dev valgrind gnuplot-nox librsvg2-bin
+    python3 openssl webhook jq php-fpm php-cli nginx-light lighttpd gunicorn python3-flask"
+
+# The engines that tests/scale puts around several cmcwh.
+SCALE="python3 openssl haproxy nginx-light rsyslog redis-server python3-redis"
+
+# Compilers for other processors, something to run their programs, and what must be compiled for them.
+CROSS="python3 openssl curl qemu-user-static gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+    gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf"
+TARGETS="mips mipsel mips64el/gnuabi64 armel/gnueabi/arm armhf/gnueabihf/arm arm64//aarch64 riscv64 powerpc i386//i686"
+
+unless_here() { # unless_here COMMAND PACKAGE: a Node.js that is not Debian's will do
+    command -v "$1" >/dev/null || echo "$2"
+}
+
+case $MODE in
+'') PACKAGES=$BUILD ;;
+test) PACKAGES="$BUILD $TEST $CLIENTS $(unless_here node nodejs)" ;;
+check) PACKAGES="$BUILD $CHECK" ;;
+bench) PACKAGES="$BUILD $BENCH $(unless_here node nodejs) $(unless_here npm npm)" ;;
+scale) PACKAGES="$BUILD $SCALE" ;;
+cross)
+    PACKAGES="$BUILD $CROSS"
+    for target in $TARGETS; do
         arch=${target%%/*} abi=$(echo "$target/" | cut -d/ -f2) cpu=$(echo "$target//" | cut -d/ -f3)
         PACKAGES="$PACKAGES gcc-${cpu:-$arch}-linux-${abi:-gnu} libc6-dev-$arch-cross"
     done
-fi
-
-# `deps.sh bench`: JSON libraries and receivers of webhooks to compare with, a counter of instructions, plots.
-# A Node.js that is not Debian's will do.
-BENCH="g++ libsimdjson-dev valgrind gnuplot-nox librsvg2-bin
-    webhook jq php-fpm php-cli nginx-light lighttpd gunicorn python3-flask musl-tools"
-if [ "${1:-}" = bench ]; then
-    PACKAGES="$PACKAGES $BENCH"
-    for command in node/nodejs npm/npm; do
-        command -v "${command%/*}" >/dev/null || PACKAGES="$PACKAGES ${command#*/}"
-    done
-fi
-
-# `deps.sh test`: what the senders of tests/client are made with and of, beside those above. A Node.js
-# that is not Debian's will do.
-if [ "${1:-}" = test ]; then
-    PACKAGES="$PACKAGES default-jdk-headless libhttpclient-java golang-go python3-requests"
-    command -v node >/dev/null || PACKAGES="$PACKAGES nodejs"
-fi
-
-# `deps.sh scale`: the engines that tests/scale puts around several cmcwh, beside those above.
-if [ "${1:-}" = scale ]; then
-    PACKAGES="$PACKAGES redis-server python3-redis"
-fi
+    ;;
+*)
+    echo "deps: there is no '$MODE'" >&2
+    exit 2
+    ;;
+esac
 
 say() {
     echo "deps: $*" >&2
@@ -86,17 +95,49 @@ as_root() {
     elif command -v sudo >/dev/null; then
         sudo "$@"
     else
-        say "must be root to install. As root: apt-get install" $missing
+        say "installing needs root, and there is no sudo. As root: apt-get install --no-install-recommends" $missing
         exit 1
     fi
 }
 
+# Run by root: installs packages, and keeps the daemons among what is new from starting, now (policy-rc.d) and with
+# the system. What was there before is left as it is, and so is a base system that comes with them.
+install_quietly() {
+    cat <<'ROOT'
+set -eu
+log=$1 policy=/usr/sbin/policy-rc.d
+shift
+list() { dpkg-query -W -f '${db:Status-Status} ${binary:Package} ${Package} ${Priority}\n' | sed -n 's/^installed //p'; }
+# is_in WORD LIST
+is_in() { case " $(echo $2) " in *" $1 "*) ;; *) return 1 ;; esac; }
+before=$(list | cut -d' ' -f1)
+apt-get update -qq
+if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+    trap 'rm -f $policy' EXIT
+    trap 'exit 1' HUP INT TERM
+fi
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >"$log" 2>&1
+list | while read -r full package priority; do
+    ! is_in "$full" "$before" || continue
+    is_in "$package" "$*" || [ "$priority" = optional ] || continue
+    # The helper that enabled them wants to know for whom; it needs no systemd, which may come later.
+    export DPKG_MAINTSCRIPT_PACKAGE="$package"
+    for unit in $(dpkg -L "$full" | sed -n 's|^\(/usr\)\{0,1\}/lib/systemd/system/\([^/]*\.[a-z]*\)$|\2|p'); do
+        deb-systemd-helper disable "$unit" >>"$log" 2>&1 || true
+    done
+    for script in $(dpkg -L "$full" | sed -n 's|^/etc/init\.d/||p'); do
+        update-rc.d "$script" disable >>"$log" 2>&1 || true
+    done
+done
+ROOT
+}
+
 install_packages() {
+    [ "$(id -u)" -eq 0 ] || say "installing needs root"
     say "installing" $missing
-    as_root apt-get update -qq
-    # A package whose daemon would be started (rsyslog, redis) must not start it here.
-    as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq \
-        --no-install-recommends $missing >"$WORK/install.log" 2>&1 || {
+    as_root sh -c "$(install_quietly)" install "$PWD/$WORK/install.log" $missing || {
         say "apt-get could not install them:"
         tail -n 5 "$WORK/install.log" >&2
         exit 1
@@ -159,34 +200,39 @@ get_express() {
 
 # Not Debian: say what is needed, fail only when something is missing.
 elsewhere() {
-    lacking=
-    for command in cc curl python3 socat; do
+    lacking= commands="cc curl" headers="jsmn.h openssl/ssl.h"
+    [ "$MODE" != test ] || commands="$commands python3 openssl socat" headers="$headers cmocka.h"
+    for command in $commands; do
         command -v $command >/dev/null || lacking="$lacking $command"
     done
-    for header in jsmn.h openssl/ssl.h cmocka.h; do
-        echo "#include <$header>" | cc -E -x c - >/dev/null 2>&1 || lacking="$lacking <$header>"
+    for header in $headers; do
+        printf '#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <setjmp.h>\n#include <%s>\n' $header |
+            cc -E -x c - >/dev/null 2>&1 || lacking="$lacking <$header>"
     done
     have_civetweb || lacking="$lacking civetweb"
     [ -n "$lacking" ] || return 0
     say "this system has no apt-get; still missing:$lacking"
     say "to build: a C compiler, jsmn 1.1.0 (one header), OpenSSL 3 (or TLS=0), and civetweb's source,"
     say "1.15 or 1.16, named with CIVETWEB_SRC=PATH (src/civetweb.c and include/civetweb.h in it)"
-    say "to test: cmocka, curl, socat, rsyslog, Python 3; to measure: wrk"
+    say "to test: cmocka, curl, socat, rsyslog, Python 3"
     exit 1
 }
 
 mkdir -p "$WORK"
+if command -v flock >/dev/null; then # several may be asked for at once
+    exec 9>"$WORK/lock"
+    flock 9
+fi
 if ! command -v apt-get >/dev/null; then
     elsewhere
 else
     missing=$(missing_packages)
     [ -z "$missing" ] || install_packages
     have_civetweb || get_source civetweb
-    [ "${1:-}" != cross ] || [ -f "$WORK/cmocka/src/cmocka.c" ] || get_source cmocka
-    if [ -n "${1:-}" ]; then
-        mkdir -p "$WORK/include"
-        cp /usr/include/jsmn.h "$WORK/include/" # the system's include directory is not for them
-    fi
+    [ "$MODE" != cross ] || [ -f "$WORK/cmocka/src/cmocka.c" ] || get_source cmocka
+    # For compilers that do not look into the system's include directory, and must not.
+    mkdir -p "$WORK/include"
+    cmp -s /usr/include/jsmn.h "$WORK/include/jsmn.h" || cp /usr/include/jsmn.h "$WORK/include/"
 fi
-[ "${1:-}" != bench ] || get_express
+[ "$MODE" != bench ] || get_express
 check_civetweb

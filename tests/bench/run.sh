@@ -14,7 +14,7 @@ trap 'kill $pids 2>/dev/null || true; rm -rf "$work"' EXIT
 echo "$(date +%F), $(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
 "$bench" tests/payloads/deliveries-*.json
 
-command -v wrk >/dev/null || { echo "wrk is missing: run 'make deps'" >&2; exit 1; }
+command -v wrk >/dev/null || { echo "wrk is missing: run 'make bench-deps'" >&2; exit 1; }
 cat >"$work/post.lua" <<'LUA'
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
