@@ -14,22 +14,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 EXAMPLES = os.path.join(HERE, "..", "..", "port", "scale")
 sys.path.insert(0, os.path.join(HERE, "..", "integration"))
 
-from harness import eventually  # noqa: E402
+from harness import eventually, free_port  # noqa: E402
 from test_https import certificate  # noqa: E402
 
 PATHS = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
 NAMES = ("a", "b", "c")
 TOKEN = "a-token-for-the-test"
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 class Engine:
@@ -87,7 +77,7 @@ class Engines:
     def __init__(self, folder, cmcwh, without=()):
         self.folder = folder
         keys = ["a", "b", "c", "haproxy", "nginx", "rsyslog", "redis"]
-        self.ports = dict(zip(keys, free_ports(len(keys))))
+        self.ports = {key: free_port() for key in keys}
         self.events = self.path("rsyslog/events")
         for name in ("a", "b", "c", "rsyslog", "redis", "nginx"):
             os.mkdir(self.path(name))
