@@ -56,7 +56,7 @@ JSMN := -isystem $(JSMN_INCLUDE)
 PORTABLE_C := $(CC) -std=c99 $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. $(JSMN) -MMD -MP
 # On 32-bit processors too, files may be large and the year 2038 may come.
 WIDE := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
-PORT_C := $(CC) -std=c99 -D_GNU_SOURCE $(WIDE) -DCMCWH_TLS=$(TLS) $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. $(JSMN) \
+PORT_C := $(CC) -std=c99 -D_GNU_SOURCE $(WIDE) -DCMCWH_TLS=$(TLS) $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. -Iport/posix $(JSMN) \
 	-isystem $(CIVETWEB_SRC)/include -MMD -MP
 
 ifeq ($(V),1)
@@ -115,7 +115,8 @@ $(OUT)/%.o: port/posix/%.c | $(OUT)/checked-server
 	$(call say,CC $<)$(PORT_C) -c $< -o $@
 
 PORT_SOURCES := $(filter-out port/posix/civetweb.c,$(wildcard port/posix/*.c))
-$(OUT)/cmcwh: $(PORT_SOURCES:port/posix/%.c=$(OUT)/%.o) $(OUT)/cmcwh.o $(OUT)/civetweb.o
+PORT_OBJECTS := $(PORT_SOURCES:port/posix/%.c=$(OUT)/%.o)
+$(OUT)/cmcwh: $(PORT_OBJECTS) $(OUT)/cmcwh.o $(OUT)/civetweb.o
 	$(call say,LD cmcwh)$(CC) $(FLAGS) $(LINK) $^ $(LIBRARIES) -o $@
 
 # The library is for those who bring their own HTTP: it needs no civetweb.

@@ -18,7 +18,7 @@ lint-format: | $(OUT)/checked
 lint-tidy: $(TIDY)
 
 $(TIDY): tidy-%: % | $(OUT)/checked-server
-	@clang-tidy --quiet --warnings-as-errors='*' $< -- -std=c99 -D_GNU_SOURCE -DCMCWH_TLS=$(TLS) -I. $(JSMN) \
+	@clang-tidy --quiet --warnings-as-errors='*' $< -- -std=c99 -D_GNU_SOURCE -DCMCWH_TLS=$(TLS) -I. -Iport/posix $(JSMN) \
 		-isystem $(CIVETWEB_SRC)/include
 
 lint-cppcheck: | $(OUT)/checked

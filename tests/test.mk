@@ -14,9 +14,9 @@ endif
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 # Counts what civetweb allocates, in place of the C library: a static one cannot be replaced.
 SERVER_SOURCES := $(if $(filter 1,$(STATIC)),,$(wildcard tests/unit/server_*.c))
+PORT_TESTS := $(wildcard tests/unit/port_*.c)
 EMBED_SOURCES := $(wildcard tests/embed/*.c)
-UNIT_PROGRAMS := $(UNIT_SOURCES:tests/%.c=$(OUT)/%) $(EMBED_SOURCES:tests/%.c=$(OUT)/%) \
-	$(SERVER_SOURCES:tests/%.c=$(OUT)/%)
+UNIT_PROGRAMS := $(patsubst tests/%.c,$(OUT)/%,$(UNIT_SOURCES) $(EMBED_SOURCES) $(SERVER_SOURCES) $(PORT_TESTS))
 UNIT_SHARED := $(OUT)/unit/support.o $(OUT)/unit/disk.o
 UNIT_C := $(PORTABLE_C) $(CMOCKA_H) -D_POSIX_C_SOURCE=200809L -DCMCWH_NO_SERVER
 UNIT_LINKED := $(UNIT_SHARED) $(filter %.o,$(CMOCKA))
@@ -39,6 +39,15 @@ $(OUT)/unit/test_%: tests/unit/test_%.c $(UNIT_LINKED) $(OUT)/cmcwh-embedded.o
 $(OUT)/unit/server_%: tests/unit/server_%.c $(UNIT_LINKED) $(OUT)/cmcwh.o $(OUT)/civetweb.o
 	$(call say,CC $<)$(PORT_C) $(CMOCKA_H) $(if $(SANITIZE),-DSANITIZED) $(LINK) $< $(OUT)/unit/support.o \
 		$(OUT)/cmcwh.o $(OUT)/civetweb.o $(CMOCKA) $(LIBRARIES) -o $@
+
+# The port as an archive: what a test brings itself (its own log, or a file of the port with its statics)
+# takes the place of the port's.
+$(OUT)/port.a: $(filter-out %/main.o,$(PORT_OBJECTS)) $(OUT)/cmcwh.o $(OUT)/civetweb.o
+	$(call say,AR port.a)rm -f $@ && $(AR) rcs $@ $^
+
+$(OUT)/unit/port_%: tests/unit/port_%.c tests/unit/said.c $(UNIT_LINKED) $(OUT)/port.a
+	$(call say,CC $<)$(PORT_C) $(CMOCKA_H) $(LINK) $< tests/unit/said.c $(OUT)/unit/support.o \
+		$(OUT)/port.a $(CMOCKA) $(LIBRARIES) -o $@
 
 $(OUT)/embed/%: tests/embed/%.c $(OUT)/cmcwh-embedded.o
 	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER $(LINK) $< $(OUT)/cmcwh-embedded.o -o $@

@@ -1,0 +1,129 @@
+/* URIs of sinks. */
+#include "support.h"
+
+#include <string.h>
+
+#include "said.h"
+#include "sink.h"
+
+static struct sink sink;
+
+static void right(const char *uri, const char *target, enum cmcwh_encoding encoding,
+                  bool required) {
+    assert_true(sink_parse(&sink, uri, true));
+    assert_quiet();
+    assert_string_equal(sink.target, target);
+    assert_int_equal(sink.encoding, encoding);
+    assert_int_equal(sink.required, required);
+    assert_int_equal(sink.descriptor, -1);
+    assert_true(sink.durable);
+    assert_ptr_equal(sink.uri, uri);
+}
+
+static void wrong(const char *uri, const char *why) {
+    assert_false(sink_parse(&sink, uri, true));
+    assert_said(why);
+}
+
+static void each_medium(void **state) {
+    (void)state;
+    right("file:/var/log/mails", "/var/log/mails", CMCWH_ENCODE_JSON, true);
+    right("file:a:b", "a:b", CMCWH_ENCODE_JSON, true);
+    right("file:///x", "///x", CMCWH_ENCODE_JSON, true);
+    right("stdout:", "", CMCWH_ENCODE_JSON, true);
+    right("syslog:", "", CMCWH_ENCODE_RFC3164, true);
+    right("syslog:/run/log", "/run/log", CMCWH_ENCODE_RFC3164, true);
+    right("syslog+udp://log.example.jp:514", "log.example.jp:514", CMCWH_ENCODE_RFC5424, false);
+    right("syslog+udp:[::1]:514", "[::1]:514", CMCWH_ENCODE_RFC5424, false);
+    right("syslog+tcp://192.0.2.1:601", "192.0.2.1:601", CMCWH_ENCODE_RFC6587, true);
+    right("serial:/dev/ttyS0", "/dev/ttyS0", CMCWH_ENCODE_JSON, true);
+}
+
+static void parameters(void **state) {
+    (void)state;
+    right("file:x?format=logfmt", "x", CMCWH_ENCODE_LOGFMT, true);
+    right("file:x?format=binary&policy=besteffort", "x", CMCWH_ENCODE_BINARY, false);
+    right("file:x?policy=besteffort&policy=required", "x", CMCWH_ENCODE_JSON, true);
+    right("file:x?", "x", CMCWH_ENCODE_JSON, true);
+    right("file:x?&&format=json&", "x", CMCWH_ENCODE_JSON, true);
+    right("file:x?rotate=512k&keep=1", "x", CMCWH_ENCODE_JSON, true);
+    right("file:x?rotate=1&keep=1000", "x", CMCWH_ENCODE_JSON, true);
+    right("file:x?rotate=4294967296G", "x", CMCWH_ENCODE_JSON, true);
+    right("stdout:?format=logfmt", "", CMCWH_ENCODE_LOGFMT, true);
+    right("serial:/dev/x?baud=9600&format=binary", "/dev/x", CMCWH_ENCODE_BINARY, true);
+    right("syslog:?format=logfmt", "", CMCWH_ENCODE_RFC3164, true);
+    right("syslog+udp://h:1?policy=required&format=logfmt", "h:1", CMCWH_ENCODE_RFC5424, true);
+    right("syslog+tcp://h:1?policy=besteffort", "h:1", CMCWH_ENCODE_RFC6587, false);
+}
+
+static void no_medium(void **state) {
+    static const char *const uris[] = {"",      "file",    "x",      ":",         "FILE:x",
+                                       "fil:x", "files:x", "mqtt:x", "syslog+:x", " file:x"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof uris / sizeof *uris; i++) {
+        wrong(uris[i], "expected file:, stdout:, syslog:, syslog+udp:, syslog+tcp: or serial:");
+    }
+}
+
+static void wrong_targets(void **state) {
+    static char longest[PATH_MAX + 16];
+
+    (void)state;
+    wrong("file:", "expected a path after the colon");
+    wrong("file:?format=json", "expected a path after the colon");
+    wrong("serial:", "expected a path after the colon");
+    wrong("stdout:x", "expected nothing after 'stdout:'");
+    wrong("syslog+udp:", "expected //HOST:PORT after the colon");
+    wrong("syslog+udp://host", "expected //HOST:PORT after the colon");
+    wrong("syslog+tcp://:601", "expected //HOST:PORT after the colon");
+    wrong("syslog+tcp://host:65536", "expected //HOST:PORT after the colon");
+    wrong("syslog+tcp://host:601/", "expected //HOST:PORT after the colon");
+    memset(longest, 'x', sizeof longest - 1);
+    memcpy(longest, "file:", 5);
+    longest[5 + PATH_MAX - 1] = '\0';
+    assert_true(sink_parse(&sink, longest, false));
+    assert_false(sink.durable);
+    longest[5 + PATH_MAX - 1] = 'x';
+    wrong(longest, "expected a shorter path");
+}
+
+static void wrong_parameters(void **state) {
+    (void)state;
+    wrong("file:x?format", "'format': expected NAME=VALUE");
+    wrong("file:x?=json", "'=json': expected format, policy");
+    wrong("file:x?format=", "expected format=json, logfmt or binary");
+    wrong("file:x?format=xml", "expected format=json, logfmt or binary");
+    wrong("file:x?format=JSON", "expected format=json, logfmt or binary");
+    wrong("file:x? format=json", "expected format, policy");
+    wrong("file:x?format=json?policy=required", "expected format=json");
+    wrong("syslog:?format=json", "syslog: logfmt");
+    wrong("file:x?policy=often", "expected policy=required or besteffort");
+    wrong("file:x?rotate=0", "expected rotate=SIZE, such as 512k, 10M or 1G");
+    wrong("file:x?rotate=", "expected rotate=SIZE");
+    wrong("file:x?rotate=-1", "expected rotate=SIZE");
+    wrong("file:x?rotate=1K", "expected rotate=SIZE");
+    wrong("file:x?rotate=1kk", "expected rotate=SIZE");
+    wrong("file:x?rotate=4294967297", "expected rotate=SIZE");
+    wrong("file:x?rotate=18446744073709551617", "expected rotate=SIZE");
+    wrong("file:x?keep=0", "expected keep=N, from 1 to 1000");
+    wrong("file:x?keep=1001", "expected keep=N, from 1 to 1000");
+    wrong("file:x?keep=", "expected keep=N, from 1 to 1000");
+    wrong("file:x?keep=1 ", "expected keep=N, from 1 to 1000");
+    wrong("file:x?keep=18446744073709551617", "expected keep=N, from 1 to 1000");
+    wrong("serial:x?baud=4000001", "expected baud=RATE, such as 9600 or 115200");
+    wrong("serial:x?baud=fast", "expected baud=RATE, such as 9600 or 115200");
+    /* What is another medium's. */
+    wrong("file:x?baud=9600", "expected format, policy");
+    wrong("stdout:?rotate=1M", "expected format, policy");
+    wrong("serial:x?keep=1", "expected format, policy");
+    wrong("file:x?a_name_that_is_longer_than_any=1", "expected NAME=VALUE");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(each_medium), cmocka_unit_test(parameters),
+                                       cmocka_unit_test(no_medium), cmocka_unit_test(wrong_targets),
+                                       cmocka_unit_test(wrong_parameters)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,19 @@
+/* The log of the port's tests: lines are kept for a test to look at, not printed. Linked in place
+ * of port/posix/log.c. */
+#ifndef CMCWH_TEST_SAID_H
+#define CMCWH_TEST_SAID_H
+
+/* All lines since the last look, and forgets them; good until the next call. */
+const char *said(void);
+
+/* The lines since the last look contain `text`. */
+void assert_said(const char *text);
+
+/* There was none. */
+void assert_quiet(void);
+
+/* A new file under /tmp with these bytes and this mode; gone when the program ends. Returns its
+ * path, which is good until four more are made. */
+const char *file_of(const char *bytes, size_t length, unsigned mode);
+
+#endif
