@@ -104,6 +104,10 @@ static bool parse(struct auth *auth, FILE *file, const char *path) {
             return false;
         }
     }
+    if (ferror(file)) { /* half of it would refuse some who may post */
+        log_usage("--auth-file: %s: %s", path, strerror(errno));
+        return false;
+    }
     if (auth->access.count == 0) {
         log_usage("--auth-file: %s: there is no credential in it", path);
     }

@@ -304,6 +304,10 @@ static bool config_file(struct options *options, const char *path) {
             right = config_line(options, path, number_of, line);
         }
     }
+    if (right && ferror(file)) { /* half of it would be another configuration */
+        log_usage("--config: %s: %s", path, strerror(errno));
+        right = false;
+    }
     (void)fclose(file);
     return right;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "auth.h"
 #include "said.h"
@@ -137,6 +138,7 @@ static void as_many_as_fit(void **state) {
 
 static void private_to_its_owner(void **state) {
     static const unsigned others[] = {0604, 0602, 0601, 0640, 0620, 0610};
+    char directory[] = "/tmp/cmcwh-test-XXXXXX";
     struct auth *auth;
 
     (void)state;
@@ -154,6 +156,10 @@ static void private_to_its_owner(void **state) {
     assert_null(read_file("bearer x\n", 9, 0640));
     (void)unsetenv("CREDENTIALS_DIRECTORY");
     (void)said();
+    assert_true(mkdtemp(directory) != NULL); /* private, and can be opened, but not read */
+    assert_null(auth_read(directory));
+    (void)rmdir(directory);
+    assert_said("Is a directory");
     assert_null(auth_read("/nowhere/at/all"));
     assert_said("--auth-file: /nowhere/at/all: No such file");
 }

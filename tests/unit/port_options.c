@@ -218,6 +218,7 @@ static void wrong_lines(void **state) {
     assert_int_equal(read_bytes("workers = 1\0\n", 13, ""), OPTIONS_WRONG);
     assert_said(":1: this line is too long");
     read_wrong("--config /nowhere/at/all", "--config: /nowhere/at/all: No such file");
+    read_wrong("--config=/", "--config: /: Is a directory");
 }
 
 static void too_large_a_file(void **state) {
