@@ -1,6 +1,6 @@
 # Fuzzers: built with clang and libFuzzer.
 
-FUZZERS := json form multipart differential frame ring request
+FUZZERS := json form multipart differential frame ring request port
 FUZZ_SECONDS ?= 60
 FUZZ_C = $(PORTABLE_C) -DCMCWH_NO_SERVER -fsanitize=fuzzer
 
@@ -18,6 +18,10 @@ $(OUT)/fuzz/frame $(OUT)/fuzz/ring: $(OUT)/fuzz/%: tests/fuzz/%.c $(OUT)/fuzz/fu
 	$(call say,CC $<)$(FUZZ_C) $(filter-out %.h,$^) -o $@
 
 $(OUT)/fuzz/request: tests/fuzz/request.c $(OUT)/fuzz/fuzz.o $(OUT)/cmcwh.o $(OUT)/civetweb.o
+	$(call say,CC $<)$(PORT_C) -fsanitize=fuzzer $(filter-out %.h,$^) $(LIBRARIES) -o $@
+
+$(OUT)/fuzz/port: tests/fuzz/port.c $(OUT)/port.a
+	@mkdir -p $(@D)
 	$(call say,CC $<)$(PORT_C) -fsanitize=fuzzer $(filter-out %.h,$^) $(LIBRARIES) -o $@
 
 .PHONY: fuzz fuzzers

@@ -1,0 +1,212 @@
+/* What the port reads from a network or a person, before the portable part sees anything: the first
+ * byte chooses the reader, the rest is what it reads. Whoever refuses says why in one line. */
+#include "fuzz.h"
+
+#include <arpa/inet.h>
+#include <civetweb.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "auth.h"
+#include "log.h"
+#include "options.h"
+#include "proxy.h"
+#include "sink.h"
+
+enum { LONGEST = 8192 };
+
+/* ---- The log: counted, not written ---- */
+
+static unsigned lines;
+
+void log_set_level(enum cmcwh_level level) {
+    (void)level;
+}
+
+void log_line(enum cmcwh_level level, const char *format, ...) {
+    (void)level;
+    (void)format;
+    lines++;
+}
+
+void log_usage(const char *format, ...) {
+    (void)format;
+    lines++;
+}
+
+/* ---- Readers ---- */
+
+static void is_address(const char *text) {
+    unsigned char bytes[16];
+
+    MUST(inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1);
+}
+
+/* A header is the same whatever follows it, and no part of one is taken for it. */
+static void read_proxy_header(const char *bytes, size_t length) {
+    union network_address peer = {.any.sa_family = AF_UNSPEC}, again = peer;
+    int header = proxy_header(bytes, length, &peer);
+
+    MUST(header >= PROXY_WRONG && header <= PROXY_HEADER_MAX);
+    MUST(header <= 0 || (size_t)header <= length);
+    MUST(header > 0 || peer.any.sa_family == AF_UNSPEC);
+    MUST(peer.any.sa_family == AF_UNSPEC || peer.any.sa_family == AF_INET ||
+         peer.any.sa_family == AF_INET6);
+    for (int part = 0; part < header; part++) {
+        MUST(proxy_header(bytes, (size_t)part, &again) == PROXY_MORE);
+    }
+    MUST(header <= 0 || proxy_header(bytes, (size_t)header, &again) == header);
+    MUST(header <= 0 || again.any.sa_family == peer.any.sa_family);
+}
+
+static void read_forwarded(char *text) {
+    struct mg_request_info info = {.num_headers = 1, .http_headers = {{"X-Forwarded-For", text}}};
+    char address[CMCWH_ADDRESS_SIZE] = "10.0.0.1";
+    struct network network;
+
+    MUST(network_parse(&network, "10.0.0.0/8"));
+    proxy_trust(&network, 1);
+    proxy_forwarded(&info, address);
+    proxy_trust(NULL, 0);
+    is_address(address);
+}
+
+static void read_addresses(char *text) {
+    char host[32], port[8], address[INET6_ADDRSTRLEN];
+    struct sockaddr_storage listener;
+    struct network network;
+    socklen_t length;
+
+    if (network_parse(&network, text)) {
+        MUST(network.bits <= 128);
+        MUST(inet_ntop(AF_INET6, network.address, address, sizeof address) != NULL);
+        MUST(network_contains(&network, 1, address));
+    }
+    if (network_split(text, host, sizeof host, port, sizeof port)) {
+        MUST(strlen(host) > 0 && strlen(host) < strlen(text) && strtoul(port, NULL, 10) <= 65535);
+    }
+    if (network_listener(text, &listener, &length)) {
+        MUST(listener.ss_family == AF_INET || listener.ss_family == AF_INET6);
+        MUST(length == (listener.ss_family == AF_INET ? sizeof(struct sockaddr_in)
+                                                      : sizeof(struct sockaddr_in6)));
+    }
+}
+
+/* A file that holds these bytes. */
+static const char *file_of(const char *bytes, size_t length) {
+    static int descriptor = -1;
+    static char path[32];
+
+    if (descriptor < 0) {
+        descriptor = memfd_create("fuzz", MFD_CLOEXEC);
+        MUST(descriptor >= 0 && fchmod(descriptor, 0600) == 0);
+        (void)snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+    }
+    MUST(ftruncate(descriptor, 0) == 0);
+    MUST(pwrite(descriptor, bytes, length, 0) == (ssize_t)length);
+    return path;
+}
+
+static void read_config(const char *bytes, size_t length) {
+    static struct options options;
+    char word[64], *words[] = {word};
+    enum options_result result;
+
+    (void)snprintf(word, sizeof word, "--config=%s", file_of(bytes, length));
+    result = options_read(&options, 1, words);
+    MUST(result == OPTIONS_RUN || result == OPTIONS_WRONG);
+    MUST(lines == (result == OPTIONS_WRONG));
+    if (result == OPTIONS_RUN) {
+        MUST(options.listeners > 0 && options.listeners <= OPTIONS_LISTENERS);
+        MUST(options.sinks > 0 && options.sinks <= CMCWH_READERS_MAX);
+        MUST(options.networks <= OPTIONS_NETWORKS && options.proxy_count <= OPTIONS_NETWORKS);
+        MUST(options.path[0] == '/' && options.workers > 0 && options.body_max > 0);
+        MUST(options.text_used <= OPTIONS_TEXT);
+    }
+}
+
+/* The command line: words, each ended by a zero. */
+static void read_arguments(char *bytes, size_t length) {
+    static struct options options;
+    char *words[64];
+    enum options_result result;
+    int count = 0;
+
+    for (size_t at = 0; at < length && count < 64; at += strlen(bytes + at) + 1) {
+        words[count++] = bytes + at;
+        if (strstr(bytes + at, "config") != NULL) {
+            return; /* no file of this machine */
+        }
+    }
+    result = options_read(&options, count, words);
+    MUST(lines == (result == OPTIONS_WRONG));
+}
+
+static void read_credentials(const char *bytes, size_t length) {
+    struct auth *auth = auth_read(file_of(bytes, length));
+
+    MUST(lines == (auth == NULL));
+    if (auth != NULL) {
+        MUST(auth->access.count > 0 && auth->access.count <= AUTH_LINES_MAX);
+        for (size_t i = 0; i < auth->access.count; i++) {
+            struct cmcwh_text secret = auth->access.credentials[i].secret;
+
+            MUST(secret.length > 0 && secret.length <= CMCWH_SECRET_MAX);
+            MUST(strlen(secret.data) == secret.length);
+        }
+        auth_use(auth);
+        auth_use(NULL);
+    }
+}
+
+static void read_uri(const char *text) {
+    static struct sink sink;
+    bool right = sink_parse(&sink, text, true);
+
+    MUST(lines == !right);
+    MUST(!right || (sink.medium != NULL && sink.encoding <= CMCWH_ENCODE_RFC3164));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
+    char *text;
+
+    if (length == 0 || length > LONGEST) {
+        return -1;
+    }
+    text = malloc(length); /* with nothing behind it that may be read */
+    MUST(text != NULL);
+    memcpy(text, bytes + 1, length - 1);
+    text[length - 1] = '\0';
+    lines = 0;
+    switch (bytes[0]) {
+    case 'h':
+        text = realloc(text, length > 1 ? length - 1 : 1); /* not even a zero */
+        MUST(text != NULL);
+        read_proxy_header(text, length - 1);
+        break;
+    case 'f':
+        read_forwarded(text);
+        break;
+    case 'n':
+        read_addresses(text);
+        break;
+    case 'c':
+        read_config(text, length - 1);
+        break;
+    case 'o':
+        read_arguments(text, length);
+        break;
+    case 'a':
+        read_credentials(text, length - 1);
+        break;
+    case 's':
+        read_uri(text);
+        break;
+    default:
+        free(text);
+        return -1;
+    }
+    free(text);
+    return 0;
+}
