@@ -139,10 +139,12 @@ static bool last_chunk_came(size_t looked) {
 
 /* Is the request whole whose head is in gate.head, followed by what came of its body? */
 static enum stage judge_body(struct guest *guest, size_t head, size_t bytes, size_t looked) {
-    const char *length = header("content-length");
+    const char *length;
     unsigned long long need;
     char *after;
 
+    gate.head[head - 1] = '\0'; /* what follows is no head, or another one */
+    length = header("content-length");
     /* Somebody wants to be asked for the body; or the head is to be refused. */
     if (header("expect") != NULL ||
         (length != NULL && header_behind(length, "content-length") != NULL)) {

@@ -14,7 +14,9 @@
 #include "proxy.h"
 #include "sink.h"
 
-enum { LONGEST = 8192 };
+#include "gate.c" /* NOLINT(bugprone-suspicious-include): for its statics */
+
+enum { LONGEST = 16384 };
 
 /* ---- The log: counted, not written ---- */
 
@@ -168,6 +170,38 @@ static void read_uri(const char *text) {
     MUST(!right || (sink.medium != NULL && sink.encoding <= CMCWH_ENCODE_RFC3164));
 }
 
+/* What the gate makes of what has come of a connection; `low`: bytes at which it looks again. */
+static enum stage see(struct guest guest, const char *bytes, size_t length, size_t *low) {
+    socklen_t size = sizeof(int);
+    int pair[2], value;
+
+    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    for (ssize_t sent; length > 0; bytes += sent, length -= (size_t)sent) {
+        sent = send(pair[1], bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+        MUST(sent > 0);
+    }
+    guest.socket = pair[0];
+    look(&guest);
+    MUST(getsockopt(pair[0], SOL_SOCKET, SO_RCVLOWAT, &value, &size) == 0);
+    *low = (size_t)value;
+    /* Or poll would return at once, again and again. */
+    MUST(guest.stage != WAITS || *low > available(pair[0]));
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+    return guest.stage;
+}
+
+/* Before the last byte has come, the gate may not wait for more than there will be. */
+static void read_connection(bool secure, bool proxy, const char *bytes, size_t length) {
+    struct guest guest = {.secure = secure, .proxy = proxy};
+    size_t low, part = length > 0 ? (unsigned char)bytes[length - 1] * length / 256 : 0;
+
+    gate.config.longest = 1 << 20;
+    if (see(guest, bytes, length, &low) == WHOLLY) {
+        MUST(see(guest, bytes, part, &low) != WAITS || low <= length);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     char *text;
 
@@ -202,6 +236,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
         break;
     case 's':
         read_uri(text);
+        break;
+    case 'g':
+    case 't':
+    case 'p':
+        read_connection(bytes[0] == 't', bytes[0] == 'p', text, length - 1);
         break;
     default:
         free(text);
