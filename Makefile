@@ -45,7 +45,7 @@ LIBRARIES := $(if $(filter 1,$(TLS)),-lssl -lcrypto)
 
 # civetweb has races of its own when it stops, so ThreadSanitizer does not look at it; a sanitizer needs far more
 # stack than its threads get.
-CIVETWEB_FLAGS := $(shell sed -n 's/^\(TLS=$(TLS) \)*-/-/p' port/posix/civetweb.flags) \
+CIVETWEB_FLAGS := $(shell sed -n 's/^\(TLS=$(TLS) \)*-/-/p' port/posix/door/civetweb.flags) \
 	$(if $(SANITIZE),-UUSE_STACK_SIZE -DUSE_STACK_SIZE=1048576)
 
 # Objects of different settings never meet: each setting has a directory.
@@ -107,15 +107,16 @@ $(OUT)/cmcwh.o: cmcwh.c | $(OUT)/checked-server
 $(OUT)/cmcwh-embedded.o: cmcwh.c | $(OUT)/checked
 	$(call say,CC $< (without server))$(PORTABLE_C) -DCMCWH_NO_SERVER -c $< -o $@
 
-$(OUT)/civetweb.o: port/posix/civetweb.c port/posix/civetweb_extra.h | $(OUT)/checked-server
+$(OUT)/civetweb.o: port/posix/door/civetweb.c port/posix/door/civetweb_extra.h | $(OUT)/checked-server
 	$(call say,CC civetweb)$(CC) $(WIDE) $(CPPFLAGS) $(filter-out -fsanitize=thread,$(FLAGS)) $(CIVETWEB_FLAGS) \
-		-I$(CIVETWEB_SRC)/include -I$(CIVETWEB_SRC)/src -Iport/posix -c $< -o $@
+		-I$(CIVETWEB_SRC)/include -I$(CIVETWEB_SRC)/src -Iport/posix/door -c $< -o $@
 
-$(OUT)/%.o: port/posix/%.c | $(OUT)/checked-server
+PORT_SOURCES := $(filter-out %/civetweb.c,$(wildcard port/posix/*.c port/posix/*/*.c))
+PORT_OBJECTS := $(PORT_SOURCES:port/%.c=$(OUT)/%.o)
+$(PORT_OBJECTS): $(OUT)/%.o: port/%.c | $(OUT)/checked-server
+	@mkdir -p $(@D)
 	$(call say,CC $<)$(PORT_C) -c $< -o $@
 
-PORT_SOURCES := $(filter-out port/posix/civetweb.c,$(wildcard port/posix/*.c))
-PORT_OBJECTS := $(PORT_SOURCES:port/posix/%.c=$(OUT)/%.o)
 $(OUT)/cmcwh: $(PORT_OBJECTS) $(OUT)/cmcwh.o $(OUT)/civetweb.o
 	$(call say,LD cmcwh)$(CC) $(FLAGS) $(LINK) $^ $(LIBRARIES) -o $@
 
@@ -218,4 +219,4 @@ clean:
 distclean: clean
 	rm -rf build
 
--include $(wildcard $(OUT)/*.d $(OUT)/*/*.d)
+-include $(wildcard $(OUT)/*.d $(OUT)/*/*.d $(OUT)/*/*/*.d)

@@ -1,7 +1,7 @@
 # What other programs say of the sources.
 
-SOURCES := cmcwh.c cmcwh.h $(wildcard port/posix/*.[ch] tests/*/*.[ch])
-TIDY := $(addprefix tidy-,$(filter-out %.h port/posix/civetweb.c tests/bench/json_yyjson.c,$(SOURCES)))
+SOURCES := cmcwh.c cmcwh.h $(wildcard port/posix/*.[ch] port/posix/*/*.[ch] tests/*/*.[ch])
+TIDY := $(addprefix tidy-,$(filter-out %.h %/civetweb.c tests/bench/json_yyjson.c,$(SOURCES)))
 
 .PHONY: lint lint-order lint-format lint-tidy lint-cppcheck $(TIDY)
 
@@ -23,4 +23,4 @@ $(TIDY): tidy-%: % | $(OUT)/checked-server
 
 lint-cppcheck: | $(OUT)/checked
 	cppcheck --quiet --error-exitcode=1 --std=c99 --inline-suppr --enable=warning,performance,portability \
-		--suppress=missingIncludeSystem -DCMCWH_TLS=$(TLS) -I. cmcwh.c $(PORT_SOURCES)
+		--suppress=missingIncludeSystem -DCMCWH_TLS=$(TLS) -I. -Iport/posix cmcwh.c $(PORT_SOURCES)

@@ -43,7 +43,7 @@ $(OUT)/unit/server_%: tests/unit/server_%.c $(UNIT_LINKED) $(OUT)/cmcwh.o $(OUT)
 # The port as an archive: what a test brings itself (its own log, or a file of the port with its statics)
 # takes the place of the port's.
 $(OUT)/port.a: $(filter-out %/main.o,$(PORT_OBJECTS)) $(OUT)/cmcwh.o $(OUT)/civetweb.o
-	$(call say,AR port.a)rm -f $@ && $(AR) rcs $@ $^
+	$(call say,AR port.a)rm -f $@ && $(AR) qcs $@ $^
 
 $(OUT)/unit/port_%: tests/unit/port_%.c tests/unit/said.c $(UNIT_LINKED) $(OUT)/port.a
 	$(call say,CC $<)$(PORT_C) $(CMOCKA_H) $(LINK) $< tests/unit/said.c $(OUT)/unit/support.o \

@@ -3,10 +3,10 @@
 #include <string.h>
 
 #include "cmcwh.h"
-#include "commands.h"
-#include "log.h"
-#include "options.h"
-#include "serve.h"
+#include "command/commands.h"
+#include "platform/log.h"
+#include "command/options.h"
+#include "command/serve.h"
 
 static const char usage[] =
     "usage: cmcwh [serve] [OPTIONS]     receive webhooks of Customers Mail Cloud\n"

@@ -8,13 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "auth.h"
-#include "log.h"
-#include "options.h"
-#include "proxy.h"
-#include "sink.h"
+#include "door/auth.h"
+#include "platform/log.h"
+#include "command/options.h"
+#include "door/proxy.h"
+#include "sink/sink.h"
 
-#include "gate.c" /* NOLINT(bugprone-suspicious-include): for its statics */
+#include "door/gate.c" /* NOLINT(bugprone-suspicious-include): for its statics */
 
 enum { LONGEST = 16384 };
 

@@ -9,7 +9,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "port/posix/civetweb_extra.h"
+#include "door/civetweb_extra.h"
 
 enum { ANSWERS_MAX = 1 << 20 };
 

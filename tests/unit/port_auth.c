@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "auth.h"
+#include "door/auth.h"
 #include "said.h"
 
 /* Makes what a file holds the one in force, and holds it; NULL when it cannot be taken. */

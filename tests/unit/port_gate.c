@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gate.c" /* NOLINT(bugprone-suspicious-include): for its statics */
+#include "door/gate.c" /* NOLINT(bugprone-suspicious-include): for its statics */
 
 static struct guest guest;
 static size_t low; /* bytes that must be there before the next look */

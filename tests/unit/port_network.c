@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "network.h"
+#include "platform/network.h"
 
 static void ranges(void **state) {
     static const struct {

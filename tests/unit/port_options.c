@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "options.h"
+#include "command/options.h"
 #include "said.h"
-#include "tls.h"
+#include "door/tls.h"
 
 enum { WORDS = 40 };
 
@@ -74,6 +74,7 @@ static void defaults(void **state) {
     assert_int_equal(options.workers, 4);
     assert_int_equal(options.body_max, 8388608);
     assert_int_equal(options.body_timeout, 10);
+    assert_int_equal(options.keep_alive, 60);
     assert_int_equal(options.log_level, CMCWH_LOG_INFO);
     assert_int_equal(options.networks + options.proxy_count, 0);
 }
@@ -83,7 +84,7 @@ static void each_option(void **state) {
     read_right("--listen 0.0.0.0:80 --listen=[::]:81 --path /a --auth-file a --allow 192.0.2.0/24 "
                "--allow=::1 --proxy 10.0.0.0/8 --sink file:x --sink stdout: --ring r "
                "--ring-records 16777216 --sync never --workers 256 --body-max 1099511627776 "
-               "--body-timeout 3600 --pid-file p --user u --log-level debug");
+               "--body-timeout 3600 --keep-alive 0 --pid-file p --user u --log-level debug");
     assert_int_equal(options.listeners, 2);
     assert_string_equal(options.listen[1], "[::]:81");
     assert_string_equal(options.path, "/a");
@@ -99,6 +100,7 @@ static void each_option(void **state) {
     assert_int_equal(options.workers, 256);
     assert_int_equal(options.body_max, UINT64_C(1) << 40);
     assert_int_equal(options.body_timeout, 3600);
+    assert_int_equal(options.keep_alive, 0);
     assert_string_equal(options.pid_file, "p");
     assert_string_equal(options.user, "u");
     assert_int_equal(options.log_level, CMCWH_LOG_DEBUG);
@@ -137,6 +139,7 @@ static void wrong_values(void **state) {
     read_wrong("--body-max 1099511627777", "expected");
     read_wrong("--body-timeout 0", "expected");
     read_wrong("--body-timeout 3601", "expected");
+    read_wrong("--keep-alive 3601", "expected a number of seconds from 0 to 3600");
     read_wrong("--path mails", "begins with '/'");
     read_wrong("--path /a?b", "begins with '/'");
     read_wrong("--path /%41", "begins with '/'");

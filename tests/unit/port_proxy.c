@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proxy.h"
+#include "door/proxy.h"
 
 enum { ROOM = 1024 };
 

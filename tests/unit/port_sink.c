@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "said.h"
-#include "sink.h"
+#include "sink/sink.h"
 
 static struct sink sink;
 

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "platform/log.h"
 #include "said.h"
 
 static char lines[65536];

@@ -1,5 +1,5 @@
 /* The log of the port's tests: lines are kept for a test to look at, not printed. Linked in place
- * of port/posix/log.c. */
+ * of port/posix/platform/log.c. */
 #ifndef CMCWH_TEST_SAID_H
 #define CMCWH_TEST_SAID_H
 

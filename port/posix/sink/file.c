@@ -1,6 +1,6 @@
 /* file: and stdout: sinks. A file ends with a whole line (or frame) whenever nobody is writing:
  * what a failed write or a crash has left of one is cut off. */
-#include "sink.h"
+#include "sink/sink.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "platform.h"
+#include "platform/log.h"
+#include "platform/platform.h"
 
 static char terminator(const struct sink *sink) {
     return sink->encoding == CMCWH_ENCODE_BINARY ? '\0' : '\n';

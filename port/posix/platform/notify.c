@@ -1,5 +1,5 @@
 /* The protocol of systemd's sd_notify, which others speak too: a datagram with the state. */
-#include "notify.h"
+#include "platform/notify.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "platform/log.h"
 
 void notify(const char *state) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -1,5 +1,5 @@
 /* cmcwh cat. */
-#include "commands.h"
+#include "command/commands.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "cmcwh.h"
-#include "log.h"
-#include "platform.h"
-#include "ring_file.h"
+#include "platform/log.h"
+#include "platform/platform.h"
+#include "platform/ring_file.h"
 
 enum { FOLLOW_PAUSE = 200 }; /* ms */
 

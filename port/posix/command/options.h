@@ -3,7 +3,7 @@
 #define CMCWH_OPTIONS_H
 
 #include "cmcwh.h"
-#include "network.h"
+#include "platform/network.h"
 
 enum { OPTIONS_LISTENERS = 8, OPTIONS_NETWORKS = 32, OPTIONS_TEXT = 16384 };
 

@@ -1,4 +1,4 @@
-#include "proxy.h"
+#include "door/proxy.h"
 
 #include <arpa/inet.h>
 #include <civetweb.h>

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "network.h"
+#include "platform/network.h"
 
 /* A connection may rest for so many seconds longer than its client was told. */
 enum { GATE_GRACE = 5 };

@@ -1,14 +1,14 @@
 /* Cuts off requests that are late: civetweb has no deadline for a request as a whole. Workers only
  * note their deadlines; one thread looks at the notes from time to time, and sleeps when there are
  * none. */
-#include "watch.h"
+#include "door/watch.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "platform.h"
+#include "platform/platform.h"
 
 enum { LOOK = 100 }; /* milliseconds */
 

@@ -1,5 +1,5 @@
 /* The daemon's own messages. */
-#include "log.h"
+#include "platform/log.h"
 
 #include <stdarg.h>
 #include <stdio.h>

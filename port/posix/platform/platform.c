@@ -1,5 +1,5 @@
 /* Time, a lock, waiting. */
-#include "platform.h"
+#include "platform/platform.h"
 
 #include <errno.h>
 #include <sched.h>

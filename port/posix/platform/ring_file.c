@@ -1,5 +1,5 @@
 /* A ring in a file. A new one is made under another name, so that half a ring is never found. */
-#include "ring_file.h"
+#include "platform/ring_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "platform.h"
+#include "platform/log.h"
+#include "platform/platform.h"
 
 /* Parts that are written apart from each other share no page. */
 enum { BLOCK = 4096 };

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 #include "cmcwh.h"
-#include "network.h"
+#include "platform/network.h"
 
 struct mg_request_info;
 

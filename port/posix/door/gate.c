@@ -1,7 +1,7 @@
 /* Connections that wait for their request stay in the kernel: nothing of them is read here, only
  * looked at (MSG_PEEK), and SO_RCVLOWAT tells poll how much must come before it is worth another
  * look. */
-#include "gate.h"
+#include "door/gate.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +23,8 @@
 #include <netinet/tcp.h>
 #endif
 
-#include "platform.h"
-#include "proxy.h"
+#include "platform/platform.h"
+#include "door/proxy.h"
 
 enum {
     GUESTS = 1024,         /* connections that may wait; then one gives way, see rank */

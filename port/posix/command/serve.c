@@ -1,5 +1,5 @@
 /* cmcwh serve: memory, sinks, civetweb, signals; and the way back in order. */
-#include "serve.h"
+#include "command/serve.h"
 
 #include <civetweb.h>
 #include <errno.h>
@@ -14,17 +14,17 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "auth.h"
-#include "civetweb_extra.h"
-#include "gate.h"
-#include "log.h"
-#include "notify.h"
-#include "platform.h"
-#include "proxy.h"
-#include "ring_file.h"
-#include "sink.h"
-#include "tls.h"
-#include "watch.h"
+#include "door/auth.h"
+#include "door/civetweb_extra.h"
+#include "door/gate.h"
+#include "platform/log.h"
+#include "platform/notify.h"
+#include "platform/platform.h"
+#include "door/proxy.h"
+#include "platform/ring_file.h"
+#include "sink/sink.h"
+#include "door/tls.h"
+#include "door/watch.h"
 
 /* Everything there is, allocated before it listens. */
 struct service {

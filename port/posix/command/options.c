@@ -1,6 +1,6 @@
 /* The options of `cmcwh serve`. One table says what each is called, means and takes; the command
  * line, --config and --help all go by it. */
-#include "options.h"
+#include "command/options.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
-#include "tls.h"
+#include "platform/log.h"
+#include "door/tls.h"
 
 /* Stores a value. Returns what was expected instead, or NULL. */
 typedef const char *(*setter)(struct options *options, const char *value);

@@ -2,7 +2,7 @@
 #ifndef CMCWH_SERVE_H
 #define CMCWH_SERVE_H
 
-#include "options.h"
+#include "command/options.h"
 
 /* Returns the process's exit status: 0 right, 1 failed, 2 wrong configuration. */
 int serve(const struct options *options);

@@ -1,6 +1,6 @@
 /* syslog: the local daemon's socket, UDP and TCP. None of them acknowledges: "taken" means that the
  * system has taken the bytes. */
-#include "sink.h"
+#include "sink/sink.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "network.h"
-#include "platform.h"
+#include "platform/network.h"
+#include "platform/platform.h"
 
 static void syslog_close(struct sink *sink) {
     (void)close(sink->descriptor);

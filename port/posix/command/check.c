@@ -1,5 +1,5 @@
 /* cmcwh check. */
-#include "commands.h"
+#include "command/commands.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "cmcwh.h"
-#include "log.h"
-#include "platform.h"
+#include "platform/log.h"
+#include "platform/platform.h"
 
 static const char usage[] =
     "usage: cmcwh check [--type json|form|multipart] FILE\n"

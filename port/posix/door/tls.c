@@ -1,8 +1,8 @@
 /* HTTPS. Connections share one context, which asks for the certificate at each handshake: so a new
  * one can be read while others are being served. */
-#include "tls.h"
+#include "door/tls.h"
 
-#include "log.h"
+#include "platform/log.h"
 
 #if CMCWH_TLS
 

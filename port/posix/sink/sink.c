@@ -1,5 +1,5 @@
 /* What all sinks have in common: the URI, the thread, trying again. */
-#include "sink.h"
+#include "sink/sink.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "network.h"
-#include "platform.h"
+#include "platform/log.h"
+#include "platform/network.h"
+#include "platform/platform.h"
 
 enum { MEDIA = 6 };
 

@@ -1,5 +1,5 @@
 /* The auth file. Secrets are never written anywhere. */
-#include "auth.h"
+#include "door/auth.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "log.h"
+#include "platform/log.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct auth *in_force;

@@ -1,5 +1,5 @@
 /* serial: a line, 8 data bits, no parity, one stop bit, no flow control. */
-#include "sink.h"
+#include "sink/sink.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "platform.h"
+#include "platform/platform.h"
 
 static bool speed_of(unsigned baud, speed_t *speed) {
     static const struct {

@@ -1,5 +1,5 @@
 /* Addresses. */
-#include "network.h"
+#include "platform/network.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
