@@ -5,6 +5,7 @@
 #include "cmcwh.h"
 #include "command/commands.h"
 #include "platform/log.h"
+#include "sink/sink.h"
 #include "command/options.h"
 #include "command/serve.h"
 
@@ -17,10 +18,6 @@ static const char usage[] =
     "Options of serve, with their defaults:\n";
 
 static const char more[] =
-    "\n"
-    "Sinks: file:PATH?rotate=SIZE&keep=N  stdout:  syslog:  syslog+udp://HOST:PORT\n"
-    "  syslog+tcp://HOST:PORT  serial:/dev/ttyS0?baud=115200\n"
-    "  format=json|logfmt|binary, policy=required|besteffort\n"
     "Signals: SIGTERM, SIGINT stop in order; SIGHUP opens log files and reads the\n"
     "  auth file anew; SIGUSR1 prints counters.\n"
     "Exit status: 0 right, 1 failed while running, 2 wrong usage or configuration.\n";
@@ -32,6 +29,8 @@ static int command_serve(int count, char **arguments) {
     case OPTIONS_HELP:
         (void)fputs(usage, stdout);
         options_print();
+        (void)puts("");
+        sink_print_media();
         return fputs(more, stdout) < 0;
     case OPTIONS_WRONG:
         return 2;

@@ -168,6 +168,9 @@ static void read_uri(const char *text) {
 
     MUST(lines == !right);
     MUST(!right || (sink.medium != NULL && sink.encoding <= CMCWH_ENCODE_RFC3164));
+    if (right) {
+        sink_free(&sink);
+    }
 }
 
 /* What the gate makes of what has come of a connection; `low`: bytes at which it looks again. */

@@ -18,6 +18,7 @@ static void right(const char *uri, const char *target, enum cmcwh_encoding encod
     assert_int_equal(sink.descriptor, -1);
     assert_true(sink.durable);
     assert_ptr_equal(sink.uri, uri);
+    sink_free(&sink);
 }
 
 static void wrong(const char *uri, const char *why) {
@@ -84,6 +85,7 @@ static void wrong_targets(void **state) {
     longest[5 + PATH_MAX - 1] = '\0';
     assert_true(sink_parse(&sink, longest, false));
     assert_false(sink.durable);
+    sink_free(&sink);
     longest[5 + PATH_MAX - 1] = 'x';
     wrong(longest, "expected a shorter path");
 }
@@ -113,11 +115,12 @@ static void wrong_parameters(void **state) {
     wrong("file:x?keep=18446744073709551617", "expected keep=N, from 1 to 1000");
     wrong("serial:x?baud=4000001", "expected baud=RATE, such as 9600 or 115200");
     wrong("serial:x?baud=fast", "expected baud=RATE, such as 9600 or 115200");
+    wrong("serial:x?baud=", "expected baud=RATE");
     /* What is another medium's. */
     wrong("file:x?baud=9600", "expected format, policy");
-    wrong("stdout:?rotate=1M", "expected format, policy");
-    wrong("serial:x?keep=1", "expected format, policy");
-    wrong("file:x?a_name_that_is_longer_than_any=1", "expected NAME=VALUE");
+    wrong("stdout:?rotate=1M", "expected format, policy\n");
+    wrong("serial:x?keep=1", "expected format, policy, baud\n");
+    wrong("file:x?a_name_that_is_longer_than_any=1", "expected format, policy, rotate, keep\n");
 }
 
 int main(void) {

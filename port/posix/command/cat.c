@@ -26,17 +26,6 @@ static const char usage[] =
     "skipped. With --follow it goes on as events come. Exit status: 1 when something\n"
     "was read but no record found.\n";
 
-int command_print(const struct cmcwh_record *record, int encoding) {
-    static char line[CMCWH_ENCODED_MAX];
-    size_t length = cmcwh_encode(record, (enum cmcwh_encoding)encoding, NULL, line);
-
-    if (fwrite(line, 1, length, stdout) != length) {
-        log_usage("standard output: %s", strerror(errno));
-        return -1;
-    }
-    return 0;
-}
-
 /* Prints what is in one piece of the stream. */
 static int print_piece(struct cmcwh_deframer *deframer, const char *bytes, size_t length,
                        int encoding) {

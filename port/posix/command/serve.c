@@ -693,6 +693,9 @@ static void release(struct service *service) {
     }
     if (!hanging) { /* a sink that hangs still uses its memory */
         ring_file_close(&service->file);
+        for (unsigned i = 0; i < service->options->sinks; i++) {
+            sink_free(&service->sinks[i]);
+        }
         free(service->records);
         free(service->links);
         free(service->buffers);

@@ -1,19 +1,30 @@
-/* file: and stdout: sinks. A file ends with a whole line (or frame) whenever nobody is writing:
+/* file: a file, which ends with a whole line (or frame) whenever nobody is writing:
  * what a failed write or a crash has left of one is cut off. */
-#include "sink/sink.h"
+#include "sink/dial.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <poll.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "platform/log.h"
-#include "platform/platform.h"
+
+/* What only a file has. */
+struct log {
+    uint64_t rotate; /* bytes, 0: never */
+    unsigned keep;   /* old files */
+    off_t undo_to;   /* its size before the last whole write */
+    bool mid;        /* something was written since the last sync */
+    bool regular;    /* it can be truncated */
+};
+
+static const struct log at_first = {.keep = 5};
 
 static char terminator(const struct sink *sink) {
     return sink->encoding == CMCWH_ENCODE_BINARY ? '\0' : '\n';
@@ -74,6 +85,7 @@ static int repair(struct sink *sink, int descriptor, off_t size) {
 }
 
 static int file_open(struct sink *sink) {
+    struct log *log = sink->own;
     struct stat status;
     int descriptor = open(sink->target, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
 
@@ -88,30 +100,19 @@ static int file_open(struct sink *sink) {
         (void)close(descriptor);
         return -1;
     }
-    sink->regular = S_ISREG(status.st_mode);
-    if (sink->regular && flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    log->regular = S_ISREG(status.st_mode);
+    if (log->regular && flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
         (void)close(descriptor); /* undoing would cut off what the other has written */
         return sink_trouble(sink, "another sink or process writes to it", 0);
     }
-    if (sink->regular && repair(sink, descriptor, status.st_size) != 0) {
+    if (log->regular && repair(sink, descriptor, status.st_size) != 0) {
         (void)sink_trouble(sink, "its last line cannot be repaired", errno);
         (void)close(descriptor);
         return -1;
     }
     sink->descriptor = descriptor;
-    sink->mid = false;
+    log->mid = false;
     return 0;
-}
-
-static int stdout_open(struct sink *sink) {
-    sink->descriptor = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    sink->regular = false;
-    return sink->descriptor < 0 ? sink_trouble(sink, "standard output is closed", errno) : 0;
-}
-
-static void file_close(struct sink *sink) {
-    (void)close(sink->descriptor);
-    sink->descriptor = -1;
 }
 
 /* Names must be on the disk before what is under them is promised. */
@@ -135,9 +136,10 @@ static void old_name(const struct sink *sink, unsigned number, char *name, size_
 
 /* PATH becomes PATH.1, PATH.1 becomes PATH.2, ...; the oldest goes. */
 static int rotate(struct sink *sink) {
+    const struct log *log = sink->own;
     char from[PATH_MAX + 16], to[PATH_MAX + 16];
 
-    for (unsigned number = sink->keep; number > 0; number--) {
+    for (unsigned number = log->keep; number > 0; number--) {
         old_name(sink, number, to, sizeof to);
         if (number > 1) {
             old_name(sink, number - 1, from, sizeof from);
@@ -148,7 +150,7 @@ static int rotate(struct sink *sink) {
             return sink_trouble(sink, "cannot be rotated", errno);
         }
     }
-    file_close(sink);
+    sink_close(sink);
     if (file_open(sink) < 0) {
         return -1;
     }
@@ -169,48 +171,35 @@ static int file_size(struct sink *sink, off_t *size) {
 
 /* A whole request, or several, begin: what comes is written to one file, and can be undone. */
 static int begin(struct sink *sink, size_t length) {
-    if (file_size(sink, &sink->undo_to) < 0) {
+    struct log *log = sink->own;
+
+    if (file_size(sink, &log->undo_to) < 0) {
         return -1;
     }
-    if (sink->rotate != 0 && sink->undo_to > 0 && (uint64_t)sink->undo_to + length > sink->rotate &&
-        (rotate(sink) < 0 || file_size(sink, &sink->undo_to) < 0)) {
+    if (log->rotate != 0 && log->undo_to > 0 && (uint64_t)log->undo_to + length > log->rotate &&
+        (rotate(sink) < 0 || file_size(sink, &log->undo_to) < 0)) {
         return -1;
     }
-    sink->mid = true;
+    log->mid = true;
     return 0;
 }
 
 static int file_write(void *context, const void *bytes, size_t length) {
     struct sink *sink = context;
-    const char *from = bytes;
-    uint64_t start = platform_ticks();
+    const struct log *log = sink->own;
 
-    if (sink->regular && !sink->mid && begin(sink, length) < 0) {
+    if (log->regular && !log->mid && begin(sink, length) < 0) {
         return -1;
     }
-    while (length > 0) {
-        ssize_t written = write(sink->descriptor, from, length);
-
-        if (written > 0) {
-            from += written;
-            length -= (size_t)written;
-            start = platform_ticks();
-        } else if (written < 0 && errno == EAGAIN) {
-            if (!sink_ready(sink->descriptor, POLLOUT, start)) {
-                return sink_trouble(sink, "takes nothing more", 0);
-            }
-        } else if (written == 0 || errno != EINTR) {
-            return sink_trouble(sink, "cannot be written", written == 0 ? EIO : errno);
-        }
-    }
-    return 0;
+    return send_all(sink, bytes, length, "cannot be written");
 }
 
 static int file_sync(void *context) {
     struct sink *sink = context;
+    struct log *log = sink->own;
 
-    sink->mid = false;
-    if (!sink->durable || !sink->regular || fdatasync(sink->descriptor) == 0) {
+    log->mid = false;
+    if (!sink->durable || !log->regular || fdatasync(sink->descriptor) == 0) {
         return 0;
     }
     return sink_trouble(sink, "cannot be synced", errno);
@@ -218,15 +207,59 @@ static int file_sync(void *context) {
 
 static void file_undo(void *context) {
     struct sink *sink = context;
+    struct log *log = sink->own;
 
-    sink->mid = false;
-    if (sink->descriptor >= 0 && sink->regular && ftruncate(sink->descriptor, sink->undo_to) != 0) {
+    log->mid = false;
+    if (sink->descriptor >= 0 && log->regular && ftruncate(sink->descriptor, log->undo_to) != 0) {
         log_line(CMCWH_LOG_ERROR, "sink '%s': what was written in part cannot be cut off: %s",
                  sink->uri, strerror(errno));
     }
 }
 
-const struct sink_medium sink_file = {"file",    file_open, file_write,
-                                      file_sync, file_undo, file_close};
+/* ---- Parameters ---- */
 
-const struct sink_medium sink_stdout = {"stdout", stdout_open, file_write, NULL, NULL, file_close};
+/* A size with k, M or G. */
+static bool set_rotate(struct sink *sink, const char *value) {
+    static const char units[] = "kMG";
+    struct log *log = sink->own;
+    const char *unit;
+    char *end;
+
+    log->rotate = strtoull(value, &end, 10);
+    if (value[0] < '0' || value[0] > '9' || log->rotate == 0 || log->rotate > UINT64_C(1) << 32) {
+        return false;
+    }
+    unit = *end == '\0' ? NULL : strchr(units, *end);
+    if (unit != NULL) {
+        log->rotate <<= 10 * (unit - units + 1);
+        end++;
+    }
+    return *end == '\0';
+}
+
+static bool set_keep(struct sink *sink, const char *value) {
+    struct log *log = sink->own;
+    uint64_t number;
+    bool right = sink_number(value, 1, 1000, &number);
+
+    log->keep = (unsigned)number;
+    return right;
+}
+
+static const struct sink_parameter parameters[] = {
+    {"rotate", "rotate=SIZE, such as 512k, 10M or 1G", set_rotate},
+    {"keep", "keep=N, from 1 to 1000", set_keep},
+    {NULL, NULL, NULL}};
+
+const struct sink_medium sink_file = {.scheme = "file",
+                                      .help = "file:PATH?rotate=SIZE&keep=N",
+                                      .encoding = CMCWH_ENCODE_JSON,
+                                      .target = sink_path,
+                                      .parameters = parameters,
+                                      .own = &at_first,
+                                      .own_size = sizeof at_first,
+                                      .open = file_open,
+                                      .write = file_write,
+                                      .sync = file_sync,
+                                      .undo = file_undo,
+                                      .close = sink_close};

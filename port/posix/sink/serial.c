@@ -1,5 +1,5 @@
 /* serial: a line, 8 data bits, no parity, one stop bit, no flow control. */
-#include "sink/sink.h"
+#include "sink/dial.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +10,14 @@
 #include <unistd.h>
 
 #include "platform/platform.h"
+
+/* What only a line has. */
+struct line {
+    unsigned baud;
+    bool torn; /* a record broke off: to be ended before the next */
+};
+
+static const struct line at_first = {.baud = 115200};
 
 static bool speed_of(unsigned baud, speed_t *speed) {
     static const struct {
@@ -31,13 +39,14 @@ static bool speed_of(unsigned baud, speed_t *speed) {
 }
 
 static int set_line(struct sink *sink) {
+    const struct line *own = sink->own;
     struct termios line;
     speed_t speed;
 
     if (tcgetattr(sink->descriptor, &line) != 0) {
         return sink_trouble(sink, "is not a serial line", errno);
     }
-    if (!speed_of(sink->baud, &speed)) {
+    if (!speed_of(own->baud, &speed)) {
         return sink_trouble(sink, "there is no such baud rate", 0);
     }
     cfmakeraw(&line);
@@ -56,28 +65,12 @@ static void serial_close(struct sink *sink) {
     sink->descriptor = -1;
 }
 
-static int put(struct sink *sink, const char *from, size_t length) {
-    uint64_t start = platform_ticks();
-
-    while (length > 0) {
-        ssize_t written = write(sink->descriptor, from, length);
-
-        if (written > 0) {
-            from += written;
-            length -= (size_t)written;
-            start = platform_ticks();
-        } else if (written < 0 && (errno == EAGAIN || errno == EINTR)) {
-            if (!sink_ready(sink->descriptor, POLLOUT, start)) {
-                return sink_trouble(sink, "the line takes nothing more", 0);
-            }
-        } else {
-            return sink_trouble(sink, "the line broke", written == 0 ? EIO : errno);
-        }
-    }
-    return 0;
+static int put(struct sink *sink, const void *bytes, size_t length) {
+    return send_all(sink, bytes, length, "the line broke");
 }
 
 static int serial_open(struct sink *sink) {
+    struct line *line = sink->own;
     char end = sink->encoding == CMCWH_ENCODE_BINARY ? '\0' : '\n';
 
     sink->descriptor = open(sink->target, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
@@ -85,28 +78,30 @@ static int serial_open(struct sink *sink) {
         return sink_trouble(sink, "cannot be opened", errno);
     }
     /* What broke off before must not run into what comes. */
-    if (set_line(sink) < 0 || (sink->torn && put(sink, &end, 1) < 0)) {
+    if (set_line(sink) < 0 || (line->torn && put(sink, &end, 1) < 0)) {
         serial_close(sink);
         return -1;
     }
-    sink->torn = false;
+    line->torn = false;
     return 0;
 }
 
 static int serial_write(void *context, const void *bytes, size_t length) {
     struct sink *sink = context;
+    struct line *line = sink->own;
 
-    sink->torn = true;
+    line->torn = true;
     if (put(sink, bytes, length) < 0) {
         return -1;
     }
-    sink->torn = false;
+    line->torn = false;
     return 0;
 }
 
 /* Until the last byte has left for the wire. */
 static int serial_sync(void *context) {
     struct sink *sink = context;
+    struct line *line = sink->own;
     uint64_t start = platform_ticks();
     int waiting = 0, before = 0;
 
@@ -115,13 +110,34 @@ static int serial_sync(void *context) {
             start = platform_ticks();
             before = waiting;
         } else if (platform_ticks() - start > SINK_TIMEOUT) {
-            sink->torn = true;
-            return sink_trouble(sink, "the line takes nothing more", 0);
+            line->torn = true;
+            return sink_trouble(sink, "takes nothing more", 0);
         }
         (void)poll(NULL, 0, 2);
     }
     return 0;
 }
 
-const struct sink_medium sink_serial = {"serial",    serial_open, serial_write,
-                                        serial_sync, NULL,        serial_close};
+static bool set_baud(struct sink *sink, const char *value) {
+    struct line *line = sink->own;
+    uint64_t number;
+    bool right = sink_number(value, 0, 4000000, &number);
+
+    line->baud = (unsigned)number;
+    return right;
+}
+
+static const struct sink_parameter parameters[] = {
+    {"baud", "baud=RATE, such as 9600 or 115200", set_baud}, {NULL, NULL, NULL}};
+
+const struct sink_medium sink_serial = {.scheme = "serial",
+                                        .help = "serial:/dev/ttyS0?baud=115200",
+                                        .encoding = CMCWH_ENCODE_JSON,
+                                        .target = sink_path,
+                                        .parameters = parameters,
+                                        .own = &at_first,
+                                        .own_size = sizeof at_first,
+                                        .open = serial_open,
+                                        .write = serial_write,
+                                        .sync = serial_sync,
+                                        .close = serial_close};

@@ -1,21 +1,15 @@
-/* What all sinks have in common: the URI, the thread, trying again. */
+/* The thread of a sink: it takes what is in the ring to the medium, and tries again when that
+ * fails. No medium is known here by name. */
 #include "sink/sink.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "platform/log.h"
-#include "platform/network.h"
 #include "platform/platform.h"
-
-enum { MEDIA = 6 };
-
-static const struct sink_medium *const media[MEDIA] = {&sink_file, &sink_stdout, &sink_syslog,
-                                                       &sink_udp,  &sink_tcp,    &sink_serial};
 
 int sink_trouble(struct sink *sink, const char *what, int error) {
     (void)snprintf(sink->trouble, sizeof sink->trouble, "%s%s%s", what, error != 0 ? ": " : "",
@@ -23,170 +17,9 @@ int sink_trouble(struct sink *sink, const char *what, int error) {
     return -1;
 }
 
-bool sink_ready(int descriptor, short events, uint64_t start) {
-    for (;;) {
-        uint64_t passed = platform_ticks() - start;
-        struct pollfd entry = {.fd = descriptor, .events = events};
-        int ready = passed >= SINK_TIMEOUT ? 0 : poll(&entry, 1, (int)(SINK_TIMEOUT - passed));
-
-        if (ready > 0) {
-            return true;
-        }
-        if (ready == 0 || errno != EINTR) {
-            return false;
-        }
-    }
-}
-
-/* A size with k, M or G. */
-static bool parse_size(const char *text, uint64_t *size) {
-    static const char units[] = "kMG";
-    char *end;
-    const char *unit;
-
-    *size = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *size == 0 || *size > UINT64_C(1) << 32) {
-        return false;
-    }
-    unit = *end == '\0' ? NULL : strchr(units, *end);
-    if (unit != NULL) {
-        *size <<= 10 * (unit - units + 1);
-        end++;
-    }
-    return *end == '\0';
-}
-
-static bool parse_format(struct sink *sink, const char *value) {
-    bool syslog = strncmp(sink->medium->scheme, "syslog", 6) == 0;
-
-    if (syslog) {
-        return strcmp(value, "logfmt") == 0;
-    }
-    if (strcmp(value, "json") == 0) {
-        sink->encoding = CMCWH_ENCODE_JSON;
-    } else if (strcmp(value, "logfmt") == 0) {
-        sink->encoding = CMCWH_ENCODE_LOGFMT;
-    } else if (strcmp(value, "binary") == 0) {
-        sink->encoding = CMCWH_ENCODE_BINARY;
-    } else {
-        return false;
-    }
-    return true;
-}
-
-/* One parameter of a URI. Returns what was expected instead, or NULL. */
-static const char *parameter(struct sink *sink, const char *name, const char *value) {
-    uint64_t number;
-
-    if (strcmp(name, "format") == 0) {
-        return parse_format(sink, value) ? NULL : "format=json, logfmt or binary; syslog: logfmt";
-    }
-    if (strcmp(name, "policy") == 0) {
-        sink->required = strcmp(value, "required") == 0;
-        return sink->required || strcmp(value, "besteffort") == 0 ? NULL
-                                                                  : "policy=required or besteffort";
-    }
-    if (strcmp(name, "rotate") == 0 && sink->medium == &sink_file) {
-        return parse_size(value, &sink->rotate) ? NULL : "rotate=SIZE, such as 512k, 10M or 1G";
-    }
-    if (strcmp(name, "keep") == 0 && sink->medium == &sink_file) {
-        number = strtoull(value, NULL, 10);
-        sink->keep = (unsigned)number;
-        return strspn(value, "0123456789") == strlen(value) && number >= 1 && number <= 1000
-                   ? NULL
-                   : "keep=N, from 1 to 1000";
-    }
-    if (strcmp(name, "baud") == 0 && sink->medium == &sink_serial) {
-        number = strtoull(value, NULL, 10);
-        sink->baud = (unsigned)number;
-        return strspn(value, "0123456789") == strlen(value) && number <= 4000000
-                   ? NULL
-                   : "baud=RATE, such as 9600 or 115200";
-    }
-    return "format, policy, for files rotate and keep, for serial lines baud";
-}
-
-static bool wrong(const char *uri, const char *what, const char *expected) {
-    log_usage("--sink: '%s': '%s': expected %s", uri, what, expected);
-    return false;
-}
-
-static bool parse_parameters(struct sink *sink, char *text) {
-    char *save = NULL;
-
-    for (char *part = strtok_r(text, "&", &save); part != NULL; part = strtok_r(NULL, "&", &save)) {
-        char name[16] = "", *equals = strchr(part, '=');
-        const char *expected = "NAME=VALUE";
-
-        if (equals != NULL && (size_t)(equals - part) < sizeof name) {
-            memcpy(name, part, (size_t)(equals - part));
-            expected = parameter(sink, name, equals + 1);
-        }
-        if (expected != NULL) {
-            return wrong(sink->uri, part, expected);
-        }
-    }
-    return true;
-}
-
-static const char *expected_target(const struct sink *sink) {
-    char host[256], port[8];
-
-    if ((sink->medium == &sink_file || sink->medium == &sink_serial) && sink->target[0] == '\0') {
-        return "a path after the colon";
-    }
-    if (sink->medium == &sink_stdout && sink->target[0] != '\0') {
-        return "nothing after 'stdout:'";
-    }
-    if ((sink->medium == &sink_udp || sink->medium == &sink_tcp) &&
-        !network_split(sink->target, host, sizeof host, port, sizeof port)) {
-        return "//HOST:PORT after the colon";
-    }
-    return NULL;
-}
-
-bool sink_parse(struct sink *sink, const char *uri, bool durable) {
-    const char *colon = strchr(uri, ':'), *rest, *expected;
-    char *question;
-
-    *sink = (struct sink){.uri = uri,
-                          .durable = durable,
-                          .required = true,
-                          .keep = 5,
-                          .baud = 115200,
-                          .descriptor = -1,
-                          .encoding = CMCWH_ENCODE_JSON};
-    for (size_t i = 0; colon != NULL && i < MEDIA; i++) {
-        if (strlen(media[i]->scheme) == (size_t)(colon - uri) &&
-            memcmp(media[i]->scheme, uri, (size_t)(colon - uri)) == 0) {
-            sink->medium = media[i];
-        }
-    }
-    if (colon == NULL || sink->medium == NULL) {
-        return wrong(uri, uri, "file:, stdout:, syslog:, syslog+udp:, syslog+tcp: or serial:");
-    }
-    sink->required = sink->medium != &sink_udp;
-    sink->encoding = sink->medium == &sink_syslog ? CMCWH_ENCODE_RFC3164
-                     : sink->medium == &sink_udp  ? CMCWH_ENCODE_RFC5424
-                     : sink->medium == &sink_tcp  ? CMCWH_ENCODE_RFC6587
-                                                  : CMCWH_ENCODE_JSON;
-    rest = colon + 1;
-    if ((sink->medium == &sink_udp || sink->medium == &sink_tcp) && strncmp(rest, "//", 2) == 0) {
-        rest += 2;
-    }
-    if (strlen(rest) >= sizeof sink->target) {
-        return wrong(uri, uri, "a shorter path");
-    }
-    memcpy(sink->target, rest, strlen(rest) + 1);
-    question = strchr(sink->target, '?');
-    if (question != NULL) {
-        *question++ = '\0';
-    }
-    expected = expected_target(sink);
-    if (expected != NULL) {
-        return wrong(uri, uri, expected);
-    }
-    return question == NULL || parse_parameters(sink, question);
+void sink_close(struct sink *sink) {
+    (void)close(sink->descriptor);
+    sink->descriptor = -1;
 }
 
 bool sink_prepare(struct sink *sink, struct cmcwh_ring *ring, char *buffer) {
@@ -197,11 +30,9 @@ bool sink_prepare(struct sink *sink, struct cmcwh_ring *ring, char *buffer) {
                                        .write = sink->medium->write,
                                        .sync = sink->medium->sync,
                                        .undo = sink->medium->undo,
-                                       .single = sink->medium == &sink_syslog ||
-                                                 sink->medium == &sink_udp,
+                                       .single = sink->medium->single,
                                        .buffer = buffer,
                                        .buffer_size = SINK_BUFFER};
-
     char name[PATH_MAX + 32];
 
     sink->ring = ring;
@@ -224,24 +55,37 @@ bool sink_prepare(struct sink *sink, struct cmcwh_ring *ring, char *buffer) {
     return true;
 }
 
-/* The ring's lock guards the requests to a sink's thread as well: it already waits there. */
+/* The ring's lock guards what a sink's thread and others tell each other: it waits there anyway. */
 static void lock(const struct sink *sink) {
     sink->ring->config.port->lock(sink->ring->config.port->context);
 }
 
 static void unlock(const struct sink *sink) {
-    sink->ring->config.port->wake(sink->ring->config.port->context);
     sink->ring->config.port->unlock(sink->ring->config.port->context);
 }
 
-static bool asked(struct sink *sink, bool *what, bool clear) {
-    bool value;
+static void wake(const struct sink *sink) {
+    sink->ring->config.port->wake(sink->ring->config.port->context);
+}
+
+/* Between rounds: what was delivered is told, and what is asked is heard. True: to stop. */
+static bool meet(struct sink *sink, bool *reopen) {
+    bool stop;
 
     lock(sink);
-    value = *what;
-    *what = value && !clear;
-    sink->ring->config.port->unlock(sink->ring->config.port->context);
-    return value;
+    sink->delivered = sink->pump.delivered;
+    *reopen = sink->reopen;
+    sink->reopen = false;
+    stop = sink->stop;
+    unlock(sink);
+    return stop;
+}
+
+/* Tells others why it does not work; NULL: it does. */
+static void tell(struct sink *sink, const char *trouble) {
+    lock(sink);
+    (void)snprintf(sink->failing, sizeof sink->failing, "%s", trouble == NULL ? "" : trouble);
+    unlock(sink);
 }
 
 /* What a sink's thread keeps in mind between rounds. */
@@ -252,9 +96,10 @@ struct trial {
     uint64_t said_at; /* ticks */
 };
 
-static void fail(struct sink *sink, struct trial *trial) {
+static void rest_a_while(struct sink *sink, struct trial *trial) {
     uint64_t until;
 
+    tell(sink, sink->trouble);
     if (trial->since == 0) {
         trial->since = platform_ticks();
         trial->pause = 100;
@@ -273,14 +118,15 @@ static void fail(struct sink *sink, struct trial *trial) {
         (void)sink->ring->config.port->wait(sink->ring->config.port->context,
                                             (uint32_t)(until - platform_ticks()));
     }
-    sink->ring->config.port->unlock(sink->ring->config.port->context);
+    unlock(sink);
 }
 
-static void succeed(struct sink *sink, struct trial *trial) {
+static void works_again(struct sink *sink, struct trial *trial) {
     if (trial->since != 0) {
         log_line(CMCWH_LOG_INFO, "sink '%s': works again after %.1f s", sink->uri,
                  (double)(platform_ticks() - trial->since) / 1000);
         trial->since = 0;
+        tell(sink, NULL);
     }
 }
 
@@ -303,8 +149,8 @@ static void say_lost(struct sink *sink, struct trial *trial, bool last) {
 }
 
 /* One round: opens if need be, and takes what there is. Returns how many records, or -1. */
-static int work(struct sink *sink) {
-    if (asked(sink, &sink->reopen, true) && sink->descriptor >= 0) {
+static int work(struct sink *sink, bool reopen) {
+    if (reopen && sink->descriptor >= 0) {
         sink->medium->close(sink);
     }
     if (sink->descriptor < 0 && sink->medium->open(sink) < 0) {
@@ -328,22 +174,24 @@ static void gather(struct sink *sink) {
     }
 }
 
-static void *run(void *context) {
+static void *sink_thread(void *context) {
     struct sink *sink = context;
     struct trial trial = {0};
+    bool reopen;
 
     if (sink->descriptor < 0) {
         trial.since = platform_ticks(); /* said at the start */
         trial.pause = 100;
+        tell(sink, sink->trouble);
         cmcwh_ring_fail(sink->ring, sink->pump.config.reader, trial.pause);
     }
-    while (!asked(sink, &sink->stop, false)) {
-        int count = work(sink);
+    while (!meet(sink, &reopen)) {
+        int count = work(sink, reopen);
 
         if (count < 0) {
-            fail(sink, &trial);
+            rest_a_while(sink, &trial);
         } else if (count > 0) { /* that it could be opened proves little: the disk may be full */
-            succeed(sink, &trial);
+            works_again(sink, &trial);
         } else if (!cmcwh_ring_wait(sink->ring, sink->pump.config.reader, 1000)) {
             (void)cmcwh_ring_flush(sink->ring);
         }
@@ -357,7 +205,7 @@ static void *run(void *context) {
 }
 
 bool sink_start(struct sink *sink) {
-    int error = pthread_create(&sink->thread, NULL, run, sink);
+    int error = pthread_create(&sink->thread, NULL, sink_thread, sink);
 
     sink->running = error == 0;
     if (error != 0) {
@@ -369,7 +217,18 @@ bool sink_start(struct sink *sink) {
 void sink_reopen(struct sink *sink) {
     lock(sink);
     sink->reopen = true;
+    wake(sink);
     unlock(sink);
+}
+
+uint64_t sink_progress(struct sink *sink, char trouble[SINK_TROUBLE]) {
+    uint64_t delivered;
+
+    lock(sink);
+    delivered = sink->delivered;
+    memcpy(trouble, sink->failing, SINK_TROUBLE);
+    unlock(sink);
+    return delivered;
 }
 
 static uint32_t behind(struct sink *sink, bool *hopeless) {
@@ -393,6 +252,7 @@ uint32_t sink_finish(struct sink *sink, uint64_t ms) {
     }
     lock(sink);
     sink->stop = true;
+    wake(sink);
     unlock(sink);
     if (sink->running) {
         /* A thread that hangs in a write must not keep the process: it ends with it. */

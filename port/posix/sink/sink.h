@@ -1,5 +1,8 @@
-/* Sinks: a thread for each, which takes records from the ring to a file, syslog or a serial line.
- */
+/* Sinks: a thread for each, which takes records from the ring to its medium.
+ *
+ * A new medium (an onward sink, say) is one file in this folder that fills a struct sink_medium,
+ * its declaration at the end of this header, and its place in the list in uri.c. Nothing else asks
+ * which medium a sink has. What several media need to reach a peer is in dial.h. */
 #ifndef CMCWH_SINK_H
 #define CMCWH_SINK_H
 
@@ -7,20 +10,56 @@
 
 #include <limits.h>
 #include <pthread.h>
-#include <sys/types.h>
 
-/* A medium: how a kind of sink opens, writes and closes. Each function returns 0, or -1 with the
- * reason in sink->trouble. Only the sink's own thread calls them, or main before it runs. */
 struct sink;
 
+/* NAME=VALUE in a URI, of one medium only. `set` says whether the value is right. */
+struct sink_parameter {
+    const char *name;
+    const char *expected;
+    bool (*set)(struct sink *sink, const char *value);
+};
+
 struct sink_medium {
-    const char *scheme;
+    const char *scheme; /* what its URI begins with, without the colon */
+    const char *help;   /* its URI, as --help shows it */
+
+    enum cmcwh_encoding encoding; /* unless format= says another */
+    bool fixed;                   /* format= says no other */
+    bool besteffort;              /* the policy, unless policy= says another */
+    bool single;                  /* one record per write, as in datagrams */
+
+    /* Looks at what stands between the colon and '?', and may change it. Returns what was expected
+     * instead, or NULL. */
+    const char *(*target)(char *text);
+
+    const struct sink_parameter *parameters; /* the last has no name; NULL: none */
+
+    /* What sink->own points to is a copy of this: settings and state of this medium only. NULL:
+     * none. */
+    const void *own;
+    size_t own_size;
+
+    /* These run in the sink's own thread (before it runs, in main), one at a time. They return 0,
+     * or -1 after sink_trouble. They may block while the medium makes progress, and SINK_TIMEOUT
+     * beyond that; they allocate nothing that grows, and touch neither the ring nor its lock.
+     *
+     * open    sets sink->descriptor. After a failure it is called again, later and later.
+     * write   takes all of it, one or several whole records as encoded, or fails; several writes
+     *         may come before a sync. A record that was written in part may come again.
+     * sync    makes stable what was written since the last one: only then is it acknowledged, and
+     *         may be answered with 200. NULL: written is as good.
+     * undo    takes back what was written since the sync before the last write, be that synced or
+     *         not. NULL: the medium cannot, and those behind it must bear a record twice.
+     * close   sets sink->descriptor to -1. */
     int (*open)(struct sink *sink);
     int (*write)(void *sink, const void *bytes, size_t length);
     int (*sync)(void *sink);
     void (*undo)(void *sink);
     void (*close)(struct sink *sink);
 };
+
+enum { SINK_BUFFER = 65536, SINK_TIMEOUT = 5000, SINK_TROUBLE = 256 };
 
 struct sink {
     const struct sink_medium *medium;
@@ -30,31 +69,30 @@ struct sink {
     char target[PATH_MAX]; /* path, or HOST:PORT */
     enum cmcwh_encoding encoding;
     bool required;
-    bool durable;    /* --sync always */
-    uint64_t rotate; /* bytes, 0: never */
-    unsigned keep;   /* old files */
-    unsigned baud;
+    bool durable; /* --sync always */
 
-    /* While it runs. */
-    int descriptor; /* -1: not open */
-    off_t undo_to;  /* file: size before the last whole write */
-    bool mid;       /* something was written since the last sync */
-    bool torn;      /* a line or frame broke off: end it before the next */
-    bool regular;   /* file: can be truncated */
-    char trouble[256];
-
+    /* While it runs, of its thread. */
+    int descriptor;             /* -1: not open */
+    char trouble[SINK_TROUBLE]; /* why the last call has failed */
+    void *own;
     struct cmcwh_ring *ring;
     struct cmcwh_sink pump;
     struct cmcwh_syslog identity;
     char hostname[256], process_id[16];
     pthread_t thread;
-    bool running, reopen, stop; /* the last two under the ring's lock */
-};
+    bool running; /* main's */
 
-enum { SINK_BUFFER = 65536, SINK_TIMEOUT = 5000 };
+    /* Under the ring's lock: what others ask of it, and what it tells them. */
+    bool reopen, stop;
+    uint64_t delivered;
+    char failing[SINK_TROUBLE]; /* why it is not working; "": it is */
+};
 
 /* Reads a URI. False: one line has said what is wrong with it. */
 bool sink_parse(struct sink *sink, const char *uri, bool durable);
+
+/* The media, for --help. */
+void sink_print_media(void);
 
 /* Opens it, attaches it to the ring and starts its thread. `buffer` has SINK_BUFFER bytes. False
  * when a required one cannot be opened: one line has said why. */
@@ -64,14 +102,28 @@ bool sink_start(struct sink *sink);
 /* Asks its thread to open its file anew. Any thread. */
 void sink_reopen(struct sink *sink);
 
+/* How many records it has delivered, and why it does not work, "" when it does. Any thread. */
+uint64_t sink_progress(struct sink *sink, char trouble[SINK_TROUBLE]);
+
 /* Gives it `ms` to take what is left, and ends it. Returns how many records it did not take. */
 uint32_t sink_finish(struct sink *sink, uint64_t ms);
+
+/* Frees what sink_parse has allocated. Not while it runs. */
+void sink_free(struct sink *sink);
+
+/* ---- For media ---- */
 
 /* Sets sink->trouble, with the system's error text when `error` is not 0. Returns -1. */
 int sink_trouble(struct sink *sink, const char *what, int error);
 
-/* Waits until the descriptor can be written to (or read from), for SINK_TIMEOUT from `start`. */
-bool sink_ready(int descriptor, short events, uint64_t start);
+/* A whole number from `least` to `most`, and nothing else. */
+bool sink_number(const char *text, uint64_t least, uint64_t most, uint64_t *number);
+
+/* For `target`: a path must be there. */
+const char *sink_path(char *text);
+
+/* For `close`, when there is nothing but the descriptor. */
+void sink_close(struct sink *sink);
 
 extern const struct sink_medium sink_file, sink_stdout, sink_syslog, sink_udp, sink_tcp,
     sink_serial;

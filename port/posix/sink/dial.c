@@ -1,0 +1,127 @@
+/* Reaching a peer and writing to it, for all media: none is known here by name. */
+#include "sink/dial.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "platform/network.h"
+#include "platform/platform.h"
+
+bool dial_ready(int descriptor, short events, uint64_t start) {
+    for (;;) {
+        uint64_t passed = platform_ticks() - start;
+        struct pollfd entry = {.fd = descriptor, .events = events};
+        int ready = passed >= SINK_TIMEOUT ? 0 : poll(&entry, 1, (int)(SINK_TIMEOUT - passed));
+
+        if (ready > 0) {
+            return true;
+        }
+        if (ready == 0 || errno != EINTR) {
+            return false;
+        }
+    }
+}
+
+/* The descriptor, or -1. */
+static int try_connect(const struct addrinfo *address, uint64_t start) {
+    int error = 0, one = 1;
+    unsigned timeout = 2 * SINK_TIMEOUT;
+    socklen_t length = sizeof error;
+    int descriptor =
+        socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (descriptor < 0) {
+        return -1;
+    }
+    if (address->ai_socktype == SOCK_STREAM) {
+        (void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+        (void)setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
+    }
+    if (connect(descriptor, address->ai_addr, address->ai_addrlen) != 0) {
+        error = errno;
+        if (error == EINPROGRESS) {
+            error = ETIMEDOUT;
+            if (dial_ready(descriptor, POLLOUT, start)) {
+                (void)getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length);
+            }
+        }
+    }
+    if (error != 0) {
+        (void)close(descriptor);
+        errno = error;
+        return -1;
+    }
+    return descriptor;
+}
+
+int dial(struct sink *sink, const char *peer, int type) {
+    struct addrinfo hints = {.ai_socktype = type}, *found = NULL;
+    char host[256] = "", port[8] = "";
+    uint64_t start = platform_ticks();
+    int error;
+
+    (void)network_split(peer, host, sizeof host, port, sizeof port);
+    error = getaddrinfo(host, port, &hints, &found);
+    if (error != 0) {
+        (void)snprintf(sink->trouble, sizeof sink->trouble, "host '%.200s': %s", host,
+                       gai_strerror(error));
+        return -1;
+    }
+    for (const struct addrinfo *at = found; at != NULL && sink->descriptor < 0; at = at->ai_next) {
+        sink->descriptor = try_connect(at, start);
+        error = errno;
+    }
+    freeaddrinfo(found);
+    return sink->descriptor < 0 ? sink_trouble(sink, "cannot be reached", error) : 0;
+}
+
+const char *dial_target(char *text) {
+    char host[256], port[8];
+
+    if (strncmp(text, "//", 2) == 0) {
+        memmove(text, text + 2, strlen(text + 2) + 1);
+    }
+    return network_split(text, host, sizeof host, port, sizeof port)
+               ? NULL
+               : "//HOST:PORT after the colon";
+}
+
+bool dial_hung_up(int descriptor) {
+    char byte;
+    ssize_t got;
+
+    do {
+        got = recv(descriptor, &byte, 1, MSG_DONTWAIT);
+    } while (got > 0);
+    return got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+/* write() for sockets too: SIGPIPE is ignored wherever sinks run. */
+int send_all(struct sink *sink, const void *bytes, size_t length, const char *broken) {
+    const char *from = bytes;
+    uint64_t start = platform_ticks();
+
+    while (length > 0) {
+        ssize_t written = write(sink->descriptor, from, length);
+
+        if (written > 0) {
+            from += written;
+            length -= (size_t)written;
+            start = platform_ticks();
+        } else if (written < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) {
+            if (!dial_ready(sink->descriptor, POLLOUT, start)) {
+                return sink_trouble(sink, "takes nothing more", 0);
+            }
+        } else if (written == 0 || errno != EINTR) {
+            return sink_trouble(sink, broken, written == 0 ? EIO : errno);
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,25 @@
+/* How a sink gets its bytes out: a peer is reached, a descriptor waited for, all of it written.
+ * What is said to the peer belongs to the sink that speaks the protocol. */
+#ifndef CMCWH_DIAL_H
+#define CMCWH_DIAL_H
+
+#include "sink/sink.h"
+
+/* Opens sink->descriptor to a HOST:PORT, SOCK_STREAM or SOCK_DGRAM, within SINK_TIMEOUT. It does
+ * not block. 0, or -1 with sink->trouble. */
+int dial(struct sink *sink, const char *peer, int type);
+
+/* For `target` of media that dial: HOST:PORT, perhaps behind "//", which is taken away. */
+const char *dial_target(char *text);
+
+/* Waits until the descriptor can be written to (or read from), for SINK_TIMEOUT from `start`. */
+bool dial_ready(int descriptor, short events, uint64_t start);
+
+/* Has the peer closed the connection? What it has sent is dropped. */
+bool dial_hung_up(int descriptor);
+
+/* Writes all, to a file, a line or a socket; of datagrams it is one. 0, or -1 with sink->trouble:
+ * `broken` and the reason, or that for SINK_TIMEOUT nothing was taken. */
+int send_all(struct sink *sink, const void *bytes, size_t length, const char *broken);
+
+#endif

@@ -1,0 +1,192 @@
+/* The URI of a sink: which medium, where, and how. Nothing is opened here. */
+#include "sink/sink.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/log.h"
+
+/* In the order of --help; NULL ends them. */
+static const struct sink_medium *const media[] = {&sink_file, &sink_stdout, &sink_syslog, &sink_udp,
+                                                  &sink_tcp,  &sink_serial, NULL};
+
+bool sink_number(const char *text, uint64_t least, uint64_t most, uint64_t *number) {
+    *number = strtoull(text, NULL, 10);
+    return text[0] != '\0' && strspn(text, "0123456789") == strlen(text) && *number >= least &&
+           *number <= most;
+}
+
+const char *sink_path(char *text) {
+    return text[0] != '\0' ? NULL : "a path after the colon";
+}
+
+void sink_print_media(void) {
+    enum { WIDTH = 80 };
+    int used = printf("Sinks:");
+
+    for (size_t i = 0; media[i] != NULL; i++) {
+        int length = (int)strlen(media[i]->help);
+
+        if (used + 2 + length > WIDTH) {
+            used = printf("\n ") - 1;
+        }
+        used += printf("%s%s", i == 0 || used == 1 ? " " : "  ", media[i]->help);
+    }
+    (void)puts("\n  format=json|logfmt|binary, policy=required|besteffort");
+}
+
+static bool set_format(struct sink *sink, const char *value) {
+    static const struct {
+        const char *name;
+        enum cmcwh_encoding encoding;
+    } formats[] = {{"json", CMCWH_ENCODE_JSON},
+                   {"logfmt", CMCWH_ENCODE_LOGFMT},
+                   {"binary", CMCWH_ENCODE_BINARY}};
+
+    if (sink->medium->fixed) { /* syslog's encodings carry logfmt */
+        return strcmp(value, "logfmt") == 0;
+    }
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        if (strcmp(value, formats[i].name) == 0) {
+            sink->encoding = formats[i].encoding;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool set_policy(struct sink *sink, const char *value) {
+    sink->required = strcmp(value, "required") == 0;
+    return sink->required || strcmp(value, "besteffort") == 0;
+}
+
+/* Those of all media. */
+static const struct sink_parameter common[] = {
+    {"format", "format=json, logfmt or binary; syslog: logfmt", set_format},
+    {"policy", "policy=required or besteffort", set_policy},
+    {NULL, NULL, NULL}};
+
+static const struct sink_parameter *find(const struct sink_parameter *parameters, const char *name,
+                                         size_t length) {
+    for (; parameters != NULL && parameters->name != NULL; parameters++) {
+        if (strlen(parameters->name) == length && memcmp(parameters->name, name, length) == 0) {
+            return parameters;
+        }
+    }
+    return NULL;
+}
+
+static bool wrong(const char *uri, const char *what, const char *expected) {
+    log_usage("--sink: '%s': '%s': expected %s", uri, what, expected);
+    return false;
+}
+
+/* Says which parameters there are. */
+static bool wrong_name(const struct sink *sink, const char *what) {
+    const struct sink_parameter *own = sink->medium->parameters;
+    char names[128];
+    size_t used = (size_t)snprintf(names, sizeof names, "format, policy");
+
+    for (; own != NULL && own->name != NULL && used < sizeof names; own++) {
+        used += (size_t)snprintf(names + used, sizeof names - used, ", %s", own->name);
+    }
+    return wrong(sink->uri, what, names);
+}
+
+static bool parse_parameters(struct sink *sink, char *text) {
+    char *save = NULL;
+
+    for (char *part = strtok_r(text, "&", &save); part != NULL; part = strtok_r(NULL, "&", &save)) {
+        size_t length = strcspn(part, "=");
+        const struct sink_parameter *parameter = find(common, part, length);
+
+        if (part[length] == '\0') {
+            return wrong(sink->uri, part, "NAME=VALUE");
+        }
+        parameter = parameter != NULL ? parameter : find(sink->medium->parameters, part, length);
+        if (parameter == NULL) {
+            return wrong_name(sink, part);
+        }
+        if (!parameter->set(sink, part + length + 1)) {
+            return wrong(sink->uri, part, parameter->expected);
+        }
+    }
+    return true;
+}
+
+/* The medium whose scheme ends at `length`. */
+static const struct sink_medium *medium_of(const char *uri, size_t length) {
+    for (size_t i = 0; media[i] != NULL; i++) {
+        if (strlen(media[i]->scheme) == length && memcmp(media[i]->scheme, uri, length) == 0) {
+            return media[i];
+        }
+    }
+    return NULL;
+}
+
+/* Says which media there are. */
+static bool wrong_medium(const char *uri) {
+    char schemes[256];
+    size_t used = 0;
+
+    for (size_t i = 0; media[i] != NULL && used < sizeof schemes; i++) {
+        used += (size_t)snprintf(schemes + used, sizeof schemes - used, "%s%s:",
+                                 i == 0                 ? ""
+                                 : media[i + 1] == NULL ? " or "
+                                                        : ", ",
+                                 media[i]->scheme);
+    }
+    return wrong(uri, uri, schemes);
+}
+
+static bool parse_rest(struct sink *sink, const char *rest) {
+    const char *expected;
+    char *question;
+
+    if (strlen(rest) >= sizeof sink->target) {
+        return wrong(sink->uri, sink->uri, "a shorter path");
+    }
+    memcpy(sink->target, rest, strlen(rest) + 1);
+    question = strchr(sink->target, '?');
+    if (question != NULL) {
+        *question++ = '\0';
+    }
+    expected = sink->medium->target == NULL ? NULL : sink->medium->target(sink->target);
+    if (expected != NULL) {
+        return wrong(sink->uri, sink->uri, expected);
+    }
+    return question == NULL || parse_parameters(sink, question);
+}
+
+bool sink_parse(struct sink *sink, const char *uri, bool durable) {
+    size_t length = strcspn(uri, ":");
+    const struct sink_medium *medium = uri[length] == ':' ? medium_of(uri, length) : NULL;
+
+    if (medium == NULL) {
+        return wrong_medium(uri);
+    }
+    *sink = (struct sink){.uri = uri,
+                          .medium = medium,
+                          .durable = durable,
+                          .required = !medium->besteffort,
+                          .encoding = medium->encoding,
+                          .descriptor = -1};
+    if (medium->own != NULL) {
+        sink->own = malloc(medium->own_size);
+        if (sink->own == NULL) {
+            return wrong(uri, uri, "more memory");
+        }
+        memcpy(sink->own, medium->own, medium->own_size);
+    }
+    if (!parse_rest(sink, uri + length + 1)) {
+        sink_free(sink);
+        return false;
+    }
+    return true;
+}
+
+void sink_free(struct sink *sink) {
+    free(sink->own);
+    sink->own = NULL;
+}
