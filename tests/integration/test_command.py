@@ -154,6 +154,11 @@ def test_counters():
         assert "requests=2 200=1 400=1 events=3" in said, said
         assert re.search(r"ring in_use=0 capacity=1024 stored=3", said), said
 
+        def told():
+            server.signal(signal.SIGUSR1)
+            return re.search(r"sink '.*' behind=0 lost=0 failed=no delivered=3\n", server.stderr())
+        eventually(told, "what the sink has delivered")
+
 
 def test_messages_cannot_be_forged():
     with Server("--log-level", "debug") as server:

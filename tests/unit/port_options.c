@@ -164,7 +164,7 @@ static void too_many(void **state) {
         const char *word;
         unsigned most;
         const char *why;
-    } lists[] = {{" --listen=127.0.0.1:1", OPTIONS_LISTENERS, "8 listeners at most"},
+    } lists[] = {{" --listen=127.0.0.1:1", LISTEN_MAX, "8 listeners at most"},
                  {" --sink=stdout:", CMCWH_READERS_MAX, "8 sinks at most"},
                  {" --allow=192.0.2.1", OPTIONS_NETWORKS, "32 networks at most"},
                  {" --proxy=192.0.2.1", OPTIONS_NETWORKS, "32 networks at most"}};

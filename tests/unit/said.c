@@ -34,6 +34,12 @@ void log_line(enum cmcwh_level level, const char *format, ...) {
     va_end(arguments);
 }
 
+bool log_failure(const char *what, int error) {
+    (void)error;
+    log_line(CMCWH_LOG_ERROR, "%s", what);
+    return false;
+}
+
 void log_usage(const char *format, ...) {
     va_list arguments;
 

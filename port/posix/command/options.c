@@ -33,7 +33,7 @@ static const char *set_listen(struct options *options, const char *value) {
     if (!network_listener(value, &address, &length)) {
         return "ADDR:PORT, such as 0.0.0.0:8080, [::]:8080, or 0.0.0.0:8443s for HTTPS";
     }
-    if (options->listeners == OPTIONS_LISTENERS) {
+    if (options->listeners == LISTEN_MAX) {
         return "8 listeners at most";
     }
     options->listen[options->listeners++] = value;

@@ -3,13 +3,14 @@
 #define CMCWH_OPTIONS_H
 
 #include "cmcwh.h"
+#include "door/listen.h"
 #include "platform/network.h"
 
-enum { OPTIONS_LISTENERS = 8, OPTIONS_NETWORKS = 32, OPTIONS_TEXT = 16384 };
+enum { OPTIONS_NETWORKS = 32, OPTIONS_TEXT = 16384 };
 
 /* Texts point into the arguments, or into `text`. */
 struct options {
-    const char *listen[OPTIONS_LISTENERS];
+    const char *listen[LISTEN_MAX];
     unsigned listeners;
     const char *path;
     const char *auth_file;

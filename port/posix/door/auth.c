@@ -153,7 +153,7 @@ struct auth *auth_read(const char *path) {
     return auth;
 }
 
-static void release(struct auth *auth) {
+static void let_go(struct auth *auth) {
     if (auth != NULL && --auth->users == 0) {
         memset(auth, 0, sizeof *auth);
         free(auth);
@@ -162,7 +162,7 @@ static void release(struct auth *auth) {
 
 void auth_use(struct auth *auth) {
     (void)pthread_mutex_lock(&mutex);
-    release(in_force);
+    let_go(in_force);
     in_force = auth;
     (void)pthread_mutex_unlock(&mutex);
 }
@@ -181,6 +181,6 @@ struct auth *auth_hold(void) {
 
 void auth_release(struct auth *auth) {
     (void)pthread_mutex_lock(&mutex);
-    release(auth);
+    let_go(auth);
     (void)pthread_mutex_unlock(&mutex);
 }

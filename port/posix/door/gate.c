@@ -373,7 +373,7 @@ static void hold(const struct guest *guest) {
     put_word(guest->socket, word_now(FRESH));
 }
 
-static uint64_t received(int socket) {
+static uint64_t bytes_received(int socket) {
     struct tcp_info info;
     socklen_t length = sizeof info;
 
@@ -406,7 +406,7 @@ static void cut_off_some(bool pressed) {
         if (age >= gate.config.timeout) {
             cut_off(held->socket, word);
         } else if (pressed && age >= (doing == FRESH ? FIRST_PATIENCE : PATIENCE)) {
-            uint64_t bytes = received(held->socket);
+            uint64_t bytes = bytes_received(held->socket);
 
             if (bytes < held->bytes + PROGRESS) {
                 cut_off(held->socket, word);
@@ -565,7 +565,7 @@ static bool hung_up(int socket) {
     return poll(&polled, 1, 0) > 0;
 }
 
-static void *run(void *unused) {
+static void *gate_thread(void *unused) {
     (void)unused;
     (void)pthread_mutex_lock(&gate.mutex);
     while (!gate.stop) {
@@ -647,7 +647,7 @@ static void enter(const struct guest *guest) {
 }
 
 /* A worker is free again. */
-static void release(int socket) {
+static void free_hold(int socket) {
     struct hold *held = hold_of(socket);
 
     if (held != NULL) {
@@ -689,7 +689,7 @@ bool gate_admit(void *server, int socket, bool secure) {
     return goes;
 }
 
-void gate_reads(int socket) {
+void gate_may_cut(int socket) {
     go_on(socket, word_now(READS));
 }
 
@@ -734,7 +734,7 @@ int gate_poll(struct pollfd *polled, int ms) {
     }
     result = poll(polled, 1, doing == RESTS && ms > REST ? REST : ms);
     if (result > 0) {
-        gate_reads(polled->fd);
+        gate_may_cut(polled->fd);
     } else if (result == 0 && (doing == RESTS || doors() == CLOSED)) {
         put_word(polled->fd, LEAVES);
         result = -1;
@@ -747,21 +747,21 @@ bool gate_left(int socket) {
 }
 
 static void free_worker(int socket) {
-    release(socket);
+    free_hold(socket);
     if (some_ready()) {
         wake_thread();
     }
     (void)see_pressure();
 }
 
-void gate_release(int socket) {
+void gate_closes(int socket) {
     (void)pthread_mutex_lock(&gate.mutex);
     forget_socket(socket);
     free_worker(socket);
     (void)pthread_mutex_unlock(&gate.mutex);
 }
 
-void gate_return(void *server, int socket, const union network_address *peer) {
+void gate_takes_back(void *server, int socket, const union network_address *peer) {
     struct guest guest = {
         .server = server, .socket = socket, .peer = *peer, .since = platform_ticks()};
 
@@ -824,7 +824,7 @@ int gate_start(const struct gate_config *config) {
         (void)fcntl(gate.wake[i], F_SETFD, FD_CLOEXEC);
         (void)fcntl(gate.wake[i], F_SETFL, O_NONBLOCK);
     }
-    return pthread_create(&gate.thread, NULL, run, NULL);
+    return pthread_create(&gate.thread, NULL, gate_thread, NULL);
 }
 
 /* Has somebody sent a request, or a part of one, that is not answered yet? */

@@ -35,7 +35,7 @@ bool gate_admit(void *server, int socket, bool secure);
 /* ---- What a worker does with a connection; called by that worker ---- */
 
 /* It reads a request, and may be cut off: when it is late, or too slow while others wait. */
-void gate_reads(int socket);
+void gate_may_cut(int socket);
 
 /* It has read it, and answers. */
 void gate_works(int socket);
@@ -60,15 +60,15 @@ bool gate_keeps(int socket, enum gate_wait wait);
 void gate_answered(int socket, enum gate_wait wait);
 
 /* poll() for the socket of a connection. Negative, with gate_left, when the worker must leave it:
- * one that rests is then to be given to gate_return, one that stays to be closed. */
+ * one that rests is then to be given to gate_takes_back, one that stays to be closed. */
 int gate_poll(struct pollfd *polled, int ms);
 bool gate_left(int socket);
 
 /* The worker is about to close it. */
-void gate_release(int socket);
+void gate_closes(int socket);
 
-/* The connection waits at the gate for its next request. In place of gate_release. */
-void gate_return(void *server, int socket, const union network_address *peer);
+/* The connection waits at the gate for its next request. In place of gate_closes. */
+void gate_takes_back(void *server, int socket, const union network_address *peer);
 
 /* Do others wait for a worker? */
 bool gate_crowded(void);

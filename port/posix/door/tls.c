@@ -24,7 +24,7 @@ bool tls_built_in(void) {
     return true;
 }
 
-static bool fail(const char *option, const char *path, const char *what) {
+static bool refuse_file(const char *option, const char *path, const char *what) {
     log_line(CMCWH_LOG_ERROR, "%s: %s: %s", option, path, what);
     ERR_clear_error();
     return false;
@@ -55,10 +55,10 @@ static bool readable(const char *option, const char *path, bool secret) {
         (void)fclose(file);
     }
     if (!opened) {
-        return fail(option, path, strerror(error));
+        return refuse_file(option, path, strerror(error));
     }
     if (secret && (status.st_mode & S_IRWXO) != 0) {
-        return fail(option, path, "others may read it: chmod 640, or 600");
+        return refuse_file(option, path, "others may read it: chmod 640, or 600");
     }
     return true;
 }
@@ -82,16 +82,16 @@ static bool fill(SSL_CTX *context, const char *certificate, const char *key) {
     }
     SSL_CTX_set_default_passwd_cb(context, no_pass_phrase);
     if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1) {
-        return fail("--tls-cert", certificate, reason());
+        return refuse_file("--tls-cert", certificate, reason());
     }
     if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1) {
-        return fail("--tls-key", key,
-                    ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH
-                        ? "it is not the key of the certificate"
-                        : reason());
+        return refuse_file("--tls-key", key,
+                           ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH
+                               ? "it is not the key of the certificate"
+                               : reason());
     }
     if (SSL_CTX_check_private_key(context) != 1) {
-        return fail("--tls-key", key, "it is not the key of the certificate");
+        return refuse_file("--tls-key", key, "it is not the key of the certificate");
     }
     check_dates(certificate, context);
     return true;

@@ -50,7 +50,7 @@ static bool look(void) {
     return some;
 }
 
-static void *run(void *unused) {
+static void *watch_thread(void *unused) {
     (void)unused;
     (void)pthread_mutex_lock(&watchdog.mutex);
     while (!watchdog.stop) {
@@ -91,7 +91,7 @@ int watch_start(unsigned count) {
         watchdog.notes[i].shut = false;
     }
     error = platform_condition(&watchdog.condition);
-    return error != 0 ? error : pthread_create(&watchdog.thread, NULL, run, NULL);
+    return error != 0 ? error : pthread_create(&watchdog.thread, NULL, watch_thread, NULL);
 }
 
 bool watch_socket(unsigned worker, int socket, uint32_t ms) {

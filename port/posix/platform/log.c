@@ -53,6 +53,11 @@ void log_line(enum cmcwh_level level, const char *format, ...) {
     }
 }
 
+bool log_failure(const char *what, int error) {
+    log_line(CMCWH_LOG_ERROR, "%s: %s", what, strerror(error));
+    return false;
+}
+
 void log_usage(const char *format, ...) {
     va_list arguments;
 

@@ -12,6 +12,9 @@ void log_set_level(enum cmcwh_level level);
 void log_line(enum cmcwh_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* An error of the system: what failed, and why. Returns false. */
+bool log_failure(const char *what, int error);
+
 /* The same without a level, for what the command line is told: "cmcwh: ...". */
 void log_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -104,12 +104,12 @@ static int file_sync(void *context) {
 
 /* ---- Opening ---- */
 
-static bool fail(const struct ring_file *file, const char *what) {
+static bool refuse(const struct ring_file *file, const char *what) {
     log_line(CMCWH_LOG_ERROR, "ring '%s': %s", file->path, what);
     return false;
 }
 
-static bool fail_errno(const struct ring_file *file, const char *what, int error) {
+static bool refuse_with(const struct ring_file *file, const char *what, int error) {
     log_line(CMCWH_LOG_ERROR, "ring '%s': %s: %s", file->path, what, strerror(error));
     return false;
 }
@@ -165,10 +165,10 @@ static bool make(struct ring_file *file, const char *made, uint32_t records) {
         int error = errno;
 
         (void)unlink(made);
-        return fail_errno(file, "cannot be made", error);
+        return refuse_with(file, "cannot be made", error);
     }
     if (!sync_directory(file->path)) {
-        return fail_errno(file, "its directory cannot be synced", errno);
+        return refuse_with(file, "its directory cannot be synced", errno);
     }
     log_line(CMCWH_LOG_INFO, "ring '%s': made, %" PRIu32 " records, %" PRIu64 " bytes", file->path,
              records, geometry.size);
@@ -176,7 +176,8 @@ static bool make(struct ring_file *file, const char *made, uint32_t records) {
 }
 
 static bool lock(struct ring_file *file) {
-    return flock(file->descriptor, LOCK_EX | LOCK_NB) == 0 || fail(file, "another process uses it");
+    return flock(file->descriptor, LOCK_EX | LOCK_NB) == 0 ||
+           refuse(file, "another process uses it");
 }
 
 static bool create(struct ring_file *file, uint32_t records) {
@@ -186,13 +187,13 @@ static bool create(struct ring_file *file, uint32_t records) {
     (void)snprintf(made, sizeof made, "%s.new", file->path);
     file->descriptor = open(made, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (file->descriptor < 0) {
-        return fail_errno(file, "cannot be made", errno);
+        return refuse_with(file, "cannot be made", errno);
     }
     if (!lock(file)) {
         return false;
     }
     /* Whoever held the lock before may have made it meanwhile. */
-    done = access(file->path, F_OK) != 0 || fail(file, "another process is just making it");
+    done = access(file->path, F_OK) != 0 || refuse(file, "another process is just making it");
     return done && make(file, made, records);
 }
 
@@ -203,12 +204,12 @@ static bool check(struct ring_file *file, uint32_t records) {
     char text[160];
 
     if (fstat(file->descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
-        return fail(file, "not a regular file");
+        return refuse(file, "not a regular file");
     }
     if (status.st_size < CMCWH_STORAGE_HEADER) {
         why = "it is no ring of cmcwh";
     } else if (cmcwh_storage_probe(&file->storage, &file->geometry, &why) == CMCWH_ERR_STORAGE) {
-        return fail_errno(file, "cannot be read", errno);
+        return refuse_with(file, "cannot be read", errno);
     }
     if (why == NULL && (uint64_t)status.st_size != file->geometry.size) {
         (void)snprintf(text, sizeof text,
@@ -225,7 +226,7 @@ static bool check(struct ring_file *file, uint32_t records) {
         why = text;
     }
     if (why != NULL && file->storage.write == NULL) {
-        return fail(file, why);
+        return refuse(file, why);
     }
     if (why != NULL) {
         log_line(CMCWH_LOG_ERROR, "ring '%s': %s; or move the file away, and a new one is made",
@@ -237,7 +238,7 @@ static bool check(struct ring_file *file, uint32_t records) {
 static bool prepare(struct ring_file *file, const char *path) {
     *file = (struct ring_file){
         .path = path, .descriptor = -1, .storage = {.context = file, .read = file_read}};
-    return strlen(path) < PATH_MAX || fail(file, "the path is too long");
+    return strlen(path) < PATH_MAX || refuse(file, "the path is too long");
 }
 
 /* It holds addresses of people, and whoever can write to it can make up events. */
@@ -245,10 +246,10 @@ static bool check_mode(const struct ring_file *file) {
     struct stat status;
 
     if (fstat(file->descriptor, &status) != 0) {
-        return fail_errno(file, "cannot be looked at", errno);
+        return refuse_with(file, "cannot be looked at", errno);
     }
     if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        return fail(file, "others than its owner may write to it: chmod 600");
+        return refuse(file, "others than its owner may write to it: chmod 600");
     }
     if ((status.st_mode & (S_IRGRP | S_IROTH)) != 0) {
         log_line(CMCWH_LOG_WARN, "ring '%s': others than its owner may read it: chmod 600",
@@ -271,7 +272,7 @@ bool ring_file_open(struct ring_file *file, const char *path, uint32_t records, 
     } else if (errno == ENOENT) {
         opened = create(file, records != 0 ? records : RING_FILE_RECORDS) && check(file, records);
     } else {
-        return fail_errno(file, "cannot be opened", errno);
+        return refuse_with(file, "cannot be opened", errno);
     }
     if (!sync) {
         file->storage.sync = NULL;
@@ -288,7 +289,7 @@ bool ring_file_view(struct ring_file *file, const char *path) {
     }
     file->descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (file->descriptor < 0) {
-        return fail_errno(file, "cannot be opened", errno);
+        return refuse_with(file, "cannot be opened", errno);
     }
     if (!check(file, 0)) {
         ring_file_close(file);

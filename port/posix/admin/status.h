@@ -1,0 +1,42 @@
+/* What the daemon tells of itself: one snapshot of everything that can be counted. */
+#ifndef CMCWH_STATUS_H
+#define CMCWH_STATUS_H
+
+#include "cmcwh.h"
+#include "sink/sink.h"
+
+/* Each part is of one moment. */
+struct status {
+    struct cmcwh_server_counters server;
+    struct cmcwh_ring_state ring;
+    struct status_sink {
+        const char *uri;
+        int reader;
+        uint64_t delivered;
+        char trouble[SINK_TROUBLE]; /* why it does not work; "": it does */
+    } sinks[CMCWH_READERS_MAX];
+    unsigned sink_count;
+};
+
+/* Any thread. */
+void status_take(struct status *status, struct cmcwh_server *server, struct cmcwh_ring *ring,
+                 struct sink *sinks, unsigned sink_count);
+
+/* One value of a snapshot: of what it is, its name, and which of several with this name. Texts are
+ * good during the visit. */
+struct status_value {
+    enum { STATUS_SERVER, STATUS_RING, STATUS_SINK } of;
+    const char *name;
+    const char *label; /* the status of answers, the URI of a sink; NULL: there is one */
+    uint64_t value;
+    bool flag; /* the value is 1 for yes, 0 for no */
+};
+
+/* Calls `visit` for each value; those with one label follow each other. */
+void status_walk(const struct status *status,
+                 void (*visit)(void *context, const struct status_value *value), void *context);
+
+/* Says it in the log, a line each for the server, the ring and every sink. */
+void status_log(const struct status *status);
+
+#endif
