@@ -1,13 +1,21 @@
-/* cmcwh: which subcommand is meant. */
+/* cmcwh: which subcommand is meant. The rooms, each of which includes only itself and those below:
+ *
+ * command/   what a person asks for: serve (and its options), cat, check
+ * admin/     what the daemon tells of itself
+ * door/      who comes in: listeners, TLS, proxies, credentials, the gate, civetweb
+ * sink/      where events go: one file a medium, and what stands before all of them
+ * platform/  the system, for all of these: time, log, process, addresses, the ring's file
+ *
+ * Not here: what a subcommand does. */
 #include <stdio.h>
 #include <string.h>
 
 #include "cmcwh.h"
 #include "command/commands.h"
-#include "platform/log.h"
-#include "sink/sink.h"
 #include "command/options.h"
 #include "command/serve.h"
+#include "platform/log.h"
+#include "sink/sink.h"
 
 static const char usage[] =
     "usage: cmcwh [serve] [OPTIONS]     receive webhooks of Customers Mail Cloud\n"

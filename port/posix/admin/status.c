@@ -1,4 +1,5 @@
-/* The snapshot, and how it is told. What is told is counted elsewhere, by whom it happens to. */
+/* The snapshot of everything that can be counted, and how it is told. Not here: the counting, which
+ * is with whom it happens to. */
 #include "admin/status.h"
 
 #include <inttypes.h>

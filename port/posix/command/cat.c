@@ -1,4 +1,5 @@
-/* cmcwh cat. */
+/* cmcwh cat: the records of a ring file, a binary log or frames. Not here: what a ring file is
+ * (platform/ring_file.c). */
 #include "command/commands.h"
 
 #include <errno.h>

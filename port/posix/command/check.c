@@ -1,4 +1,6 @@
-/* cmcwh check. */
+/* cmcwh check: one body, as the server would take it. Not here: any rule of what is right
+ * (cmcwh.c).
+ */
 #include "command/commands.h"
 
 #include <errno.h>

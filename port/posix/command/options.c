@@ -1,5 +1,5 @@
 /* The options of `cmcwh serve`. One table says what each is called, means and takes; the command
- * line, --config and --help all go by it. */
+ * line, --config and --help all go by it. Not here: what is done with them (serve.c). */
 #include "command/options.h"
 
 #include <errno.h>

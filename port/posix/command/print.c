@@ -1,4 +1,4 @@
-/* How a command shows a record. What it reads records from is its own. */
+/* How a command shows a record. Not here: where it has it from. */
 #include "command/commands.h"
 
 #include <errno.h>

@@ -1,5 +1,4 @@
-/* cmcwh serve: in which order things start, are read anew, and stop. How each is done is elsewhere.
- */
+/* cmcwh serve: in which order things start, are read anew, and stop. Not here: how each is done. */
 #include "command/serve.h"
 
 #include <errno.h>

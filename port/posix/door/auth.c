@@ -1,4 +1,5 @@
-/* The auth file. Secrets are never written anywhere. */
+/* The auth file. Secrets are never written anywhere. Not here: comparing them with those of a
+ * request (cmcwh.c). */
 #include "door/auth.h"
 
 #include <errno.h>

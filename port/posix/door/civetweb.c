@@ -1,5 +1,6 @@
 /* civetweb itself, from the source that CIVETWEB_SRC names, and the few things about a connection
- * that its interface does not tell. Compiled without our warnings: it is not our code. */
+ * that its interface does not tell. Compiled without our warnings: it is not our code. Not here:
+ * whatever can do with civetweb's own header (http.c). */
 #define _GNU_SOURCE
 #ifndef _FILE_OFFSET_BITS
 #define _FILE_OFFSET_BITS 64

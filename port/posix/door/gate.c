@@ -1,6 +1,6 @@
 /* Connections that wait for their request stay in the kernel: nothing of them is read here, only
  * looked at (MSG_PEEK), and SO_RCVLOWAT tells poll how much must come before it is worth another
- * look. */
+ * look. Not here: what is wrong with a request (civetweb.c, cmcwh.c). */
 #include "door/gate.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* What civetweb and the portable part call, and civetweb's settings. How connections wait is the
- * gate's; what is answered, the portable part's. */
+/* What civetweb and the portable part call, and civetweb's settings. Not here: how connections wait
+ * (gate.c), and what is answered (cmcwh.c). */
 #include "door/http.h"
 
 #include <civetweb.h>

@@ -1,4 +1,5 @@
-/* What there is to know of an address before it is listened on. Accepting is civetweb's. */
+/* What there is to know of an address before it is listened on. Not here: accepting, which is
+ * civetweb's. */
 #include "door/listen.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Whom a proxy speaks for. Not here: reading from its connection (gate.c). */
 #include "door/proxy.h"
 
 #include <arpa/inet.h>

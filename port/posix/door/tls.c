@@ -1,5 +1,5 @@
 /* HTTPS. Connections share one context, which asks for the certificate at each handshake: so a new
- * one can be read while others are being served. */
+ * one can be read while others are being served. Not here: handshakes, which are civetweb's. */
 #include "door/tls.h"
 
 #include "platform/log.h"

@@ -1,6 +1,6 @@
 /* Cuts off requests that are late: civetweb has no deadline for a request as a whole. Workers only
  * note their deadlines; one thread looks at the notes from time to time, and sleeps when there are
- * none. */
+ * none. Not here: connections without a worker (gate.c). */
 #include "door/watch.h"
 
 #include <errno.h>

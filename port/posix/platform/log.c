@@ -1,4 +1,4 @@
-/* The daemon's own messages. */
+/* The daemon's own messages. Not here: events, which go to sinks. */
 #include "platform/log.h"
 
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* Addresses. */
+/* Addresses, as text and as bytes. Not here: any socket. */
 #include "platform/network.h"
 
 #include <arpa/inet.h>

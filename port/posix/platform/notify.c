@@ -1,4 +1,5 @@
-/* The protocol of systemd's sd_notify, which others speak too: a datagram with the state. */
+/* The protocol of systemd's sd_notify, which others speak too: a datagram with the state. Not here:
+ * when to say what (command/serve.c). */
 #include "platform/notify.h"
 
 #include <stddef.h>

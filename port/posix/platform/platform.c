@@ -1,4 +1,6 @@
-/* Time, a lock, waiting. */
+/* Time, a lock, waiting: struct cmcwh_port. Not here: anything that knows what a request or a sink
+ * is.
+ */
 #include "platform/platform.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* User, pid file, signals. What the process serves is not known here. */
+/* User, pid file, signals. Not here: what the process serves. */
 #include "platform/process.h"
 
 #include <errno.h>

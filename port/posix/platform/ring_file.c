@@ -1,4 +1,5 @@
-/* A ring in a file. A new one is made under another name, so that half a ring is never found. */
+/* A ring in a file. A new one is made under another name, so that half a ring is never found. Not
+ * here: what is in it (cmcwh.c). */
 #include "platform/ring_file.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* Reaching a peer and writing to it, for all media: none is known here by name. */
+/* Reaching a peer, waiting for a descriptor, writing all. Not here: any protocol, or the name of a
+ * medium. */
 #include "sink/dial.h"
 
 #include <errno.h>

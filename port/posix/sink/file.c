@@ -1,5 +1,5 @@
-/* file: a file, which ends with a whole line (or frame) whenever nobody is writing:
- * what a failed write or a crash has left of one is cut off. */
+/* file: a file, which ends with a whole line (or frame) whenever nobody is writing: what a failed
+ * write or a crash has left of one is cut off. Not here: trying again (sink.c). */
 #include "sink/dial.h"
 
 #include <errno.h>

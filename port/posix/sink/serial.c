@@ -1,4 +1,5 @@
-/* serial: a line, 8 data bits, no parity, one stop bit, no flow control. */
+/* serial: a line, 8 data bits, no parity, one stop bit, no flow control. Not here: frames and
+ * lines, which are encodings (cmcwh.c). */
 #include "sink/dial.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* The thread of a sink: it takes what is in the ring to the medium, and tries again when that
- * fails. No medium is known here by name. */
+ * fails. Not here: the name of any medium. */
 #include "sink/sink.h"
 
 #include <errno.h>

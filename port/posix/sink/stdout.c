@@ -1,4 +1,4 @@
-/* stdout: whatever standard output is, which is never repaired, rotated or undone: see file.c. */
+/* stdout: whatever standard output is. Not here: repair, rotation, undoing (file.c). */
 #include "sink/dial.h"
 
 #include <errno.h>

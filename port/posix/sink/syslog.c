@@ -1,5 +1,5 @@
 /* syslog: the local daemon's socket, UDP and TCP. None of them acknowledges: "taken" means that the
- * system has taken the bytes. */
+ * system has taken the bytes. Not here: how a message is written (cmcwh.c). */
 #include "sink/dial.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* The URI of a sink: which medium, where, and how. Nothing is opened here. */
+/* The URI of a sink: which medium, where, and how. The list of media is here. Not here: opening
+ * anything. */
 #include "sink/sink.h"
 
 #include <stdio.h>
