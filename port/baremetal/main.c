@@ -59,12 +59,6 @@ static void say(const char *text) {
     board_write(text, strlen(text));
 }
 
-/* The pieces of the demo are not allocated. */
-u8_t pbuf_free(struct pbuf *p) {
-    (void)p;
-    return 1;
-}
-
 /* Sends the body in chains of two pieces, of 1, 3, 9, 27, 81, 86, 101, ... bytes. */
 static err_t send_body(void *connection, const struct demo_request *request) {
     static char bytes[2][157];

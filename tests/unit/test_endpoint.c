@@ -10,11 +10,6 @@ static char uart[4096];
 static size_t uart_used;
 static bool uart_there; /* false: the cable has been pulled */
 
-u8_t pbuf_free(struct pbuf *p) {
-    (void)p;
-    return 1;
-}
-
 static int uart_write(void *context, const void *bytes, size_t length) {
     (void)context;
     if (!uart_there) {
