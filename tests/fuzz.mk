@@ -22,7 +22,7 @@ $(OUT)/fuzz/request: tests/fuzz/request.c $(OUT)/fuzz/fuzz.o $(OUT)/cmcwh.o $(OU
 
 $(OUT)/fuzz/port: tests/fuzz/port.c $(OUT)/port.a
 	@mkdir -p $(@D)
-	$(call say,CC $<)$(PORT_C) -fsanitize=fuzzer $(filter-out %.h,$^) $(LIBRARIES) -o $@
+	$(call say,CC $<)$(PORT_C) -fsanitize=fuzzer $< $(OUT)/port.a $(LIBRARIES) -o $@
 
 .PHONY: fuzz fuzzers
 
