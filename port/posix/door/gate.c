@@ -32,7 +32,7 @@ enum {
     WHOLE = 65536,         /* a request up to this must arrive before it takes a worker */
     LOOK = 50,             /* ms between looks at who holds a worker, while others wait */
     PATIENCE = 300,        /* ms that a worker may be held without progress, while others wait */
-    FIRST_PATIENCE = 1000, /* the same before a head has come: a handshake has two who compute */
+    FIRST_PATIENCE = 2000, /* the same before a head has come: a handshake has two who compute */
     PROGRESS = 1024,       /* bytes in that time that count as progress */
     CHUNKS_PATIENCE = 300, /* ms: chunks may be whole though they do not look so */
     REST = 20,             /* ms that a worker waits for the next request before the gate does */
