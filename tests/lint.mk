@@ -5,7 +5,7 @@ TIDY := $(addprefix tidy-,$(filter-out %.h %/civetweb.c tests/bench/json_yyjson.
 
 .PHONY: lint lint-order lint-format lint-tidy lint-cppcheck $(TIDY)
 
-#: make lint         each: make lint-order (leaf first) lint-format lint-tidy lint-cppcheck
+#: make lint         all of make lint-order lint-format lint-tidy lint-cppcheck (first: is cmcwh.c leaf first?)
 lint: lint-order lint-format lint-tidy lint-cppcheck
 
 # Each function calls only what stands above it.
