@@ -88,6 +88,6 @@ def send(sender, url, threads, pauses, name):
     environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, env=environment, check=False,
-                          timeout=sum(pauses) / 1000 + 10 * PATIENCE)
+                          timeout=sum(pauses) / 1000 + 10 * PATIENCE)  # for one that hangs
     assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
     return json.loads(done.stdout)
