@@ -19,15 +19,15 @@
 
 static const char usage[] =
     "usage: cmcwh [serve] [OPTIONS]     receive webhooks of Customers Mail Cloud\n"
-    "       cmcwh cat [OPTIONS] FILE    print the records of a binary log or frames\n"
+    "       cmcwh cat [OPTIONS] FILE    print the records of a ring, a log or frames\n"
     "       cmcwh check [OPTIONS] FILE  parse one request body as the server would\n"
     "       cmcwh --help | --version    (also: cmcwh cat --help, cmcwh check --help)\n"
     "\n"
     "Options of serve, with their defaults:\n";
 
 static const char more[] =
-    "Signals: SIGTERM, SIGINT stop in order; SIGHUP opens log files and reads the\n"
-    "  auth file anew; SIGUSR1 prints counters.\n"
+    "Signals: SIGTERM, SIGINT stop in order; SIGHUP opens log files anew and reads\n"
+    "  the auth file, the certificate and its key again; SIGUSR1 prints counters.\n"
     "Exit status: 0 right, 1 failed while running, 2 wrong usage or configuration.\n";
 
 static int command_serve(int count, char **arguments) {
