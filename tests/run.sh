@@ -91,6 +91,7 @@ done
 check readme readme
 check golden golden
 [ "$cmcwh" = none ] || check manual manual
+[ "$cmcwh" = none ] || check papers python3 tests/papers.py "$cmcwh"
 
 integration() {
     python3 tests/integration/run.py --cmcwh "$cmcwh" "$@" >"$log" 2>&1
