@@ -1243,17 +1243,66 @@ int cmcwh_record_check(const struct cmcwh_record *record) {
                                                                                : CMCWH_ERR_RECORD;
 }
 
-/* Makes ready for a member called prefix + name: one of the same name goes, since the last one
- * counts. Returns where in CMCWH_MEMBERS the new one begins. */
-static size_t member_begin(struct cmcwh_record *record, const char *prefix,
-                           struct cmcwh_text name) {
-    size_t prefixed = strlen(prefix), start = field_start(record, CMCWH_MEMBERS);
+/* A member's name as it is kept, a piece at a time: decoded, and what JSON must have escaped is
+ * escaped again, in one way only. */
+struct spelling {
+    struct cmcwh_text left; /* the rest of the name as it was sent */
+    struct cmcwh_decoder decoder;
+    size_t length;
+    char text[96]; /* the piece */
+};
+
+static void spell_begin(struct spelling *spelling, struct cmcwh_text sent) {
+    spelling->left = sent;
+    decoder_init(&spelling->decoder, true);
+}
+
+/* The next piece. False when there is none. */
+static bool spell(struct spelling *spelling) {
+    enum { PIECE = 12, PENDING = 3 }; /* a character may have begun in the piece before */
+    char decoded[PIECE + PENDING], *out = spelling->text;
+    struct output output = {decoded, sizeof decoded, 0, 0};
+    size_t length = smaller(spelling->left.length, PIECE);
+
+    (void)decode(&spelling->decoder, spelling->left.data, length, &output);
+    text_skip(&spelling->left, length);
+    for (size_t i = 0; i < output.used; i++) {
+        unsigned char byte = (unsigned char)decoded[i];
+
+        if (byte < 0x20 || byte == '"' || byte == '\\') {
+            out = put_escape(out, byte);
+        } else {
+            *out++ = decoded[i];
+        }
+    }
+    spelling->length = (size_t)(out - spelling->text);
+    return length > 0;
+}
+
+/* Is this the name of a member that is kept? */
+static bool spelled_so(struct cmcwh_text sent, struct cmcwh_text kept) {
+    struct spelling spelling;
+
+    spell_begin(&spelling, sent);
+    while (spell(&spelling)) {
+        if (spelling.length > kept.length ||
+            memcmp(spelling.text, kept.data, spelling.length) != 0) {
+            return false;
+        }
+        text_skip(&kept, spelling.length);
+    }
+    return kept.length == 0;
+}
+
+/* Makes ready for a member: one of the same name goes, since the last one counts. Returns where in
+ * CMCWH_MEMBERS the new one begins. */
+static size_t member_begin(struct cmcwh_record *record, struct cmcwh_text name) {
+    size_t start = field_start(record, CMCWH_MEMBERS);
     struct cmcwh_text rest = cmcwh_record_text(record, CMCWH_MEMBERS), had, value;
     uint8_t *member = record->bytes + start;
 
     while (next_member(&rest, &had, &value)) {
-        if (had.length == prefixed + name.length && memcmp(had.data, prefix, prefixed) == 0 &&
-            memcmp(had.data + prefixed, name.data, name.length) == 0) {
+        if (spelled_so(name, had)) {
             memmove(member, rest.data, rest.length);
             field_shorten(record, CMCWH_MEMBERS,
                           (size_t)(member - record->bytes) - start + rest.length);
@@ -1401,10 +1450,116 @@ static char *put_field_name(char *out, unsigned field) {
     return out + field_name_lengths[field];
 }
 
+/* What an event's own member is called in an output: its name, in a logfmt key with '_' for what
+ * cannot stand there, behind a prefix when that is taken. None may pass for one of ours, or for
+ * another. */
+struct label {
+    struct cmcwh_text prefix, name;
+    bool key;
+};
+
+static char label_byte(char c, bool key) {
+    bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                c == '-' || c == '.';
+
+    return fine || !key ? c : '_';
+}
+
+/* Does the label come out like this name? `fold` is 0x20 where upper and lower case are the same.
+ */
+static bool label_is(const struct label *label, struct cmcwh_text name, int fold) {
+    size_t before = label->prefix.length;
+
+    if (before + label->name.length != name.length) {
+        return false;
+    }
+    for (size_t i = 0; i < name.length; i++) {
+        char c = i < before ? label->prefix.data[i] : label->name.data[i - before];
+
+        if ((label_byte(c, label->key) | fold) != (label_byte(name.data[i], label->key) | fold)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Could it pass for a name of ours? Some readers do not look at the case of letters. A logfmt key
+ * is not empty. */
+static bool label_ours(const struct label *label) {
+    static const char *const ours[] = {"seq", "id", "received", "truncated"};
+    bool taken = label->key && label->prefix.length + label->name.length == 0;
+
+    for (size_t i = 0; !taken && i < sizeof ours / sizeof *ours; i++) {
+        struct cmcwh_text name = {ours[i], strlen(ours[i])};
+
+        taken = label_is(label, name, 0x20);
+    }
+    for (size_t i = 0; !taken && i < sizeof field_order; i++) {
+        struct cmcwh_text name = {field_names[field_order[i]], field_name_lengths[field_order[i]]};
+
+        taken = label_is(label, name, 0x20);
+    }
+    return taken;
+}
+
+/* How many of the first members have a name that comes out like this, up to the one at `end`; NULL:
+ * of all. */
+static unsigned label_count(const struct label *label, struct cmcwh_text members, const char *end,
+                            unsigned *position) {
+    struct cmcwh_text name, value;
+    unsigned same = 0;
+
+    *position = 0;
+    while (next_member(&members, &name, &value) && name.data != end) {
+        same += label_is(label, name, 0);
+        ++*position;
+    }
+    return same;
+}
+
+/* Finds a prefix, if one is needed: `event_`, or with a number where that is taken too. The numbers
+ * of two members with one name are never the same: they begin at their places, and grow in steps
+ * that are larger than any of those. */
+static void label_choose(struct label *label, struct cmcwh_text members, char *prefix) {
+    unsigned before = label_ours(label), place, number, all;
+
+    if (before == 0 && !label->key) {
+        return; /* in a record names are not repeated */
+    }
+    before += label_count(label, members, label->name.data, &place);
+    number = before == 1 ? 1 : place + 2;
+    label->prefix.data = prefix;
+    while (before > 0) {
+        char *end = put_word(prefix, "event");
+
+        end = number == 1 ? end : put_decimal(end, number);
+        *end++ = '_';
+        label->prefix.length = (size_t)(end - prefix);
+        number = number == 1 ? place + 2 : number + CMCWH_RECORD_SIZE;
+        before = label_ours(label) || label_count(label, members, NULL, &all) > 0;
+    }
+}
+
+static char *put_label(char *out, struct cmcwh_text members, struct cmcwh_text name, bool key) {
+    struct label label = {{NULL, 0}, name, key};
+    char prefix[32];
+
+    label_choose(&label, members, prefix);
+    out = put_bytes(out, prefix, label.prefix.length);
+    if (!key) {
+        return put_escaped(out, name, true);
+    }
+    for (size_t i = 0; i < name.length; i++) {
+        *out++ = label_byte(name.data[i], key);
+    }
+    return out;
+}
+
 static char *put_json(char *out, const struct cmcwh_record *record) {
-    struct cmcwh_text texts[CMCWH_FIELDS], name, value;
+    struct cmcwh_text texts[CMCWH_FIELDS], rest, name, value;
 
     record_texts(record, texts);
+    rest = texts[CMCWH_MEMBERS];
     out = put_word(out, "{\"seq\":");
     out = put_decimal(out, cmcwh_record_seq(record));
     out = put_word(out, ",\"id\":\"");
@@ -1423,9 +1578,9 @@ static char *put_json(char *out, const struct cmcwh_record *record) {
         out = put_truncated(out, record, "\"");
         *out++ = ']';
     }
-    while (next_member(&texts[CMCWH_MEMBERS], &name, &value)) {
+    while (next_member(&rest, &name, &value)) {
         out = put_word(out, ",\"");
-        out = put_escaped(out, name, true);
+        out = put_label(out, texts[CMCWH_MEMBERS], name, false);
         out = put_word(out, "\":");
         out = put_escaped(out, value, true);
     }
@@ -1444,20 +1599,6 @@ static bool bare_value(struct cmcwh_text text) {
     return text.length > 0;
 }
 
-/* A logfmt key from a member's name: what cannot stand there becomes '_'. */
-static char *put_key(char *out, struct cmcwh_text name) {
-    *out++ = ' ';
-    for (size_t i = 0; i < name.length; i++) {
-        char c = name.data[i];
-        bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    c == '-' || c == '.';
-
-        *out++ = fine ? c : '_';
-    }
-    *out++ = '=';
-    return out;
-}
-
 /* A member's JSON value: a string's quotes serve as logfmt's, a container is quoted as text. */
 static char *put_member_value(char *out, struct cmcwh_text value) {
     if (value.data[0] == '"') {
@@ -1467,9 +1608,10 @@ static char *put_member_value(char *out, struct cmcwh_text value) {
 }
 
 static char *put_logfmt(char *out, const struct cmcwh_record *record) {
-    struct cmcwh_text texts[CMCWH_FIELDS], name, value;
+    struct cmcwh_text texts[CMCWH_FIELDS], rest, name, value;
 
     record_texts(record, texts);
+    rest = texts[CMCWH_MEMBERS];
     out = put_word(out, "seq=");
     out = put_decimal(out, cmcwh_record_seq(record));
     out = put_word(out, " id=");
@@ -1487,8 +1629,10 @@ static char *put_logfmt(char *out, const struct cmcwh_record *record) {
         out = put_word(out, " truncated=");
         out = put_truncated(out, record, "");
     }
-    while (next_member(&texts[CMCWH_MEMBERS], &name, &value)) {
-        out = put_key(out, name);
+    while (next_member(&rest, &name, &value)) {
+        *out++ = ' ';
+        out = put_label(out, texts[CMCWH_MEMBERS], name, true);
+        *out++ = '=';
         out = put_member_value(out, value);
     }
     return out;
@@ -3745,23 +3889,22 @@ static void capture_put(struct cmcwh_parser *parser, const char *bytes, size_t l
         parser->capturing && member_put(parser->record, parser->capture, bytes, length);
 }
 
-/* Begins to keep a member as JSON. Names that our own output has get a prefix. */
+/* Begins to keep a member as JSON. One whose name is longer than the window is left out. */
 static void capture_begin(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
-    static const char *const ours[] = {"seq",        "id",        "received",
-                                       "event_type", "truncated", "server_composition"};
     struct cmcwh_text name = lexeme_text(parser, lexeme);
-    const char *prefix = "";
+    struct spelling spelling;
 
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
-        if (text_is(name, ours[i])) {
-            prefix = "event_";
-        }
+    parser->capturing = !lexeme->cut;
+    if (lexeme->cut) {
+        record_mark_cut(parser->record, CMCWH_MEMBERS);
+        return;
     }
-    parser->capture = (uint16_t)member_begin(parser->record, prefix, name);
-    parser->capturing = true;
+    parser->capture = (uint16_t)member_begin(parser->record, name);
+    spell_begin(&spelling, name);
     capture_put(parser, "\"", 1);
-    capture_put(parser, prefix, strlen(prefix));
-    capture_put(parser, name.data, name.length);
+    while (spell(&spelling)) {
+        capture_put(parser, spelling.text, spelling.length);
+    }
     capture_put(parser, "\":", 2);
 }
 

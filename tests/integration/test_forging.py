@@ -113,6 +113,33 @@ def test_members_and_names_of_unknown_kinds():
                 assert read[name] == event[name]
 
 
+def test_names_of_members_forge_nothing():
+    """Whatever a sender calls its members: each value comes out once, under a name of its own, and what
+    is ours stays ours, also for readers that do not look at the case of letters."""
+    source = random.Random(4)
+    parts = ["event_", "event", "_", " ", "=", "2", "3", "seq", "id", "status", "type", "a", "\u00e9", "\u65e5", "\n",
+             "\"", "SEQ", "Truncated", ""]
+    events = []
+    for _ in range(200):
+        names = {"".join(source.choices(parts, k=source.randint(1, 4))) for _ in range(12)} - set(FIELDS)
+        events.append({name: "v%d" % number for number, name in enumerate(sorted(names))})
+    sent = ",".join("{%s}" % ",".join(
+        '"%s":"%s"' % ("".join("\\u%04x" % ord(c) if source.random() < 0.5 else json.dumps(c)[1:-1] for c in name), value)
+        for name, value in event.items()) for event in events)
+    with Server("--sink", "file:@/logfmt?format=logfmt", "--ring-records", "1000") as server:
+        answer = server.post(('{"event_type":"blocks","event":{"blocks":[%s]}}' % sent).encode())
+        assert answer.json() == {"stored": len(events)}, answer.body
+        lines = open(server.log, encoding="utf-8").read().splitlines()
+        logfmt = open(server.path("logfmt"), encoding="utf-8").read().splitlines()
+    ours = ["seq", "id", "received", "event_type", "server_composition", *FIELDS]
+    for number, (event, line, text) in enumerate(zip(events, lines, logfmt)):
+        for read in (json.loads(line, object_pairs_hook=once), read_logfmt(text)):
+            assert str(read["seq"]) == str(number + 1) and read["event_type"] == "blocks"
+            folded = [name.lower() for name in read]
+            assert all(folded.count(name.lower()) == 1 for name in ours), line
+            assert sorted(read[name] for name in read if name not in ours) == sorted(event.values()), text
+
+
 def test_forms_forge_nothing_either():
     text = "a%0A%3C34%3E1+x%1B%5B2J"
     sent = "event_type=bounces&server_composition=%s&event=%%7B%%22bounces%%22%%3A%%5B%%7B%%7D%%5D%%7D" \

@@ -219,6 +219,123 @@ static void own_members(void **state) {
                "event_received=1 event_truncated=2\n"));
 }
 
+/* Names of members that would pass for one of ours, or for another: what comes out behind apiData.
+ */
+static void names_are_not_forged(void **state) {
+    static const struct {
+        const char *members, *json, *logfmt;
+    } cases[] = {
+        /* ours, however they are written */
+        {"\"s\\u0065q\":1", "\"event_seq\":1", "event_seq=1"},
+        {"\"i\\u0064\":1", "\"event_id\":1", "event_id=1"},
+        {"\"r\\u0065ceived\":1", "\"event_received\":1", "event_received=1"},
+        {"\"trunc\\u0061ted\":1", "\"event_truncated\":1", "event_truncated=1"},
+        {"\"event\\u005ftype\":1", "\"event_event_type\":1", "event_event_type=1"},
+        {"\"SEQ\":1,\"Message\\u0049D\":2", "\"event_SEQ\":1,\"event_MessageID\":2",
+         "event_SEQ=1 event_MessageID=2"},
+        /* ours in logfmt only */
+        {"\"event type\":1", "\"event type\":1", "event_event_type=1"},
+        {"\"server=composition\":1", "\"server=composition\":1", "event_server_composition=1"},
+        {"\"\":1", "\"\":1", "event_=1"},
+        /* each other's */
+        {"\"a b\":1,\"a=b\":2", "\"a b\":1,\"a=b\":2", "a_b=1 event_a_b=2"},
+        {"\"a b\":1,\"a=b\":2,\"a_b\":3,\"a\\nb\":4", "\"a b\":1,\"a=b\":2,\"a_b\":3,\"a\\nb\":4",
+         "a_b=1 event_a_b=2 event4_a_b=3 a_nb=4"},
+        {"\"a b\":1,\"event_a b\":2,\"a=b\":3,\"event=a=b\":4",
+         "\"a b\":1,\"event_a b\":2,\"a=b\":3,\"event=a=b\":4",
+         "a_b=1 event_a_b=2 event4_a_b=3 event_event_a_b=4"},
+        /* a prefix that is taken */
+        {"\"seq\":99,\"event_seq\":1", "\"event2_seq\":99,\"event_seq\":1",
+         "event2_seq=99 event_seq=1"},
+        {"\"event_seq\":1,\"seq\":99", "\"event_seq\":1,\"event3_seq\":99",
+         "event_seq=1 event3_seq=99"},
+        {"\"seq\":1,\"event_seq\":2,\"event2_seq\":3",
+         "\"event1026_seq\":1,\"event_seq\":2,\"event2_seq\":3",
+         "event1026_seq=1 event_seq=2 event2_seq=3"},
+        /* of repeated ones the last counts, and only of those */
+        {"\"a\":1,\"b\":2,\"\\u0061\":3", "\"b\":2,\"a\":3", "b=2 a=3"},
+        {"\"s\\u0065q\":1,\"seq\":2", "\"event_seq\":2", "event_seq=2"},
+        {"\"\\/\\u002f\":1,\"//\":2", "\"//\":2", "__=2"},
+        {"\"\\u00E9\":1,\"\xc3\xa9\":2", "\"\xc3\xa9\":2", "__=2"},
+        {"\"\x7f\\t\":1,\"\\u007F\\u0009\":2", "\"\\u007f\\t\":2", "__t=2"},
+        {"\"a\":1,\"A\":2,\"bounce\":3", "\"a\":1,\"A\":2,\"bounce\":3", "a=1 A=2 bounce=3"},
+        /* longer than a piece of a spelling, with characters and escapes across its ends */
+        {"\"0123456789\xe6\x97\xa5\\ud83d\\ude00\\u0022\\\\0123456789\":1",
+         "\"0123456789\xe6\x97\xa5\xf0\x9f\x98\x80\\\"\\\\0123456789\":1",
+         "0123456789___________0123456789=1"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct cmcwh_record record;
+        char expected[512];
+
+        (void)sprintf(body, "{\"event_type\":\"blocks\",\"event\":{\"blocks\":[{%s}]}}",
+                      cases[i].members);
+        record = stored(body);
+        (void)snprintf(expected, sizeof expected, "\"apiData\":\"\",%s}\n", cases[i].json);
+        assert_string_equal(strstr(encoded(&record, CMCWH_ENCODE_JSON), "\"apiData\""), expected);
+        (void)snprintf(expected, sizeof expected, "apiData=\"\" %s\n", cases[i].logfmt);
+        assert_string_equal(strstr(encoded(&record, CMCWH_ENCODE_LOGFMT), "apiData="), expected);
+    }
+}
+
+/* As many members as fit, all of one name in logfmt: each has a key of its own, and the line is no
+ * longer than CMCWH_ENCODED_MAX, which encoded() checks. */
+static void every_key_is_another(void **state) {
+    char *out = body + sprintf(body, "{\"event_type\":\"o\",\"event\":{\"o\":[{\"event_a_\":0");
+    unsigned keys = 0, numbers = 0;
+    struct cmcwh_record record;
+    const char *line;
+
+    (void)state;
+    for (unsigned i = 0; i < 1000; i++) {
+        out += sprintf(out, ",\"a\\u%04x\":1", 0x2010 + i);
+    }
+    (void)strcpy(out, "}]}}");
+    record = stored(body);
+    assert_true(cmcwh_record_truncated(&record, CMCWH_MEMBERS));
+    line = encoded(&record, CMCWH_ENCODE_LOGFMT);
+    for (const char *at = line; (at = strstr(at, "a___=1")) != NULL; at++) {
+        const char *start = at, *again;
+
+        while (start[-1] != ' ') {
+            start--;
+        }
+        numbers += start[5] >= '0' && start[5] <= '9' && at > start;
+        again = strstr(line, " ");
+        for (keys = 0; again != NULL; again = strstr(again + 1, " ")) {
+            keys += strncmp(again + 1, start, (size_t)(at - start) + 5) == 0;
+        }
+        assert_int_equal(keys, 1);
+    }
+    assert_true(numbers > CMCWH_RECORD_TEXT / 20);
+}
+
+/* A name is kept whole, or its member is left out and that is said. */
+static void long_names(void **state) {
+    static const size_t lengths[] = {
+        255,  256, 257, 700, CMCWH_RECORD_TEXT, CMCWH_WINDOW_SIZE - 20, CMCWH_WINDOW_SIZE + 20,
+        30000};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        for (unsigned escaped = 0; escaped < 2; escaped++) {
+            struct cmcwh_record record;
+            char *out = body + sprintf(body, "{\"event_type\":\"o\",\"event\":{\"o\":[{\"n\":0,\"");
+            size_t length = escaped != 0 ? lengths[i] / 6 : lengths[i];
+            bool whole = lengths[i] < CMCWH_WINDOW_SIZE && length < CMCWH_RECORD_TEXT - 20;
+
+            out = repeat(out, escaped != 0 ? "\\u0061" : "a", length);
+            (void)strcpy(out, "\":1}]}}");
+            record = stored(body);
+            assert_int_equal(cmcwh_record_truncated(&record, CMCWH_MEMBERS), !whole);
+            assert_int_equal(cmcwh_record_text(&record, CMCWH_MEMBERS).length,
+                             6 + (whole ? length + 5 : 0));
+        }
+    }
+}
+
 static void truncated_is_said(void **state) {
     char *out =
         body + sprintf(body, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{\"reason\":\"");
@@ -265,6 +382,9 @@ int main(void) {
                                        cmocka_unit_test(control_characters),
                                        cmocka_unit_test(raw_c1_in_own_members),
                                        cmocka_unit_test(own_members),
+                                       cmocka_unit_test(names_are_not_forged),
+                                       cmocka_unit_test(every_key_is_another),
+                                       cmocka_unit_test(long_names),
                                        cmocka_unit_test(truncated_is_said),
                                        cmocka_unit_test(longest)};
 
