@@ -906,14 +906,82 @@ enum {
     AT_HIGHEST = 78
 };
 
-static const char field_names[CMCWH_FIELDS][20] = {
-    "reason", "sourceIp", "returnPath", "created", "subject", "apiData",    "messageId",
-    "from",   "to",       "senderIp",   "status",  "",        "event_type", "server_composition"};
-static const uint8_t field_name_lengths[CMCWH_FIELDS] = {6, 8, 10, 7, 7, 7,  9,
-                                                         4, 2, 8,  6, 0, 10, 18};
+/* What there is to know of a field. */
+struct field {
+    char name[20], name_1[14]; /* CMC's spelling, and that of its version 1 where it had another */
+    uint8_t length, length_1;  /* of the names */
+    uint8_t rank;              /* when texts do not fit, the smallest gives way first */
+};
+
+#define FIELD(name, name_1, rank)                                                                  \
+    { name, name_1, sizeof name - 1, sizeof name_1 - 1, rank }
+
+static const struct field fields[CMCWH_FIELDS] = {
+    [CMCWH_REASON] = FIELD("reason", "", 0),
+    [CMCWH_SOURCE_IP] = FIELD("sourceIp", "", 6),
+    [CMCWH_RETURN_PATH] = FIELD("returnPath", "envelopeFrom", 10),
+    [CMCWH_CREATED] = FIELD("created", "", 8),
+    [CMCWH_SUBJECT] = FIELD("subject", "", 1),
+    [CMCWH_API_DATA] = FIELD("apiData", "", 2),
+    [CMCWH_MESSAGE_ID] = FIELD("messageId", "", 13),
+    [CMCWH_FROM] = FIELD("from", "", 11),
+    [CMCWH_TO] = FIELD("to", "envelopeTo", 12),
+    [CMCWH_SENDER_IP] = FIELD("senderIp", "", 7),
+    [CMCWH_STATUS] = FIELD("status", "", 9),
+    [CMCWH_MEMBERS] = FIELD("", "", 3),
+    [CMCWH_EVENT_TYPE] = FIELD("event_type", "", 5),
+    [CMCWH_SERVER_COMPOSITION] = FIELD("server_composition", "", 4),
+};
+
+/* What there is to know of a kind of event, and of a delivery's status: its name in a request, and
+ * its severity in syslog. */
+struct sort {
+    char name[14];
+    uint8_t length, severity;
+};
+
+#define SORT(name, severity)                                                                       \
+    { name, sizeof name - 1, severity }
+
+static const struct sort kinds[] = {[CMCWH_OTHER] = SORT("other", 6),
+                                    [CMCWH_DELIVERIES] = SORT("deliveries", 6),
+                                    [CMCWH_BOUNCES] = SORT("bounces", 3),
+                                    [CMCWH_BLOCKS] = SORT("blocks", 4)};
+
+static const struct sort delivery_statuses[] = {[CMCWH_UNKNOWN] = SORT("", 6),
+                                                [CMCWH_QUEUED] = SORT("queued", 6),
+                                                [CMCWH_SUCCEEDED] = SORT("succeeded", 6),
+                                                [CMCWH_FAILED] = SORT("failed", 3),
+                                                [CMCWH_DEFERRED] = SORT("deferred", 5)};
+
+static bool name_is(struct cmcwh_text text, const char *name, size_t length) {
+    return text.length == length && memcmp(text.data, name, length) == 0;
+}
+
+/* Which one, from 1 on, has this name; 0: none. */
+static unsigned sort_of(const struct sort *sorts, unsigned count, struct cmcwh_text name) {
+    for (unsigned i = 1; i < count; i++) {
+        if (name_is(name, sorts[i].name, sorts[i].length)) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+const char *cmcwh_bounce_name(unsigned number) {
+    static const char *const names[] = {
+        "unknown",          "unknown host",           "unknown user",
+        "resend time-out",  "rejected by policy",     "mailbox over capacity",
+        "forwarding error", "receiving server error", "message too large",
+        "address format",   "blocked address",        "unsubscribed"};
+
+    return number == CMCWH_BOUNCE_OTHER          ? "other permanent error"
+           : number <= CMCWH_BOUNCE_UNSUBSCRIBED ? names[number]
+                                                 : names[CMCWH_UNKNOWN];
+}
 
 const char *cmcwh_field_name(enum cmcwh_field field) {
-    return (unsigned)field < CMCWH_FIELDS ? field_names[field] : "";
+    return (unsigned)field < CMCWH_FIELDS ? fields[field].name : "";
 }
 
 static size_t field_length(const struct cmcwh_record *record, unsigned field) {
@@ -1007,12 +1075,6 @@ void cmcwh_record_begin(struct cmcwh_record *record, enum cmcwh_kind kind) {
     record->bytes[AT_KIND] = (uint8_t)kind;
 }
 
-/* Who gives way first when the texts do not fit. */
-static const uint8_t give_way[CMCWH_FIELDS] = {
-    CMCWH_REASON,      CMCWH_SUBJECT,   CMCWH_API_DATA,  CMCWH_MEMBERS,   CMCWH_SERVER_COMPOSITION,
-    CMCWH_EVENT_TYPE,  CMCWH_SOURCE_IP, CMCWH_SENDER_IP, CMCWH_CREATED,   CMCWH_STATUS,
-    CMCWH_RETURN_PATH, CMCWH_FROM,      CMCWH_TO,        CMCWH_MESSAGE_ID};
-
 static size_t record_used(const struct cmcwh_record *record) {
     return get16(record->bytes + AT_LENGTH);
 }
@@ -1046,12 +1108,21 @@ static size_t field_boundary(const struct cmcwh_record *record, unsigned field, 
     return keep;
 }
 
+static unsigned field_of_rank(unsigned rank) {
+    unsigned field = 0;
+
+    while (fields[field].rank != rank) {
+        field++;
+    }
+    return field;
+}
+
 /* Takes up to `bytes` from the fields that give way before `field`. True when any did. */
 static bool record_squeeze(struct cmcwh_record *record, unsigned field, size_t bytes) {
     bool gave = false;
 
-    for (unsigned rank = 0; give_way[rank] != field && bytes > 0; rank++) {
-        unsigned other = give_way[rank];
+    for (unsigned rank = 0; rank < fields[field].rank && bytes > 0; rank++) {
+        unsigned other = field_of_rank(rank);
         size_t length = field_length(record, other), keep;
 
         if (length == 0) {
@@ -1070,21 +1141,12 @@ static bool record_squeeze(struct cmcwh_record *record, unsigned field, size_t b
 /* Bytes that a field may use now: none once a field that gives way later found too few, so that
  * the outcome does not depend on the order in which fields come. */
 static size_t record_room(const struct cmcwh_record *record, unsigned field) {
-    size_t room = CMCWH_RECORD_TEXT - record_used(record);
-    unsigned rank = 0;
-
-    if (get16(record->bytes + AT_SQUEEZED) == 0) {
-        return room;
-    }
-    while (give_way[rank] != field) {
-        rank++;
-    }
-    while (++rank < CMCWH_FIELDS) {
-        if (mask_has(record, AT_SQUEEZED, give_way[rank])) {
+    for (unsigned other = 0; other < CMCWH_FIELDS; other++) {
+        if (mask_has(record, AT_SQUEEZED, other) && fields[other].rank > fields[field].rank) {
             return 0;
         }
     }
-    return room;
+    return CMCWH_RECORD_TEXT - record_used(record);
 }
 
 static void reverse(uint8_t *first, uint8_t *end) {
@@ -1334,36 +1396,26 @@ static bool member_put(struct cmcwh_record *record, size_t start, const char *by
 }
 
 static enum cmcwh_kind kind_of(struct cmcwh_text name) {
-    static const char *const names[] = {"deliveries", "bounces", "blocks"};
-
-    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
-        if (text_is(name, names[i])) {
-            return (enum cmcwh_kind)(CMCWH_DELIVERIES + i);
-        }
-    }
-    return CMCWH_OTHER;
+    return (enum cmcwh_kind)sort_of(kinds, sizeof kinds / sizeof *kinds, name);
 }
 
 static unsigned status_code(enum cmcwh_kind kind, struct cmcwh_text text) {
-    static const char *const names[] = {"queued", "succeeded", "failed", "deferred"};
     unsigned code = 0;
 
     if (kind == CMCWH_DELIVERIES) {
-        for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
-            if (text_is(text, names[i])) {
-                return CMCWH_QUEUED + i;
-            }
-        }
-    } else if (kind == CMCWH_BOUNCES && text.length <= 2) {
-        for (size_t i = 0; i < text.length; i++) {
-            if (text.data[i] < '0' || text.data[i] > '9') {
-                return CMCWH_UNKNOWN;
-            }
-            code = 10 * code + (unsigned)(text.data[i] - '0');
-        }
-        return code <= 11 || code == 99 ? code : CMCWH_UNKNOWN;
+        return sort_of(delivery_statuses, sizeof delivery_statuses / sizeof *delivery_statuses,
+                       text);
     }
-    return CMCWH_UNKNOWN;
+    if (kind != CMCWH_BOUNCES || text.length > 2) {
+        return CMCWH_UNKNOWN;
+    }
+    for (size_t i = 0; i < text.length; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9') {
+            return CMCWH_UNKNOWN;
+        }
+        code = 10 * code + (unsigned)(text.data[i] - '0');
+    }
+    return code <= CMCWH_BOUNCE_UNSUBSCRIBED || code == CMCWH_BOUNCE_OTHER ? code : CMCWH_UNKNOWN;
 }
 
 void cmcwh_record_close(struct cmcwh_record *record) {
@@ -1437,7 +1489,7 @@ static char *put_truncated(char *out, const struct cmcwh_record *record, const c
         if (cmcwh_record_truncated(record, (enum cmcwh_field)field)) {
             out = put_word(out, comma);
             out = put_word(out, quote);
-            out = put_word(out, field == CMCWH_MEMBERS ? "members" : field_names[field]);
+            out = put_word(out, field == CMCWH_MEMBERS ? "members" : fields[field].name);
             out = put_word(out, quote);
             comma = ",";
         }
@@ -1446,8 +1498,8 @@ static char *put_truncated(char *out, const struct cmcwh_record *record, const c
 }
 
 static char *put_field_name(char *out, unsigned field) {
-    memcpy(out, field_names[field], sizeof field_names[field]); /* of one size: without a call */
-    return out + field_name_lengths[field];
+    memcpy(out, fields[field].name, sizeof fields[field].name); /* of one size: without a call */
+    return out + fields[field].length;
 }
 
 /* What an event's own member is called in an output: its name, in a logfmt key with '_' for what
@@ -1495,7 +1547,7 @@ static bool label_ours(const struct label *label) {
         taken = label_is(label, name, 0x20);
     }
     for (size_t i = 0; !taken && i < sizeof field_order; i++) {
-        struct cmcwh_text name = {field_names[field_order[i]], field_name_lengths[field_order[i]]};
+        struct cmcwh_text name = {fields[field_order[i]].name, fields[field_order[i]].length};
 
         taken = label_is(label, name, 0x20);
     }
@@ -1639,18 +1691,11 @@ static char *put_logfmt(char *out, const struct cmcwh_record *record) {
 }
 
 unsigned cmcwh_record_severity(const struct cmcwh_record *record) {
+    enum cmcwh_kind kind = cmcwh_record_kind(record);
     unsigned status = cmcwh_record_status(record);
 
-    switch (cmcwh_record_kind(record)) {
-    case CMCWH_DELIVERIES:
-        return status == CMCWH_FAILED ? 3 : status == CMCWH_DEFERRED ? 5 : 6;
-    case CMCWH_BOUNCES:
-        return 3;
-    case CMCWH_BLOCKS:
-        return 4;
-    default:
-        return 6;
-    }
+    return kind == CMCWH_DELIVERIES && status <= CMCWH_DEFERRED ? delivery_statuses[status].severity
+                                                                : kinds[kind].severity;
 }
 
 /* A header field of RFC 5424: printable ASCII without spaces, "-" for none. */
@@ -1676,8 +1721,6 @@ static char *put_priority(char *out, const struct cmcwh_record *record,
 
 static char *put_rfc5424(char *out, const struct cmcwh_record *record,
                          const struct cmcwh_syslog *syslog) {
-    static const char *const ids[] = {"other", "deliveries", "bounces", "blocks"};
-
     out = put_priority(out, record, syslog);
     out = put_word(out, "1 ");
     out = put_time(out, cmcwh_record_received(record));
@@ -1686,7 +1729,7 @@ static char *put_rfc5424(char *out, const struct cmcwh_record *record,
     out = put_word(out, " cmcwh ");
     out = put_header(out, syslog->process_id, 128);
     *out++ = ' ';
-    out = put_word(out, ids[cmcwh_record_kind(record)]);
+    out = put_word(out, kinds[cmcwh_record_kind(record)].name);
     out = put_word(out, " - ");
     return put_logfmt(out, record);
 }
@@ -3782,53 +3825,29 @@ static uint8_t request_member(struct cmcwh_text name) {
     return MEMBER_SKIP;
 }
 
-/* The members of an event, in the order in which CMC sends them. */
-static const struct {
-    const char *name;
-    uint8_t length, field;
-} item_members[] = {{"reason", 6, CMCWH_REASON},
-                    {"sourceIp", 8, CMCWH_SOURCE_IP},
-                    {"returnPath", 10, CMCWH_RETURN_PATH},
-                    {"created", 7, CMCWH_CREATED},
-                    {"subject", 7, CMCWH_SUBJECT},
-                    {"apiData", 7, CMCWH_API_DATA},
-                    {"messageId", 9, CMCWH_MESSAGE_ID},
-                    {"from", 4, CMCWH_FROM},
-                    {"to", 2, CMCWH_TO},
-                    {"senderIp", 8, CMCWH_SENDER_IP},
-                    {"status", 6, CMCWH_STATUS},
-                    {"envelopeFrom", 12, CMCWH_RETURN_PATH},
-                    {"envelopeTo", 10, CMCWH_TO}};
+/* The field that a member of an event is by its name, or CMCWH_FIELDS. CMC sends them in the order
+ * of enum cmcwh_field: most often it is the one after the last. */
+static inline unsigned item_field(struct cmcwh_parser *parser, struct cmcwh_text name) {
+    unsigned field = parser->hint;
 
-enum { ITEM_MEMBERS = sizeof item_members / sizeof *item_members };
+    for (unsigned tried = 0; tried < CMCWH_MEMBERS; tried++) {
+        const struct field *is = &fields[field];
+        unsigned next = field + 1 < CMCWH_MEMBERS ? field + 1 : 0;
 
-/* The field whose name stands at `in` with the quote that ends it, or CMCWH_FIELDS. Most often it
- * is the one after the last: begin there. */
-static unsigned item_field(struct cmcwh_parser *parser, const char *in, size_t left,
-                           size_t *length) {
-    unsigned i = parser->hint;
-
-    for (unsigned tried = 0; tried < ITEM_MEMBERS; tried++) {
-        *length = item_members[i].length;
-        if (*length < left && in[*length] == '"' &&
-            memcmp(in, item_members[i].name, *length) == 0) {
-            parser->hint = (uint8_t)(i + 1 < ITEM_MEMBERS ? i + 1 : 0);
-            return item_members[i].field;
+        if (name_is(name, is->name, is->length) ||
+            (is->length_1 > 0 && name_is(name, is->name_1, is->length_1))) {
+            parser->hint = (uint8_t)next;
+            return field;
         }
-        i = i + 1 < ITEM_MEMBERS ? i + 1 : 0;
+        field = next;
     }
     return CMCWH_FIELDS;
 }
 
 static uint8_t item_member(struct cmcwh_parser *parser, struct cmcwh_text name) {
-    for (unsigned i = 0; i < ITEM_MEMBERS; i++) {
-        if (name.length == item_members[i].length &&
-            memcmp(name.data, item_members[i].name, name.length) == 0) {
-            parser->hint = (uint8_t)((i + 1) % ITEM_MEMBERS);
-            return (uint8_t)(MEMBER_FIELD + item_members[i].field);
-        }
-    }
-    return MEMBER_SKIP;
+    unsigned field = item_field(parser, name);
+
+    return field < CMCWH_FIELDS ? (uint8_t)(MEMBER_FIELD + field) : MEMBER_SKIP;
 }
 
 /* The string was taken up to `taken`: is it whole and right? */
@@ -4277,10 +4296,23 @@ static inline bool json_take(const char **at, const char *end, char mark) {
     return true;
 }
 
+/* A name that has no escapes, up to its quote. Most often it is as long as that which is likely. */
+static inline struct cmcwh_text json_name(const struct cmcwh_parser *parser, const char *in,
+                                          size_t left) {
+    struct cmcwh_text name = {in, fields[parser->hint].length};
+
+    if (name.length >= left || in[name.length] != '"') {
+        name.length = left;
+        name.length = text_find(name, '"');
+    }
+    return name;
+}
+
 /* Takes a member of an event whose name is ours and whose text is plain and comes in the order of
  * the record. Returns where it ends, or 0 when it is not one, or does not lie here whole. */
 static size_t json_member(struct cmcwh_parser *parser, size_t at) {
     const char *in = parser->window + at, *end = parser->window + parser->used;
+    struct cmcwh_text name;
     size_t length;
     unsigned field;
 
@@ -4288,11 +4320,12 @@ static size_t json_member(struct cmcwh_parser *parser, size_t at) {
         !json_take(&in, end, '"')) {
         return 0;
     }
-    field = item_field(parser, in, (size_t)(end - in), &length);
+    name = json_name(parser, in, (size_t)(end - in));
+    field = item_field(parser, name);
     if (field == CMCWH_FIELDS || !field_in_order(parser->record, field)) {
         return 0;
     }
-    in += length + 1;
+    in += name.length + 1;
     if (!json_take(&in, end, ':') || !json_take(&in, end, '"')) {
         return 0;
     }

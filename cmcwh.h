@@ -202,7 +202,7 @@ enum cmcwh_kind {
     CMCWH_BLOCKS = 3      /* CMC names it without saying what is in it: all members are kept */
 };
 
-/* Status codes of deliveries. A bounce has CMC's own number (1 to 11 and 99), 0 if unknown. */
+/* Status codes of deliveries. A bounce has one of enum cmcwh_bounce, or 0 if that is unknown. */
 enum cmcwh_status {
     CMCWH_UNKNOWN = 0,
     CMCWH_QUEUED = 1,
@@ -210,6 +210,26 @@ enum cmcwh_status {
     CMCWH_FAILED = 3,
     CMCWH_DEFERRED = 4
 };
+
+/* Why a mail came back: CMC's own numbers. */
+enum cmcwh_bounce {
+    CMCWH_BOUNCE_UNKNOWN_HOST = 1,
+    CMCWH_BOUNCE_UNKNOWN_USER = 2,
+    CMCWH_BOUNCE_RESEND_TIMEOUT = 3,
+    CMCWH_BOUNCE_POLICY = 4,   /* rejected by it */
+    CMCWH_BOUNCE_CAPACITY = 5, /* the mailbox is over it */
+    CMCWH_BOUNCE_FORWARDING = 6,
+    CMCWH_BOUNCE_SERVER = 7,  /* an error of the one that receives */
+    CMCWH_BOUNCE_SIZE = 8,    /* the message is too large */
+    CMCWH_BOUNCE_ADDRESS = 9, /* its format */
+    CMCWH_BOUNCE_BLOCKED = 10,
+    CMCWH_BOUNCE_UNSUBSCRIBED = 11,
+    CMCWH_BOUNCE_OTHER = 99 /* another permanent error */
+};
+
+/* What such a number means, for people: "unknown host"; "unknown" for any other number. Static
+ * text; any thread. */
+const char *cmcwh_bounce_name(unsigned number);
 
 /* The texts of a record, in the order in which they are stored: that of CMC's own requests. */
 enum cmcwh_field {

@@ -1,6 +1,7 @@
 /* The record: its bytes, its check, who gives way, what identifies an event. */
 #include "support.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -330,6 +331,25 @@ static void names(void **state) {
     assert_string_equal(cmcwh_result_name(-99), "unknown");
 }
 
+/* What the documentation of CMC says. */
+static void bounce_names(void **state) {
+    static const char *const documented[] = {
+        "unknown",          "unknown host",           "unknown user",
+        "resend time-out",  "rejected by policy",     "mailbox over capacity",
+        "forwarding error", "receiving server error", "message too large",
+        "address format",   "blocked address",        "unsubscribed"};
+
+    (void)state;
+    for (unsigned number = 0; number < 12; number++) {
+        assert_string_equal(cmcwh_bounce_name(number), documented[number]);
+    }
+    assert_string_equal(cmcwh_bounce_name(CMCWH_BOUNCE_OTHER), "other permanent error");
+    assert_string_equal(cmcwh_bounce_name(12), "unknown");
+    assert_string_equal(cmcwh_bounce_name(98), "unknown");
+    assert_string_equal(cmcwh_bounce_name(100), "unknown");
+    assert_string_equal(cmcwh_bounce_name(UINT_MAX), "unknown");
+}
+
 static void secrets(void **state) {
     static const struct {
         const char *a, *b;
@@ -357,6 +377,7 @@ int main(void) {
                                        cmocka_unit_test(what_identifies_an_event),
                                        cmocka_unit_test(fields_do_not_run_together),
                                        cmocka_unit_test(names),
+                                       cmocka_unit_test(bounce_names),
                                        cmocka_unit_test(secrets)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
