@@ -45,8 +45,8 @@
 #include <jsmn.h>
 
 /* ---- Build ------------------------------------------------------------------------------------
- * What this build has, whether its sizes fit together, and what its results are called. No code
- * that works on data.
+ * What this build has, whether its sizes fit together, and what its results are called, here and in
+ * HTTP. No code that works on data.
  */
 
 /* Fails to compile when `condition` does not hold. */
@@ -97,13 +97,43 @@ static bool is_stored(const struct cmcwh_ring *ring) {
     return WITH_STORAGE && ring->config.storage != NULL;
 }
 
-const char *cmcwh_result_name(int result) {
-    static const char *const names[] = {
-        "ok",           "malformed_json",      "malformed_form", "too_deep",       "missing_field",
-        "wrong_type",   "event_type_mismatch", "ring_full",      "storage_failed", "damaged_record",
-        "bad_argument", "write_failed",        "not_a_ring",     "pending"};
+static const struct {
+    const char *name;
+    int status; /* 503: the sender is not at fault, and may come again */
+} results[] = {{"ok", 200},
+               {"malformed_json", 400},
+               {"malformed_form", 400},
+               {"too_deep", 400},
+               {"missing_field", 422},
+               {"wrong_type", 422},
+               {"event_type_mismatch", 422},
+               {"ring_full", 503},
+               {"storage_failed", 503},
+               {"damaged_record", 503},
+               {"bad_argument", 503},
+               {"write_failed", 503},
+               {"not_a_ring", 503},
+               {"pending", 503},
+               {"unauthorized", 401},
+               {"unauthorized", 401},
+               {"unsupported_media_type", 415},
+               {"unknown", 503}};
 
-    return result >= 0 ? names[0] : result < CMCWH_PENDING ? "unknown" : names[-result];
+CHECK(results, sizeof results / sizeof *results == 2 - CMCWH_ERR_MEDIA_TYPE);
+
+/* Its place in the table. */
+static unsigned result_index(int result) {
+    return result >= 0                     ? 0
+           : result < CMCWH_ERR_MEDIA_TYPE ? 1 - CMCWH_ERR_MEDIA_TYPE
+                                           : (unsigned)-result;
+}
+
+const char *cmcwh_result_name(int result) {
+    return results[result_index(result)].name;
+}
+
+int cmcwh_http_status(int result) {
+    return results[result_index(result)].status;
 }
 
 /* ---- Bytes and views of text ------------------------------------------------------------------
@@ -113,6 +143,12 @@ const char *cmcwh_result_name(int result) {
 
 static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
+}
+
+static struct cmcwh_text text_of(const char *word) {
+    struct cmcwh_text text = {word, word == NULL ? 0 : strlen(word)};
+
+    return text;
 }
 
 static bool text_is(struct cmcwh_text text, const char *word) {
@@ -881,6 +917,30 @@ static char *put_quoted(char *out, struct cmcwh_text text) {
     out = put_escaped(out, text, false);
     *out++ = '"';
     return out;
+}
+
+/* How much of a text may be escaped into `room` bytes, in whole characters. */
+static size_t fit_escaped(struct cmcwh_text text, size_t room) {
+    size_t fit = 0, used = 0;
+
+    for (size_t i = 0; i < text.length; i++) {
+        if ((text.data[i] & 0xC0) != 0x80) {
+            fit = i;
+        }
+        used += needs_look((unsigned char)text.data[i]) ? 6 : 1;
+        if (used > room) {
+            return fit;
+        }
+    }
+    return text.length;
+}
+
+/* In quotes, cut where it would take more than `room` bytes between them. */
+static char *put_quoted_within(char *out, const char *word, size_t room) {
+    struct cmcwh_text text = text_of(word);
+
+    text.length = fit_escaped(text, room);
+    return put_quoted(out, text);
 }
 
 /* ---- Record -----------------------------------------------------------------------------------
@@ -5340,63 +5400,139 @@ struct cmcwh_text cmcwh_parser_api_key(const struct cmcwh_parser *parser) {
     return key;
 }
 
-#ifndef CMCWH_NO_SERVER
-
-#include <civetweb.h>
-
-/* ---- Server: answers --------------------------------------------------------------------------
- * A request while it is being answered, the credentials it may have, and the answer as text.
- * Nothing here reads from a connection or writes to one.
+/* ---- HTTP -------------------------------------------------------------------------------------
+ * What an endpoint needs of HTTP whatever server it stands in: what a Content-Type and an
+ * Authorization say, and what is answered. Nothing here knows of connections.
  */
 
-/* The headers that are looked at. */
-enum header {
-    HOST,
-    CONTENT_LENGTH,
-    TRANSFER_ENCODING,
-    CONTENT_TYPE,
-    CONTENT_ENCODING,
-    AUTHORIZATION,
-    EXPECT,
-    CONNECTION,
-    HEADERS
-};
+const char *cmcwh_http_reason(int status) {
+    static const struct {
+        int status;
+        const char *reason;
+    } reasons[] = {{200, "OK"},
+                   {400, "Bad Request"},
+                   {401, "Unauthorized"},
+                   {403, "Forbidden"},
+                   {404, "Not Found"},
+                   {405, "Method Not Allowed"},
+                   {408, "Request Timeout"},
+                   {411, "Length Required"},
+                   {413, "Content Too Large"},
+                   {415, "Unsupported Media Type"},
+                   {422, "Unprocessable Content"},
+                   {429, "Too Many Requests"},
+                   {431, "Request Header Fields Too Large"},
+                   {503, "Service Unavailable"},
+                   {505, "HTTP Version Not Supported"}};
 
-/* One request and what will be answered. */
-struct exchange {
-    struct cmcwh_server *server;
-    struct cmcwh_worker *worker;
-    const struct cmcwh_access *access;
-    struct mg_connection *connection;
-    const struct mg_request_info *info;
-    const char *headers[HEADERS]; /* the first of each, or NULL */
-    uint8_t header_counts[HEADERS];
-    char peer[CMCWH_ADDRESS_SIZE];
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
+        if (reasons[i].status == status) {
+            return reasons[i].reason;
+        }
+    }
+    return "Error";
+}
 
-    /* The body. */
-    enum cmcwh_format format;
-    struct cmcwh_text boundary; /* of multipart */
-    bool chunked;
-    bool unread; /* some of it has not been read, or it is not known where it ends */
-    uint64_t length, received;
-    uint64_t start; /* ticks */
+/* Answers a result that is no success, and returns it. */
+static int answer_result(struct cmcwh_answer *answer, int result, const char *detail) {
+    memset(answer, 0, sizeof *answer);
+    answer->status = cmcwh_http_status(result);
+    answer->error = cmcwh_result_name(result);
+    answer->detail = detail;
+    return result;
+}
 
-    /* The answer. */
-    int status, stored;
-    bool stopping;   /* the server is: the connection does not stay */
-    bool key_wanted; /* no header has shown who it is: the body must */
-    const char *error, *detail, *field;
-    uint64_t offset;
-    bool has_offset;
-    uint32_t retry_after; /* seconds */
-};
+void cmcwh_parser_answer(const struct cmcwh_parser *parser, int result,
+                         struct cmcwh_answer *answer) {
+    const struct cmcwh_error *error = &parser->error;
 
-/* Sets the answer. Returns false, which all steps return to end the request. */
-static bool answer(struct exchange *x, int status, const char *error, const char *detail) {
-    x->status = status;
-    x->error = error;
-    x->detail = detail;
-    return false;
+    if (result >= 0) {
+        (void)answer_result(answer, CMCWH_OK, "");
+        answer->stored = result;
+    } else if (result != error->result) {
+        (void)answer_result(answer, result, "it is not known that the events are safe");
+    } else {
+        (void)answer_result(answer, result, error->detail);
+        answer->field = error->field;
+        answer->offset = error->offset;
+        answer->has_offset = answer->status != 503;
+    }
+}
+
+/* Longest texts of an answer, escaped. */
+enum { ERROR_MAX = 40, FIELD_MAX = 64, DETAIL_MAX = 176 };
+
+CHECK(answer, sizeof "{'error':'','field':'','offset':,'detail':''}" + 20 + ERROR_MAX + FIELD_MAX +
+                      DETAIL_MAX <=
+                  CMCWH_ANSWER_MAX);
+
+size_t cmcwh_answer_body(const struct cmcwh_answer *answer, char *out) {
+    const char *start = out;
+
+    if (answer->status == 200) {
+        out = put_decimal(put_word(out, "{\"stored\":"), (uint64_t)answer->stored);
+    } else {
+        out = put_quoted_within(put_word(out, "{\"error\":"), answer->error, ERROR_MAX);
+        if (answer->field != NULL && answer->field[0] != '\0') {
+            out = put_quoted_within(put_word(out, ",\"field\":"), answer->field, FIELD_MAX);
+        }
+        if (answer->has_offset) {
+            out = put_decimal(put_word(out, ",\"offset\":"), answer->offset);
+        }
+        out = put_quoted_within(put_word(out, ",\"detail\":"), answer->detail, DETAIL_MAX);
+    }
+    *out++ = '}';
+    return (size_t)(out - start);
+}
+
+/* Parameters may follow. */
+static bool is_type(struct cmcwh_text given, const char *type) {
+    size_t length = strlen(type);
+
+    return given.length >= length && same_letters(given.data, type, length) &&
+           (given.length == length || given.data[length] == ';' || is_blank(given.data[length]));
+}
+
+/* The boundary, which only Content-Type tells. Two of them could be understood in two ways. */
+static const char *read_boundary(struct cmcwh_text parameters, struct cmcwh_text *boundary) {
+    struct cmcwh_text name, value;
+    unsigned boundaries = 0;
+    int taken;
+
+    while ((taken = take_parameter(&parameters, &name, &value)) > 0) {
+        if (text_is_word(name, "boundary")) {
+            *boundary = value;
+            boundaries++;
+        }
+    }
+    return taken < 0         ? "the parameters of Content-Type are malformed"
+           : boundaries == 0 ? "the boundary is missing in Content-Type"
+           : boundaries > 1 || !boundary_right(*boundary)
+               ? "the boundary in Content-Type is not one of 1 to 70 characters of RFC 2046"
+               : NULL;
+}
+
+int cmcwh_content_type(struct cmcwh_text value, struct cmcwh_content *content,
+                       struct cmcwh_answer *answer) {
+    static const char multipart[] = "multipart/form-data";
+    const char *fault = NULL;
+
+    content->boundary = text_of(NULL);
+    if (is_type(value, "application/json")) {
+        content->format = CMCWH_JSON;
+    } else if (WITH_FORMS && is_type(value, "application/x-www-form-urlencoded")) {
+        content->format = CMCWH_FORM;
+    } else if (WITH_FORMS && is_type(value, multipart)) {
+        content->format = CMCWH_MULTIPART;
+        text_skip(&value, sizeof multipart - 1);
+        fault = read_boundary(value, &content->boundary);
+    } else {
+        return answer_result(answer, CMCWH_ERR_MEDIA_TYPE,
+                             WITH_FORMS ? "Content-Type must be application/json, "
+                                          "application/x-www-form-urlencoded or multipart/form-data"
+                                        : "Content-Type must be application/json");
+    }
+    return fault == NULL ? CMCWH_OK : answer_result(answer, CMCWH_ERR_FORM, fault);
 }
 
 /* Is `given` among the credentials of a kind? Looks at all of them, right or not. */
@@ -5422,49 +5558,103 @@ static bool credential_configured(const struct cmcwh_access *access,
     return false;
 }
 
-static char *put_reason(char *out, int status) {
+/* What the header says: CMCWH_OK, CMCWH_ERR_NOBODY, CMCWH_ERR_WRONG. A scheme that is not
+ * configured says nothing. */
+static int judge_header(const struct cmcwh_access *access, struct cmcwh_text given) {
     static const struct {
-        int status;
-        const char *reason;
-    } reasons[] = {{200, "OK"},
-                   {400, "Bad Request"},
-                   {401, "Unauthorized"},
-                   {403, "Forbidden"},
-                   {404, "Not Found"},
-                   {405, "Method Not Allowed"},
-                   {408, "Request Timeout"},
-                   {411, "Length Required"},
-                   {413, "Content Too Large"},
-                   {415, "Unsupported Media Type"},
-                   {422, "Unprocessable Content"},
-                   {429, "Too Many Requests"},
-                   {431, "Request Header Fields Too Large"},
-                   {503, "Service Unavailable"},
-                   {505, "HTTP Version Not Supported"}};
+        const char *scheme;
+        enum cmcwh_credential_kind kind;
+    } schemes[] = {{"Basic ", CMCWH_BASIC}, {"Bearer ", CMCWH_BEARER}};
 
-    const char *reason = "Error";
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        size_t length = strlen(schemes[i].scheme);
 
-    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
-        reason = reasons[i].status == status ? reasons[i].reason : reason;
+        if (given.length >= length && same_letters(given.data, schemes[i].scheme, length) &&
+            credential_configured(access, schemes[i].kind)) {
+            text_skip(&given, length);
+            return credential_right(access, schemes[i].kind, given) ? CMCWH_OK : CMCWH_ERR_WRONG;
+        }
     }
-    return put_word(out, reason);
+    return CMCWH_ERR_NOBODY;
 }
 
-/* The body of an answer: {"stored":3} or {"error":...}. */
-static char *put_answer_body(char *out, const struct exchange *x) {
-    if (x->status == 200) {
-        out = put_word(out, "{\"stored\":");
-        out = put_decimal(out, (uint64_t)x->stored);
-        return put_word(out, "}");
+int cmcwh_authorized(const struct cmcwh_access *access, struct cmcwh_text authorization,
+                     const struct cmcwh_parser *parser, struct cmcwh_answer *answer) {
+    bool with_key = credential_configured(access, CMCWH_API_KEY);
+    struct cmcwh_text key = {NULL, 0};
+    int header;
+
+    if (access == NULL || access->count == 0) {
+        return CMCWH_OK;
     }
-    out = put_word(put_word(put_word(out, "{\"error\":\""), x->error), "\"");
-    if (x->field != NULL && x->field[0] != '\0') {
-        out = put_word(put_word(put_word(out, ",\"field\":\""), x->field), "\"");
+    header = judge_header(access, authorization);
+    if (header == CMCWH_ERR_WRONG) {
+        return answer_result(answer, header, "the credentials in Authorization are wrong");
     }
-    if (x->has_offset) {
-        out = put_decimal(put_word(out, ",\"offset\":"), x->offset);
+    if (with_key && parser != NULL) {
+        key = cmcwh_parser_api_key(parser);
     }
-    return put_word(put_word(put_word(out, ",\"detail\":\""), x->detail), "\"}");
+    if (key.length > 0 && !credential_right(access, CMCWH_API_KEY, key)) {
+        return answer_result(answer, CMCWH_ERR_WRONG, "api_key is wrong");
+    }
+    if (header == CMCWH_OK || key.length > 0) {
+        return CMCWH_OK;
+    }
+    (void)answer_result(answer, CMCWH_ERR_NOBODY, "credentials are missing");
+    return with_key && parser == NULL ? CMCWH_PENDING : CMCWH_ERR_NOBODY;
+}
+
+#ifndef CMCWH_NO_SERVER
+
+#include <civetweb.h>
+
+/* ---- Server: answers --------------------------------------------------------------------------
+ * A request while it is being answered, and the head of the answer. Nothing here reads from a
+ * connection or writes to one.
+ */
+
+/* The headers that are looked at. */
+enum header {
+    HOST,
+    CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+    CONTENT_TYPE,
+    CONTENT_ENCODING,
+    AUTHORIZATION,
+    EXPECT,
+    CONNECTION,
+    HEADERS
+};
+
+/* One request and what will be answered. */
+struct exchange {
+    struct cmcwh_server *server;
+    struct cmcwh_worker *worker;
+    const struct cmcwh_access *access;
+    struct mg_connection *connection;
+    const struct mg_request_info *info;
+    struct cmcwh_text headers[HEADERS]; /* the first of each; without data: there is none */
+    uint8_t header_counts[HEADERS];
+    char peer[CMCWH_ADDRESS_SIZE];
+
+    /* The body. */
+    struct cmcwh_content content;
+    bool chunked;
+    bool unread; /* some of it has not been read, or it is not known where it ends */
+    uint64_t length, received;
+    uint64_t start; /* ticks */
+
+    struct cmcwh_answer answer;
+    bool stopping;        /* the server is: the connection does not stay */
+    uint32_t retry_after; /* seconds */
+};
+
+/* Sets the answer. Returns false, which all steps return to end the request. */
+static bool answer(struct exchange *x, int status, const char *error, const char *detail) {
+    x->answer.status = status;
+    x->answer.error = error;
+    x->answer.detail = detail;
+    return false;
 }
 
 /* RFC 9110, section 5.6.7. */
@@ -5480,22 +5670,23 @@ static char *put_http_date(char *out, uint64_t time) {
 
 static char *put_answer_head(char *out, const struct exchange *x, size_t length, bool closing) {
     const struct cmcwh_access *access = x->access;
+    int status = x->answer.status;
 
-    out = put_decimal(put_word(out, "HTTP/1.1 "), (uint64_t)x->status);
-    out = put_word(put_reason(put_word(out, " "), x->status), "\r\n");
+    out = put_decimal(put_word(out, "HTTP/1.1 "), (uint64_t)status);
+    out = put_word(put_word(put_word(out, " "), cmcwh_http_reason(status)), "\r\n");
     out = put_http_date(put_word(out, "Date: "), port_now(x->server->config.ring));
     out = put_word(out, "Content-Type: application/json\r\nContent-Length: ");
     out = put_word(put_decimal(out, length), "\r\n");
-    if (x->status == 401 && credential_configured(access, CMCWH_BASIC)) {
+    if (status == 401 && credential_configured(access, CMCWH_BASIC)) {
         out = put_word(out, "WWW-Authenticate: Basic realm=\"cmcwh\", charset=\"UTF-8\"\r\n");
     }
-    if (x->status == 401 && credential_configured(access, CMCWH_BEARER)) {
+    if (status == 401 && credential_configured(access, CMCWH_BEARER)) {
         out = put_word(out, "WWW-Authenticate: Bearer realm=\"cmcwh\"\r\n");
     }
-    if (x->status == 405) {
+    if (status == 405) {
         out = put_word(out, "Allow: POST\r\n");
     }
-    if (x->status == 503 || x->status == 429) {
+    if (status == 503 || status == 429) {
         out = put_word(put_decimal(put_word(out, "Retry-After: "), x->retry_after), "\r\n");
     }
     if (closing) {
@@ -5514,10 +5705,6 @@ static char *put_answer_head(char *out, const struct exchange *x, size_t length,
 /* civetweb forgets headers past this number without a word. */
 #define HEADERS_MAX 64
 
-static bool same_word(const char *a, const char *b) {
-    return strlen(a) == strlen(b) && same_letters(a, b, strlen(a));
-}
-
 /* Finds the headers that are looked at, in one pass. */
 static void learn_headers(struct exchange *x) {
     static const struct cmcwh_text names[HEADERS] = {
@@ -5532,8 +5719,9 @@ static void learn_headers(struct exchange *x) {
         for (unsigned known = 0; known < HEADERS; known++) {
             if (length == names[known].length &&
                 same_letters(header->name, names[known].data, length)) {
-                x->headers[known] =
-                    x->header_counts[known]++ == 0 ? header->value : x->headers[known];
+                if (x->header_counts[known]++ == 0) {
+                    x->headers[known] = text_of(header->value);
+                }
                 break;
             }
         }
@@ -5563,29 +5751,31 @@ static bool check_head(struct exchange *x) {
 /* Does the body end where its headers say? Both kinds of length, or two of one, are how requests
  * are smuggled past proxies (RFC 9112, section 6.3). */
 static bool check_framing(struct exchange *x) {
-    const char *length = x->headers[CONTENT_LENGTH], *coding = x->headers[TRANSFER_ENCODING];
+    struct cmcwh_text length = x->headers[CONTENT_LENGTH];
 
     if (x->header_counts[CONTENT_LENGTH] + x->header_counts[TRANSFER_ENCODING] > 1) {
         return answer(x, 400, "malformed_request",
                       "more than one Content-Length or Transfer-Encoding");
     }
-    if (coding != NULL) {
+    if (x->headers[TRANSFER_ENCODING].data != NULL) {
         x->chunked = true;
-        return same_word(coding, "chunked") ||
+        return text_is_word(x->headers[TRANSFER_ENCODING], "chunked") ||
                answer(x, 400, "malformed_request", "a Transfer-Encoding other than chunked");
     }
-    if (length == NULL) {
+    if (length.data == NULL) {
         x->unread = false;
         return true;
     }
-    for (const char *digit = length; *digit != '\0'; digit++) {
-        if (*digit < '0' || *digit > '9' || digit - length >= 18) {
+    for (size_t i = 0; i < length.length; i++) {
+        char digit = length.data[i];
+
+        if (digit < '0' || digit > '9' || i >= 18) {
             return answer(x, 400, "malformed_request", "Content-Length is not a number");
         }
-        x->length = 10 * x->length + (uint64_t)(*digit - '0');
+        x->length = 10 * x->length + (uint64_t)(digit - '0');
     }
     x->unread = x->length > 0;
-    return *length != '\0' || answer(x, 400, "malformed_request", "Content-Length is empty");
+    return length.length > 0 || answer(x, 400, "malformed_request", "Content-Length is empty");
 }
 
 /* local_uri would have no dots, and one slash for many: a proxy before us may know them apart. */
@@ -5694,122 +5884,42 @@ static void count_wrong(const struct exchange *x) {
     port_unlock(server->config.ring);
 }
 
-static bool unauthorized(struct exchange *x, const char *detail) {
-    return answer(x, 401, "unauthorized", detail);
+/* What the credentials say: as far as the head of the request shows them, and, with the parser, in
+ * its body too. */
+static int judge(struct exchange *x, const struct cmcwh_parser *parser) {
+    int result = cmcwh_authorized(x->access, x->headers[AUTHORIZATION], parser, &x->answer);
+
+    if (result == CMCWH_ERR_WRONG) {
+        count_wrong(x);
+    }
+    return result;
 }
 
-static bool wrong(struct exchange *x, const char *detail) {
-    count_wrong(x);
-    return unauthorized(x, detail);
-}
-
-/* The Authorization header. Without one, an API key in the body may do. */
+/* Without credentials in the head, an API key in the body may do. */
 static bool check_header(struct exchange *x) {
-    static const struct {
-        const char *scheme;
-        size_t length;
-        enum cmcwh_credential_kind kind;
-    } schemes[] = {{"Basic ", 6, CMCWH_BASIC}, {"Bearer ", 7, CMCWH_BEARER}};
-    const char *given = x->headers[AUTHORIZATION];
-    bool right = false;
+    int result = judge(x, NULL);
 
-    if (x->access == NULL || x->access->count == 0) {
-        return true;
-    }
-    for (size_t i = 0; given != NULL && i < sizeof schemes / sizeof *schemes; i++) {
-        if (strlen(given) >= schemes[i].length &&
-            same_letters(given, schemes[i].scheme, schemes[i].length) &&
-            credential_configured(x->access, schemes[i].kind)) {
-            struct cmcwh_text secret = {given + schemes[i].length,
-                                        strlen(given) - schemes[i].length};
-
-            if (!credential_right(x->access, schemes[i].kind, secret)) {
-                return wrong(x, "the credentials in Authorization are wrong");
-            }
-            right = true;
-        }
-    }
-    x->key_wanted = !right;
-    return right || credential_configured(x->access, CMCWH_API_KEY) ||
-           unauthorized(x, "credentials are missing");
+    return result == CMCWH_OK || result == CMCWH_PENDING;
 }
 
-/* The api_key of the body. */
 static bool check_key(struct exchange *x) {
-    struct cmcwh_text key = cmcwh_parser_api_key(&x->worker->parser);
-
-    if (!credential_configured(x->access, CMCWH_API_KEY)) {
-        return true;
-    }
-    if (key.length == 0) {
-        return !x->key_wanted || unauthorized(x, "credentials are missing");
-    }
-    return credential_right(x->access, CMCWH_API_KEY, key) || wrong(x, "api_key is wrong");
-}
-
-static bool is_type(const char *given, const char *type) {
-    size_t length = strlen(type);
-
-    return strlen(given) >= length && same_letters(given, type, length) &&
-           (given[length] == '\0' || given[length] == ';' || given[length] == ' ' ||
-            given[length] == '\t');
-}
-
-/* The boundary, which only Content-Type tells. Two of them could be understood in two ways. */
-static bool check_boundary(struct exchange *x, const char *parameters) {
-    struct cmcwh_text rest = {parameters, strlen(parameters)}, name, value;
-    unsigned boundaries = 0;
-    int taken;
-
-    while ((taken = take_parameter(&rest, &name, &value)) > 0) {
-        if (text_is_word(name, "boundary")) {
-            x->boundary = value;
-            boundaries++;
-        }
-    }
-    if (taken < 0) {
-        return answer(x, 400, "malformed_form", "the parameters of Content-Type are malformed");
-    }
-    if (boundaries == 0) {
-        return answer(x, 400, "malformed_form", "the boundary is missing in Content-Type");
-    }
-    return (boundaries == 1 && boundary_right(x->boundary)) ||
-           answer(x, 400, "malformed_form",
-                  "the boundary in Content-Type is not one of 1 to 70 characters of RFC 2046");
-}
-
-static bool check_type(struct exchange *x) {
-    static const char multipart[] = "multipart/form-data";
-    const char *type = x->headers[CONTENT_TYPE];
-
-    if (type != NULL && is_type(type, "application/json")) {
-        x->format = CMCWH_JSON;
-    } else if (type != NULL && is_type(type, "application/x-www-form-urlencoded")) {
-        x->format = CMCWH_FORM;
-    } else if (type != NULL && is_type(type, multipart)) {
-        x->format = CMCWH_MULTIPART;
-        return check_boundary(x, type + sizeof multipart - 1);
-    } else {
-        return answer(x, 415, "unsupported_media_type",
-                      "Content-Type must be application/json, "
-                      "application/x-www-form-urlencoded or multipart/form-data");
-    }
-    return true;
+    return !credential_configured(x->access, CMCWH_API_KEY) ||
+           judge(x, &x->worker->parser) == CMCWH_OK;
 }
 
 static bool check_content(struct exchange *x) {
-    const char *coding = x->headers[CONTENT_ENCODING];
+    struct cmcwh_text coding = x->headers[CONTENT_ENCODING];
 
-    if (!x->chunked && x->headers[CONTENT_LENGTH] == NULL) {
+    if (!x->chunked && x->headers[CONTENT_LENGTH].data == NULL) {
         return answer(x, 411, "length_required", "neither Content-Length nor chunked");
     }
     if (x->length > x->server->config.body_max) {
         return answer(x, 413, "too_large", "the body is larger than this server takes");
     }
-    if (coding != NULL && !same_word(coding, "identity")) {
+    if (coding.data != NULL && !text_is_word(coding, "identity")) {
         return answer(x, 415, "unsupported_media_type", "no content encoding is taken");
     }
-    return check_type(x);
+    return cmcwh_content_type(x->headers[CONTENT_TYPE], &x->content, &x->answer) == CMCWH_OK;
 }
 
 static void watch(struct exchange *x, uint32_t deadline) {
@@ -5823,9 +5933,8 @@ static void watch(struct exchange *x, uint32_t deadline) {
 /* A sender that wants to be told before it sends the body: civetweb leaves that to handlers. */
 static void honour_expect(struct exchange *x) {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    const char *expect = x->headers[EXPECT];
 
-    if (expect != NULL && same_word(expect, "100-continue") &&
+    if (text_is_word(x->headers[EXPECT], "100-continue") &&
         strcmp(x->info->http_version, "1.1") == 0) {
         (void)mg_write(x->connection, go_on, sizeof go_on - 1);
     }
@@ -5855,19 +5964,10 @@ static size_t read_piece(struct exchange *x) {
 
 /* The parser has found something wrong. */
 static bool answer_parser(struct exchange *x) {
-    const struct cmcwh_error *error = cmcwh_parser_error(&x->worker->parser);
-    int status = 400;
+    const struct cmcwh_parser *parser = &x->worker->parser;
 
-    if (error->result == CMCWH_ERR_FULL || error->result == CMCWH_ERR_STORAGE) {
-        status = 503;
-    } else if (error->result == CMCWH_ERR_MISSING || error->result == CMCWH_ERR_TYPE ||
-               error->result == CMCWH_ERR_EVENT_TYPE) {
-        status = 422;
-    }
-    x->has_offset = status != 503;
-    x->offset = error->offset;
-    x->field = error->field;
-    return answer(x, status, cmcwh_result_name(error->result), error->detail);
+    cmcwh_parser_answer(parser, cmcwh_parser_error(parser)->result, &x->answer);
+    return false;
 }
 
 static const char late[] = "the request was not whole in time";
@@ -5877,9 +5977,9 @@ static bool read_body(struct exchange *x) {
     struct cmcwh_parser *parser = &x->worker->parser;
     size_t taken;
 
-    cmcwh_parser_init(parser, config->ring, x->format);
-    if (x->format == CMCWH_MULTIPART) {
-        (void)cmcwh_parser_boundary(parser, x->boundary); /* is right: check_boundary */
+    cmcwh_parser_init(parser, config->ring, x->content.format);
+    if (x->content.format == CMCWH_MULTIPART) {
+        (void)cmcwh_parser_boundary(parser, x->content.boundary); /* is right: check_content */
     }
     while ((taken = read_piece(x)) > 0) {
         if (x->received > config->body_max) {
@@ -5896,18 +5996,16 @@ static bool read_body(struct exchange *x) {
         (config->cut != NULL && config->cut(config->context, x->connection))) {
         return answer(x, 408, "request_timeout", late);
     }
-    x->has_offset = true;
-    x->offset = x->received;
+    x->answer.has_offset = true;
+    x->answer.offset = x->received;
     return answer(x, 400, "truncated_body", "the body ends before its length or last chunk");
 }
 
 static bool store(struct exchange *x) {
-    x->stored = cmcwh_parser_commit(&x->worker->parser);
-    if (x->stored < 0) {
-        return answer_parser(x);
-    }
-    x->status = 200;
-    return true;
+    int stored = cmcwh_parser_commit(&x->worker->parser);
+
+    cmcwh_parser_answer(&x->worker->parser, stored, &x->answer);
+    return stored >= 0;
 }
 
 static void learn_peer(struct exchange *x) {
@@ -5941,24 +6039,24 @@ static uint32_t retry_after(struct cmcwh_ring *ring) {
 }
 
 /* Is `token` in a list with commas? */
-static bool lists(const char *list, const char *token) {
-    while (*list != '\0') {
-        struct cmcwh_text item = {list + strspn(list, " \t,"), 0};
+static bool lists(struct cmcwh_text list, const char *token) {
+    while (list.length > 0) {
+        struct cmcwh_text item = take_word(&list, ",");
 
-        item.length = strcspn(item.data, " \t,");
         if (text_is_word(item, token)) {
             return true;
         }
-        list = item.data + item.length;
+        text_skip(&list, list.length > 0 ? 1 : 0);
     }
     return false;
 }
 
 /* Whether civetweb closes the connection on behalf of the client. */
 static bool client_closes(const struct exchange *x) {
-    const char *wish = x->headers[CONNECTION];
+    struct cmcwh_text wish = x->headers[CONNECTION];
 
-    return wish != NULL ? !lists(wish, "keep-alive") : strcmp(x->info->http_version, "1.1") != 0;
+    return wish.data != NULL ? !lists(wish, "keep-alive")
+                             : strcmp(x->info->http_version, "1.1") != 0;
 }
 
 static bool must_close(const struct exchange *x) {
@@ -5976,10 +6074,10 @@ static void send_answer(struct exchange *x) {
     bool closing = must_close(x);
     size_t head_length, length;
 
-    if (x->status == 503) {
+    if (x->answer.status == 503) {
         x->retry_after = retry_after(x->server->config.ring);
     }
-    length = (size_t)(put_answer_body(body, x) - body);
+    length = cmcwh_answer_body(&x->answer, body);
     head_length = (size_t)(put_answer_head(head, x, length, closing) - head);
     end = head + head_length;
     if (x->info->request_method == NULL || strcmp(x->info->request_method, "HEAD") != 0) {
@@ -5998,7 +6096,7 @@ static void send_answer(struct exchange *x) {
 
 /* Lets a client that is still sending read the answer, for a bounded time. */
 static void linger(struct exchange *x) {
-    if (x->unread && x->status != 408 && x->server->config.watch != NULL) {
+    if (x->unread && x->answer.status != 408 && x->server->config.watch != NULL) {
         watch(x, LINGER);
         while (read_piece(x) > 0) {
         }
@@ -6012,13 +6110,13 @@ static void count_answer(struct exchange *x) {
     static const int statuses[CMCWH_STATUSES] = CMCWH_STATUS_LIST;
     size_t i = 0;
 
-    while (statuses[i] != x->status && statuses[i] != 0) {
+    while (statuses[i] != x->answer.status && statuses[i] != 0) {
         i++;
     }
     port_lock(server->config.ring);
     server->counters.requests++;
     server->counters.answers[i]++;
-    server->counters.events += x->status == 200 ? (uint64_t)x->stored : 0;
+    server->counters.events += x->answer.status == 200 ? (uint64_t)x->answer.stored : 0;
     x->stopping = server->stopping;
     port_unlock(server->config.ring);
 }
@@ -6038,23 +6136,23 @@ static void leave(const struct exchange *x) {
 static void log_answer(const struct exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
     char *message = x->worker->bytes, *out = message;
-    enum cmcwh_level level = x->status == 503 || x->status == 401 ? CMCWH_LOG_WARN
-                             : x->status == 429                   ? CMCWH_LOG_DEBUG
-                                                                  : CMCWH_LOG_INFO;
+    enum cmcwh_level level = x->answer.status == 503 || x->answer.status == 401 ? CMCWH_LOG_WARN
+                             : x->answer.status == 429                          ? CMCWH_LOG_DEBUG
+                                                                                : CMCWH_LOG_INFO;
 
-    if (config->log == NULL || x->status == 200) {
+    if (config->log == NULL || x->answer.status == 200) {
         return;
     }
-    out = put_word(put_decimal(out, (uint64_t)x->status), " to ");
+    out = put_word(put_decimal(out, (uint64_t)x->answer.status), " to ");
     out = put_word(put_word(out, x->peer), ": ");
-    out = put_word(out, x->error);
-    if (x->has_offset) {
-        out = put_decimal(put_word(out, " at offset "), x->offset);
+    out = put_word(out, x->answer.error);
+    if (x->answer.has_offset) {
+        out = put_decimal(put_word(out, " at offset "), x->answer.offset);
     }
-    if (x->field != NULL && x->field[0] != '\0') {
-        out = put_word(put_word(out, ", field "), x->field);
+    if (x->answer.field != NULL && x->answer.field[0] != '\0') {
+        out = put_word(put_word(out, ", field "), x->answer.field);
     }
-    out = put_word(put_word(out, ": "), x->detail);
+    out = put_word(put_word(out, ": "), x->answer.detail);
     *out = '\0';
     config->log(config->context, level, message);
 }
@@ -6095,7 +6193,7 @@ int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker
         watch(&x, 0); /* storing may take longer, and nothing is read meanwhile */
         (void)(whole && check_key(&x) && store(&x));
     }
-    if (x.status != 200) {
+    if (x.answer.status != 200) {
         cmcwh_parser_abort(&worker->parser);
     }
     count_answer(&x);
@@ -6103,7 +6201,7 @@ int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker
     linger(&x);
     log_answer(&x);
     leave(&x);
-    return x.status;
+    return x.answer.status;
 }
 
 int cmcwh_server_refuse(struct cmcwh_server *server, struct cmcwh_worker *worker,

@@ -7,6 +7,7 @@
  *   struct cmcwh_parser   takes a request body in pieces and writes its events into the ring
  *   struct cmcwh_ring     holds records in memory that the caller gives
  *   struct cmcwh_sink     reads committed records, encodes and writes them
+ *   cmcwh_authorized ...  what an endpoint needs besides, in any HTTP server: see HTTP
  *   struct cmcwh_server   answers HTTP with civetweb (left out by CMCWH_NO_SERVER)
  *
  * Nothing here allocates memory, uses stdio, keeps state in globals or calls the operating
@@ -119,7 +120,10 @@ enum cmcwh_result {
     CMCWH_ERR_ARGUMENT = -10,  /* "bad_argument": a value in a config is out of its range */
     CMCWH_ERR_WRITE = -11,     /* "write_failed": a sink's write or sync function failed */
     CMCWH_ERR_FORMAT = -12,    /* "not_a_ring": the storage holds no ring that can be opened */
-    CMCWH_PENDING = -13        /* "pending": no success yet and no failure either: ask again */
+    CMCWH_PENDING = -13,       /* "pending": no success yet and no failure either: ask again */
+    CMCWH_ERR_NOBODY = -14,    /* "unauthorized": credentials are missing */
+    CMCWH_ERR_WRONG = -15,     /* "unauthorized": credentials are wrong */
+    CMCWH_ERR_MEDIA_TYPE = -16 /* "unsupported_media_type": a Content-Type that is not taken */
 };
 
 /* The name that enum cmcwh_result has in quotes, as HTTP answers carry it; "ok" for results >= 0.
@@ -821,13 +825,71 @@ int cmcwh_sink_init(struct cmcwh_sink *sink, const struct cmcwh_sink_config *con
  * thread per sink. */
 int cmcwh_sink_pump(struct cmcwh_sink *sink);
 
-/* ---- Server --------------------------------------------------------------------------------
- * The HTTP endpoint, on top of civetweb: reads a request, feeds the parser, answers. Starting
- * civetweb, threads and sockets are the platform's. Needs civetweb 1.15 or later.
+/* ---- HTTP ----------------------------------------------------------------------------------
+ * What the endpoint needs of HTTP, in whatever HTTP server it stands: may this sender post, what
+ * is in the body, and what is answered. Nothing here reads from a connection or writes to one. Any
+ * thread. A POST to the endpoint's path, whose head has come:
+ *
+ *   struct cmcwh_answer answer;
+ *   struct cmcwh_content content;
+ *
+ *   if (cmcwh_authorized(&access, authorization, NULL, &answer) == CMCWH_OK &&
+ *       cmcwh_content_type(content_type, &content, &answer) == CMCWH_OK) {
+ *       cmcwh_parser_init(&parser, &ring, content.format);
+ *       if (content.format == CMCWH_MULTIPART)
+ *           cmcwh_parser_boundary(&parser, content.boundary);
+ *       feed, end and commit it as in Parser: `result` is what the last call returned
+ *       cmcwh_parser_answer(&parser, result, &answer);
+ *       if (result < 0) cmcwh_parser_abort(&parser);
+ *   }
+ *   send answer.status, cmcwh_http_reason(answer.status), Content-Type: application/json, and
+ *   what cmcwh_answer_body makes of it; with 401 WWW-Authenticate, with 503 Retry-After.
  */
-#ifndef CMCWH_NO_SERVER
 
-struct mg_connection;
+/* What is answered. Refusals of your own are made as {.status = 413, .error = "too_large",
+ * .detail = "..."}. The texts stay their owner's. */
+struct cmcwh_answer {
+    int status;         /* of HTTP */
+    int stored;         /* with 200: how many events are safe; with others all that follows: */
+    const char *error;  /* a word, */
+    const char *detail; /* a sentence, */
+    const char *field;  /* the member of the body it is about, NULL or "" if none, */
+    uint64_t offset;    /* and, if has_offset, where in the body */
+    bool has_offset;
+};
+
+/* The status for a result, of whatever function: 200 when it is >= 0; 400, 401, 415, 422 when the
+ * sender is wrong; 503 when it may come again. */
+int cmcwh_http_status(int result);
+
+/* What stands behind the status in an answer's first line: "Content Too Large" for 413. "Error" for
+ * statuses that the endpoint does not use. Static text. */
+const char *cmcwh_http_reason(int status);
+
+/* What to answer when `result` was the last that this parser's functions returned. `answer` is good
+ * until the parser is used again, aborting it excepted. */
+void cmcwh_parser_answer(const struct cmcwh_parser *parser, int result,
+                         struct cmcwh_answer *answer);
+
+/* Most bytes of an answer's body. */
+#define CMCWH_ANSWER_MAX 384
+
+/* The body of an answer, a JSON object: {"stored":3} or {"error":"...","detail":"..."}. `out` must
+ * have room for CMCWH_ANSWER_MAX. Returns the bytes written. Texts are escaped, and cut where they
+ * are longer than an answer may be. */
+size_t cmcwh_answer_body(const struct cmcwh_answer *answer, char *out);
+
+/* What a Content-Type says of a body. */
+struct cmcwh_content {
+    enum cmcwh_format format;
+    struct cmcwh_text boundary; /* of multipart: a part of the header's value */
+};
+
+/* Reads the value of the header Content-Type (empty: there is none). CMCWH_OK, or, with `answer`
+ * filled in: CMCWH_ERR_MEDIA_TYPE: it is none of the three, or with CMCWH_NO_FORMS a form;
+ * CMCWH_ERR_FORM: a multipart without one good boundary. */
+int cmcwh_content_type(struct cmcwh_text value, struct cmcwh_content *content,
+                       struct cmcwh_answer *answer);
 
 /* Who may post. The texts belong to the caller. */
 struct cmcwh_credential {
@@ -845,6 +907,26 @@ struct cmcwh_access {
     const struct cmcwh_credential *credentials;
     size_t count;
 };
+
+/* Is this right? `authorization` is the value of the header Authorization (empty: there is none),
+ * `access` may be NULL for no credentials. Asked with `parser` NULL before the body is read; when
+ * an API key is among the credentials, again after cmcwh_parser_end with the parser, and before
+ * cmcwh_parser_commit. CMCWH_OK, or, with `answer` filled in:
+ *   CMCWH_PENDING     (only with `parser` NULL) there is no other way than the body's api_key to
+ *                     know: read the body and ask again; send the answer if you would not
+ *   CMCWH_ERR_NOBODY  no credentials of a configured kind are there
+ *   CMCWH_ERR_WRONG   those that are there are wrong: somebody may be guessing
+ * Takes the same time wherever a secret differs. */
+int cmcwh_authorized(const struct cmcwh_access *access, struct cmcwh_text authorization,
+                     const struct cmcwh_parser *parser, struct cmcwh_answer *answer);
+
+/* ---- Server --------------------------------------------------------------------------------
+ * The HTTP endpoint, on top of civetweb: reads a request, feeds the parser, answers. Starting
+ * civetweb, threads and sockets are the platform's. Needs civetweb 1.15 or later.
+ */
+#ifndef CMCWH_NO_SERVER
+
+struct mg_connection;
 
 enum cmcwh_level { CMCWH_LOG_ERROR, CMCWH_LOG_WARN, CMCWH_LOG_INFO, CMCWH_LOG_DEBUG };
 

@@ -29,6 +29,10 @@ int main(void) {
     const struct cmcwh_storage storage = {NULL, NULL, NULL, NULL};
     struct cmcwh_recovery found;
     struct cmcwh_record record;
+    const struct cmcwh_text form = {"application/x-www-form-urlencoded", 33};
+    const struct cmcwh_text json = {"application/json", 16};
+    struct cmcwh_content content;
+    struct cmcwh_answer answer;
     bool right;
 
     config.storage = &storage;
@@ -44,6 +48,8 @@ int main(void) {
             cmcwh_encode(&record, CMCWH_ENCODE_RFC5424, NULL, out) == 0 &&
             cmcwh_encode(&record, CMCWH_ENCODE_JSON, NULL, out) > 0 &&
             cmcwh_encode(&record, CMCWH_ENCODE_BINARY, NULL, out) > 0;
+    right = right && cmcwh_content_type(form, &content, &answer) == CMCWH_ERR_MEDIA_TYPE &&
+            cmcwh_content_type(json, &content, &answer) == CMCWH_OK;
     puts(right ? "1 passed, 0 failed" : "0 passed, 1 failed");
     return right ? 0 : 1;
 }
