@@ -232,6 +232,14 @@ static bool start_library(struct http *http) {
     return true;
 }
 
+static const struct mg_callbacks callbacks = {.begin_request = begin_request,
+                                              .http_error = http_error,
+                                              .log_message = log_message,
+                                              .external_ssl_ctx = external_ssl_ctx,
+                                              .end_request = end_request,
+                                              .connection_close = connection_close,
+                                              .init_thread = init_thread};
+
 static bool start_civetweb(struct http *http, const char *listeners) {
     const struct http_config *config = &http->config;
     char workers[16], timeout[16], rest[16], reason[256] = "";
@@ -256,13 +264,6 @@ static bool start_civetweb(struct http *http, const char *listeners) {
                               "listen_backlog",
                               "1024",
                               NULL};
-    struct mg_callbacks callbacks = {.begin_request = begin_request,
-                                     .http_error = http_error,
-                                     .log_message = log_message,
-                                     .external_ssl_ctx = external_ssl_ctx,
-                                     .end_request = end_request,
-                                     .connection_close = connection_close,
-                                     .init_thread = init_thread};
     struct mg_init_data init = {
         .callbacks = &callbacks, .user_data = http, .configuration_options = settings};
     struct mg_error_data error = {.text = reason, .text_buffer_size = sizeof reason};
