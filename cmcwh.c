@@ -232,6 +232,18 @@ static void text_skip(struct cmcwh_text *text, size_t length) {
     text->length -= length;
 }
 
+/* Takes a word off the front, in upper or lower case. False, and nothing is taken, when it is
+ * another one. */
+static bool text_takes(struct cmcwh_text *text, const char *word) {
+    size_t length = strlen(word);
+
+    if (text->length < length || !same_letters(text->data, word, length)) {
+        return false;
+    }
+    text_skip(text, length);
+    return true;
+}
+
 static void skip_blanks(struct cmcwh_text *text) {
     while (text->length > 0 && is_blank(*text->data)) {
         text_skip(text, 1);
@@ -5485,12 +5497,16 @@ size_t cmcwh_answer_body(const struct cmcwh_answer *answer, char *out) {
     return (size_t)(out - start);
 }
 
-/* Parameters may follow. */
-static bool is_type(struct cmcwh_text given, const char *type) {
-    size_t length = strlen(type);
+/* Takes a type off the front of a Content-Type, if it is that one: parameters may follow. */
+static bool takes_type(struct cmcwh_text *value, const char *type) {
+    struct cmcwh_text rest = *value;
 
-    return given.length >= length && same_letters(given.data, type, length) &&
-           (given.length == length || given.data[length] == ';' || is_blank(given.data[length]));
+    if (!text_takes(&rest, type) ||
+        (rest.length > 0 && *rest.data != ';' && !is_blank(*rest.data))) {
+        return false;
+    }
+    *value = rest;
+    return true;
 }
 
 /* The boundary, which only Content-Type tells. Two of them could be understood in two ways. */
@@ -5514,17 +5530,15 @@ static const char *read_boundary(struct cmcwh_text parameters, struct cmcwh_text
 
 int cmcwh_content_type(struct cmcwh_text value, struct cmcwh_content *content,
                        struct cmcwh_answer *answer) {
-    static const char multipart[] = "multipart/form-data";
     const char *fault = NULL;
 
     content->boundary = text_of(NULL);
-    if (is_type(value, "application/json")) {
+    if (takes_type(&value, "application/json")) {
         content->format = CMCWH_JSON;
-    } else if (WITH_FORMS && is_type(value, "application/x-www-form-urlencoded")) {
+    } else if (WITH_FORMS && takes_type(&value, "application/x-www-form-urlencoded")) {
         content->format = CMCWH_FORM;
-    } else if (WITH_FORMS && is_type(value, multipart)) {
+    } else if (WITH_FORMS && takes_type(&value, "multipart/form-data")) {
         content->format = CMCWH_MULTIPART;
-        text_skip(&value, sizeof multipart - 1);
         fault = read_boundary(value, &content->boundary);
     } else {
         return answer_result(answer, CMCWH_ERR_MEDIA_TYPE,
@@ -5535,31 +5549,25 @@ int cmcwh_content_type(struct cmcwh_text value, struct cmcwh_content *content,
     return fault == NULL ? CMCWH_OK : answer_result(answer, CMCWH_ERR_FORM, fault);
 }
 
-/* Is `given` among the credentials of a kind? Looks at all of them, right or not. */
-static bool credential_right(const struct cmcwh_access *access, enum cmcwh_credential_kind kind,
-                             struct cmcwh_text given) {
-    bool right = false;
+/* Is `given` a credential of this kind? CMCWH_OK; CMCWH_ERR_WRONG; CMCWH_ERR_NOBODY: none of the
+ * kind is configured, and `given` says nothing. Looks at all of them, right or not. */
+static int judge(const struct cmcwh_access *access, enum cmcwh_credential_kind kind,
+                 struct cmcwh_text given) {
+    bool configured = false, right = false;
 
-    for (size_t i = 0; i < access->count; i++) {
+    for (size_t i = 0; access != NULL && i < access->count; i++) {
         if (access->credentials[i].kind == kind) {
+            configured = true;
             right |= cmcwh_secret_equal(given, access->credentials[i].secret);
         }
     }
-    return right;
+    return right ? CMCWH_OK : configured ? CMCWH_ERR_WRONG : CMCWH_ERR_NOBODY;
 }
 
-static bool credential_configured(const struct cmcwh_access *access,
-                                  enum cmcwh_credential_kind kind) {
-    for (size_t i = 0; access != NULL && i < access->count; i++) {
-        if (access->credentials[i].kind == kind) {
-            return true;
-        }
-    }
-    return false;
+static bool is_configured(const struct cmcwh_access *access, enum cmcwh_credential_kind kind) {
+    return judge(access, kind, text_of(NULL)) != CMCWH_ERR_NOBODY;
 }
 
-/* What the header says: CMCWH_OK, CMCWH_ERR_NOBODY, CMCWH_ERR_WRONG. A scheme that is not
- * configured says nothing. */
 static int judge_header(const struct cmcwh_access *access, struct cmcwh_text given) {
     static const struct {
         const char *scheme;
@@ -5567,41 +5575,40 @@ static int judge_header(const struct cmcwh_access *access, struct cmcwh_text giv
     } schemes[] = {{"Basic ", CMCWH_BASIC}, {"Bearer ", CMCWH_BEARER}};
 
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
-        size_t length = strlen(schemes[i].scheme);
-
-        if (given.length >= length && same_letters(given.data, schemes[i].scheme, length) &&
-            credential_configured(access, schemes[i].kind)) {
-            text_skip(&given, length);
-            return credential_right(access, schemes[i].kind, given) ? CMCWH_OK : CMCWH_ERR_WRONG;
+        if (text_takes(&given, schemes[i].scheme)) {
+            return judge(access, schemes[i].kind, given);
         }
     }
     return CMCWH_ERR_NOBODY;
 }
 
-int cmcwh_authorized(const struct cmcwh_access *access, struct cmcwh_text authorization,
-                     const struct cmcwh_parser *parser, struct cmcwh_answer *answer) {
-    bool with_key = credential_configured(access, CMCWH_API_KEY);
-    struct cmcwh_text key = {NULL, 0};
-    int header;
+/* Answers CMCWH_ERR_NOBODY and CMCWH_ERR_WRONG, and returns what it is given. */
+static int answer_judged(struct cmcwh_answer *answer, int judged, const char *wrong) {
+    return judged == CMCWH_OK
+               ? judged
+               : answer_result(answer, judged,
+                               judged == CMCWH_ERR_WRONG ? wrong : "credentials are missing");
+}
 
-    if (access == NULL || access->count == 0) {
-        return CMCWH_OK;
+int cmcwh_authorized(const struct cmcwh_access *access, struct cmcwh_text authorization,
+                     struct cmcwh_answer *answer) {
+    int judged =
+        access == NULL || access->count == 0 ? CMCWH_OK : judge_header(access, authorization);
+
+    (void)answer_judged(answer, judged, "the credentials in Authorization are wrong");
+    return judged == CMCWH_ERR_NOBODY && is_configured(access, CMCWH_API_KEY) ? CMCWH_PENDING
+                                                                              : judged;
+}
+
+int cmcwh_authorized_key(const struct cmcwh_access *access, int head,
+                         const struct cmcwh_parser *parser, struct cmcwh_answer *answer) {
+    struct cmcwh_text key = cmcwh_parser_api_key(parser);
+    int judged = key.length == 0 ? CMCWH_ERR_NOBODY : judge(access, CMCWH_API_KEY, key);
+
+    if (judged == CMCWH_ERR_NOBODY && head == CMCWH_OK) {
+        return head;
     }
-    header = judge_header(access, authorization);
-    if (header == CMCWH_ERR_WRONG) {
-        return answer_result(answer, header, "the credentials in Authorization are wrong");
-    }
-    if (with_key && parser != NULL) {
-        key = cmcwh_parser_api_key(parser);
-    }
-    if (key.length > 0 && !credential_right(access, CMCWH_API_KEY, key)) {
-        return answer_result(answer, CMCWH_ERR_WRONG, "api_key is wrong");
-    }
-    if (header == CMCWH_OK || key.length > 0) {
-        return CMCWH_OK;
-    }
-    (void)answer_result(answer, CMCWH_ERR_NOBODY, "credentials are missing");
-    return with_key && parser == NULL ? CMCWH_PENDING : CMCWH_ERR_NOBODY;
+    return answer_judged(answer, judged, "api_key is wrong");
 }
 
 #ifndef CMCWH_NO_SERVER
@@ -5636,6 +5643,7 @@ struct exchange {
     struct cmcwh_text headers[HEADERS]; /* the first of each; without data: there is none */
     uint8_t header_counts[HEADERS];
     char peer[CMCWH_ADDRESS_SIZE];
+    int head; /* what cmcwh_authorized said */
 
     /* The body. */
     struct cmcwh_content content;
@@ -5677,10 +5685,10 @@ static char *put_answer_head(char *out, const struct exchange *x, size_t length,
     out = put_http_date(put_word(out, "Date: "), port_now(x->server->config.ring));
     out = put_word(out, "Content-Type: application/json\r\nContent-Length: ");
     out = put_word(put_decimal(out, length), "\r\n");
-    if (status == 401 && credential_configured(access, CMCWH_BASIC)) {
+    if (status == 401 && is_configured(access, CMCWH_BASIC)) {
         out = put_word(out, "WWW-Authenticate: Basic realm=\"cmcwh\", charset=\"UTF-8\"\r\n");
     }
-    if (status == 401 && credential_configured(access, CMCWH_BEARER)) {
+    if (status == 401 && is_configured(access, CMCWH_BEARER)) {
         out = put_word(out, "WWW-Authenticate: Bearer realm=\"cmcwh\"\r\n");
     }
     if (status == 405) {
@@ -5884,27 +5892,23 @@ static void count_wrong(const struct exchange *x) {
     port_unlock(server->config.ring);
 }
 
-/* What the credentials say: as far as the head of the request shows them, and, with the parser, in
- * its body too. */
-static int judge(struct exchange *x, const struct cmcwh_parser *parser) {
-    int result = cmcwh_authorized(x->access, x->headers[AUTHORIZATION], parser, &x->answer);
-
+/* Wrong credentials are counted. */
+static int judged(struct exchange *x, int result) {
     if (result == CMCWH_ERR_WRONG) {
         count_wrong(x);
     }
     return result;
 }
 
-/* Without credentials in the head, an API key in the body may do. */
 static bool check_header(struct exchange *x) {
-    int result = judge(x, NULL);
-
-    return result == CMCWH_OK || result == CMCWH_PENDING;
+    x->head = judged(x, cmcwh_authorized(x->access, x->headers[AUTHORIZATION], &x->answer));
+    return x->head == CMCWH_OK || x->head == CMCWH_PENDING;
 }
 
 static bool check_key(struct exchange *x) {
-    return !credential_configured(x->access, CMCWH_API_KEY) ||
-           judge(x, &x->worker->parser) == CMCWH_OK;
+    const struct cmcwh_parser *parser = &x->worker->parser;
+
+    return judged(x, cmcwh_authorized_key(x->access, x->head, parser, &x->answer)) == CMCWH_OK;
 }
 
 static bool check_content(struct exchange *x) {

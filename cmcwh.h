@@ -833,12 +833,12 @@ int cmcwh_sink_pump(struct cmcwh_sink *sink);
  *   struct cmcwh_answer answer;
  *   struct cmcwh_content content;
  *
- *   if (cmcwh_authorized(&access, authorization, NULL, &answer) == CMCWH_OK &&
+ *   if (cmcwh_authorized(&access, authorization, &answer) == CMCWH_OK &&
  *       cmcwh_content_type(content_type, &content, &answer) == CMCWH_OK) {
  *       cmcwh_parser_init(&parser, &ring, content.format);
  *       if (content.format == CMCWH_MULTIPART)
  *           cmcwh_parser_boundary(&parser, content.boundary);
- *       feed, end and commit it as in Parser: `result` is what the last call returned
+ *       feed, end and commit it as in Parser; `result` is what the last call returned
  *       cmcwh_parser_answer(&parser, result, &answer);
  *       if (result < 0) cmcwh_parser_abort(&parser);
  *   }
@@ -908,17 +908,21 @@ struct cmcwh_access {
     size_t count;
 };
 
-/* Is this right? `authorization` is the value of the header Authorization (empty: there is none),
- * `access` may be NULL for no credentials. Asked with `parser` NULL before the body is read; when
- * an API key is among the credentials, again after cmcwh_parser_end with the parser, and before
- * cmcwh_parser_commit. CMCWH_OK, or, with `answer` filled in:
- *   CMCWH_PENDING     (only with `parser` NULL) there is no other way than the body's api_key to
- *                     know: read the body and ask again; send the answer if you would not
+/* Is this value of the header Authorization (empty: there is none) right? `access` may be NULL for
+ * no credentials. CMCWH_OK, or, with `answer` filled in:
+ *   CMCWH_PENDING     the head says nothing, but an API key is among the credentials: read the body
+ *                     and ask cmcwh_authorized_key, or send the answer if you would not
  *   CMCWH_ERR_NOBODY  no credentials of a configured kind are there
  *   CMCWH_ERR_WRONG   those that are there are wrong: somebody may be guessing
  * Takes the same time wherever a secret differs. */
 int cmcwh_authorized(const struct cmcwh_access *access, struct cmcwh_text authorization,
-                     const struct cmcwh_parser *parser, struct cmcwh_answer *answer);
+                     struct cmcwh_answer *answer);
+
+/* Is the body's api_key right too? Asked when an API key may be among the credentials, after
+ * cmcwh_parser_end and before cmcwh_parser_commit; `head` is what cmcwh_authorized returned,
+ * CMCWH_OK or CMCWH_PENDING. CMCWH_OK, CMCWH_ERR_NOBODY, CMCWH_ERR_WRONG. */
+int cmcwh_authorized_key(const struct cmcwh_access *access, int head,
+                         const struct cmcwh_parser *parser, struct cmcwh_answer *answer);
 
 /* ---- Server --------------------------------------------------------------------------------
  * The HTTP endpoint, on top of civetweb: reads a request, feeds the parser, answers. Starting

@@ -342,7 +342,7 @@ static int asked(const struct cmcwh_access *access, const char *authorization) {
     int result;
 
     memset(&answer, 0xFF, sizeof answer);
-    result = cmcwh_authorized(access, text(authorization), NULL, &answer);
+    result = cmcwh_authorized(access, text(authorization), &answer);
     if (result != CMCWH_OK) {
         assert_int_equal(answer.status, 401);
         assert_string_equal(answer.error, "unauthorized");
@@ -391,12 +391,12 @@ static void other_scheme(void **state) {
     assert_int_equal(asked(&access, "Basic dTpw"), CMCWH_OK);
 }
 
-/* A body with this api_key (NULL: none), asked after its end. */
+/* A body with this api_key (NULL: none), after a head that may be read on for. */
 static int asked_again(const struct cmcwh_access *access, const char *authorization,
                        const char *key) {
     static struct fixture f;
     char body[512];
-    int result;
+    int result, head = asked(access, authorization);
 
     strcpy(body, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{}]}");
     if (key != NULL) {
@@ -405,7 +405,7 @@ static int asked_again(const struct cmcwh_access *access, const char *authorizat
     strcat(body, "}");
     fixture_init(&f, 4, false);
     assert_int_equal(feed(&f, CMCWH_JSON, body, strlen(body), strlen(body)), 1);
-    result = cmcwh_authorized(access, text(authorization), &f.parser, &answer);
+    result = cmcwh_authorized_key(access, head, &f.parser, &answer);
     cmcwh_parser_abort(&f.parser);
     if (result != CMCWH_OK) {
         assert_int_equal(answer.status, 401);
@@ -417,6 +417,7 @@ static int asked_again(const struct cmcwh_access *access, const char *authorizat
 static void api_key(void **state) {
     const struct cmcwh_access either = ACCESS(with_key), only = ACCESS(key_only);
     const struct cmcwh_access none = ACCESS(basic_only);
+    static char longest[CMCWH_SECRET_MAX + 20];
 
     (void)state;
     assert_int_equal(asked(&either, NULL), CMCWH_PENDING);
@@ -433,14 +434,19 @@ static void api_key(void **state) {
     assert_int_equal(asked_again(&either, "Bearer token", NULL), CMCWH_OK);
     assert_int_equal(asked_again(&either, "Bearer token", "key"), CMCWH_OK);
     assert_int_equal(asked_again(&either, "Bearer token", "kez"), CMCWH_ERR_WRONG);
-    assert_int_equal(asked_again(&either, "Bearer tokem", "key"), CMCWH_ERR_WRONG);
+    assert_int_equal(asked_again(&either, "Basic dTpw", "key"), CMCWH_OK);
     assert_int_equal(asked_again(&only, NULL, "key"), CMCWH_OK);
     assert_int_equal(asked_again(&only, "Bearer token", "kez"), CMCWH_ERR_WRONG);
 
     /* One that nobody has asked for says nothing. */
     assert_int_equal(asked_again(&none, "Basic dTpw", "kez"), CMCWH_OK);
     assert_int_equal(asked_again(&none, NULL, "key"), CMCWH_ERR_NOBODY);
+    assert_int_equal(asked_again(&none, NULL, NULL), CMCWH_ERR_NOBODY);
     assert_int_equal(asked_again(NULL, NULL, "key"), CMCWH_OK);
+
+    /* A secret longer than any that can be configured is none of them. */
+    memset(longest, 'k', sizeof longest - 1);
+    assert_int_equal(asked_again(&only, NULL, longest), CMCWH_ERR_WRONG);
 }
 
 /* A secret that is the beginning or a repetition of another one is not that one. */
