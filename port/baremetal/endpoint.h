@@ -9,11 +9,10 @@
 #define ENDPOINT_BODY_MAX 65536
 #endif
 
-/* `authorization`: the value of the header Authorization that a request must have, "Basic ..." or
- * "Bearer ..."; NULL: everybody may post. `drain` pumps every sink until nothing is left to read,
+/* `access`: who may post; NULL: everybody. `drain` pumps every sink until nothing is left to read,
  * and tells the ring of one that failed (cmcwh_ring_fail): called before the answer of a request
- * whose events are pending, so a ring with config.confirm needs it; NULL for others. Ring and text
- * stay the caller's. */
-void endpoint_init(struct cmcwh_ring *ring, const char *authorization, void (*drain)(void));
+ * whose events are pending, so a ring with config.confirm needs it; NULL for others. Ring and
+ * access stay the caller's. */
+void endpoint_init(struct cmcwh_ring *ring, const struct cmcwh_access *access, void (*drain)(void));
 
 #endif

@@ -17,7 +17,8 @@ static struct cmcwh_ring ring;
 static struct cmcwh_sink sink;
 static char buffer[CMCWH_ENCODED_MAX];
 
-static const char authorization[] = "Bearer demo";
+static const struct cmcwh_credential bearer = {CMCWH_BEARER, {"demo", 4}};
+static const struct cmcwh_access access = {&bearer, 1};
 
 static int uart_write(void *context, const void *bytes, size_t length) {
     (void)context;
@@ -51,7 +52,7 @@ static bool start(void) {
         return false;
     }
     uart.reader = cmcwh_ring_attach(&ring, NULL, true);
-    endpoint_init(&ring, authorization, drain);
+    endpoint_init(&ring, &access, drain);
     return uart.reader >= 0 && cmcwh_sink_init(&sink, &uart) >= 0;
 }
 

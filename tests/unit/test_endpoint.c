@@ -42,7 +42,7 @@ static void pull_and_drain(void) {
     drain_and_tell();
 }
 
-static void start(bool confirm, void (*drain_sinks)(void)) {
+static void start_for(const struct cmcwh_access *access, bool confirm, void (*drain_sinks)(void)) {
     struct cmcwh_sink_config config = {.ring = &f.ring,
                                        .encoding = CMCWH_ENCODE_JSON,
                                        .write = uart_write,
@@ -52,28 +52,31 @@ static void start(bool confirm, void (*drain_sinks)(void)) {
     fixture_init(&f, 4, confirm);
     config.reader = f.reader;
     assert_int_equal(cmcwh_sink_init(&sink, &config), CMCWH_OK);
-    endpoint_init(&f.ring, NULL, drain_sinks);
+    endpoint_init(&f.ring, access, drain_sinks);
     uart_used = 0;
     uart[0] = '\0';
     uart_there = true;
 }
 
-/* One request of one event. Returns the answer. */
-static const char *ask(void) {
-    static char body[] = "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{\"to\":\"a\"}]}}";
-    static char answer[512];
-    const char *head = "Content-Type: application/json\r\n";
+static void start(bool confirm, void (*drain_sinks)(void)) {
+    start_for(NULL, confirm, drain_sinks);
+}
+
+/* A request, in one piece. Returns the answer. */
+static const char *ask_for(const char *uri, const char *head, const char *text) {
+    static char answer[512], body[1024];
     char name[32] = "";
-    struct pbuf piece = {NULL, body, sizeof body - 1, sizeof body - 1};
+    struct pbuf piece = {NULL, body, (u16_t)strlen(text), (u16_t)strlen(text)};
     struct fs_file file;
     u8_t window = 1;
     int connection;
 
-    assert_int_equal(httpd_post_begin(&connection, "/mails", head, (u16_t)strlen(head),
-                                      sizeof body - 1, name, sizeof name, &window),
-                     ERR_OK);
-    assert_int_equal(httpd_post_receive_data(&connection, &piece), ERR_OK);
-    httpd_post_finished(&connection, name, sizeof name);
+    memcpy(body, text, strlen(text));
+    if (httpd_post_begin(&connection, uri, head, (u16_t)strlen(head), piece.len, name, sizeof name,
+                         &window) == ERR_OK) {
+        (void)httpd_post_receive_data(&connection, &piece);
+        httpd_post_finished(&connection, name, sizeof name);
+    }
     if (fs_open_custom(&file, name) != 1 || (size_t)file.len >= sizeof answer) {
         fail_msg("no answer under the name '%s'", name);
         return "";
@@ -82,6 +85,13 @@ static const char *ask(void) {
     answer[file.len] = '\0';
     fs_close_custom(&file);
     return answer;
+}
+
+#define EVENT "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{\"to\":\"a\"}]}"
+
+/* One request of one event. */
+static const char *ask(void) {
+    return ask_for("/mails", "Content-Type: application/json\r\n", EVENT "}");
 }
 
 static void assert_answer(const char *answer, const char *status, const char *body) {
@@ -135,12 +145,74 @@ static void nobody_knows(void **state) {
     assert_answer(ask(), "HTTP/1.1 503 Service Unavailable\r\n", "{\"error\":\"pending\",");
 }
 
+/* What is wrong with a head is said before the body comes, and with a body as the daemon says it.
+ */
+static void refused(void **state) {
+    (void)state;
+    start(false, NULL);
+    assert_answer(ask_for("/", "Content-Type: application/json\r\n", ""),
+                  "HTTP/1.1 404 Not Found\r\n", "{\"error\":\"not_found\",");
+    assert_answer(ask_for("/mails", "Content-Type: text/plain\r\n", ""),
+                  "HTTP/1.1 415 Unsupported Media Type\r\n",
+                  "{\"error\":\"unsupported_media_type\",");
+    assert_answer(ask_for("/mails", "", ""), "HTTP/1.1 415 ", "{\"error\":");
+    assert_answer(ask_for("/mails", "content-type:application/json", "{]"),
+                  "HTTP/1.1 400 Bad Request\r\n", "{\"error\":\"malformed_json\",\"offset\":1,");
+    assert_answer(ask_for("/mails", "content-type:application/json", "{}"),
+                  "HTTP/1.1 422 Unprocessable Content\r\n",
+                  "{\"error\":\"missing_field\",\"field\":\"event\",\"offset\":0,");
+    assert_int_equal(f.ring.in_use, 0);
+}
+
+/* A multipart body finds its boundary in the head, which is lwIP's again when the body comes. */
+static void multipart(void **state) {
+    char head[] = "Host: a\r\nContent-Type: multipart/form-data; boundary=\"a b\"\r\n";
+    static const char body[] =
+        "--a b\r\nContent-Disposition: form-data; name=event_type\r\n\r\nbounces\r\n"
+        "--a b\r\nContent-Disposition: form-data; name=event\r\n\r\n"
+        "{\"bounces\":[{\"to\":\"a\"}]}\r\n--a b--\r\n";
+
+    (void)state;
+    start(false, NULL);
+    assert_answer(ask_for("/mails", head, body), "HTTP/1.1 200 OK\r\n", stored);
+    assert_answer(ask_for("/mails", "Content-Type: multipart/form-data", body), "HTTP/1.1 400 ",
+                  "{\"error\":\"malformed_form\",");
+}
+
+/* Credentials in the head, or in the body. */
+static void guarded(void **state) {
+    static const struct cmcwh_credential credentials[] = {{CMCWH_BEARER, {"token", 5}},
+                                                          {CMCWH_API_KEY, {"key", 3}}};
+    static const struct cmcwh_access both = {credentials, 2}, bearer = {credentials, 1};
+    static const char json[] = "Content-Type: application/json\r\n";
+    static const char right[] = "Authorization: Bearer token\r\nContent-Type: application/json\r\n";
+    static const char wrong[] = "Authorization: Bearer taken\r\nContent-Type: application/json\r\n";
+    static const char unauthorized[] = "{\"error\":\"unauthorized\",";
+
+    (void)state;
+    start_for(&bearer, false, NULL);
+    assert_answer(ask_for("/mails", json, EVENT "}"), "HTTP/1.1 401 Unauthorized\r\n",
+                  unauthorized);
+    assert_answer(ask_for("/mails", wrong, EVENT "}"), "HTTP/1.1 401 ", unauthorized);
+    assert_answer(ask_for("/mails", right, EVENT "}"), "HTTP/1.1 200 ", stored);
+    start_for(&both, false, NULL);
+    assert_answer(ask_for("/mails", json, EVENT "}"), "HTTP/1.1 401 ", unauthorized);
+    assert_answer(ask_for("/mails", json, EVENT ",\"api_key\":\"kez\"}"), "HTTP/1.1 401 ",
+                  unauthorized);
+    assert_answer(ask_for("/mails", wrong, EVENT ",\"api_key\":\"key\"}"), "HTTP/1.1 401 ",
+                  unauthorized);
+    assert_answer(ask_for("/mails", right, EVENT ",\"api_key\":\"kez\"}"), "HTTP/1.1 401 ",
+                  unauthorized);
+    assert_int_equal(f.ring.in_use, 0);
+    assert_answer(ask_for("/mails", json, EVENT ",\"api_key\":\"key\"}"), "HTTP/1.1 200 ", stored);
+    assert_answer(ask_for("/mails", right, EVENT "}"), "HTTP/1.1 200 ", stored);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory),
-        cmocka_unit_test(confirmed),
-        cmocka_unit_test(pulled),
-        cmocka_unit_test(nobody_knows),
+        cmocka_unit_test(memory),       cmocka_unit_test(confirmed), cmocka_unit_test(pulled),
+        cmocka_unit_test(nobody_knows), cmocka_unit_test(refused),   cmocka_unit_test(multipart),
+        cmocka_unit_test(guarded),
     };
 
     return cmocka_run_group_tests_name("endpoint", tests, NULL, NULL);
