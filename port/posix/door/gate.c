@@ -429,28 +429,23 @@ static void wake_thread(void) {
 }
 
 /* What is said to whoever is sent away. */
-struct refusal {
-    const char *status, *error, *detail;
-};
-
-static const struct refusal is_late = {"408 Request Timeout", "request_timeout",
-                                       "the request was not whole in time"};
-static const struct refusal no_place = {"503 Service Unavailable\r\nRetry-After: 1", "crowded",
-                                        "too many connections are open"};
-static const struct refusal is_ending = {"503 Service Unavailable\r\nRetry-After: 1", "stopping",
-                                         "the server is being stopped"};
+static const struct cmcwh_answer is_late = {
+    .status = 408, .error = "request_timeout", .detail = "the request was not whole in time"};
+static const struct cmcwh_answer no_place = {
+    .status = 503, .error = "crowded", .detail = "too many connections are open"};
+static const struct cmcwh_answer is_ending = {
+    .status = 503, .error = "stopping", .detail = "the server is being stopped"};
 
 /* Closes a connection. If a part of a request has come, and can be answered, it is. */
-static void turn_away(const struct guest *guest, const struct refusal *why) {
-    static const char body[] = "{\"error\":\"%s\",\"detail\":\"%s\"}";
-    char text[320];
-    size_t length = sizeof body - sizeof "%s%s" + strlen(why->error) + strlen(why->detail);
+static void turn_away(const struct guest *guest, const struct cmcwh_answer *why) {
+    char body[CMCWH_ANSWER_MAX], text[192 + CMCWH_ANSWER_MAX];
+    size_t length = cmcwh_answer_body(why, body);
     int used = snprintf(text, sizeof text,
-                        "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-                        "Connection: close\r\n\r\n",
-                        why->status, length);
+                        "HTTP/1.1 %d %s\r\n%sContent-Type: application/json\r\n"
+                        "Content-Length: %zu\r\nConnection: close\r\n\r\n%.*s",
+                        why->status, cmcwh_http_reason(why->status),
+                        why->status == 503 ? "Retry-After: 1\r\n" : "", length, (int)length, body);
 
-    used += snprintf(text + used, sizeof text - (size_t)used, body, why->error, why->detail);
     if (!guest->secure && guest->seen > 0 &&
         send(guest->socket, text, (size_t)used, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
         ssize_t got;
