@@ -8,15 +8,15 @@
  *   cmcwh_parser_feed       which goes where its format says:
  *   json_add                into the window.
  *   json_run                When that is full, or the body whole, what is in it is understood:
- *   json_items              by the short way, from the window into the record (field_copy),
+ *   json_items              by the short way, from the window into the record (draft_copy),
  *   json_tokenize           or by jsmn, which finds the string that the byte is in;
  *   json_walk               that may stand where it stands,
  *   event_value             and is the value of a member,
  *   item_value              of an event:
- *   field_decode            its text goes to its place in the record.
- *   event_close             The event is whole: its record has its status and its id.
+ *   draft_put               its text goes to its place in the record.
+ *   draft_close             The event is whole: its record has its status and its id.
  *   cmcwh_parser_end        The body is whole and a request of CMC's,
- *   cmcwh_batch_commit      its records get their numbers, all at once,
+ *   batch_commit            its records get their numbers, all at once,
  *   storage_lead            and with storage are written and synced,
  *   send_answer             before a 200 says so.
  *   cmcwh_sink_pump         A sink, in its own time,
@@ -956,16 +956,15 @@ static char *put_quoted_within(char *out, const char *word, size_t room) {
 }
 
 /* ---- Record -----------------------------------------------------------------------------------
- * One event in bytes; the layout is in cmcwh.h. While a record is being built, AT_LENGTH holds the
- * bytes of text so far, AT_SQUEEZED the fields that found too little room, and AT_HIGHEST one more
- * than the last field that has text: most fields come in order, and are simply appended. Nothing
- * here knows of the ring that holds it.
+ * One event in bytes, as it is once it has been built; the layout is in cmcwh.h. Nothing here knows
+ * of the ring that holds it.
  */
 
 enum {
     AT_VERSION = 4,
     AT_KIND = 5,
     AT_STATUS = 6,
+    AT_FLAGS = 7,
     AT_SEQ = 8,
     AT_BATCH = 16,
     AT_BATCH_SIZE = 24,
@@ -974,19 +973,23 @@ enum {
     AT_RECEIVED = 32,
     AT_ID = 40,
     AT_LENGTHS = 48,
-    AT_SQUEEZED = 76,
-    AT_HIGHEST = 78
+    AT_NEXT = 76 /* of four bytes that are 0 at all other times */
 };
+
+/* Flags that are gone when a record is committed. */
+enum { FLAG_FULL = 1 /* a field that gives way after server_composition found too little room */ };
 
 /* What there is to know of a field. */
 struct field {
-    char name[20], name_1[14]; /* CMC's spelling, and that of its version 1 where it had another */
-    uint8_t length, length_1;  /* of the names */
-    uint8_t rank;              /* when texts do not fit, the smallest gives way first */
+    char name[20];      /* CMC's spelling, */
+    uint8_t length;     /* and of how many bytes it is */
+    uint8_t length_1;   /* those of name_1 */
+    uint8_t rank;       /* when texts do not fit, the smallest gives way first */
+    const char *name_1; /* the spelling of version 1, where it was another */
 };
 
 #define FIELD(name, name_1, rank)                                                                  \
-    { name, name_1, sizeof name - 1, sizeof name_1 - 1, rank }
+    { name, sizeof name - 1, sizeof name_1 - 1, rank, name_1 }
 
 static const struct field fields[CMCWH_FIELDS] = {
     [CMCWH_REASON] = FIELD("reason", "", 0),
@@ -1074,16 +1077,6 @@ static size_t field_start(const struct cmcwh_record *record, unsigned field) {
     return start;
 }
 
-static bool mask_has(const struct cmcwh_record *record, size_t mask, unsigned field) {
-    return (get16(record->bytes + mask) >> field & 1) != 0;
-}
-
-static void mask_change(struct cmcwh_record *record, size_t mask, unsigned field, bool on) {
-    unsigned bits = get16(record->bytes + mask) & ~(1u << field);
-
-    put16(record->bytes + mask, bits | (on ? 1u << field : 0));
-}
-
 uint64_t cmcwh_record_seq(const struct cmcwh_record *record) {
     return get64(record->bytes + AT_SEQ);
 }
@@ -1133,188 +1126,11 @@ struct cmcwh_text cmcwh_record_text(const struct cmcwh_record *record, enum cmcw
 }
 
 bool cmcwh_record_truncated(const struct cmcwh_record *record, enum cmcwh_field field) {
-    return mask_has(record, AT_TRUNCATED, field);
+    return (get16(record->bytes + AT_TRUNCATED) >> field & 1) != 0;
 }
 
 size_t cmcwh_record_length(const struct cmcwh_record *record) {
     return get16(record->bytes + AT_LENGTH);
-}
-
-void cmcwh_record_begin(struct cmcwh_record *record, enum cmcwh_kind kind) {
-    memset(record->bytes, 0, CMCWH_RECORD_HEADER);
-    memcpy(record->bytes, CMCWH_RECORD_MAGIC, 4);
-    record->bytes[AT_VERSION] = CMCWH_RECORD_VERSION;
-    record->bytes[AT_KIND] = (uint8_t)kind;
-}
-
-static size_t record_used(const struct cmcwh_record *record) {
-    return get16(record->bytes + AT_LENGTH);
-}
-
-/* Shortens a field to its first `keep` bytes, which end between two characters. */
-static void field_shorten(struct cmcwh_record *record, unsigned field, size_t keep) {
-    size_t start = field_start(record, field), length = field_length(record, field);
-    size_t used = record_used(record);
-    uint8_t *end = record->bytes + start + length;
-
-    memmove(record->bytes + start + keep, end,
-            (size_t)(record->bytes + CMCWH_RECORD_HEADER + used - end));
-    field_set_length(record, field, keep);
-    put16(record->bytes + AT_LENGTH, used - (length - keep));
-}
-
-/* The longest beginning of a field, not over `keep` (which is less than all), that may stand alone.
- */
-static size_t field_boundary(const struct cmcwh_record *record, unsigned field, size_t keep) {
-    const uint8_t *text = record->bytes + field_start(record, field);
-
-    if (field == CMCWH_MEMBERS) {
-        while (keep > 0 && text[keep - 1] != '\n') {
-            keep--;
-        }
-    } else {
-        while (keep > 0 && (text[keep] & 0xC0) == 0x80) {
-            keep--;
-        }
-    }
-    return keep;
-}
-
-static unsigned field_of_rank(unsigned rank) {
-    unsigned field = 0;
-
-    while (fields[field].rank != rank) {
-        field++;
-    }
-    return field;
-}
-
-/* Takes up to `bytes` from the fields that give way before `field`. True when any did. */
-static bool record_squeeze(struct cmcwh_record *record, unsigned field, size_t bytes) {
-    bool gave = false;
-
-    for (unsigned rank = 0; rank < fields[field].rank && bytes > 0; rank++) {
-        unsigned other = field_of_rank(rank);
-        size_t length = field_length(record, other), keep;
-
-        if (length == 0) {
-            continue;
-        }
-        keep = field_boundary(record, other, length - smaller(bytes, length));
-        field_shorten(record, other, keep);
-        mask_change(record, AT_TRUNCATED, other, true);
-        mask_change(record, AT_SQUEEZED, other, true);
-        bytes -= smaller(bytes, length - keep);
-        gave = true;
-    }
-    return gave;
-}
-
-/* Bytes that a field may use now: none once a field that gives way later found too few, so that
- * the outcome does not depend on the order in which fields come. */
-static size_t record_room(const struct cmcwh_record *record, unsigned field) {
-    for (unsigned other = 0; other < CMCWH_FIELDS; other++) {
-        if (mask_has(record, AT_SQUEEZED, other) && fields[other].rank > fields[field].rank) {
-            return 0;
-        }
-    }
-    return CMCWH_RECORD_TEXT - record_used(record);
-}
-
-static void reverse(uint8_t *first, uint8_t *end) {
-    while (first < end) {
-        uint8_t byte = *first;
-
-        *first++ = *--end;
-        *end = byte;
-    }
-}
-
-/* The text of `field` was written behind all others: moves it to its place and counts it. */
-static void field_settle(struct cmcwh_record *record, unsigned field, size_t length) {
-    size_t used = record_used(record);
-
-    if (length == 0) {
-        return;
-    }
-    if (field + 1u < record->bytes[AT_HIGHEST]) {
-        uint8_t *place = record->bytes + field_start(record, field + 1);
-        uint8_t *end = record->bytes + CMCWH_RECORD_HEADER + used;
-
-        reverse(place, end);
-        reverse(end, end + length);
-        reverse(place, end + length);
-    } else {
-        record->bytes[AT_HIGHEST] = (uint8_t)(field + 1);
-    }
-    field_set_length(record, field, field_length(record, field) + length);
-    put16(record->bytes + AT_LENGTH, used + length);
-}
-
-/* Nothing stands behind this field's place, and nothing had to give way: its text can simply be
- * appended. */
-static bool field_in_order(const struct cmcwh_record *record, unsigned field) {
-    return field >= record->bytes[AT_HIGHEST] && get16(record->bytes + AT_SQUEEZED) == 0;
-}
-
-/* Copies plain text behind the others, as much as there is of it and as fits. */
-static size_t field_copy(struct cmcwh_record *record, const char *in, size_t length) {
-    size_t used = record_used(record);
-
-    return copy_plain((char *)record->bytes + CMCWH_RECORD_HEADER + used, in,
-                      smaller(length, CMCWH_RECORD_TEXT - used));
-}
-
-/* What was copied becomes the text of a field that is in order. */
-static void field_append(struct cmcwh_record *record, unsigned field, size_t length) {
-    if (length > 0) {
-        field_set_length(record, field, length);
-        put16(record->bytes + AT_LENGTH, record_used(record) + length);
-        record->bytes[AT_HIGHEST] = (uint8_t)(field + 1);
-    }
-}
-
-/* Decodes `raw` into a field. `cut`: the end of the text is missing already. */
-static void field_decode(struct cmcwh_record *record, unsigned field, struct cmcwh_text raw,
-                         bool json, bool cut, struct cmcwh_decoder *decoder, size_t *taken) {
-    struct output output;
-    bool repeated = field_length(record, field) > 0;
-
-    if (repeated) {
-        field_shorten(record, field, 0);
-    }
-    for (;;) {
-        output.room = record_room(record, field);
-        output.data = (char *)record->bytes + CMCWH_RECORD_HEADER + record_used(record);
-        output.used = output.wanted = 0;
-        decoder_init(decoder, json);
-        *taken = decode(decoder, raw.data, raw.length, &output);
-        if (output.wanted == output.used ||
-            !record_squeeze(record, field, output.wanted - output.room)) {
-            break;
-        }
-    }
-    field_settle(record, field, output.used);
-    if (cut || output.wanted != output.used || repeated) {
-        mask_change(record, AT_TRUNCATED, field, cut || output.wanted != output.used);
-        mask_change(record, AT_SQUEEZED, field, output.wanted != output.used);
-    }
-}
-
-void cmcwh_record_put(struct cmcwh_record *record, enum cmcwh_field field, struct cmcwh_text text) {
-    struct cmcwh_decoder decoder;
-    size_t taken;
-
-    if (field_in_order(record, field) &&
-        field_copy(record, text.data, text.length) == text.length) {
-        field_append(record, field, text.length);
-    } else {
-        field_decode(record, field, text, false, false, &decoder, &taken);
-    }
-}
-
-static void record_mark_cut(struct cmcwh_record *record, enum cmcwh_field field) {
-    mask_change(record, AT_TRUNCATED, field, true);
 }
 
 /* The next of an event's own members, `"name":value` and a newline, taken from `members`. False
@@ -1365,7 +1181,7 @@ static bool texts_good(const struct cmcwh_record *record) {
 
 int cmcwh_record_check(const struct cmcwh_record *record) {
     const uint8_t *bytes = record->bytes;
-    size_t length = get16(bytes + AT_LENGTH);
+    size_t length = cmcwh_record_length(record);
 
     if (memcmp(bytes, CMCWH_RECORD_MAGIC, 4) != 0 || bytes[AT_VERSION] != CMCWH_RECORD_VERSION ||
         length < CMCWH_RECORD_HEADER + CMCWH_RECORD_CRC || length > CMCWH_RECORD_SIZE ||
@@ -1375,6 +1191,211 @@ int cmcwh_record_check(const struct cmcwh_record *record) {
     length -= CMCWH_RECORD_CRC;
     return get32(bytes + length) == crc32(bytes, length) && texts_good(record) ? CMCWH_OK
                                                                                : CMCWH_ERR_RECORD;
+}
+
+static void record_number(struct cmcwh_record *record, uint64_t seq, uint64_t batch) {
+    put64(record->bytes + AT_SEQ, seq);
+    put64(record->bytes + AT_BATCH, batch);
+}
+
+/* Puts the CRC behind a record that leaves the memory in which it was made. */
+static void record_seal(struct cmcwh_record *record) {
+    size_t length = cmcwh_record_length(record);
+
+    put32(record->bytes + length - CMCWH_RECORD_CRC,
+          crc32(record->bytes, length - CMCWH_RECORD_CRC));
+    memset(record->bytes + length, 0, CMCWH_RECORD_SIZE - length);
+}
+
+/* ---- Draft ------------------------------------------------------------------------------------
+ * A record that is being built. Texts come in any order: most in that of the record, and are simply
+ * appended. When they do not fit, some give way. draft_put is the one way of a text into a record,
+ * member_put that of what is kept as JSON.
+ */
+
+static void draft_begin(struct cmcwh_draft *draft, struct cmcwh_record *record,
+                        enum cmcwh_kind kind) {
+    memset(record->bytes, 0, CMCWH_RECORD_HEADER);
+    memcpy(record->bytes, CMCWH_RECORD_MAGIC, 4);
+    record->bytes[AT_VERSION] = CMCWH_RECORD_VERSION;
+    record->bytes[AT_KIND] = (uint8_t)kind;
+    *draft = (struct cmcwh_draft){.record = record};
+}
+
+static void mask_change(unsigned *mask, unsigned field, bool on) {
+    *mask = (*mask & ~(1u << field)) | (on ? 1u << field : 0);
+}
+
+static void draft_mark_cut(struct cmcwh_draft *draft, unsigned field, bool cut) {
+    unsigned mask = get16(draft->record->bytes + AT_TRUNCATED);
+
+    mask_change(&mask, field, cut);
+    put16(draft->record->bytes + AT_TRUNCATED, mask);
+}
+
+/* Where the next text goes, behind all others. */
+static char *draft_end(const struct cmcwh_draft *draft) {
+    return (char *)draft->record->bytes + CMCWH_RECORD_HEADER + draft->used;
+}
+
+/* Shortens a field to its first `keep` bytes, which end between two characters. */
+static void field_shorten(struct cmcwh_draft *draft, unsigned field, size_t keep) {
+    size_t length = field_length(draft->record, field);
+    char *start = (char *)draft->record->bytes + field_start(draft->record, field);
+    char *end = start + length;
+
+    memmove(start + keep, end, (size_t)(draft_end(draft) - end));
+    field_set_length(draft->record, field, keep);
+    draft->used -= (unsigned)(length - keep);
+}
+
+/* The longest beginning of a field, not over `keep` (which is less than all), that may stand alone.
+ */
+static size_t field_boundary(const struct cmcwh_record *record, unsigned field, size_t keep) {
+    const uint8_t *text = record->bytes + field_start(record, field);
+
+    if (field == CMCWH_MEMBERS) {
+        while (keep > 0 && text[keep - 1] != '\n') {
+            keep--;
+        }
+    } else {
+        while (keep > 0 && (text[keep] & 0xC0) == 0x80) {
+            keep--;
+        }
+    }
+    return keep;
+}
+
+static unsigned field_of_rank(unsigned rank) {
+    unsigned field = 0;
+
+    while (fields[field].rank != rank) {
+        field++;
+    }
+    return field;
+}
+
+/* Takes up to `bytes` from the fields that give way before `field`. True when any did. */
+static bool draft_squeeze(struct cmcwh_draft *draft, unsigned field, size_t bytes) {
+    bool gave = false;
+
+    for (unsigned rank = 0; rank < fields[field].rank && bytes > 0; rank++) {
+        unsigned other = field_of_rank(rank);
+        size_t length = field_length(draft->record, other), keep;
+
+        if (length == 0) {
+            continue;
+        }
+        keep = field_boundary(draft->record, other, length - smaller(bytes, length));
+        field_shorten(draft, other, keep);
+        draft_mark_cut(draft, other, true);
+        mask_change(&draft->squeezed, other, true);
+        bytes -= smaller(bytes, length - keep);
+        gave = true;
+    }
+    return gave;
+}
+
+/* Has a field that gives way after this one found too little room? */
+static bool draft_full(const struct cmcwh_draft *draft, unsigned field) {
+    for (unsigned other = 0; other < CMCWH_FIELDS; other++) {
+        if ((draft->squeezed >> other & 1) != 0 && fields[other].rank > fields[field].rank) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Bytes that a field may use now: none once a field that gives way later found too few, so that
+ * the outcome does not depend on the order in which fields come. */
+static size_t draft_room(const struct cmcwh_draft *draft, unsigned field) {
+    return draft_full(draft, field) ? 0 : CMCWH_RECORD_TEXT - draft->used;
+}
+
+static void reverse(char *first, char *end) {
+    while (first < end) {
+        char byte = *first;
+
+        *first++ = *--end;
+        *end = byte;
+    }
+}
+
+/* Moves the text behind all others to the end of a field that others stand behind. */
+static void draft_rotate(struct cmcwh_draft *draft, unsigned field, size_t length) {
+    char *place = (char *)draft->record->bytes + field_start(draft->record, field + 1);
+    char *end = draft_end(draft);
+
+    reverse(place, end);
+    reverse(end, end + length);
+    reverse(place, end + length);
+}
+
+/* The text of `field` was written behind all others: moves it to its place and counts it. */
+static inline void draft_settle(struct cmcwh_draft *draft, unsigned field, size_t length) {
+    if (length == 0) {
+        return;
+    }
+    if (field + 1 < draft->highest) {
+        draft_rotate(draft, field, length);
+    } else {
+        draft->highest = field + 1;
+    }
+    field_set_length(draft->record, field, field_length(draft->record, field) + length);
+    draft->used += (unsigned)length;
+}
+
+/* Copies plain text behind all others, as much as there is of it and as fits, for draft_settle.
+ * False when that is not so simple: another text stands behind the place of this one, or had to
+ * give way. */
+static inline bool draft_copy(const struct cmcwh_draft *draft, unsigned field,
+                              struct cmcwh_text text, size_t *copied) {
+    *copied = 0;
+    if (field < draft->highest || draft->squeezed != 0) {
+        return false;
+    }
+    *copied = copy_plain(draft_end(draft), text.data,
+                         smaller(text.length, CMCWH_RECORD_TEXT - draft->used));
+    return true;
+}
+
+/* Puts a text into a field, instead of what is there; while it does not fit, those give way that do
+ * so before it. Returns how many bytes of it were taken; `decoder` says what is wrong with the next
+ * one, and is not touched when all was simple. */
+static size_t draft_put(struct cmcwh_draft *draft, unsigned field, struct cmcwh_text raw, bool json,
+                        struct cmcwh_decoder *decoder) {
+    struct output output;
+    size_t taken, copied;
+
+    if (draft_copy(draft, field, raw, &copied) && copied == raw.length) {
+        draft_settle(draft, field, copied);
+        return copied;
+    }
+    if (field_length(draft->record, field) > 0) {
+        field_shorten(draft, field, 0); /* of repeated ones the last counts */
+    }
+    for (;; copied = 0) {
+        output.data = draft_end(draft);
+        output.room = draft_room(draft, field);
+        output.used = output.wanted = copied;
+        decoder_init(decoder, json);
+        taken = copied + decode(decoder, raw.data + copied, raw.length - copied, &output);
+        if (output.wanted == output.used ||
+            !draft_squeeze(draft, field, output.wanted - output.room)) {
+            break;
+        }
+    }
+    draft_settle(draft, field, output.used);
+    mask_change(&draft->squeezed, field, output.wanted != output.used);
+    draft_mark_cut(draft, field, output.wanted != output.used);
+    return taken;
+}
+
+/* Puts a text that has been decoded. */
+static void draft_text(struct cmcwh_draft *draft, unsigned field, struct cmcwh_text text) {
+    struct cmcwh_decoder decoder;
+
+    (void)draft_put(draft, field, text, false, &decoder);
 }
 
 /* A member's name as it is kept, a piece at a time: decoded, and what JSON must have escaped is
@@ -1430,40 +1451,39 @@ static bool spelled_so(struct cmcwh_text sent, struct cmcwh_text kept) {
 
 /* Makes ready for a member: one of the same name goes, since the last one counts. Returns where in
  * CMCWH_MEMBERS the new one begins. */
-static size_t member_begin(struct cmcwh_record *record, struct cmcwh_text name) {
-    size_t start = field_start(record, CMCWH_MEMBERS);
-    struct cmcwh_text rest = cmcwh_record_text(record, CMCWH_MEMBERS), had, value;
-    uint8_t *member = record->bytes + start;
+static size_t member_begin(struct cmcwh_draft *draft, struct cmcwh_text name) {
+    struct cmcwh_text all = cmcwh_record_text(draft->record, CMCWH_MEMBERS), rest = all, had, value;
+    size_t member = 0;
 
     while (next_member(&rest, &had, &value)) {
         if (spelled_so(name, had)) {
-            memmove(member, rest.data, rest.length);
-            field_shorten(record, CMCWH_MEMBERS,
-                          (size_t)(member - record->bytes) - start + rest.length);
+            memmove((char *)draft->record->bytes + field_start(draft->record, CMCWH_MEMBERS) +
+                        member,
+                    rest.data, rest.length);
+            field_shorten(draft, CMCWH_MEMBERS, member + rest.length);
             break;
         }
-        member = record->bytes + (rest.data - (const char *)record->bytes);
+        member = all.length - rest.length;
     }
-    return field_length(record, CMCWH_MEMBERS);
+    return field_length(draft->record, CMCWH_MEMBERS);
 }
 
 /* Appends to the member that begins at `start`. False when there is no room: then the member is
  * gone, and the loss marked. The fields behind CMCWH_MEMBERS must still be empty. */
-static bool member_put(struct cmcwh_record *record, size_t start, const char *bytes,
-                       size_t length) {
-    size_t room = record_room(record, CMCWH_MEMBERS);
+static bool member_put(struct cmcwh_draft *draft, size_t start, const char *bytes, size_t length) {
+    size_t room = draft_room(draft, CMCWH_MEMBERS);
 
     if (length > room) {
-        (void)record_squeeze(record, CMCWH_MEMBERS, length - room);
-        room = record_room(record, CMCWH_MEMBERS);
+        (void)draft_squeeze(draft, CMCWH_MEMBERS, length - room);
+        room = draft_room(draft, CMCWH_MEMBERS);
     }
     if (length > room) {
-        field_shorten(record, CMCWH_MEMBERS, start);
-        record_mark_cut(record, CMCWH_MEMBERS);
+        field_shorten(draft, CMCWH_MEMBERS, start);
+        draft_mark_cut(draft, CMCWH_MEMBERS, true);
         return false;
     }
-    memcpy(record->bytes + CMCWH_RECORD_HEADER + record_used(record), bytes, length);
-    field_settle(record, CMCWH_MEMBERS, length);
+    memcpy(draft_end(draft), bytes, length);
+    draft_settle(draft, CMCWH_MEMBERS, length);
     return true;
 }
 
@@ -1490,9 +1510,11 @@ static unsigned status_code(enum cmcwh_kind kind, struct cmcwh_text text) {
     return code <= CMCWH_BOUNCE_UNSUBSCRIBED || code == CMCWH_BOUNCE_OTHER ? code : CMCWH_UNKNOWN;
 }
 
-void cmcwh_record_close(struct cmcwh_record *record) {
+/* The event is whole: what follows from its texts. */
+static void draft_close(struct cmcwh_draft *draft) {
     const unsigned identity = 1u << CMCWH_EVENT_TYPE | 1u << CMCWH_MESSAGE_ID | 1u << CMCWH_TO |
                               1u << CMCWH_STATUS | 1u << CMCWH_CREATED;
+    struct cmcwh_record *record = draft->record;
     const uint8_t *text = record->bytes + CMCWH_RECORD_HEADER;
     uint64_t id = 0;
 
@@ -1507,6 +1529,22 @@ void cmcwh_record_close(struct cmcwh_record *record) {
     put64(record->bytes + AT_ID, id);
     record->bytes[AT_STATUS] =
         (uint8_t)status_code(cmcwh_record_kind(record), cmcwh_record_text(record, CMCWH_STATUS));
+    if (draft->squeezed != 0 && draft_full(draft, CMCWH_SERVER_COMPOSITION)) {
+        record->bytes[AT_FLAGS] |= FLAG_FULL;
+    }
+    put16(record->bytes + AT_LENGTH, CMCWH_RECORD_HEADER + draft->used + CMCWH_RECORD_CRC);
+    draft->record = NULL;
+}
+
+/* The server's composition comes into a closed record, since a request may name it at its end. */
+static void record_compose(struct cmcwh_record *record, struct cmcwh_text composition) {
+    size_t length = cmcwh_record_length(record);
+    struct cmcwh_draft draft = {.record = record, .highest = CMCWH_SERVER_COMPOSITION};
+
+    draft.used = (unsigned)(length - CMCWH_RECORD_HEADER - CMCWH_RECORD_CRC);
+    draft.squeezed = (record->bytes[AT_FLAGS] & FLAG_FULL) != 0 ? 1u << CMCWH_MESSAGE_ID : 0;
+    draft_text(&draft, CMCWH_SERVER_COMPOSITION, composition);
+    put16(record->bytes + AT_LENGTH, CMCWH_RECORD_HEADER + draft.used + CMCWH_RECORD_CRC);
 }
 
 /* What all records of a request share. */
@@ -1519,26 +1557,11 @@ struct seal {
 /* The record is complete but for its number and its CRC. */
 static void record_finish(struct cmcwh_record *record, const struct seal *seal) {
     if (seal->composition.length > 0) {
-        cmcwh_record_put(record, CMCWH_SERVER_COMPOSITION, seal->composition);
+        record_compose(record, seal->composition);
     }
     put32(record->bytes + AT_BATCH_SIZE, seal->batch_size);
     put64(record->bytes + AT_RECEIVED, seal->received);
-    put16(record->bytes + AT_LENGTH, CMCWH_RECORD_HEADER + record_used(record) + CMCWH_RECORD_CRC);
-    put32(record->bytes + AT_SQUEEZED, 0);
-}
-
-static void record_number(struct cmcwh_record *record, uint64_t seq, uint64_t batch) {
-    put64(record->bytes + AT_SEQ, seq);
-    put64(record->bytes + AT_BATCH, batch);
-}
-
-/* Puts the CRC behind a record that leaves the memory in which it was made. */
-static void record_seal(struct cmcwh_record *record) {
-    size_t length = cmcwh_record_length(record);
-
-    put32(record->bytes + length - CMCWH_RECORD_CRC,
-          crc32(record->bytes, length - CMCWH_RECORD_CRC));
-    memset(record->bytes + length, 0, CMCWH_RECORD_SIZE - length);
+    record->bytes[AT_FLAGS] = 0;
 }
 
 /* ---- Encoders ---------------------------------------------------------------------------------
@@ -2233,7 +2256,8 @@ static bool ring_evict(struct cmcwh_ring *ring) {
     return slot != CMCWH_NONE;
 }
 
-void cmcwh_batch_begin(struct cmcwh_batch *batch, struct cmcwh_ring *ring) {
+/* Starts a request's hold on the ring. No memory is taken yet. */
+static void batch_begin(struct cmcwh_batch *batch, struct cmcwh_ring *ring) {
     memset(batch, 0, sizeof *batch);
     batch->ring = ring;
     batch->first = batch->last = batch->spare = CMCWH_NONE;
@@ -2970,7 +2994,7 @@ static int survey_drop(struct survey *survey, struct cmcwh_recovery *found) {
 
 /* While the chains are made the links are still a table: the next slot is noted in the record. */
 static void note_next(const struct cmcwh_ring *ring, uint32_t slot, uint32_t next) {
-    put32(ring->config.records[slot].bytes + AT_SQUEEZED, next);
+    put32(ring->config.records[slot].bytes + AT_NEXT, next);
 }
 
 /* Makes a chain of the records from seq `from` on, up to `to`. */
@@ -3013,7 +3037,7 @@ static void survey_settle(struct survey *survey) {
     ring->tail = survey->last;
     ring->in_use = survey->count;
     for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
-        uint8_t *noted = ring->config.records[slot].bytes + AT_SQUEEZED;
+        uint8_t *noted = ring->config.records[slot].bytes + AT_NEXT;
 
         ring->config.links[slot] = get32(noted);
         put32(noted, 0);
@@ -3200,7 +3224,9 @@ static bool batch_wait(const struct cmcwh_batch *batch) {
     return true;
 }
 
-struct cmcwh_record *cmcwh_batch_add(struct cmcwh_batch *batch) {
+/* A free record for one more event, to be filled by the calling thread only. NULL when there is no
+ * room, after config.room_wait; the batch stays as it was. */
+static struct cmcwh_record *batch_add(struct cmcwh_batch *batch) {
     struct cmcwh_ring *ring = batch->ring;
     uint32_t slot;
 
@@ -3228,7 +3254,9 @@ struct cmcwh_record *cmcwh_batch_add(struct cmcwh_batch *batch) {
     return &ring->config.records[slot];
 }
 
-void cmcwh_batch_abort(struct cmcwh_batch *batch) {
+/* Gives all records back. Also after a failed commit; a batch without records is left alone. Of one
+ * that is pending with config.confirm, the events stay with the sinks: nobody will ask any more. */
+static void batch_abort(struct cmcwh_batch *batch) {
     struct cmcwh_ring *ring = batch->ring;
 
     if (batch->outcome == CMCWH_PENDING) {
@@ -3245,7 +3273,7 @@ void cmcwh_batch_abort(struct cmcwh_batch *batch) {
         port_wake(ring);
         port_unlock(ring);
     }
-    cmcwh_batch_begin(batch, ring);
+    batch_begin(batch, ring);
 }
 
 /* How long until requests are taken again, after the storage or, with confirm, a required reader
@@ -3281,7 +3309,12 @@ static bool batch_committed(const struct cmcwh_batch *batch) {
     return batch->outcome == CMCWH_PENDING || (batch->count > 0 && batch->first == CMCWH_NONE);
 }
 
-int cmcwh_batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition) {
+/* Numbers the records and shows them to the readers, in one step; with storage that step is
+ * batch_confirm. `composition` is put into each (empty: left as it is). Returns how many there
+ * were, which is no promise yet: batch_confirm tells; CMCWH_ERR_STORAGE (nothing is committed, the
+ * batch is still held) when the storage, or with config.confirm a required reader, has failed and
+ * is not to be tried again yet; CMCWH_ERR_ARGUMENT: it was committed before. */
+static int batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition) {
     struct cmcwh_ring *ring = batch->ring;
     struct seal seal = {port_now(ring), batch->count, composition};
     uint64_t ticks = port_ticks(ring);
@@ -3313,7 +3346,13 @@ int cmcwh_batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition)
     return (int)batch->count;
 }
 
-int cmcwh_batch_confirm(struct cmcwh_batch *batch) {
+/* Waits until the fate of a committed batch is known, and with storage writes it, and all others
+ * that wait. CMCWH_OK: it is on the storage; with config.confirm, every required reader has taken
+ * it. CMCWH_ERR_STORAGE: the storage or one of those has failed, and the events were taken back:
+ * readers that had not acknowledged them never will. CMCWH_PENDING: the port cannot wait; ask again
+ * when the sinks have been pumped, and until then leave the batch where it is. CMCWH_ERR_ARGUMENT:
+ * it was not committed. Only the thread that committed. */
+static int batch_confirm(struct cmcwh_batch *batch) {
     struct cmcwh_ring *ring = batch->ring;
     int outcome;
 
@@ -3786,8 +3825,8 @@ enum member {
 };
 
 static void event_forget(struct cmcwh_parser *parser) {
-    cmcwh_batch_abort(&parser->batch);
-    parser->record = NULL;
+    batch_abort(&parser->batch);
+    parser->draft.record = NULL;
     parser->have_event = parser->have_list = false;
 }
 
@@ -3886,6 +3925,11 @@ static struct cmcwh_kept *form_target(struct cmcwh_parser *parser) {
     }
 }
 
+/* Does this begin with a name and the quote behind it? */
+static inline bool name_quoted(struct cmcwh_text in, const char *name, size_t length) {
+    return length < in.length && in.data[length] == '"' && memcmp(in.data, name, length) == 0;
+}
+
 static uint8_t request_member(struct cmcwh_text name) {
     static const char *const names[] = {"event", "event_type", "server_composition", "api_key"};
 
@@ -3897,29 +3941,47 @@ static uint8_t request_member(struct cmcwh_text name) {
     return MEMBER_SKIP;
 }
 
-/* The field that a member of an event is by its name, or CMCWH_FIELDS. CMC sends them in the order
- * of enum cmcwh_field: most often it is the one after the last. */
-static inline unsigned item_field(struct cmcwh_parser *parser, struct cmcwh_text name) {
+/* As item_field finds it, by the spellings of version 1. */
+static unsigned item_field_1(struct cmcwh_text in) {
+    unsigned field = 0;
+
+    while (field < CMCWH_FIELDS &&
+           (fields[field].length_1 == 0 ||
+            !name_quoted(in, fields[field].name_1, fields[field].length_1))) {
+        field++;
+    }
+    return field;
+}
+
+/* The field with whose name, and the quote behind it, `in` begins; or CMCWH_FIELDS. CMC sends them
+ * in the order of enum cmcwh_field: most often it is the one after the last. */
+static inline unsigned item_field(struct cmcwh_parser *parser, struct cmcwh_text in,
+                                  size_t *length) {
     unsigned field = parser->hint;
 
     for (unsigned tried = 0; tried < CMCWH_MEMBERS; tried++) {
-        const struct field *is = &fields[field];
         unsigned next = field + 1 < CMCWH_MEMBERS ? field + 1 : 0;
 
-        if (name_is(name, is->name, is->length) ||
-            (is->length_1 > 0 && name_is(name, is->name_1, is->length_1))) {
+        *length = fields[field].length;
+        if (name_quoted(in, fields[field].name, *length)) {
             parser->hint = (uint8_t)next;
             return field;
         }
         field = next;
     }
-    return CMCWH_FIELDS;
+    field = item_field_1(in);
+    *length = field < CMCWH_FIELDS ? fields[field].length_1 : 0;
+    parser->hint = (uint8_t)(field < CMCWH_FIELDS ? field + 1 : parser->hint);
+    return field;
 }
 
-static uint8_t item_member(struct cmcwh_parser *parser, struct cmcwh_text name) {
-    unsigned field = item_field(parser, name);
+/* What a member of an event is to us by its name; `in` has the quote behind it too. */
+static uint8_t item_member(struct cmcwh_parser *parser, struct cmcwh_text in) {
+    size_t length;
+    unsigned field = item_field(parser, in, &length);
 
-    return field < CMCWH_FIELDS ? (uint8_t)(MEMBER_FIELD + field) : MEMBER_SKIP;
+    return field < CMCWH_FIELDS && length + 1 == in.length ? (uint8_t)(MEMBER_FIELD + field)
+                                                           : MEMBER_SKIP;
 }
 
 /* The string was taken up to `taken`: is it whole and right? */
@@ -3977,7 +4039,7 @@ static bool lexeme_null(const struct cmcwh_parser *parser, const struct lexeme *
 /* Appends to the member that is being kept as JSON. */
 static void capture_put(struct cmcwh_parser *parser, const char *bytes, size_t length) {
     parser->capturing =
-        parser->capturing && member_put(parser->record, parser->capture, bytes, length);
+        parser->capturing && member_put(&parser->draft, parser->capture, bytes, length);
 }
 
 /* Begins to keep a member as JSON. One whose name is longer than the window is left out. */
@@ -3987,10 +4049,10 @@ static void capture_begin(struct cmcwh_parser *parser, const struct lexeme *lexe
 
     parser->capturing = !lexeme->cut;
     if (lexeme->cut) {
-        record_mark_cut(parser->record, CMCWH_MEMBERS);
+        draft_mark_cut(&parser->draft, CMCWH_MEMBERS, true);
         return;
     }
-    parser->capture = (uint16_t)member_begin(parser->record, name);
+    parser->capture = (uint16_t)member_begin(&parser->draft, name);
     spell_begin(&spelling, name);
     capture_put(parser, "\"", 1);
     while (spell(&spelling)) {
@@ -4013,7 +4075,7 @@ static void capture_value(struct cmcwh_parser *parser, const struct lexeme *lexe
         capture_put(parser, "\"", 1);
     }
     if (lexeme->cut) {
-        record_mark_cut(parser->record, CMCWH_MEMBERS);
+        draft_mark_cut(&parser->draft, CMCWH_MEMBERS, true);
     }
 }
 
@@ -4059,7 +4121,7 @@ static uint8_t list_open(struct cmcwh_parser *parser) {
     if (!list_matters(parser)) {
         return PLACE_SKIP;
     }
-    cmcwh_batch_abort(&parser->batch);
+    batch_abort(&parser->batch);
     parser->list = parser->key;
     parser->list_offset = parser->key_offset;
     parser->have_list = true;
@@ -4067,15 +4129,16 @@ static uint8_t list_open(struct cmcwh_parser *parser) {
 }
 
 static uint8_t item_open(struct cmcwh_parser *parser, size_t index) {
-    parser->record = cmcwh_batch_add(&parser->batch);
-    if (parser->record == NULL) {
+    struct cmcwh_record *record = batch_add(&parser->batch);
+
+    if (record == NULL) {
         parser_fail(parser, CMCWH_ERR_FULL, window_offset(parser, index),
                     parser->batch.count == parser->batch.ring->config.capacity
                         ? "the request holds more events than the ring has records"
                         : "the ring has no room for the whole request");
         return PLACE_SKIP;
     }
-    cmcwh_record_begin(parser->record, kind_of(kept_text(&parser->list)));
+    draft_begin(&parser->draft, record, kind_of(kept_text(&parser->list)));
     parser->hint = 0;
     return PLACE_ITEM;
 }
@@ -4178,13 +4241,22 @@ static void event_close(struct cmcwh_parser *parser, bool object) {
             capture_put(parser, "\n", 1);
         }
     } else if (place == PLACE_ITEM) {
-        cmcwh_record_put(parser->record, CMCWH_EVENT_TYPE, kept_text(&parser->list));
+        draft_text(&parser->draft, CMCWH_EVENT_TYPE, kept_text(&parser->list));
         if (parser->list.truncated) {
-            record_mark_cut(parser->record, CMCWH_EVENT_TYPE);
+            draft_mark_cut(&parser->draft, CMCWH_EVENT_TYPE, true);
         }
-        cmcwh_record_close(parser->record);
-        parser->record = NULL;
+        draft_close(&parser->draft);
     }
+}
+
+/* A name that was kept, with a quote behind it where there is room: those of ours are short. */
+static struct cmcwh_text kept_quoted(struct cmcwh_kept *kept) {
+    struct cmcwh_text text = kept_text(kept);
+
+    if (text.length < sizeof kept->text) {
+        kept->text[text.length++] = '"';
+    }
+    return text;
 }
 
 /* The name of a member. Names of ours have no escapes, so most are known without decoding. */
@@ -4193,6 +4265,7 @@ static void event_name(struct cmcwh_parser *parser, const struct lexeme *lexeme)
     uint8_t place = parser->place[parser->depth];
 
     if (place == PLACE_ITEM) {
+        name.length++; /* its quote */
         parser->member = item_member(parser, name);
         if (parser->member != MEMBER_SKIP) {
             return;
@@ -4205,10 +4278,10 @@ static void event_name(struct cmcwh_parser *parser, const struct lexeme *lexeme)
     if (place == PLACE_REQUEST) {
         parser->member = request_member(kept_text(&parser->key));
     } else if (place == PLACE_ITEM) {
-        parser->member = item_member(parser, kept_text(&parser->key));
+        parser->member = item_member(parser, kept_quoted(&parser->key));
         if (parser->member == MEMBER_SKIP &&
-            cmcwh_record_kind(parser->record) != CMCWH_DELIVERIES &&
-            cmcwh_record_kind(parser->record) != CMCWH_BOUNCES) {
+            cmcwh_record_kind(parser->draft.record) != CMCWH_DELIVERIES &&
+            cmcwh_record_kind(parser->draft.record) != CMCWH_BOUNCES) {
             parser->member = MEMBER_CAPTURE;
             capture_begin(parser, lexeme);
         }
@@ -4246,6 +4319,7 @@ static void request_value(struct cmcwh_parser *parser, const struct lexeme *lexe
 /* A string, number or word as a member of an event. */
 static void item_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
     struct cmcwh_text text = lexeme_text(parser, lexeme);
+    unsigned field = parser->member - MEMBER_FIELD;
     struct cmcwh_decoder decoder;
     size_t taken;
 
@@ -4256,8 +4330,11 @@ static void item_value(struct cmcwh_parser *parser, const struct lexeme *lexeme)
         if (lexeme_null(parser, lexeme)) {
             text.length = 0;
         }
-        field_decode(parser->record, parser->member - MEMBER_FIELD, text, lexeme->string,
-                     lexeme->cut, &decoder, &taken);
+        decoder_init(&decoder, lexeme->string);
+        taken = draft_put(&parser->draft, field, text, lexeme->string, &decoder);
+        if (lexeme->cut) {
+            draft_mark_cut(&parser->draft, field, true);
+        }
         (void)string_right(parser, lexeme, taken, &decoder);
     } else if (lexeme->string) {
         (void)string_keep(parser, lexeme, NULL);
@@ -4368,23 +4445,11 @@ static inline bool json_take(const char **at, const char *end, char mark) {
     return true;
 }
 
-/* A name that has no escapes, up to its quote. Most often it is as long as that which is likely. */
-static inline struct cmcwh_text json_name(const struct cmcwh_parser *parser, const char *in,
-                                          size_t left) {
-    struct cmcwh_text name = {in, fields[parser->hint].length};
-
-    if (name.length >= left || in[name.length] != '"') {
-        name.length = left;
-        name.length = text_find(name, '"');
-    }
-    return name;
-}
-
 /* Takes a member of an event whose name is ours and whose text is plain and comes in the order of
  * the record. Returns where it ends, or 0 when it is not one, or does not lie here whole. */
 static size_t json_member(struct cmcwh_parser *parser, size_t at) {
     const char *in = parser->window + at, *end = parser->window + parser->used;
-    struct cmcwh_text name;
+    struct cmcwh_text text;
     size_t length;
     unsigned field;
 
@@ -4392,20 +4457,23 @@ static size_t json_member(struct cmcwh_parser *parser, size_t at) {
         !json_take(&in, end, '"')) {
         return 0;
     }
-    name = json_name(parser, in, (size_t)(end - in));
-    field = item_field(parser, name);
-    if (field == CMCWH_FIELDS || !field_in_order(parser->record, field)) {
+    text.data = in;
+    text.length = (size_t)(end - in);
+    field = item_field(parser, text, &length);
+    if (field == CMCWH_FIELDS) {
         return 0;
     }
-    in += name.length + 1;
+    in += length + 1;
     if (!json_take(&in, end, ':') || !json_take(&in, end, '"')) {
         return 0;
     }
-    length = field_copy(parser->record, in, (size_t)(end - in));
-    if (in + length == end || in[length] != '"') {
+    text.data = in;
+    text.length = (size_t)(end - in);
+    if (!draft_copy(&parser->draft, field, text, &length) || in + length == end ||
+        in[length] != '"') {
         return 0;
     }
-    field_append(parser->record, field, length);
+    draft_settle(&parser->draft, field, length);
     parser->expect = EXPECT_NEXT;
     return (size_t)(in + length + 1 - parser->window);
 }
@@ -4493,7 +4561,7 @@ static size_t json_item(struct cmcwh_parser *parser, size_t at, bool inside) {
 static size_t json_items(struct cmcwh_parser *parser, size_t at) {
     for (size_t next = at; next > 0 && !parser->failed;) {
         uint8_t place = parser->place[parser->depth];
-        bool inside = place == PLACE_ITEM && parser->record != NULL;
+        bool inside = place == PLACE_ITEM && parser->draft.record != NULL;
 
         at = next;
         next = inside && parser->cut == CMCWH_NONE ? json_member(parser, at) : 0;
@@ -5310,7 +5378,7 @@ void cmcwh_parser_init(struct cmcwh_parser *parser, struct cmcwh_ring *ring,
     kept_clear(&parser->event_type);
     kept_clear(&parser->composition);
     kept_clear(&parser->api_key);
-    cmcwh_batch_begin(&parser->batch, ring);
+    batch_begin(&parser->batch, ring);
     parser->error.detail = "";
     parser->format = (uint8_t)format;
     if (format == CMCWH_JSON) {
@@ -5380,9 +5448,8 @@ static int parser_outcome(struct cmcwh_parser *parser, int outcome) {
 }
 
 int cmcwh_parser_confirm(struct cmcwh_parser *parser) {
-    return parser->error.result != CMCWH_OK
-               ? parser->error.result
-               : parser_outcome(parser, cmcwh_batch_confirm(&parser->batch));
+    return parser->error.result != CMCWH_OK ? parser->error.result
+                                            : parser_outcome(parser, batch_confirm(&parser->batch));
 }
 
 int cmcwh_parser_commit(struct cmcwh_parser *parser) {
@@ -5391,12 +5458,12 @@ int cmcwh_parser_commit(struct cmcwh_parser *parser) {
     if (parser->error.result != CMCWH_OK) {
         return parser->error.result;
     }
-    result = cmcwh_batch_commit(&parser->batch, kept_text(&parser->composition));
+    result = batch_commit(&parser->batch, kept_text(&parser->composition));
     return result < 0 ? parser_outcome(parser, result) : cmcwh_parser_confirm(parser);
 }
 
 void cmcwh_parser_abort(struct cmcwh_parser *parser) {
-    cmcwh_batch_abort(&parser->batch);
+    batch_abort(&parser->batch);
 }
 
 const struct cmcwh_error *cmcwh_parser_error(const struct cmcwh_parser *parser) {
@@ -6185,7 +6252,7 @@ int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker
                          .info = mg_get_request_info(connection),
                          .start = port_ticks(server->config.ring)};
 
-    cmcwh_batch_begin(&worker->parser.batch, server->config.ring);
+    batch_begin(&worker->parser.batch, server->config.ring);
     learn_peer(&x);
     if (admit(&x) && check_head(&x) && check_framing(&x) && check_target(&x) && check_tries(&x) &&
         check_header(&x) && check_content(&x)) {

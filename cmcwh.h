@@ -176,7 +176,7 @@ struct cmcwh_port {
  *        4    1  version of this layout, CMCWH_RECORD_VERSION
  *        5    1  kind, enum cmcwh_kind
  *        6    1  status code, see cmcwh_record_status
- *        7    1  flags, 0
+ *        7    1  reserved, 0
  *        8    8  seq: number of the stored event, from 1, without gaps
  *       16    8  batch: seq of the first event of the same request
  *       24    4  batch size: events of that request
@@ -189,6 +189,10 @@ struct cmcwh_port {
  *       80    n  the texts, in the same order, UTF-8, packed
  *     80+n    4  CRC-32 (IEEE 802.3, as zlib's crc32) of all bytes before it
  *     84+n       zeros up to CMCWH_RECORD_SIZE
+ *
+ * When the texts do not fit, they give way in the order reason, subject, apiData, members,
+ * server_composition, event_type, the IPs, created, status, returnPath, from, to, messageId: cut at
+ * a character boundary (members: at a member) and marked.
  */
 #define CMCWH_RECORD_MAGIC  "CMCR"
 #define CMCWH_RECORD_HEADER 80
@@ -284,16 +288,6 @@ bool cmcwh_record_truncated(const struct cmcwh_record *record, enum cmcwh_field 
 
 /* Bytes in use: what a frame carries. */
 size_t cmcwh_record_length(const struct cmcwh_record *record);
-
-/* Building a record by hand; the parser does it for you. begin, put each field, close; the ring
- * numbers it at the commit and seals it (CRC) when it is read. Fields share CMCWH_RECORD_TEXT
- * bytes; when they do not fit, they give way in the order reason, subject, apiData, members,
- * server_composition, event_type, the IPs, created, status, returnPath, from, to, messageId: cut at
- * a character boundary (members: at a member) and marked. `text` must be valid UTF-8. Putting a
- * field again replaces it. One thread per record. */
-void cmcwh_record_begin(struct cmcwh_record *record, enum cmcwh_kind kind);
-void cmcwh_record_put(struct cmcwh_record *record, enum cmcwh_field field, struct cmcwh_text text);
-void cmcwh_record_close(struct cmcwh_record *record);
 
 /* ---- Storage -------------------------------------------------------------------------------
  * Where a ring is kept so that it outlives the power: a file, FRAM, battery-backed RAM, a flash
@@ -487,33 +481,6 @@ int cmcwh_ring_attach(struct cmcwh_ring *ring, const char *name, bool required);
  * (also when there is nothing to do), or CMCWH_ERR_STORAGE. */
 int cmcwh_ring_flush(struct cmcwh_ring *ring);
 
-/* Starts a request's hold. No memory is taken yet. */
-void cmcwh_batch_begin(struct cmcwh_batch *batch, struct cmcwh_ring *ring);
-
-/* A free record for one more event, to be filled by the calling thread only. NULL when there is
- * no room, after config.room_wait; the batch stays as it was. */
-struct cmcwh_record *cmcwh_batch_add(struct cmcwh_batch *batch);
-
-/* Gives all records back. Also after a failed commit; a batch without records is left alone. Of one
- * that is pending with config.confirm, the events stay with the sinks: nobody will ask any more. */
-void cmcwh_batch_abort(struct cmcwh_batch *batch);
-
-/* Numbers the records and shows them to the readers, in one step; with storage that step is
- * cmcwh_batch_confirm. `composition` is put into each (empty: left as it is). Returns how many
- * there were, which is no promise yet: cmcwh_batch_confirm tells; CMCWH_ERR_STORAGE (nothing is
- * committed, the batch is still held) when the storage, or with config.confirm a required reader,
- * has failed and is not to be tried again yet; CMCWH_ERR_ARGUMENT: it was committed before. */
-int cmcwh_batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition);
-
-/* Waits until the fate of a committed batch is known, and with storage writes it, and all others
- * that wait. CMCWH_OK: it is on the storage; with config.confirm, every required reader has taken
- * it. CMCWH_ERR_STORAGE: the storage or one of those has failed, and the events were taken back:
- * readers that had not acknowledged them never will. (Should the power fail before a failed
- * storage works again, they may be found there, whole, all the same.) CMCWH_PENDING: the port
- * cannot wait; ask again when the sinks have been pumped, and until then leave the batch where it
- * is. CMCWH_ERR_ARGUMENT: it was not committed. Only the thread that committed. */
-int cmcwh_batch_confirm(struct cmcwh_batch *batch);
-
 /* Copies the next record of a reader and moves on. 1, or 0 when there is none. A reader is used
  * by one thread. */
 int cmcwh_ring_read(struct cmcwh_ring *ring, int reader, struct cmcwh_record *record);
@@ -634,6 +601,14 @@ struct cmcwh_decoder {
     const char *fault; /* what is wrong */
 };
 
+/* A record that is being built. */
+struct cmcwh_draft {
+    struct cmcwh_record *record; /* NULL: none */
+    unsigned used;               /* bytes of text */
+    unsigned squeezed;           /* bit f: the text of field f found too little room */
+    unsigned highest;            /* one more than the last field that has text */
+};
+
 struct cmcwh_parser {
     struct cmcwh_batch batch;
     struct cmcwh_error error;
@@ -668,8 +643,8 @@ struct cmcwh_parser {
     uint8_t hint; /* which member of an event is likely next */
     bool have_event, have_list;
     bool capturing;
-    uint16_t capture;            /* where the member begins that is being kept as JSON */
-    struct cmcwh_record *record; /* of the event that is being read */
+    uint16_t capture;         /* where the member begins that is being kept as JSON */
+    struct cmcwh_draft draft; /* of the event that is being read */
     uint64_t root_offset, event_offset, list_offset, key_offset;
     struct cmcwh_kept key; /* the current name */
     struct cmcwh_kept list, event_type, composition, api_key;

@@ -14,7 +14,7 @@ $(addprefix $(OUT)/fuzz/,json form multipart): $(OUT)/fuzz/%: tests/fuzz/body.c 
 $(OUT)/fuzz/differential: tests/fuzz/differential.c $(OUT)/fuzz/fuzz.o $(OUT)/cmcwh-embedded.o
 	$(call say,CC $<)$(FUZZ_C) $(filter-out %.h,$^) -ljansson -o $@
 
-$(OUT)/fuzz/frame $(OUT)/fuzz/ring: $(OUT)/fuzz/%: tests/fuzz/%.c $(OUT)/fuzz/fuzz.o $(OUT)/cmcwh-embedded.o
+$(OUT)/fuzz/frame $(OUT)/fuzz/ring: $(OUT)/fuzz/%: tests/fuzz/%.c $(OUT)/fuzz/fuzz.o $(OUT)/libcmcwh.a
 	$(call say,CC $<)$(FUZZ_C) $(filter-out %.h,$^) -o $@
 
 $(OUT)/fuzz/request: tests/fuzz/request.c $(OUT)/fuzz/fuzz.o $(OUT)/cmcwh.o $(OUT)/civetweb.o

@@ -1,5 +1,7 @@
 /* A stream of frames, whole and in pieces: the same records are found. Then a record with the input
  * as its texts, whose frame must be found behind the input as noise. */
+#include "cmcwh.c"
+
 #include "fuzz.h"
 
 /* Returns the sum of the ids of what it found. */
@@ -38,12 +40,13 @@ static size_t make_frame(const uint8_t *bytes, size_t length, char *out) {
     struct cmcwh_ring *ring = fuzz_ring();
     struct cmcwh_batch batch;
     struct cmcwh_record *record, copy;
+    struct cmcwh_draft draft;
     static char text[CMCWH_FIELDS][4096];
 
-    cmcwh_batch_begin(&batch, ring);
-    record = cmcwh_batch_add(&batch);
+    batch_begin(&batch, ring);
+    record = batch_add(&batch);
     MUST(record != NULL);
-    cmcwh_record_begin(record, CMCWH_BOUNCES);
+    draft_begin(&draft, record, CMCWH_BOUNCES);
     for (size_t field = 0; field < CMCWH_FIELDS; field++) {
         size_t used = 0;
 
@@ -53,10 +56,10 @@ static size_t make_frame(const uint8_t *bytes, size_t length, char *out) {
         for (size_t i = field; i < length && used < sizeof text[field]; i += CMCWH_FIELDS) {
             text[field][used++] = (char)(bytes[i] & 0x7F); /* ASCII: must be UTF-8 */
         }
-        cmcwh_record_put(record, (enum cmcwh_field)field, (struct cmcwh_text){text[field], used});
+        draft_text(&draft, field, (struct cmcwh_text){text[field], used});
     }
-    cmcwh_record_close(record);
-    MUST(cmcwh_batch_commit(&batch, (struct cmcwh_text){"", 0}) == 1);
+    draft_close(&draft);
+    MUST(batch_commit(&batch, (struct cmcwh_text){"", 0}) == 1);
     MUST(cmcwh_ring_read(ring, 0, &copy) == 1);
     fuzz_check_record(&copy);
     return cmcwh_encode(&copy, CMCWH_ENCODE_BINARY, NULL, out);

@@ -1,6 +1,8 @@
 /* A ring on a storage that somebody has changed. The input is edits of a good image, of four bytes
  * each; the last byte tells which CRCs are put right, so that the edits get past them. Whatever is
  * opened gives records that are whole, each once and in order, takes new events and keeps them. */
+#include "cmcwh.c"
+
 #include "fuzz.h"
 
 enum {
@@ -59,21 +61,22 @@ static int open_ring(struct cmcwh_recovery *found) {
 static int post(unsigned count) {
     struct cmcwh_batch batch;
     struct cmcwh_record *record;
+    struct cmcwh_draft draft;
     int result;
 
-    cmcwh_batch_begin(&batch, &ring);
+    batch_begin(&batch, &ring);
     for (unsigned i = 0; i < count; i++) {
-        record = cmcwh_batch_add(&batch);
+        record = batch_add(&batch);
         if (record == NULL) {
-            cmcwh_batch_abort(&batch);
+            batch_abort(&batch);
             return CMCWH_ERR_FULL;
         }
-        cmcwh_record_begin(record, CMCWH_BOUNCES);
-        cmcwh_record_put(record, CMCWH_TO, (struct cmcwh_text){"user@example.jp", 15});
-        cmcwh_record_close(record);
+        draft_begin(&draft, record, CMCWH_BOUNCES);
+        draft_text(&draft, CMCWH_TO, (struct cmcwh_text){"user@example.jp", 15});
+        draft_close(&draft);
     }
-    result = cmcwh_batch_commit(&batch, (struct cmcwh_text){"pro", 3});
-    return result < 0 ? result : cmcwh_batch_confirm(&batch) < 0 ? CMCWH_ERR_STORAGE : result;
+    result = batch_commit(&batch, (struct cmcwh_text){"pro", 3});
+    return result < 0 ? result : batch_confirm(&batch) < 0 ? CMCWH_ERR_STORAGE : result;
 }
 
 /* All that is there, in order; the last seq, 0 when there is nothing. */

@@ -1,4 +1,6 @@
 /* Frames (COBS): round trips, and finding the next good one after noise and loss. */
+#include "cmcwh.c"
+
 #include "support.h"
 
 #include <stdio.h>
@@ -14,19 +16,20 @@ static struct cmcwh_record sample(unsigned seed) {
     struct cmcwh_batch batch;
     struct cmcwh_record *record;
     struct cmcwh_text view = {text, 0}, none = {"", 0};
+    struct cmcwh_draft draft;
 
     fixture_init(&f, 2, false);
     f.ring.next_seq = seed + 1;
-    cmcwh_batch_begin(&batch, &f.ring);
-    record = cmcwh_batch_add(&batch);
-    cmcwh_record_begin(record, CMCWH_OTHER);
+    batch_begin(&batch, &f.ring);
+    record = batch_add(&batch);
+    draft_begin(&draft, record, CMCWH_OTHER);
     view.length = seed * 7 % CMCWH_RECORD_TEXT;
     for (size_t i = 0; i < view.length; i++) {
         text[i] = i % (253 + seed % 4) == 252 ? '\0' : 'x';
     }
-    cmcwh_record_put(record, CMCWH_TO, view);
-    cmcwh_record_close(record);
-    assert_int_equal(cmcwh_batch_commit(&batch, none), 1);
+    draft_text(&draft, CMCWH_TO, view);
+    draft_close(&draft);
+    assert_int_equal(batch_commit(&batch, none), 1);
     return take(&f);
 }
 

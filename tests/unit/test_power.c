@@ -4,6 +4,8 @@
  * order, and nothing is there in part.
  *
  * CMCWH_SEEDS=N (32) runs N workloads, CMCWH_SEED=N only that one. A failure names its seed. */
+#include "cmcwh.c"
+
 #include "disk.h"
 
 #include <stdio.h>
@@ -82,14 +84,15 @@ static void open_machine(struct machine *machine) {
 static void fill(struct cmcwh_record *record, uint32_t name) {
     static char text[1024];
     char to[16];
+    struct cmcwh_draft draft;
 
     (void)snprintf(to, sizeof to, "%08x", (unsigned)name);
     memset(text, 'a' + (int)(name % 26), sizeof text);
-    cmcwh_record_begin(record, CMCWH_DELIVERIES);
-    cmcwh_record_put(record, CMCWH_TO, (struct cmcwh_text){to, 8});
-    cmcwh_record_put(record, CMCWH_SUBJECT,
-                     (struct cmcwh_text){text, name * UINT32_C(2654435761) % sizeof text});
-    cmcwh_record_close(record);
+    draft_begin(&draft, record, CMCWH_DELIVERIES);
+    draft_text(&draft, CMCWH_TO, (struct cmcwh_text){to, 8});
+    draft_text(&draft, CMCWH_SUBJECT,
+               (struct cmcwh_text){text, name * UINT32_C(2654435761) % sizeof text});
+    draft_close(&draft);
 }
 
 static uint32_t name_of(const struct cmcwh_record *record) {
@@ -174,15 +177,15 @@ static void use_machine(struct machine *machine) {
 
     MUST(cmcwh_ring_acknowledge(&machine->ring, machine->log) == CMCWH_OK);
     MUST(cmcwh_ring_acknowledge(&machine->ring, machine->udp) == CMCWH_OK);
-    cmcwh_batch_begin(&batch, &machine->ring);
+    batch_begin(&batch, &machine->ring);
     for (uint32_t i = 0; i < CAPACITY; i++) {
-        struct cmcwh_record *free_record = cmcwh_batch_add(&batch);
+        struct cmcwh_record *free_record = batch_add(&batch);
 
         MUST(free_record != NULL);
         fill(free_record, UINT32_C(0xFFFFFF00) | i);
     }
-    MUST(cmcwh_batch_commit(&batch, no_text) == CAPACITY);
-    MUST(cmcwh_batch_confirm(&batch) == CMCWH_OK);
+    MUST(batch_commit(&batch, no_text) == CAPACITY);
+    MUST(batch_confirm(&batch) == CMCWH_OK);
     for (uint32_t i = 0; i < CAPACITY; i++) {
         MUST(cmcwh_ring_read(&machine->ring, machine->log, &record) == 1);
         MUST(cmcwh_record_seq(&record) == next + i && (name_of(&record) & 0xFF) == i);
@@ -230,7 +233,7 @@ static void cut(struct disk *disk) {
 /* ---- The workload ---- */
 
 static void begin_request(struct request *request, uint32_t number) {
-    cmcwh_batch_begin(&request->batch, &running.ring);
+    batch_begin(&request->batch, &running.ring);
     request->number = number;
     request->open = true;
     request->committed = false;
@@ -238,10 +241,10 @@ static void begin_request(struct request *request, uint32_t number) {
 
 static void add_events(struct request *request, uint32_t count) {
     while (count-- > 0) {
-        struct cmcwh_record *record = cmcwh_batch_add(&request->batch);
+        struct cmcwh_record *record = batch_add(&request->batch);
 
         if (record == NULL) {
-            cmcwh_batch_abort(&request->batch);
+            batch_abort(&request->batch);
             request->open = false;
             return;
         }
@@ -253,7 +256,7 @@ static void commit(uint32_t index) {
     struct request *request = &model.requests[index];
 
     if (request->batch.count > 0) {
-        MUST(cmcwh_batch_commit(&request->batch, no_text) == (int)request->batch.count);
+        MUST(batch_commit(&request->batch, no_text) == (int)request->batch.count);
         request->committed = true;
         model.queue[model.queued++] = index;
     }
@@ -266,11 +269,11 @@ static void confirm(void) {
     if (model.queued == 0) {
         return;
     }
-    MUST(cmcwh_batch_confirm(&model.requests[model.queue[0]].batch) == CMCWH_OK);
+    MUST(batch_confirm(&model.requests[model.queue[0]].batch) == CMCWH_OK);
     for (uint32_t i = 0; i < model.queued; i++) {
         struct request *request = &model.requests[model.queue[i]];
 
-        MUST(cmcwh_batch_confirm(&request->batch) == CMCWH_OK);
+        MUST(batch_confirm(&request->batch) == CMCWH_OK);
         MUST(request->batch.first_seq == seq);
         for (uint32_t k = 0; k < request->batch.count; k++) {
             model.events[seq++ % EVENTS] = request->number << 8 | k;
@@ -356,7 +359,7 @@ static void step(uint32_t number) {
         break;
     case 4:
         if (request->open && !request->committed) {
-            cmcwh_batch_abort(&request->batch);
+            batch_abort(&request->batch);
             request->open = false;
         }
         break;

@@ -1,4 +1,6 @@
 /* The record: its bytes, its check, who gives way, what identifies an event. */
+#include "cmcwh.c"
+
 #include "support.h"
 
 #include <limits.h>
@@ -20,35 +22,31 @@ static uint32_t crc_bitwise(const uint8_t *bytes, size_t length) {
     return ~crc;
 }
 
-static struct cmcwh_text text_of(const char *text) {
-    struct cmcwh_text view = {text, strlen(text)};
+static struct cmcwh_draft draft;
 
-    return view;
-}
-
-/* Commits one record that was built by hand, and reads it back. */
-static struct cmcwh_record sealed(const struct cmcwh_record *built, const char *composition) {
+/* Commits what was drafted, and reads it back. */
+static struct cmcwh_record sealed(const char *composition) {
+    struct cmcwh_record *built = draft.record, *place;
     struct cmcwh_batch batch;
-    struct cmcwh_record *place;
 
+    draft_close(&draft);
     fixture_init(&f, 2, false);
-    cmcwh_batch_begin(&batch, &f.ring);
-    place = cmcwh_batch_add(&batch);
+    batch_begin(&batch, &f.ring);
+    place = batch_add(&batch);
     assert_non_null(place);
     *place = *built;
-    cmcwh_record_close(place);
-    assert_int_equal(cmcwh_batch_commit(&batch, text_of(composition)), 1);
+    assert_int_equal(batch_commit(&batch, text_of(composition)), 1);
     return take(&f);
 }
 
 static struct cmcwh_record sample(void) {
     struct cmcwh_record record;
 
-    cmcwh_record_begin(&record, CMCWH_BOUNCES);
-    cmcwh_record_put(&record, CMCWH_TO, text_of("a@b"));
-    cmcwh_record_put(&record, CMCWH_STATUS, text_of("2"));
-    cmcwh_record_put(&record, CMCWH_EVENT_TYPE, text_of("bounces"));
-    return sealed(&record, "pro");
+    draft_begin(&draft, &record, CMCWH_BOUNCES);
+    draft_text(&draft, CMCWH_TO, text_of("a@b"));
+    draft_text(&draft, CMCWH_STATUS, text_of("2"));
+    draft_text(&draft, CMCWH_EVENT_TYPE, text_of("bounces"));
+    return sealed("pro");
 }
 
 /* The layout of cmcwh.h, byte by byte; CRC and id come from another program (zlib's crc32 and a
@@ -107,9 +105,9 @@ static void crc_of_every_length(void **state) {
             text[i] = (char)(' ' + (i * 7 + length) % 90);
         }
         text[length] = '\0';
-        cmcwh_record_begin(&record, CMCWH_OTHER);
-        cmcwh_record_put(&record, CMCWH_REASON, text_of(text));
-        record = sealed(&record, "");
+        draft_begin(&draft, &record, CMCWH_OTHER);
+        draft_text(&draft, CMCWH_REASON, text_of(text));
+        record = sealed("");
         used = cmcwh_record_length(&record);
         assert_int_equal(used, CMCWH_RECORD_HEADER + length + CMCWH_RECORD_CRC);
         assert_int_equal(crc_bitwise(record.bytes, used - 4),
@@ -161,9 +159,9 @@ static void texts_are_checked(void **state) {
         uint32_t crc;
 
         memset(plain, 'x', length);
-        cmcwh_record_begin(&record, CMCWH_OTHER);
-        cmcwh_record_put(&record, CMCWH_TO, (struct cmcwh_text){plain, length});
-        record = sealed(&record, "");
+        draft_begin(&draft, &record, CMCWH_OTHER);
+        draft_text(&draft, CMCWH_TO, (struct cmcwh_text){plain, length});
+        record = sealed("");
         record.bytes[48 + 2 * CMCWH_TO] = 0;
         record.bytes[48 + 2 * cases[i].field] = (uint8_t)length;
         memcpy(record.bytes + CMCWH_RECORD_HEADER, cases[i].text, length);
@@ -190,15 +188,15 @@ static struct cmcwh_record filled(size_t length, unsigned shuffle) {
     static char text[CMCWH_RECORD_SIZE + 1];
     struct cmcwh_record record;
 
-    cmcwh_record_begin(&record, CMCWH_OTHER);
+    draft_begin(&draft, &record, CMCWH_OTHER);
     for (unsigned i = 0; i < RANKS; i++) {
         unsigned rank = (i * (1 + 2 * (shuffle % 6)) + shuffle / 6) % RANKS;
 
         memset(text, 'a' + (int)rank, length);
         text[length] = '\0';
-        cmcwh_record_put(&record, ranks[rank], text_of(text));
+        draft_text(&draft, ranks[rank], text_of(text));
     }
-    return sealed(&record, "");
+    return sealed("");
 }
 
 /* However the fields come, the last ranks are whole, one is cut, and the first are empty. */
@@ -242,12 +240,12 @@ static void cut_at_a_character(void **state) {
 
             (void)repeat(pad, "p", taken);
             for (int order = 0; order < 2; order++) {
-                cmcwh_record_begin(&record, CMCWH_OTHER);
-                cmcwh_record_put(&record, order == 0 ? other : ranks[rank],
-                                 text_of(order == 0 ? pad : text));
-                cmcwh_record_put(&record, order == 0 ? ranks[rank] : other,
-                                 text_of(order == 0 ? text : pad));
-                record = sealed(&record, "");
+                draft_begin(&draft, &record, CMCWH_OTHER);
+                draft_text(&draft, order == 0 ? other : ranks[rank],
+                           text_of(order == 0 ? pad : text));
+                draft_text(&draft, order == 0 ? ranks[rank] : other,
+                           text_of(order == 0 ? text : pad));
+                record = sealed("");
                 assert_int_equal(cmcwh_record_text(&record, ranks[rank]).length, room / 3 * 3);
                 assert_memory_equal(cmcwh_record_text(&record, ranks[rank]).data, text,
                                     room / 3 * 3);
@@ -261,17 +259,17 @@ static void putting_again_replaces(void **state) {
     struct cmcwh_record record, other;
 
     (void)state;
-    cmcwh_record_begin(&record, CMCWH_DELIVERIES);
-    cmcwh_record_put(&record, CMCWH_REASON, text_of("a longer text at first"));
-    cmcwh_record_put(&record, CMCWH_TO, text_of("to"));
-    cmcwh_record_put(&record, CMCWH_REASON, text_of("then"));
-    cmcwh_record_put(&record, CMCWH_FROM, text_of("x"));
-    cmcwh_record_put(&record, CMCWH_FROM, text_of(""));
-    record = sealed(&record, "pro");
-    cmcwh_record_begin(&other, CMCWH_DELIVERIES);
-    cmcwh_record_put(&other, CMCWH_TO, text_of("to"));
-    cmcwh_record_put(&other, CMCWH_REASON, text_of("then"));
-    other = sealed(&other, "pro");
+    draft_begin(&draft, &record, CMCWH_DELIVERIES);
+    draft_text(&draft, CMCWH_REASON, text_of("a longer text at first"));
+    draft_text(&draft, CMCWH_TO, text_of("to"));
+    draft_text(&draft, CMCWH_REASON, text_of("then"));
+    draft_text(&draft, CMCWH_FROM, text_of("x"));
+    draft_text(&draft, CMCWH_FROM, text_of(""));
+    record = sealed("pro");
+    draft_begin(&draft, &other, CMCWH_DELIVERIES);
+    draft_text(&draft, CMCWH_TO, text_of("to"));
+    draft_text(&draft, CMCWH_REASON, text_of("then"));
+    other = sealed("pro");
     assert_memory_equal(&record, &other, sizeof record);
 }
 
@@ -283,14 +281,13 @@ static void what_identifies_an_event(void **state) {
     for (unsigned changed = 0; changed <= CMCWH_FIELDS; changed++) {
         struct cmcwh_record record;
 
-        cmcwh_record_begin(&record, CMCWH_DELIVERIES);
+        draft_begin(&draft, &record, CMCWH_DELIVERIES);
         for (unsigned field = 0; field < CMCWH_FIELDS; field++) {
             if (field != CMCWH_MEMBERS) {
-                cmcwh_record_put(&record, (enum cmcwh_field)field,
-                                 text_of(field == changed ? "other" : "value"));
+                draft_text(&draft, field, text_of(field == changed ? "other" : "value"));
             }
         }
-        record = sealed(&record, "");
+        record = sealed("");
         ids[changed] = cmcwh_record_id(&record);
     }
     for (unsigned field = 0; field < CMCWH_FIELDS; field++) {
@@ -306,14 +303,14 @@ static void fields_do_not_run_together(void **state) {
     struct cmcwh_record one, two;
 
     (void)state;
-    cmcwh_record_begin(&one, CMCWH_DELIVERIES);
-    cmcwh_record_put(&one, CMCWH_MESSAGE_ID, text_of("ab"));
-    cmcwh_record_put(&one, CMCWH_TO, text_of("c"));
-    cmcwh_record_begin(&two, CMCWH_DELIVERIES);
-    cmcwh_record_put(&two, CMCWH_MESSAGE_ID, text_of("a"));
-    cmcwh_record_put(&two, CMCWH_TO, text_of("bc"));
-    one = sealed(&one, "");
-    two = sealed(&two, "");
+    draft_begin(&draft, &one, CMCWH_DELIVERIES);
+    draft_text(&draft, CMCWH_MESSAGE_ID, text_of("ab"));
+    draft_text(&draft, CMCWH_TO, text_of("c"));
+    one = sealed("");
+    draft_begin(&draft, &two, CMCWH_DELIVERIES);
+    draft_text(&draft, CMCWH_MESSAGE_ID, text_of("a"));
+    draft_text(&draft, CMCWH_TO, text_of("bc"));
+    two = sealed("");
     assert_int_not_equal(cmcwh_record_id(&one), cmcwh_record_id(&two));
 }
 

@@ -1,4 +1,6 @@
 /* The ring: commit and abort, wrap-around, readers of both kinds, confirmation and taking back. */
+#include "cmcwh.c"
+
 #include "support.h"
 
 #include <string.h>
@@ -10,13 +12,14 @@ static const struct cmcwh_text no_text = {"", 0};
 static struct cmcwh_batch hold(unsigned count) {
     struct cmcwh_batch batch;
 
-    cmcwh_batch_begin(&batch, &f.ring);
+    batch_begin(&batch, &f.ring);
     for (unsigned i = 0; i < count; i++) {
-        struct cmcwh_record *record = cmcwh_batch_add(&batch);
+        struct cmcwh_record *record = batch_add(&batch);
+        struct cmcwh_draft draft;
 
         assert_non_null(record);
-        cmcwh_record_begin(record, CMCWH_OTHER);
-        cmcwh_record_close(record);
+        draft_begin(&draft, record, CMCWH_OTHER);
+        draft_close(&draft);
     }
     return batch;
 }
@@ -24,7 +27,7 @@ static struct cmcwh_batch hold(unsigned count) {
 static void commit(unsigned count) {
     struct cmcwh_batch batch = hold(count);
 
-    assert_int_equal(cmcwh_batch_commit(&batch, no_text), count);
+    assert_int_equal(batch_commit(&batch, no_text), count);
 }
 
 /* Reads `count` records of a reader, whose numbers begin at `seq`. */
@@ -88,9 +91,9 @@ static void committed_in_one_step(void **state) {
     fixture_init(&f, 8, false);
     batch = hold(3);
     expect_nothing(f.reader);
-    assert_int_equal(cmcwh_batch_commit(&batch, no_text), 3);
-    assert_int_equal(cmcwh_batch_confirm(&batch), CMCWH_OK);
-    cmcwh_batch_abort(&batch); /* too late: does nothing */
+    assert_int_equal(batch_commit(&batch, no_text), 3);
+    assert_int_equal(batch_confirm(&batch), CMCWH_OK);
+    batch_abort(&batch); /* too late: does nothing */
     expect(f.reader, 1, 3);
     expect_nothing(f.reader);
     acknowledge(f.reader);
@@ -103,10 +106,10 @@ static void aborted_is_free_again(void **state) {
     for (int i = 0; i < 10; i++) {
         struct cmcwh_batch batch = hold(4);
 
-        assert_null(cmcwh_batch_add(&batch));
+        assert_null(batch_add(&batch));
         assert_int_equal(batch.count, 4);
-        cmcwh_batch_abort(&batch);
-        cmcwh_batch_abort(&batch);
+        batch_abort(&batch);
+        batch_abort(&batch);
         assert_int_equal(state_of_ring().in_use, 0);
     }
     commit(4);
@@ -118,9 +121,9 @@ static void an_empty_batch(void **state) {
 
     (void)state;
     fixture_init(&f, 4, true);
-    cmcwh_batch_begin(&batch, &f.ring);
-    assert_int_equal(cmcwh_batch_commit(&batch, no_text), 0);
-    assert_int_equal(cmcwh_batch_confirm(&batch), CMCWH_OK);
+    batch_begin(&batch, &f.ring);
+    assert_int_equal(batch_commit(&batch, no_text), 0);
+    assert_int_equal(batch_confirm(&batch), CMCWH_OK);
     assert_int_equal(state_of_ring().stored, 0);
 }
 
@@ -133,11 +136,11 @@ static void interleaved_requests(void **state) {
     slow = hold(3);
     for (uint64_t seq = 1; seq < 50; seq += 2) {
         quick = hold(2);
-        assert_int_equal(cmcwh_batch_commit(&quick, no_text), 2);
+        assert_int_equal(batch_commit(&quick, no_text), 2);
         expect(f.reader, seq, 2);
         acknowledge(f.reader);
     }
-    assert_int_equal(cmcwh_batch_commit(&slow, no_text), 3);
+    assert_int_equal(batch_commit(&slow, no_text), 3);
     expect(f.reader, 51, 3);
 }
 
@@ -153,10 +156,10 @@ static void round_and_round(void **state) {
             struct cmcwh_batch batch = hold(count);
 
             if (i % 3 == 0) {
-                cmcwh_batch_abort(&batch);
+                batch_abort(&batch);
                 continue;
             }
-            assert_int_equal(cmcwh_batch_commit(&batch, no_text), count);
+            assert_int_equal(batch_commit(&batch, no_text), count);
             expect(f.reader, seq, count);
             acknowledge(f.reader);
             seq += count;
@@ -176,11 +179,11 @@ static void a_required_reader_keeps_its_records(void **state) {
     expect(f.reader, 1, 3);
     acknowledge(f.reader);
     batch = hold(1);
-    assert_null(cmcwh_batch_add(&batch)); /* full, though the fast one has all */
-    assert_int_equal(cmcwh_batch_commit(&batch, no_text), 1);
+    assert_null(batch_add(&batch)); /* full, though the fast one has all */
+    assert_int_equal(batch_commit(&batch, no_text), 1);
     expect(slow, 1, 1);
     batch = hold(0);
-    assert_null(cmcwh_batch_add(&batch)); /* read is not acknowledged */
+    assert_null(batch_add(&batch)); /* read is not acknowledged */
     acknowledge(slow);
     commit(1);
     expect(slow, 2, 4);
@@ -257,22 +260,22 @@ static void confirmed_when_all_required_have_it(void **state) {
     besteffort = cmcwh_ring_attach(&f.ring, NULL, false);
     one = hold(2);
     two = hold(1);
-    assert_int_equal(cmcwh_batch_commit(&one, no_text), 2);
-    assert_int_equal(cmcwh_batch_commit(&two, no_text), 1);
-    assert_int_equal(cmcwh_batch_confirm(&one), CMCWH_PENDING);
+    assert_int_equal(batch_commit(&one, no_text), 2);
+    assert_int_equal(batch_commit(&two, no_text), 1);
+    assert_int_equal(batch_confirm(&one), CMCWH_PENDING);
     expect(f.reader, 1, 3);
     acknowledge(f.reader);
-    assert_int_equal(cmcwh_batch_confirm(&one), CMCWH_PENDING);
+    assert_int_equal(batch_confirm(&one), CMCWH_PENDING);
     expect_nothing(besteffort); /* not before it is certain */
     expect(other, 1, 2);
     acknowledge(other);
-    assert_int_equal(cmcwh_batch_confirm(&one), CMCWH_OK);
-    assert_int_equal(cmcwh_batch_confirm(&two), CMCWH_PENDING);
+    assert_int_equal(batch_confirm(&one), CMCWH_OK);
+    assert_int_equal(batch_confirm(&two), CMCWH_PENDING);
     expect(besteffort, 1, 2);
     expect_nothing(besteffort);
     expect(other, 3, 1);
     acknowledge(other);
-    assert_int_equal(cmcwh_batch_confirm(&two), CMCWH_OK);
+    assert_int_equal(batch_confirm(&two), CMCWH_OK);
     expect(besteffort, 3, 1);
 }
 
@@ -286,17 +289,17 @@ static void a_failed_reader_takes_all_back(void **state) {
     before = hold(1);
     one = hold(2);
     two = hold(1);
-    assert_int_equal(cmcwh_batch_commit(&before, no_text), 1);
+    assert_int_equal(batch_commit(&before, no_text), 1);
     expect(f.reader, 1, 1);
     acknowledge(f.reader);
-    assert_int_equal(cmcwh_batch_commit(&one, no_text), 2);
+    assert_int_equal(batch_commit(&one, no_text), 2);
     expect(f.reader, 2, 1); /* in the middle of a request */
-    assert_int_equal(cmcwh_batch_commit(&two, no_text), 1);
+    assert_int_equal(batch_commit(&two, no_text), 1);
     cmcwh_ring_fail(&f.ring, f.reader, 1000);
-    assert_int_equal(cmcwh_batch_confirm(&before), CMCWH_OK);
-    assert_int_equal(cmcwh_batch_confirm(&one), CMCWH_ERR_STORAGE);
-    assert_int_equal(cmcwh_batch_confirm(&two), CMCWH_ERR_STORAGE);
-    cmcwh_batch_abort(&one); /* there is nothing to give back any more */
+    assert_int_equal(batch_confirm(&before), CMCWH_OK);
+    assert_int_equal(batch_confirm(&one), CMCWH_ERR_STORAGE);
+    assert_int_equal(batch_confirm(&two), CMCWH_ERR_STORAGE);
+    batch_abort(&one); /* there is nothing to give back any more */
     expect_nothing(f.reader);
     expect(besteffort, 1, 1);
     expect_nothing(besteffort);
@@ -305,14 +308,14 @@ static void a_failed_reader_takes_all_back(void **state) {
     assert_int_equal(state_of_ring().stored, 1); /* their numbers are used again */
     assert_int_equal(state_of_ring().retry, 1000);
     one = hold(1);
-    assert_int_equal(cmcwh_batch_commit(&one, no_text), CMCWH_ERR_STORAGE);
+    assert_int_equal(batch_commit(&one, no_text), CMCWH_ERR_STORAGE);
     f.now += 999;
-    assert_int_equal(cmcwh_batch_commit(&one, no_text), CMCWH_ERR_STORAGE);
+    assert_int_equal(batch_commit(&one, no_text), CMCWH_ERR_STORAGE);
     f.now += 1;
-    assert_int_equal(cmcwh_batch_commit(&one, no_text), 1); /* worth another try */
+    assert_int_equal(batch_commit(&one, no_text), 1); /* worth another try */
     expect(f.reader, 2, 1);
     acknowledge(f.reader);
-    assert_int_equal(cmcwh_batch_confirm(&one), CMCWH_OK);
+    assert_int_equal(batch_confirm(&one), CMCWH_OK);
     assert_int_equal(state_of_ring().retry, 0);
 }
 
@@ -326,21 +329,21 @@ static void taken_back_from_a_reader_that_was_writing(void **state) {
     other = cmcwh_ring_attach(&f.ring, NULL, true);
     one = hold(2);
     two = hold(2);
-    assert_int_equal(cmcwh_batch_commit(&one, no_text), 2);
-    assert_int_equal(cmcwh_batch_commit(&two, no_text), 2);
+    assert_int_equal(batch_commit(&one, no_text), 2);
+    assert_int_equal(batch_commit(&two, no_text), 2);
     expect(other, 1, 4);
     expect(f.reader, 1, 2);
     acknowledge(f.reader);
     cmcwh_ring_fail(&f.ring, f.reader, 0); /* at the second request */
-    assert_int_equal(cmcwh_batch_confirm(&one), CMCWH_PENDING);
-    assert_int_equal(cmcwh_batch_confirm(&two), CMCWH_ERR_STORAGE);
+    assert_int_equal(batch_confirm(&one), CMCWH_PENDING);
+    assert_int_equal(batch_confirm(&two), CMCWH_ERR_STORAGE);
     assert_int_equal(cmcwh_ring_acknowledge(&f.ring, other), CMCWH_ERR_STORAGE);
     expect(other, 1, 2);
     expect_nothing(other);
     acknowledge(other);
-    assert_int_equal(cmcwh_batch_confirm(&one), CMCWH_OK);
+    assert_int_equal(batch_confirm(&one), CMCWH_OK);
     one = hold(1);
-    assert_int_equal(cmcwh_batch_commit(&one, no_text), 1);
+    assert_int_equal(batch_commit(&one, no_text), 1);
     expect(other, 3, 1); /* the numbers were taken by nobody: used again */
     expect(f.reader, 3, 1);
 }
@@ -354,13 +357,13 @@ static void numbers_that_were_taken_are_not_used_again(void **state) {
     fixture_init(&f, 8, true);
     other = cmcwh_ring_attach(&f.ring, NULL, true);
     batch = hold(2);
-    assert_int_equal(cmcwh_batch_commit(&batch, no_text), 2);
+    assert_int_equal(batch_commit(&batch, no_text), 2);
     expect(other, 1, 2);
     acknowledge(other);
     cmcwh_ring_fail(&f.ring, f.reader, 0);
-    assert_int_equal(cmcwh_batch_confirm(&batch), CMCWH_ERR_STORAGE);
+    assert_int_equal(batch_confirm(&batch), CMCWH_ERR_STORAGE);
     batch = hold(1);
-    assert_int_equal(cmcwh_batch_commit(&batch, no_text), 1);
+    assert_int_equal(batch_commit(&batch, no_text), 1);
     expect(other, 3, 1);
     expect(f.reader, 3, 1);
 }

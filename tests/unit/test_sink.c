@@ -1,4 +1,6 @@
 /* Moving records from the ring to a medium, which may fail at any call. */
+#include "cmcwh.c"
+
 #include "support.h"
 
 #include <stdio.h>
@@ -207,19 +209,20 @@ static void failing_the_nth_call_with_confirm(void **state) {
         sink = sink_of(CMCWH_ENCODED_MAX, false);
         medium.fail_at = n;
         for (unsigned i = 0; i < 3; i++) {
-            cmcwh_batch_begin(&batches[i], &f.ring);
+            batch_begin(&batches[i], &f.ring);
             for (unsigned event = 0; event < 15; event++) {
-                struct cmcwh_record *record = cmcwh_batch_add(&batches[i]);
+                struct cmcwh_record *record = batch_add(&batches[i]);
+                struct cmcwh_draft draft;
 
-                cmcwh_record_begin(record, CMCWH_OTHER);
-                cmcwh_record_close(record);
+                draft_begin(&draft, record, CMCWH_OTHER);
+                draft_close(&draft);
             }
-            assert_int_equal(cmcwh_batch_commit(&batches[i], none), 15);
+            assert_int_equal(batch_commit(&batches[i], none), 15);
             if (cmcwh_sink_pump(&sink) < 0) {
                 failed = true;
                 cmcwh_ring_fail(&f.ring, f.reader, 0);
             }
-            confirmed += cmcwh_batch_confirm(&batches[i]) == CMCWH_OK ? 15 : 0;
+            confirmed += batch_confirm(&batches[i]) == CMCWH_OK ? 15 : 0;
         }
         assert_int_equal(cmcwh_sink_pump(&sink), 0);
         assert_int_equal(count_lines(1), confirmed);
@@ -243,12 +246,12 @@ static void taken_back_at_the_last_moment(void **state) {
     assert_int_equal(
         feed(&f, CMCWH_JSON, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{}]}}", 49, 100),
         1);
-    assert_int_equal(cmcwh_batch_commit(&f.parser.batch, (struct cmcwh_text){"", 0}), 1);
+    assert_int_equal(batch_commit(&f.parser.batch, (struct cmcwh_text){"", 0}), 1);
     medium.spoiler = other;
     assert_int_equal(cmcwh_sink_pump(&sink), 0);
     assert_int_equal(medium.undos, 1);
     assert_int_equal(medium.used, 0);
-    assert_int_equal(cmcwh_batch_confirm(&f.parser.batch), CMCWH_ERR_STORAGE);
+    assert_int_equal(batch_confirm(&f.parser.batch), CMCWH_ERR_STORAGE);
     assert_int_equal(cmcwh_sink_pump(&sink), 0);
 }
 

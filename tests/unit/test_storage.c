@@ -1,5 +1,7 @@
 /* The ring on storage: what it looks like, what is refused, readers' places over restarts, damage,
  * failing calls. Power cuts have a test of their own. */
+#include "cmcwh.c"
+
 #include "disk.h"
 
 #include <stdio.h>
@@ -17,17 +19,17 @@ static uint64_t ticks;
 static unsigned wakes;
 static int log_reader;
 
-static uint64_t port_ticks(void *context) {
+static uint64_t steady(void *context) {
     (void)context;
     return ticks;
 }
 
-static void port_wake(void *context) {
+static void waken(void *context) {
     (void)context;
     wakes++;
 }
 
-static const struct cmcwh_port port = {.ticks = port_ticks, .wake = port_wake};
+static const struct cmcwh_port port = {.ticks = steady, .wake = waken};
 
 static int open_ring_of(uint32_t capacity) {
     struct cmcwh_ring_config config = {.records = records,
@@ -71,13 +73,14 @@ static struct cmcwh_batch hold(uint32_t count, uint32_t first) {
     struct cmcwh_record *record = NULL;
     struct cmcwh_batch batch;
     char to[16];
+    struct cmcwh_draft draft;
 
-    cmcwh_batch_begin(&batch, &ring);
-    for (uint32_t i = 0; i < count && (record = cmcwh_batch_add(&batch)) != NULL; i++) {
+    batch_begin(&batch, &ring);
+    for (uint32_t i = 0; i < count && (record = batch_add(&batch)) != NULL; i++) {
         (void)snprintf(to, sizeof to, "%08u", (unsigned)(first + i));
-        cmcwh_record_begin(record, CMCWH_DELIVERIES);
-        cmcwh_record_put(record, CMCWH_TO, (struct cmcwh_text){to, 8});
-        cmcwh_record_close(record);
+        draft_begin(&draft, record, CMCWH_DELIVERIES);
+        draft_text(&draft, CMCWH_TO, (struct cmcwh_text){to, 8});
+        draft_close(&draft);
     }
     return batch;
 }
@@ -85,13 +88,13 @@ static struct cmcwh_batch hold(uint32_t count, uint32_t first) {
 /* Stores it; each event's `to` will be its seq when all goes well. */
 static int store(uint32_t count, uint32_t first) {
     struct cmcwh_batch batch = hold(count, first);
-    int result = batch.count < count ? CMCWH_ERR_FULL : cmcwh_batch_commit(&batch, no_text);
+    int result = batch.count < count ? CMCWH_ERR_FULL : batch_commit(&batch, no_text);
 
     if (result >= 0) {
-        result = cmcwh_batch_confirm(&batch);
+        result = batch_confirm(&batch);
     }
     if (result < 0) {
-        cmcwh_batch_abort(&batch);
+        batch_abort(&batch);
     }
     return result;
 }
@@ -329,8 +332,8 @@ static void a_full_ring(void **state) {
     for (; seq <= CAPACITY; seq++) {
         assert_int_equal(store(1, seq), CMCWH_OK);
     }
-    cmcwh_batch_begin(&batch, &ring);
-    assert_null(cmcwh_batch_add(&batch));
+    batch_begin(&batch, &ring);
+    assert_null(batch_add(&batch));
     assert_int_equal(read_right(log_reader, NULL), CAPACITY);
     acknowledge(log_reader);
     for (; seq <= 3 * CAPACITY; seq++) {
@@ -361,8 +364,8 @@ static void looking_at_a_ring(void **state) {
     assert_int_equal(first, 3);
     acknowledge(log_reader);
     assert_int_equal(cmcwh_ring_flush(&ring), CMCWH_OK);
-    cmcwh_batch_begin(&batch, &ring);
-    assert_null(cmcwh_batch_add(&batch));
+    batch_begin(&batch, &ring);
+    assert_null(batch_add(&batch));
     assert_int_equal(disk.calls, calls);
 }
 
@@ -395,14 +398,14 @@ static void group_commit(void **state) {
     syncs = disk.syncs;
     for (uint32_t i = 0; i < 3; i++) {
         batches[i] = hold(2, 1 + 2 * i);
-        assert_int_equal(cmcwh_batch_commit(&batches[i], no_text), 2);
+        assert_int_equal(batch_commit(&batches[i], no_text), 2);
         assert_int_equal(read_right(log_reader, NULL), 0);
     }
     before = wakes;
-    assert_int_equal(cmcwh_batch_confirm(&batches[1]), CMCWH_OK);
+    assert_int_equal(batch_confirm(&batches[1]), CMCWH_OK);
     assert_true(wakes > before);
-    assert_int_equal(cmcwh_batch_confirm(&batches[0]), CMCWH_OK);
-    assert_int_equal(cmcwh_batch_confirm(&batches[2]), CMCWH_OK);
+    assert_int_equal(batch_confirm(&batches[0]), CMCWH_OK);
+    assert_int_equal(batch_confirm(&batches[2]), CMCWH_OK);
     assert_int_equal(disk.syncs, syncs + 1);
     assert_int_equal(read_right(log_reader, NULL), 6);
 }
@@ -414,11 +417,11 @@ static void aborted_before_it_is_written(void **state) {
     (void)state;
     new_ring();
     first = hold(3, 99);
-    assert_int_equal(cmcwh_batch_commit(&first, no_text), 3);
+    assert_int_equal(batch_commit(&first, no_text), 3);
     second = hold(2, 1);
-    assert_int_equal(cmcwh_batch_commit(&second, no_text), 2);
-    cmcwh_batch_abort(&first);
-    assert_int_equal(cmcwh_batch_confirm(&second), CMCWH_OK);
+    assert_int_equal(batch_commit(&second, no_text), 2);
+    batch_abort(&first);
+    assert_int_equal(batch_confirm(&second), CMCWH_OK);
     assert_int_equal(read_right(log_reader, NULL), 2);
     acknowledge(log_reader);
     assert_int_equal(store(CAPACITY, 3), CMCWH_OK);
@@ -690,7 +693,7 @@ static struct cmcwh_batch late;
 
 static void commit_late(struct disk *failing) {
     failing->cut = NULL;
-    assert_int_equal(cmcwh_batch_commit(&late, no_text), 1);
+    assert_int_equal(batch_commit(&late, no_text), 1);
 }
 
 /* A request that came while another one's write failed: it is refused at once, not tried. */
@@ -702,16 +705,16 @@ static void refused_with_the_one_before(void **state) {
     new_ring();
     late = hold(1, 99);
     first = hold(1, 98);
-    assert_int_equal(cmcwh_batch_commit(&first, no_text), 1);
+    assert_int_equal(batch_commit(&first, no_text), 1);
     disk.cut = commit_late;
     disk.fail_at = disk.calls + 1;
     disk.fail_count = 1;
-    assert_int_equal(cmcwh_batch_confirm(&first), CMCWH_ERR_STORAGE);
+    assert_int_equal(batch_confirm(&first), CMCWH_ERR_STORAGE);
     calls = disk.calls;
-    assert_int_equal(cmcwh_batch_confirm(&late), CMCWH_ERR_STORAGE);
+    assert_int_equal(batch_confirm(&late), CMCWH_ERR_STORAGE);
     assert_int_equal(disk.calls, calls);
-    cmcwh_batch_abort(&first);
-    cmcwh_batch_abort(&late);
+    batch_abort(&first);
+    batch_abort(&late);
     ticks += 1000;
     assert_int_equal(store(2, 1), CMCWH_OK);
     assert_int_equal(read_right(log_reader, NULL), 2);
