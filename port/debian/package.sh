@@ -44,11 +44,18 @@ copyright() {
     done
 }
 
+# The entries of this version in CHANGELOG.md, in Debian's form.
 changelog() {
     printf 'cmcwh (%s) unstable; urgency=medium\n\n' "$version"
-    sed -n "/^## $version\$/,/^## /{/^##/d;/^\$/d;p;}" CHANGELOG.md | tr '\n' ' ' | fold -s -w 74 |
-        sed '1s/^/  * /; 1!s/^/    /; s/ *$//'
-    printf '\n\n -- %s  %s\n' "$MAINTAINER" "$(LC_ALL=C date -R -u -d "@$SOURCE_DATE_EPOCH")"
+    awk -v head="## [$version]" '
+        /^## / { inside = index($0, head) == 1; next }
+        inside && /^- / { if (entry != "") print entry; entry = substr($0, 3); next }
+        inside && /^ / { sub(/^ */, " "); entry = entry $0 }
+        END { if (entry != "") print entry }' CHANGELOG.md |
+        while read -r entry; do
+            printf '%s\n' "$entry" | fold -s -w 74 | sed '1s/^/  * /; 1!s/^/    /; s/ *$//'
+        done
+    printf '\n -- %s  %s\n' "$MAINTAINER" "$(LC_ALL=C date -R -u -d "@$SOURCE_DATE_EPOCH")"
 }
 
 jsmn=$(echo '#include <jsmn.h>' | ${CC:-cc} -E -x c - | sed -n 's/^# 1 "\(.*jsmn\.h\)".*/\1/p' | head -n 1)
