@@ -86,7 +86,7 @@ static struct cmcwh_batch hold(uint32_t count, uint32_t first) {
 }
 
 /* Stores it; each event's `to` will be its seq when all goes well. */
-static int store(uint32_t count, uint32_t first) {
+static int store_events(uint32_t count, uint32_t first) {
     struct cmcwh_batch batch = hold(count, first);
     int result = batch.count < count ? CMCWH_ERR_FULL : batch_commit(&batch, no_text);
 
@@ -224,7 +224,7 @@ static void layout(void **state) {
     (void)state;
     new_ring();
     assert_memory_equal(at, "CMCWRING\1\0\1\0\0\4\0\0\10\0\0\0\0\1\0\0\10\0\0\0", 28);
-    assert_int_equal(store(2, 1), CMCWH_OK);
+    assert_int_equal(store_events(2, 1), CMCWH_OK);
     assert_int_equal(cmcwh_ring_flush(&ring), CMCWH_OK);
     /* Formatted: 1; opened: 2; a request: 3; flushed: 4, into the first copy again. */
     assert_memory_equal(at + 2 * BLOCK, "CMCS\1\0\0\0\4\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\3", 25);
@@ -241,7 +241,7 @@ static void goes_on_after_a_restart(void **state) {
 
     (void)state;
     new_ring();
-    assert_int_equal(store(3, 1), CMCWH_OK);
+    assert_int_equal(store_events(3, 1), CMCWH_OK);
     assert_int_equal(cmcwh_ring_read(&ring, log_reader, &record), 1);
     acknowledge(log_reader);
     assert_int_equal(open_ring(), CMCWH_OK);
@@ -251,7 +251,7 @@ static void goes_on_after_a_restart(void **state) {
     assert_int_equal(first, 2);
     acknowledge(log_reader);
     /* A reader of another name begins at what is held. */
-    assert_int_equal(store(2, 4), CMCWH_OK);
+    assert_int_equal(store_events(2, 4), CMCWH_OK);
     udp = cmcwh_ring_attach(&ring, "udp", false);
     assert_int_equal(read_right(udp, &first), 2);
     assert_int_equal(first, 4);
@@ -270,7 +270,7 @@ static void two_readers_of_one_name(void **state) {
     (void)state;
     new_ring();
     second = cmcwh_ring_attach(&ring, "log", true);
-    assert_int_equal(store(4, 1), CMCWH_OK);
+    assert_int_equal(store_events(4, 1), CMCWH_OK);
     assert_int_equal(cmcwh_ring_read(&ring, second, &record), 1);
     acknowledge(second);
     assert_int_equal(open_ring(), CMCWH_OK);
@@ -289,7 +289,7 @@ static void places_of_readers_that_are_gone(void **state) {
         name[7] = (char)('0' + i);
         assert_true(cmcwh_ring_attach(&ring, name, true) >= 0);
     }
-    assert_int_equal(store(1, 1), CMCWH_OK);
+    assert_int_equal(store_events(1, 1), CMCWH_OK);
     assert_int_equal(open_ring(), CMCWH_OK);
     for (int i = 1; i < CMCWH_READERS_MAX; i++) {
         name[7] = (char)('a' + i);
@@ -307,7 +307,7 @@ static void wraps_for_long(void **state) {
     for (uint32_t round = 0; round < 300; round++) {
         uint32_t count = 1 + round % CAPACITY;
 
-        assert_int_equal(store(count, seq), CMCWH_OK);
+        assert_int_equal(store_events(count, seq), CMCWH_OK);
         assert_int_equal(read_right(log_reader, NULL), count);
         acknowledge(log_reader);
         seq += count;
@@ -330,14 +330,14 @@ static void a_full_ring(void **state) {
     new_ring();
     udp = cmcwh_ring_attach(&ring, "udp", false);
     for (; seq <= CAPACITY; seq++) {
-        assert_int_equal(store(1, seq), CMCWH_OK);
+        assert_int_equal(store_events(1, seq), CMCWH_OK);
     }
     batch_begin(&batch, &ring);
     assert_null(batch_add(&batch));
     assert_int_equal(read_right(log_reader, NULL), CAPACITY);
     acknowledge(log_reader);
     for (; seq <= 3 * CAPACITY; seq++) {
-        assert_int_equal(store(1, seq), CMCWH_OK);
+        assert_int_equal(store_events(1, seq), CMCWH_OK);
         assert_int_equal(read_right(log_reader, NULL), 1);
         acknowledge(log_reader);
     }
@@ -353,10 +353,10 @@ static void looking_at_a_ring(void **state) {
 
     (void)state;
     new_ring();
-    assert_int_equal(store(6, 1), CMCWH_OK);
+    assert_int_equal(store_events(6, 1), CMCWH_OK);
     (void)read_right(log_reader, NULL);
     acknowledge(log_reader);
-    assert_int_equal(store(4, 7), CMCWH_OK);
+    assert_int_equal(store_events(4, 7), CMCWH_OK);
     calls = disk.calls;
     disk.storage.write = NULL;
     assert_int_equal(open_ring(), CMCWH_OK);
@@ -376,7 +376,7 @@ static void looking_at_all_that_a_ring_holds(void **state) {
     (void)state;
     new_ring_of(LARGE);
     for (uint32_t i = 0; i < LARGE; i++) {
-        assert_int_equal(store(2, 1 + 2 * i), CMCWH_OK);
+        assert_int_equal(store_events(2, 1 + 2 * i), CMCWH_OK);
         assert_int_equal(read_right(log_reader, NULL), 2);
         acknowledge(log_reader);
     }
@@ -424,7 +424,7 @@ static void aborted_before_it_is_written(void **state) {
     assert_int_equal(batch_confirm(&second), CMCWH_OK);
     assert_int_equal(read_right(log_reader, NULL), 2);
     acknowledge(log_reader);
-    assert_int_equal(store(CAPACITY, 3), CMCWH_OK);
+    assert_int_equal(store_events(CAPACITY, 3), CMCWH_OK);
 }
 
 /* ---- Damage ---- */
@@ -438,11 +438,11 @@ static void a_bit_flipped_anywhere(void **state) {
 
     (void)state;
     new_ring();
-    assert_int_equal(store(4, 1), CMCWH_OK);
+    assert_int_equal(store_events(4, 1), CMCWH_OK);
     (void)read_right(log_reader, NULL);
     acknowledge(log_reader);
-    assert_int_equal(store(2, 5), CMCWH_OK);
-    assert_int_equal(store(3, 7), CMCWH_OK);
+    assert_int_equal(store_events(2, 5), CMCWH_OK);
+    assert_int_equal(store_events(3, 7), CMCWH_OK);
     assert_int_equal(cmcwh_ring_flush(&ring), CMCWH_OK);
     assert_int_equal(open_ring(), CMCWH_OK); /* both copies of the state know all of it */
     assert_int_equal(cmcwh_ring_flush(&ring), CMCWH_OK);
@@ -466,7 +466,7 @@ static void a_bit_flipped_anywhere(void **state) {
         damaged += found.damaged;
         if (found.damaged > 0) { /* and it goes on */
             acknowledge(log_reader);
-            assert_int_equal(store(CAPACITY, 10), CMCWH_OK);
+            assert_int_equal(store_events(CAPACITY, 10), CMCWH_OK);
             assert_int_equal(read_right(log_reader, NULL), CAPACITY);
         }
     }
@@ -480,7 +480,7 @@ static void damage_keeps_its_number(void **state) {
 
     (void)state;
     new_ring();
-    assert_int_equal(store(CAPACITY - 2, 1), CMCWH_OK);
+    assert_int_equal(store_events(CAPACITY - 2, 1), CMCWH_OK);
     assert_int_equal(cmcwh_ring_flush(&ring), CMCWH_OK);
     for (int at = 0; at < 3; at++) {
         disk.now[3 * BLOCK + (size_t)at * 2 * CMCWH_RECORD_SIZE + 90] ^= 4;
@@ -490,12 +490,12 @@ static void damage_keeps_its_number(void **state) {
         assert_int_equal(found.damaged, 3);
         assert_int_equal(found.kept, CAPACITY - 5 + restart);
         if (restart < 2) {
-            assert_int_equal(store(1, CAPACITY - 1 + restart), CMCWH_OK);
+            assert_int_equal(store_events(1, CAPACITY - 1 + restart), CMCWH_OK);
         }
     }
     assert_int_equal(read_right(log_reader, &first), CAPACITY - 3);
     acknowledge(log_reader);
-    assert_int_equal(store(CAPACITY, CAPACITY + 1), CMCWH_OK);
+    assert_int_equal(store_events(CAPACITY, CAPACITY + 1), CMCWH_OK);
     assert_int_equal(open_ring(), CMCWH_OK);
     assert_int_equal(found.damaged, 0);
     assert_int_equal(read_right(log_reader, &first), CAPACITY);
@@ -508,7 +508,7 @@ static void nothing_but_damage(void **state) {
 
     (void)state;
     new_ring();
-    assert_int_equal(store(2, 1), CMCWH_OK);
+    assert_int_equal(store_events(2, 1), CMCWH_OK);
     assert_int_equal(cmcwh_ring_flush(&ring), CMCWH_OK);
     disk.now[3 * BLOCK + 85] ^= 1;
     disk.now[3 * BLOCK + CMCWH_RECORD_SIZE + 9] ^= 1;
@@ -517,7 +517,7 @@ static void nothing_but_damage(void **state) {
     assert_int_equal(read_right(log_reader, NULL), 0);
     cmcwh_ring_state(&ring, &figures);
     assert_int_equal(figures.behind[log_reader], 0);
-    assert_int_equal(store(1, 3), CMCWH_OK);
+    assert_int_equal(store_events(1, 3), CMCWH_OK);
     assert_int_equal(read_right(log_reader, NULL), 1);
 }
 
@@ -530,7 +530,7 @@ static void what_was_dropped_stays_away(void **state) {
     (void)state;
     for (int first_bytes = 1; first_bytes <= 16; first_bytes++) {
         new_ring();
-        assert_int_equal(store(1, 77), CMCWH_OK);
+        assert_int_equal(store_events(1, 77), CMCWH_OK);
         memcpy(torn, slot, sizeof torn);
         new_ring();
         memcpy(slot, torn, sizeof torn);
@@ -551,7 +551,7 @@ static void forged_images(void **state) {
 
     (void)state;
     new_ring();
-    assert_int_equal(store(CAPACITY, 1), CMCWH_OK);
+    assert_int_equal(store_events(CAPACITY, 1), CMCWH_OK);
     memcpy(image, disk.now, disk.size);
     for (int round = 0; round < 2000; round++) {
         disk_load(&disk, image, disk.size);
@@ -565,7 +565,7 @@ static void forged_images(void **state) {
         assert_int_equal(open_ring(), CMCWH_OK);
         assert_int_equal(read_right(log_reader, NULL), found.kept);
         acknowledge(log_reader);
-        assert_int_equal(store(CAPACITY, (uint32_t)found.next_seq), CMCWH_OK);
+        assert_int_equal(store_events(CAPACITY, (uint32_t)found.next_seq), CMCWH_OK);
         assert_int_equal(read_right(log_reader, NULL), CAPACITY);
     }
 }
@@ -587,7 +587,7 @@ static bool fail_from(uint64_t n, uint64_t count) {
         uint32_t size = 1 + round % 2;
 
         ticks += 40000;
-        if (store(size, seq) == CMCWH_OK) {
+        if (store_events(size, seq) == CMCWH_OK) {
             seq += size;
         } else {
             refused++;
@@ -603,7 +603,7 @@ static bool fail_from(uint64_t n, uint64_t count) {
     }
     disk.fail_at = 0;
     ticks += 40000;
-    assert_int_equal(store(1, seq++), CMCWH_OK);
+    assert_int_equal(store_events(1, seq++), CMCWH_OK);
     assert_int_equal(read_right(log_reader, &first), 1);
     assert_int_equal(open_ring(), CMCWH_OK);
     assert_int_equal(found.damaged + found.dropped, 0);
@@ -653,10 +653,10 @@ static void refused_is_gone(void **state) {
     (void)state;
     for (n = 1;; n++) {
         new_ring();
-        assert_int_equal(store(1, 1), CMCWH_OK);
+        assert_int_equal(store_events(1, 1), CMCWH_OK);
         disk.fail_at = disk.calls + n;
         disk.fail_count = 1;
-        if (store(2, 66) == CMCWH_OK) {
+        if (store_events(2, 66) == CMCWH_OK) {
             break;
         }
         (void)disk_cuts(&disk, &random, check_refused_is_gone);
@@ -671,7 +671,7 @@ static void opening_fails(void **state) {
 
     (void)state;
     new_ring();
-    assert_int_equal(store(3, 1), CMCWH_OK);
+    assert_int_equal(store_events(3, 1), CMCWH_OK);
     disk.now[3 * BLOCK + 90] ^= 1; /* dropped, so that there is something to write */
     memcpy(image, disk.now, disk.size);
     for (n = 1;; n++) {
@@ -689,11 +689,11 @@ static void opening_fails(void **state) {
     assert_true(n > 3);
 }
 
-static struct cmcwh_batch late;
+static struct cmcwh_batch behind;
 
 static void commit_late(struct disk *failing) {
     failing->cut = NULL;
-    assert_int_equal(batch_commit(&late, no_text), 1);
+    assert_int_equal(batch_commit(&behind, no_text), 1);
 }
 
 /* A request that came while another one's write failed: it is refused at once, not tried. */
@@ -703,7 +703,7 @@ static void refused_with_the_one_before(void **state) {
 
     (void)state;
     new_ring();
-    late = hold(1, 99);
+    behind = hold(1, 99);
     first = hold(1, 98);
     assert_int_equal(batch_commit(&first, no_text), 1);
     disk.cut = commit_late;
@@ -711,12 +711,12 @@ static void refused_with_the_one_before(void **state) {
     disk.fail_count = 1;
     assert_int_equal(batch_confirm(&first), CMCWH_ERR_STORAGE);
     calls = disk.calls;
-    assert_int_equal(batch_confirm(&late), CMCWH_ERR_STORAGE);
+    assert_int_equal(batch_confirm(&behind), CMCWH_ERR_STORAGE);
     assert_int_equal(disk.calls, calls);
     batch_abort(&first);
-    batch_abort(&late);
+    batch_abort(&behind);
     ticks += 1000;
-    assert_int_equal(store(2, 1), CMCWH_OK);
+    assert_int_equal(store_events(2, 1), CMCWH_OK);
     assert_int_equal(read_right(log_reader, NULL), 2);
 }
 
@@ -753,14 +753,14 @@ static void a_later_number_in_the_wrong_place(void **state) {
 
     (void)state;
     new_ring();
-    assert_int_equal(store(CAPACITY, 1), CMCWH_OK);
+    assert_int_equal(store_events(CAPACITY, 1), CMCWH_OK);
     (void)read_right(log_reader, NULL);
     acknowledge(log_reader);
-    assert_int_equal(store(3, 9), CMCWH_OK);
+    assert_int_equal(store_events(3, 9), CMCWH_OK);
     memcpy(later, slot + 2 * CMCWH_RECORD_SIZE, sizeof later); /* seq 11 */
     new_ring();
-    assert_int_equal(store(1, 1), CMCWH_OK);
-    assert_int_equal(store(2, 2), CMCWH_OK); /* the state knows of the first now */
+    assert_int_equal(store_events(1, 1), CMCWH_OK);
+    assert_int_equal(store_events(2, 2), CMCWH_OK); /* the state knows of the first now */
     memcpy(slot, later, sizeof later);
     memcpy(image, disk.now, disk.size);
     for (uint64_t n = 1;; n++) {
@@ -779,7 +779,7 @@ static void a_later_number_in_the_wrong_place(void **state) {
     assert_int_equal(found.next_seq, 4);
     assert_int_equal(read_right(log_reader, NULL), 2);
     acknowledge(log_reader);
-    assert_int_equal(store(1, 4), CMCWH_OK);
+    assert_int_equal(store_events(1, 4), CMCWH_OK);
     assert_int_equal(open_ring(), CMCWH_OK);
     assert_int_equal(found.dropped + found.damaged, 0);
     assert_int_equal(found.next_seq, 5);
@@ -800,12 +800,12 @@ static void pauses_grow(void **state) {
     disk.fail_at = 1;
     disk.fail_count = 1000000;
     for (int i = 0; i < 12; i++) {
-        assert_int_equal(store(1, 1), CMCWH_ERR_STORAGE);
+        assert_int_equal(store_events(1, 1), CMCWH_ERR_STORAGE);
         cmcwh_ring_state(&ring, &figures);
         assert_int_equal(figures.retry, pause);
         calls = disk.calls;
         ticks += pause - 1;
-        assert_int_equal(store(1, 1), CMCWH_ERR_STORAGE);
+        assert_int_equal(store_events(1, 1), CMCWH_ERR_STORAGE);
         assert_int_equal(disk.calls, calls);
         ticks++;
         pause = pause < 15000 ? 2 * pause : 30000;
@@ -813,7 +813,7 @@ static void pauses_grow(void **state) {
     cmcwh_ring_state(&ring, &figures);
     assert_true(figures.in_use <= CAPACITY);
     disk.fail_at = 0;
-    assert_int_equal(store(CAPACITY, 1), CMCWH_OK);
+    assert_int_equal(store_events(CAPACITY, 1), CMCWH_OK);
     assert_int_equal(read_right(log_reader, NULL), CAPACITY);
 }
 
@@ -825,7 +825,7 @@ static void without_sync(void **state) {
     assert_int_equal(open_ring(), CMCWH_OK);
     disk.storage.sync = NULL;
     for (uint32_t seq = 1; seq < 50; seq++) {
-        assert_int_equal(store(1, seq), CMCWH_OK);
+        assert_int_equal(store_events(1, seq), CMCWH_OK);
         assert_int_equal(read_right(log_reader, NULL), 1);
         acknowledge(log_reader);
     }
