@@ -989,7 +989,7 @@ struct field {
 };
 
 #define FIELD(name, name_1, rank)                                                                  \
-    { name, sizeof name - 1, sizeof name_1 - 1, rank, name_1 }
+    { name, sizeof(name) - 1, sizeof(name_1) - 1, rank, name_1 }
 
 static const struct field fields[CMCWH_FIELDS] = {
     [CMCWH_REASON] = FIELD("reason", "", 0),
@@ -1016,7 +1016,7 @@ struct sort {
 };
 
 #define SORT(name, severity)                                                                       \
-    { name, sizeof name - 1, severity }
+    { name, sizeof(name) - 1, severity }
 
 static const struct sort kinds[] = {[CMCWH_OTHER] = SORT("other", 6),
                                     [CMCWH_DELIVERIES] = SORT("deliveries", 6),
