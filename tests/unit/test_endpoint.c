@@ -71,7 +71,7 @@ static const char *ask_for(const char *uri, const char *head, const char *text) 
     u8_t window = 1;
     int connection;
 
-    memcpy(body, text, strlen(text));
+    strcpy(body, text);
     if (httpd_post_begin(&connection, uri, head, (u16_t)strlen(head), piece.len, name, sizeof name,
                          &window) == ERR_OK) {
         (void)httpd_post_receive_data(&connection, &piece);
