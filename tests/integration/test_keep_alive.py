@@ -245,6 +245,17 @@ def full(pipe):
         pass
 
 
+def sigterm_meets(server, clients, first):
+    """Each client's request has been sent when the server learns that it is to stop."""
+    server.signal(signal.SIGSTOP)
+    server.signal(signal.SIGTERM)
+    for i, client in enumerate(clients):
+        client.send(request(body(first=first + i)))
+    server.signal(signal.SIGCONT)
+    for client in clients:
+        assert client.answer().status == 200 and client.closed()
+
+
 def test_what_is_on_its_way_when_it_stops_is_answered():
     """Requests on kept connections come in the very moment of SIGTERM, and one that has begun before
     ends when those that rest have been closed."""
@@ -256,13 +267,7 @@ def test_what_is_on_its_way_when_it_stops_is_answered():
             resting, begun, others = clients[0], clients[1], clients[2:]
             begun.send(request(body())[:40])
             time.sleep(0.5)
-            server.signal(signal.SIGSTOP)
-            server.signal(signal.SIGTERM)
-            for i, client in enumerate(others):
-                client.send(request(body(first=100 + i)))
-            server.signal(signal.SIGCONT)
-            for client in others:
-                assert client.answer().status == 200 and client.closed()
+            sigterm_meets(server, others, 100)
             assert resting.closed()
             begun.send(request(body())[40:])
             answer = begun.answer()
@@ -278,13 +283,7 @@ def test_stopping_under_load_answers_all_that_was_sent():
             load.wait(50)
             kept = kept_of(server, 10)
             assert len(kept) == 10
-            server.signal(signal.SIGSTOP)
-            server.signal(signal.SIGTERM)
-            for i, client in enumerate(kept):
-                client.send(request(body(first=500 + i)))
-            server.signal(signal.SIGCONT)
-            for client in kept:
-                assert client.answer().status == 200 and client.closed()
+            sigterm_meets(server, kept, 500)
             assert server.process.wait(30) == 0
         close(kept)
         stored = [line["to"] for line in server.lines()]
@@ -295,10 +294,8 @@ def test_stopping_under_load_answers_all_that_was_sent():
 def test_a_slow_request_on_a_kept_connection_learns_that_it_is_late():
     for server in (Server("--body-timeout", "1"), Https("--body-timeout", "1")):
         with server:
-            client = connect(server)
             for rest_before in (0, 0.3):
-                if client is None:
-                    client = connect(server)
+                client = connect(server)
                 assert ask(client)
                 time.sleep(rest_before)
                 client.send(b"POST /mails HTTP/1.1\r\nHost: x\r\n")
@@ -306,4 +303,3 @@ def test_a_slow_request_on_a_kept_connection_learns_that_it_is_late():
                 assert answer.status == 408, answer.body
                 assert answer.headers["connection"] == ["close"] and client.closed()
                 client.close()
-                client = None

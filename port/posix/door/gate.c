@@ -436,8 +436,7 @@ static const struct cmcwh_answer no_place = {
 static const struct cmcwh_answer is_ending = {
     .status = 503, .error = "stopping", .detail = "the server is being stopped"};
 
-/* Closes a connection. If a part of a request has come, and can be answered, it is. */
-static void turn_away(const struct guest *guest, const struct cmcwh_answer *why) {
+static void say_why(int socket, const struct cmcwh_answer *why) {
     char body[CMCWH_ANSWER_MAX], text[192 + CMCWH_ANSWER_MAX];
     size_t length = cmcwh_answer_body(why, body);
     int used = snprintf(text, sizeof text,
@@ -446,14 +445,20 @@ static void turn_away(const struct guest *guest, const struct cmcwh_answer *why)
                         why->status, cmcwh_http_reason(why->status),
                         why->status == 503 ? "Retry-After: 1\r\n" : "", length, (int)length, body);
 
-    if (!guest->secure && guest->seen > 0 &&
-        send(guest->socket, text, (size_t)used, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+    if (send(socket, text, (size_t)used, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
         ssize_t got;
 
-        (void)shutdown(guest->socket, SHUT_WR);
+        (void)shutdown(socket, SHUT_WR);
         do { /* what is left unread would reset the connection before the answer is read */
-            got = recv(guest->socket, gate.head, HEAD, MSG_DONTWAIT);
+            got = recv(socket, gate.head, HEAD, MSG_DONTWAIT);
         } while (got > 0);
+    }
+}
+
+/* Closes a connection. If a part of a request has come, and can be answered, it is. */
+static void turn_away(const struct guest *guest, const struct cmcwh_answer *why) {
+    if (!guest->secure && guest->seen > 0) {
+        say_why(guest->socket, why);
     }
     forget_socket(guest->socket);
     (void)close(guest->socket);
