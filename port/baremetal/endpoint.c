@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "../embed/request.h"
 #include "lwip_shape.h"
 
 static const char path[] = "/mails";
@@ -20,24 +21,20 @@ static const char busy_answer[] =
 enum { HEAD_MAX = 160 };
 
 static struct {
-    struct cmcwh_ring *ring;
-    const struct cmcwh_access *access;
-    void (*drain)(void);
     enum { IDLE, READING, DECIDED, SENDING } state;
     void *connection;
-    int head;                    /* what cmcwh_authorized said of the request */
-    uint32_t expected, received; /* bytes of the body */
-    bool refused;                /* by the parser */
-    size_t length;               /* of the answer */
+    uint32_t left; /* bytes of the body that have not come */
+    bool refused;  /* no more of the body is needed */
+    size_t length; /* of the answer */
     char answer[HEAD_MAX + CMCWH_ANSWER_MAX];
-    struct cmcwh_parser parser;
+    struct request request;
 } endpoint;
 
 void endpoint_init(struct cmcwh_ring *ring, const struct cmcwh_access *access,
                    void (*drain)(void)) {
-    endpoint.ring = ring;
-    endpoint.access = access;
-    endpoint.drain = drain;
+    endpoint.request.ring = ring;
+    endpoint.request.access = access;
+    endpoint.request.drain = drain;
     endpoint.state = IDLE;
 }
 
@@ -153,55 +150,30 @@ static struct cmcwh_text header(struct cmcwh_text head, const char *name) {
 
 /* ---- The request ---- */
 
-/* May the body come? If not, `answer` says why. */
-static bool begin(struct cmcwh_text head, const char *uri, int length,
-                  struct cmcwh_answer *answer) {
-    static const struct cmcwh_answer elsewhere = {
-        .status = 404, .error = "not_found", .detail = "there is nothing here"};
-    static const struct cmcwh_answer too_large = {
-        .status = 413, .error = "too_large", .detail = "the body is larger than this server takes"};
-    struct cmcwh_content content;
-
-    if (strcmp(uri, path) != 0) {
-        *answer = elsewhere;
-        return false;
-    }
-    endpoint.head = cmcwh_authorized(endpoint.access, header(head, "authorization:"), answer);
-    if ((endpoint.head != CMCWH_OK && endpoint.head != CMCWH_PENDING) ||
-        cmcwh_content_type(header(head, "content-type:"), &content, answer) != CMCWH_OK) {
-        return false;
-    }
-    if (length < 0 || length > ENDPOINT_BODY_MAX) {
-        *answer = too_large;
-        return false;
-    }
-    cmcwh_parser_init(&endpoint.parser, endpoint.ring, content.format);
-    if (content.format == CMCWH_MULTIPART) {
-        (void)cmcwh_parser_boundary(&endpoint.parser, content.boundary);
-    }
-    return true;
-}
-
 err_t httpd_post_begin(void *connection, const char *uri, const char *http_request,
                        u16_t http_request_len, int content_len, char *response_uri,
                        u16_t response_uri_len, u8_t *post_auto_wnd) {
+    static const struct cmcwh_answer elsewhere = {
+        .status = 404, .error = "not_found", .detail = "there is nothing here"};
     struct cmcwh_text head = {http_request, http_request_len};
-    struct cmcwh_answer answer;
+    struct cmcwh_answer answer = elsewhere;
 
     (void)post_auto_wnd;
     if (endpoint.state != IDLE) {
         name_answer(busy_name, response_uri, response_uri_len);
         return ERR_VAL;
     }
-    if (!begin(head, uri, content_len, &answer)) {
+    /* A negative length becomes one that is too large. */
+    if (strcmp(uri, path) != 0 ||
+        !request_begin(&endpoint.request, header(head, "authorization:"),
+                       header(head, "content-type:"), (uint64_t)content_len, &answer)) {
         decide(&answer);
         name_answer(answer_name, response_uri, response_uri_len);
         return ERR_VAL;
     }
     endpoint.state = READING;
     endpoint.connection = connection;
-    endpoint.expected = (uint32_t)content_len;
-    endpoint.received = 0;
+    endpoint.left = (uint32_t)content_len;
     endpoint.refused = false;
     return ERR_OK;
 }
@@ -212,59 +184,28 @@ err_t httpd_post_receive_data(void *connection, struct pbuf *p) {
 
     for (const struct pbuf *piece = p; ours && !endpoint.refused && piece != NULL;
          piece = piece->next) {
-        uint32_t left = endpoint.expected - endpoint.received;
-        uint32_t length = piece->len < left ? piece->len : left;
+        uint32_t length = piece->len < endpoint.left ? piece->len : endpoint.left;
 
-        endpoint.received += length;
-        endpoint.refused = cmcwh_parser_feed(&endpoint.parser, piece->payload, length) < 0;
+        endpoint.left -= length;
+        endpoint.refused = !request_feed(&endpoint.request, piece->payload, length);
     }
     (void)pbuf_free(p);
     return ours && !endpoint.refused ? ERR_OK : ERR_VAL;
 }
 
-/* How many events are safe, or why none is: the sequence of cmcwh.h for a device with one thread.
- */
-static int store(void) {
-    int stored = cmcwh_parser_commit(&endpoint.parser);
-
-    if (stored == CMCWH_PENDING && endpoint.drain != NULL) {
-        endpoint.drain();
-        stored = cmcwh_parser_confirm(&endpoint.parser);
-    }
-    return stored;
-}
-
-/* The body is whole, or refused. */
-static void finish(void) {
-    struct cmcwh_parser *parser = &endpoint.parser;
-    struct cmcwh_answer answer;
-    int result = cmcwh_parser_end(parser);
-
-    if (result < 0) {
-        cmcwh_parser_answer(parser, result, &answer);
-    } else {
-        result = cmcwh_authorized_key(endpoint.access, endpoint.head, parser, &answer);
-        if (result == CMCWH_OK) {
-            result = store();
-            cmcwh_parser_answer(parser, result, &answer);
-        }
-    }
-    decide(&answer);
-    if (result < 0) {
-        cmcwh_parser_abort(parser);
-    }
-}
-
 /* Called also when the connection is lost: then the body is not whole and must not count. */
 void httpd_post_finished(void *connection, char *response_uri, u16_t response_uri_len) {
+    struct cmcwh_answer answer;
+
     if (endpoint.state != READING || connection != endpoint.connection) {
         return;
     }
-    if (!endpoint.refused && endpoint.received < endpoint.expected) {
-        cmcwh_parser_abort(&endpoint.parser);
+    if (!endpoint.refused && endpoint.left > 0) {
+        request_abort(&endpoint.request);
         endpoint.state = IDLE;
         return;
     }
-    finish();
+    request_end(&endpoint.request, &answer);
+    decide(&answer);
     name_answer(answer_name, response_uri, response_uri_len);
 }

@@ -96,7 +96,8 @@ class Build:
 
 
 def linked_text(build, target):
-    users = [build.compile("port/baremetal/" + name) for name in ("main.c", "endpoint.c")]
+    sources = ("baremetal/main.c", "baremetal/endpoint.c", "embed/request.c")
+    users = [build.compile("port/" + name) for name in sources]
     return sum(build.size(build.used(target, users))[:2])
 
 

@@ -1,5 +1,6 @@
 /* The endpoint of port/baremetal, called as lwIP's HTTP server calls it. */
 #include "port/baremetal/endpoint.c"
+#include "port/embed/request.c"
 
 #include "support.h"
 
