@@ -50,13 +50,14 @@ symbols() {
     [ -z "$needed" ] || { echo "cmcwh.o needs:" $needed; return 1; }
 }
 
-# The example in the README is the program that is compiled and run.
+# same PAPER N FILE: the Nth block of C in a paper is a file that is compiled.
+same() {
+    awk -v n="$2" '/^```/ { inside = /^```c$/; count += inside; next } inside && count == n' "$1" | cmp - "$3"
+}
+
 readme() {
-    sed -n '/^```c$/,/^```$/{/^```/!p;}' README.md >"$log.readme"
-    cmp "$log.readme" tests/embed/readme.c
-    same=$?
-    rm -f "$log.readme"
-    return $same
+    same README.md 1 tests/embed/readme.c && same port/README.md 1 port/esp-idf/example.c &&
+        same port/README.md 2 port/zephyr/example.c
 }
 
 # A ring is the same on every processor: this one was written on a big-endian MIPS.

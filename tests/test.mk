@@ -18,7 +18,7 @@ PORT_TESTS := $(wildcard tests/unit/port_*.c)
 EMBED_SOURCES := $(wildcard tests/embed/*.c)
 UNIT_PROGRAMS := $(patsubst tests/%.c,$(OUT)/%,$(UNIT_SOURCES) $(EMBED_SOURCES) $(SERVER_SOURCES) $(PORT_TESTS))
 UNIT_SHARED := $(OUT)/unit/support.o $(OUT)/unit/disk.o
-UNIT_C := $(PORTABLE_C) $(CMOCKA_H) -D_POSIX_C_SOURCE=200809L -DCMCWH_NO_SERVER
+UNIT_C := $(PORTABLE_C) $(CMOCKA_H) -Itests/stubs -D_POSIX_C_SOURCE=200809L -DCMCWH_NO_SERVER
 UNIT_LINKED := $(UNIT_SHARED) $(filter %.o,$(CMOCKA))
 
 $(OUT)/checked-unit: | $(OUT)/checked

@@ -1,5 +1,8 @@
 #include "request.h"
 
+const struct cmcwh_answer request_head_too_large = {
+    .status = 431, .error = "too_large", .detail = "the head is larger than this server takes"};
+
 static const struct cmcwh_answer too_large = {
     .status = 413, .error = "too_large", .detail = "the body is larger than this server takes"};
 

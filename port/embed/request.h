@@ -27,6 +27,10 @@ struct request {
     struct cmcwh_parser parser;
 };
 
+/* What to answer instead of request_begin when one of its headers was cut or dropped, for want of
+ * room: it might have been a wrong credential. */
+extern const struct cmcwh_answer request_head_too_large;
+
 /* The head has come: the values of its headers (empty: there is none), and the length of the body
  * (0: not known). true: feed the body. false: send `answer`; the body is not read. */
 bool request_begin(struct request *request, struct cmcwh_text authorization,
