@@ -131,10 +131,11 @@ cmcwh libcmcwh.a: %: $(OUT)/% always
 # ---- What must be there, and running it ----
 
 # Each installs, as root, what is missing (Debian, Ubuntu), or says what is.
-DEPS := test-deps check-deps cross-deps bench-deps scale-deps
+DEPS := test-deps clients-deps check-deps cross-deps bench-deps scale-deps
 .PHONY: deps $(DEPS)
 #: make deps         install what building and running needs, as root (Debian, Ubuntu), or say what is missing
-#: make test-deps    the same for make test
+#: make test-deps    the same for make test; make clients-deps: for those of its tests that it skips without
+#:                   Java, Go and Node.js
 #: make check-deps   the same for make lint, fuzz, coverage, install-test, deb, openwrt-test
 #: make cross-deps bench-deps scale-deps     the same for each of them, see below
 deps $(DEPS):

@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh [test|check|cross|bench|scale]: installs what is missing on Debian and Ubuntu, and gets civetweb's source
+# deps.sh [test|clients|check|cross|bench|scale]: installs what is missing on Debian and Ubuntu, and gets civetweb's source
 # from the distribution's source package. Says nothing when nothing is missing. The system's own configuration is
 # not touched: source packages are looked up with a private copy of its list, and daemons that come with what is
 # installed here neither start now nor with the system.
@@ -13,10 +13,10 @@ MODE=${1:-}
 BUILD="gcc libc6-dev make libjsmn-dev libssl-dev dpkg-dev musl-tools curl"
 
 # For `make test`.
-TEST="libcmocka-dev binutils python3 openssl socat mount mandoc rsyslog haproxy nginx-light stunnel4"
+TEST="libcmocka-dev binutils python3 python3-requests openssl socat mount mandoc rsyslog haproxy nginx-light stunnel4"
 
-# What the senders of tests/client are made with and of. Tests that lack one of them are skipped.
-CLIENTS="default-jdk-headless libhttpclient-java golang-go python3-requests"
+# What the large ones of tests/client are made with and of. Tests that lack one of them are skipped.
+CLIENTS="default-jdk-headless libhttpclient-java golang-go"
 
 # For what looks at the sources, and builds and packs them in other ways.
 CHECK="clang libclang-rt-dev libjansson-dev clang-format clang-tidy cppcheck universal-ctags python3 cmake pkg-config
@@ -40,7 +40,8 @@ unless_here() { # unless_here COMMAND PACKAGE: a Node.js that is not Debian's wi
 
 case $MODE in
 '') PACKAGES=$BUILD ;;
-test) PACKAGES="$BUILD $TEST $CLIENTS $(unless_here node nodejs)" ;;
+test) PACKAGES="$BUILD $TEST" ;;
+clients) PACKAGES="$BUILD $CLIENTS $(unless_here node nodejs)" ;;
 check) PACKAGES="$BUILD $CHECK" ;;
 bench) PACKAGES="$BUILD $BENCH $(unless_here node nodejs) $(unless_here npm npm)" ;;
 scale) PACKAGES="$BUILD $SCALE" ;;

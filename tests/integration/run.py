@@ -3,6 +3,7 @@
 Ends with a line `N passed, N failed`."""
 
 import argparse
+import collections
 import concurrent.futures
 import importlib
 import multiprocessing
@@ -49,7 +50,8 @@ def main():
     parser.add_argument("-v", action="store_true")
     arguments = parser.parse_args()
     harness.CMCWH = arguments.cmcwh
-    count = {"passed": 0, "failed": 0, "skipped": 0}
+    count = collections.Counter()
+    reasons = collections.Counter()
     # Processes, not threads: what a test closes would stay open in a child that another test has forked
     # and that has not come to its program yet.
     with concurrent.futures.ProcessPoolExecutor(6, multiprocessing.get_context("fork")) as pool:
@@ -58,9 +60,11 @@ def main():
             if outcome == "failed":
                 print("FAILED %s\n%s" % (name, why))
             elif outcome == "skipped":
-                print("skipped %s: %s" % (name, why))
+                reasons[why] += 1
             elif arguments.v:
                 print("ok", name)
+    for why, times in reasons.items():
+        print("skipped %d tests: %s" % (times, why))
     skipped = ", %d skipped" % count["skipped"] if count["skipped"] else ""
     print("%d passed, %d failed%s" % (count["passed"], count["failed"], skipped))
     sys.exit(0 if count["failed"] == 0 and count["passed"] > 0 else 1)

@@ -20,9 +20,13 @@ DEBIANS_PYTHON = "/usr/bin/python3"
 compiling = multiprocessing.get_context("fork").Lock()
 
 
+def lacks(what):
+    return Skipped(what + " is not installed (make clients-deps)")
+
+
 def need(program):
     if shutil.which(program) is None:
-        raise Skipped(program + " is not installed")
+        raise lacks(program)
 
 
 def compiled(source, product, command, **environment):
@@ -43,7 +47,7 @@ def apache():
     need("javac")
     for jar in JARS:
         if not os.path.exists(jar):
-            raise Skipped(jar + " is not installed")
+            raise lacks(jar)
     path = ":".join([BUILT] + JARS)
     compiled("Apache.java", "Apache.class", ["javac", "-cp", path, "-d", BUILT])
     return ["java", "-Xmx64m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", path, "Apache"]
