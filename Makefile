@@ -134,10 +134,9 @@ cmcwh libcmcwh.a: %: $(OUT)/% always
 DEPS := test-deps clients-deps check-deps cross-deps bench-deps scale-deps
 .PHONY: deps $(DEPS)
 #: make deps         install what building and running needs, as root (Debian, Ubuntu), or say what is missing
-#: make test-deps    the same for make test; make clients-deps: for those of its tests that it skips without
-#:                   Java, Go and Node.js
-#: make check-deps   the same for make lint, fuzz, coverage, install-test, deb, openwrt-test
-#: make cross-deps bench-deps scale-deps     the same for each of them, see below
+#: make test-deps    what make test needs; make clients-deps: for tests that it skips without Java, Go, Node.js
+#: make check-deps   what is needed for make lint, fuzz, coverage, install-test, deb, openwrt-test
+#: make cross-deps bench-deps scale-deps     what the other targets with these names need
 deps $(DEPS):
 	@CIVETWEB_SRC='$(CIVETWEB_SRC)' sh port/debian/deps.sh $(filter-out deps,$(@:%-deps=%))
 

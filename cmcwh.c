@@ -121,7 +121,7 @@ static const struct {
 
 CHECK(results, sizeof results / sizeof *results == 2 - CMCWH_ERR_MEDIA_TYPE);
 
-/* Its place in the table. */
+/* A result's place in the table of results. */
 static unsigned result_index(int result) {
     return result >= 0                     ? 0
            : result < CMCWH_ERR_MEDIA_TYPE ? 1 - CMCWH_ERR_MEDIA_TYPE
@@ -983,7 +983,7 @@ enum { FLAG_FULL = 1 /* a field that gives way after server_composition found to
 struct field {
     char name[20];      /* CMC's spelling, */
     uint8_t length;     /* and of how many bytes it is */
-    uint8_t length_1;   /* those of name_1 */
+    uint8_t length_1;   /* bytes of name_1 */
     uint8_t rank;       /* when texts do not fit, the smallest gives way first */
     const char *name_1; /* the spelling of version 1, where it was another */
 };
@@ -1412,7 +1412,7 @@ static void spell_begin(struct spelling *spelling, struct cmcwh_text sent) {
     decoder_init(&spelling->decoder, true);
 }
 
-/* The next piece. False when there is none. */
+/* Decodes the next piece of the text. False when nothing is left. */
 static bool spell(struct spelling *spelling) {
     enum { PIECE = 12, PENDING = 3 }; /* a character may have begun in the piece before */
     char decoded[PIECE + PENDING], *out = spelling->text;
@@ -3941,7 +3941,8 @@ static uint8_t request_member(struct cmcwh_text name) {
     return MEMBER_SKIP;
 }
 
-/* As item_field finds it, by the spellings of version 1. */
+/* The field whose name, as version 1 spells it, and the quote behind it begin `in`; or
+ * CMCWH_FIELDS. */
 static unsigned item_field_1(struct cmcwh_text in) {
     unsigned field = 0;
 

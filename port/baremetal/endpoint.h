@@ -4,7 +4,8 @@
 
 #include "cmcwh.h"
 
-/* What the three are: struct request in ../embed/request.h. */
+/* Before the first request. What `ring`, `access` and `drain` are: struct request in
+ * ../embed/request.h. */
 void endpoint_init(struct cmcwh_ring *ring, const struct cmcwh_access *access, void (*drain)(void));
 
 #endif

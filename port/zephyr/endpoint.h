@@ -8,7 +8,7 @@
 
 #include "../embed/request.h"
 
-/* Their names before 4.4. */
+/* Names that the server had before 4.4. */
 #if ZEPHYR_VERSION_CODE < ZEPHYR_VERSION(4, 4, 0)
 #define http_transaction_status         http_data_status
 #define HTTP_SERVER_TRANSACTION_ABORTED HTTP_SERVER_DATA_ABORTED

@@ -9,7 +9,7 @@ struct body {
     size_t length;
 };
 
-/* Seconds. */
+/* Seconds since some moment, that only go forward. */
 double now(void);
 
 /* Says what, and ends the program. */

@@ -127,7 +127,7 @@ def stages(work, source):
 
 
 def functions(words, profile, source):
-    """Its own instructions, also where it is inlined; with its callees, if it is still called."""
+    """A function's own instructions, also where it is inlined; with its callees, if it is still called."""
     own = collections.Counter()
     for where, cost in profile.lines.items():
         own[source.of(*where)] += cost

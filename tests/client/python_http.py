@@ -25,7 +25,7 @@ class Sender:
         self.connection.connect = counted
 
     def post(self, data):
-        """It never looks whether the connection is alive, and opens one only after it was told to."""
+        """The library never looks whether the connection is alive, and opens one only after it was told to."""
         try:
             self.connection.request("POST", self.path, data, {"Content-Type": common.TYPE})
             answer = self.connection.getresponse()

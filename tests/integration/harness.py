@@ -218,7 +218,7 @@ class Server:
         self.process.wait(PATIENCE)
 
     def kill(self):
-        """As a power cut for the process: nothing is put in order."""
+        """Kills the server, which is a power cut for the process: nothing is put in order."""
         self.process.kill()
         self.process.wait()
 

@@ -15,7 +15,7 @@ PAUSES = ([0] * 10 + [10] * 20 + [300] * 3 + list(range(495, 506, 2)) + [1000] *
           [0] * 10)
 # Around `--keep-alive 2`. Who has not read that is still heard a second later.
 AROUND_TWO = [0, 1000, 2000, 2000, 3000, 0]
-# They close a connection themselves when it has rested as long as the server has said.
+# These senders close a connection themselves when it has rested as long as the server has said.
 CAREFUL = [senders.apache, senders.node]
 
 

@@ -438,7 +438,7 @@ def test_idle_connection_leaves_its_worker_to_others():
 
 
 def test_more_kept_connections_than_workers():
-    """Those whose worker others want wait for their next request without one."""
+    """Kept connections whose worker others want wait for their next request without one."""
     with Server("--workers", "2") as server:
         clients = [Client(server.port) for _ in range(24)]
         for turn in range(10):

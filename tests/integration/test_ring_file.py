@@ -150,7 +150,7 @@ def test_stopped_in_order_nothing_comes_twice():
 
 
 def test_stopped_under_load_with_a_dead_sink():
-    """It does not wait for what cannot be delivered, says how much waits, and delivers it after the
+    """The server does not wait for what cannot be delivered, says how much waits, and delivers it after the
     next start."""
     server = Server("--ring", "@/ring", "--ring-records", "4096", "--sink", "syslog:@/dev-log",
                     "--body-timeout", "300")
@@ -240,7 +240,7 @@ def test_folder_of_a_log_removed_and_back():
 
 
 def test_log_on_a_medium_that_becomes_read_only():
-    """As it does after an error; only then can it be made so from outside, while the log is not open."""
+    """A disk becomes read-only after an error; a test can make it so only while the log is not open."""
     server = Server("--ring", "@/ring", "--sink", "file:@/small/log", sink=False)
     small = server.path("small")
     mount_small(small)

@@ -199,7 +199,7 @@ def test_reader_of_stdout_goes_away():
 
 
 def test_serial_line_that_nobody_reads():
-    """It is open and takes nothing: the log, the answers and the stop do not wait for it."""
+    """The line is open and takes nothing: the log, the answers and the stop do not wait for it."""
     server = Server("--sink", "serial:@/tty-a?policy=besteffort", "--body-timeout", "1",
                     "--ring-records", "32")
     line = SerialLine(server.folder)

@@ -39,7 +39,7 @@ def body(number, count):
 
 
 class Senders:
-    """As CMC does: to one front each, again and again until the answer is 200."""
+    """Send as CMC does: to one front each, again and again until the answer is 200."""
 
     def __init__(self, engines):
         self.acknowledged, self.repeats, self.ending = set(), 0, threading.Event()

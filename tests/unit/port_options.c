@@ -32,7 +32,7 @@ static void read_right(const char *line) {
     assert_quiet();
 }
 
-/* It is wrong, one line says so, and has `text` in it. */
+/* This command line is wrong, one line says so, and has `text` in it. */
 static void read_wrong(const char *line, const char *text) {
     const char *lines;
 

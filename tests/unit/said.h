@@ -9,7 +9,7 @@ const char *said(void);
 /* The lines since the last look contain `text`. */
 void assert_said(const char *text);
 
-/* There was none. */
+/* No line has come since the last look. */
 void assert_quiet(void);
 
 /* A new file under /tmp with these bytes and this mode; gone when the program ends. Returns its

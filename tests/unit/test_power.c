@@ -169,7 +169,7 @@ static void check_machine(struct machine *machine) {
     (void)read_all(machine, machine->udp, 1);
 }
 
-/* It goes on: one more request, which gets the next number. */
+/* A machine that has started again works: one more request gets the next number. */
 static void use_machine(struct machine *machine) {
     uint64_t next = machine->found.next_seq;
     struct cmcwh_record record;

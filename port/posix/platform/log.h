@@ -15,7 +15,8 @@ void log_line(enum cmcwh_level level, const char *format, ...)
 /* An error of the system: what failed, and why. Returns false. */
 bool log_failure(const char *what, int error);
 
-/* The same without a level, for what the command line is told: "cmcwh: ...". */
+/* One line for who typed the command, "cmcwh: ...", whatever the level. Escaped as every message
+ * is. Any thread. */
 void log_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -15,7 +15,7 @@ union network_address {
     struct sockaddr_in6 six;
 };
 
-/* `from` is one of the two kinds. */
+/* `from` is an address of IPv4 or IPv6. */
 void network_copy(union network_address *address, const struct sockaddr *from);
 
 /* A range of addresses. IPv4 is kept as IPv4-mapped IPv6. */

@@ -18,10 +18,10 @@ struct platform {
 /* 0, or an error number. */
 int platform_init(struct platform *platform);
 
-/* Milliseconds that only go forward, in steps of some. */
+/* Milliseconds that only go forward, in steps of some; costs little. */
 uint64_t platform_ticks(void);
 
-/* The same exactly, in microseconds. */
+/* Microseconds that only go forward, exact. */
 uint64_t platform_microseconds(void);
 
 /* `ms` from now, for pthread_cond_timedwait on a condition of platform_condition. */

@@ -12,7 +12,7 @@ bool process_become(const char *name);
  * that there is a first. Returns its descriptor, or -1: one line has said why. */
 int process_claim(const char *path);
 
-/* Removes it. */
+/* Removes the pid file, and closes its descriptor. */
 void process_unclaim(const char *path, int descriptor);
 
 /* From now on signals come to process_wait only. Before other threads start, from main's. */

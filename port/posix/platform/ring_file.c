@@ -198,7 +198,7 @@ static bool create(struct ring_file *file, uint32_t records) {
     return done && make(file, made, records);
 }
 
-/* Only now is its size to be trusted: it is ours. */
+/* Is the file one that can be opened? Asked when it is locked: before, its size may change. */
 static bool check(struct ring_file *file, uint32_t records) {
     const char *why = NULL;
     struct stat status;

@@ -62,7 +62,7 @@ static bool set_policy(struct sink *sink, const char *value) {
     return sink->required || strcmp(value, "besteffort") == 0;
 }
 
-/* Those of all media. */
+/* The parameters that every medium takes. */
 static const struct sink_parameter common[] = {
     {"format", "format=json, logfmt or binary; syslog: logfmt", set_format},
     {"policy", "policy=required or besteffort", set_policy},

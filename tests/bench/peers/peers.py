@@ -77,7 +77,7 @@ def everything(bare):
 
 
 def chosen(peers, words):
-    """Those that PEERS names, by name, by kind, or by mode."""
+    """The peers that PEERS names, by name, by kind, or by mode."""
     known = [word for peer in peers for word in (peer.name, peer.kind, peer.kind.split("-")[0], peer.mode)]
     for word in words:
         if word not in known:

@@ -62,7 +62,7 @@ def about(settings):
 
 
 def present(everything):
-    """Those that can run here, and what the others lack."""
+    """The peers that can run here, and what the others lack."""
     lacking = {peer.name: peer.missing() for peer in everything}
     left_out = {name: " ".join(needs) for name, needs in lacking.items() if needs}
     for name, needs in left_out.items():
