@@ -8,8 +8,8 @@
  *   cmcwh_parser_feed       which goes where its format says:
  *   json_add                into the window.
  *   json_run                When that is full, or the body whole, what is in it is understood:
- *   json_items              by the short way, from the window into the record (draft_copy),
- *   json_tokenize           or by jsmn, which finds the string that the byte is in;
+ *   short_way               by the short way, from the window into the record (draft_copy),
+ *   json_step               or by jsmn, which finds the string that the byte is in;
  *   json_walk               that may stand where it stands,
  *   event_value             and is the value of a member,
  *   item_value              of an event:
@@ -76,11 +76,6 @@ enum {
     WITH_STORAGE = 0,
 #else
     WITH_STORAGE = 1,
-#endif
-#ifdef CMCWH_NO_SHORTCUTS
-    WITH_SHORTCUTS = 0,
-#else
-    WITH_SHORTCUTS = 1,
 #endif
 #ifdef CMCWH_NO_LOGFMT
     WITH_LOGFMT = 0
@@ -4010,7 +4005,7 @@ static bool string_keep(struct cmcwh_parser *parser, const struct lexeme *lexeme
 
     if (kept != NULL) {
         kept_clear(kept);
-        if (WITH_SHORTCUTS && !lexeme->cut && length <= sizeof kept->text &&
+        if (!lexeme->cut && length <= sizeof kept->text &&
             copy_plain(kept->text, text, length) == length) {
             kept->length = (uint16_t)length;
             return true;
@@ -4432,53 +4427,6 @@ static const char *json_spaces(const char *in, const char *end) {
     }
 }
 
-/* Takes spaces and then `mark`, if that is what stands there. */
-static inline bool json_take(const char **at, const char *end, char mark) {
-    const char *in = *at;
-
-    if (in < end && *in != mark) {
-        in = json_spaces(in, end);
-    }
-    if (in == end || *in != mark) {
-        return false;
-    }
-    *at = in + 1;
-    return true;
-}
-
-/* Takes a member of an event whose name is ours and whose text is plain and comes in the order of
- * the record. Returns where it ends, or 0 when it is not one, or does not lie here whole. */
-static size_t json_member(struct cmcwh_parser *parser, size_t at) {
-    const char *in = parser->window + at, *end = parser->window + parser->used;
-    struct cmcwh_text text;
-    size_t length;
-    unsigned field;
-
-    if (!(parser->expect == EXPECT_NEXT ? json_take(&in, end, ',') : name_expected(parser)) ||
-        !json_take(&in, end, '"')) {
-        return 0;
-    }
-    text.data = in;
-    text.length = (size_t)(end - in);
-    field = item_field(parser, text, &length);
-    if (field == CMCWH_FIELDS) {
-        return 0;
-    }
-    in += length + 1;
-    if (!json_take(&in, end, ':') || !json_take(&in, end, '"')) {
-        return 0;
-    }
-    text.data = in;
-    text.length = (size_t)(end - in);
-    if (!draft_copy(&parser->draft, field, text, &length) || in + length == end ||
-        in[length] != '"') {
-        return 0;
-    }
-    draft_settle(&parser->draft, field, length);
-    parser->expect = EXPECT_NEXT;
-    return (size_t)(in + length + 1 - parser->window);
-}
-
 static bool in_object(const struct cmcwh_parser *parser) {
     return (parser->objects >> parser->depth & 1) != 0;
 }
@@ -4536,41 +4484,6 @@ static void json_close(struct cmcwh_parser *parser, size_t index, bool object) {
     event_close(parser, object);
     parser->depth--;
     value_done(parser);
-}
-
-/* Takes the end of an event, or the beginning of the next one. Returns 0 when neither stands here.
- */
-static size_t json_item(struct cmcwh_parser *parser, size_t at, bool inside) {
-    const char *in = parser->window + at, *end = parser->window + parser->used;
-
-    if (parser->expect != EXPECT_NEXT || (!inside && !json_take(&in, end, ',')) ||
-        !json_take(&in, end, inside ? '}' : '{')) {
-        return 0;
-    }
-    at = (size_t)(in - parser->window);
-    if (inside) {
-        json_close(parser, at - 1, true);
-    } else {
-        parser->expect = EXPECT_VALUE;
-        json_open(parser, at - 1, true);
-    }
-    return at;
-}
-
-/* A short way for what most of a body consists of, events with simple members: takes them without
- * jsmn. Returns where it stopped. */
-static size_t json_items(struct cmcwh_parser *parser, size_t at) {
-    for (size_t next = at; next > 0 && !parser->failed;) {
-        uint8_t place = parser->place[parser->depth];
-        bool inside = place == PLACE_ITEM && parser->draft.record != NULL;
-
-        at = next;
-        next = inside && parser->cut == CMCWH_NONE ? json_member(parser, at) : 0;
-        if (next == 0 && (inside || place == PLACE_LIST)) {
-            next = json_item(parser, at, inside);
-        }
-    }
-    return at;
 }
 
 /* The bytes between tokens. */
@@ -4822,36 +4735,145 @@ static bool long_go_on(struct cmcwh_parser *parser) {
     return over && !parser->failed;
 }
 
-/* How many tokens jsmn may have, beside those it is given, before the short way is tried again. */
-static unsigned json_stride(const struct cmcwh_parser *parser) {
-    enum {
-        HEAD = 9
-    }; /* what CMC sends before the first event; in another order it costs time only */
+/* ---- Parser: the short way through JSON -------------------------------------------------------
+ * Most of a body is events whose members are ours and whose texts are plain. This takes them from
+ * the window without jsmn, and leaves to it whatever is not so simple: it knows no fault. Names and
+ * texts it recognises by what jsmn's way does too, item_field and draft_copy. json_step, and
+ * nothing else, knows of it; CMCWH_NO_SHORTCUTS leaves it out.
+ */
+#ifndef CMCWH_NO_SHORTCUTS
+
+/* Takes spaces and then `mark`, if that is what stands there. */
+static inline bool short_take(const char **at, const char *end, char mark) {
+    const char *in = *at;
+
+    if (in < end && *in != mark) {
+        in = json_spaces(in, end);
+    }
+    if (in == end || *in != mark) {
+        return false;
+    }
+    *at = in + 1;
+    return true;
+}
+
+/* Takes a member of an event whose name is ours and whose text is plain and comes in the order of
+ * the record. Returns where it ends, or 0 when it is not one, or does not lie here whole. */
+static size_t short_member(struct cmcwh_parser *parser, size_t at) {
+    const char *in = parser->window + at, *end = parser->window + parser->used;
+    struct cmcwh_text text;
+    size_t length;
+    unsigned field;
+
+    if (!(parser->expect == EXPECT_NEXT ? short_take(&in, end, ',') : name_expected(parser)) ||
+        !short_take(&in, end, '"')) {
+        return 0;
+    }
+    text.data = in;
+    text.length = (size_t)(end - in);
+    field = item_field(parser, text, &length);
+    if (field == CMCWH_FIELDS) {
+        return 0;
+    }
+    in += length + 1;
+    if (!short_take(&in, end, ':') || !short_take(&in, end, '"')) {
+        return 0;
+    }
+    text.data = in;
+    text.length = (size_t)(end - in);
+    if (!draft_copy(&parser->draft, field, text, &length) || in + length == end ||
+        in[length] != '"') {
+        return 0;
+    }
+    draft_settle(&parser->draft, field, length);
+    parser->expect = EXPECT_NEXT;
+    return (size_t)(in + length + 1 - parser->window);
+}
+
+/* Takes the end of an event, or the beginning of the next one. Returns 0 when neither stands here.
+ */
+static size_t short_item(struct cmcwh_parser *parser, size_t at, bool inside) {
+    const char *in = parser->window + at, *end = parser->window + parser->used;
+
+    if (parser->expect != EXPECT_NEXT || (!inside && !short_take(&in, end, ',')) ||
+        !short_take(&in, end, inside ? '}' : '{')) {
+        return 0;
+    }
+    at = (size_t)(in - parser->window);
+    if (inside) {
+        json_close(parser, at - 1, true);
+    } else {
+        parser->expect = EXPECT_VALUE;
+        json_open(parser, at - 1, true);
+    }
+    return at;
+}
+
+/* As many tokens as come before the next thing that may be simple. */
+static unsigned short_stride(const struct cmcwh_parser *parser) {
+    /* What CMC sends before the first event; in another order it costs time only. */
+    enum { HEAD = 9 };
     uint8_t place = parser->place[parser->depth];
 
-    if (!WITH_SHORTCUTS || (parser->depth > 0 && (place == PLACE_SKIP || place == PLACE_CAPTURE))) {
-        return CMCWH_TOKENS;
-    }
     if (parser->depth == 0) {
         return HEAD;
+    }
+    if (place == PLACE_SKIP || place == PLACE_CAPTURE) {
+        return CMCWH_TOKENS;
     }
     return place == PLACE_ITEM && (parser->expect == EXPECT_NEXT || name_expected(parser)) ? 2 : 1;
 }
 
-/* A copy of jsmn's state that nobody else points to stays in registers: a third faster. */
-static int json_tokenize(const struct cmcwh_parser *parser, jsmn_parser *state, jsmntok_t *tokens) {
-    jsmn_parser jsmn = *state;
-    size_t most = smaller(jsmn.toknext + json_stride(parser), CMCWH_TOKENS);
+/* Takes events and their members, from `at` on, as far as they are simple. Returns where that ends.
+ */
+static size_t short_way(struct cmcwh_parser *parser, size_t at) {
+    for (size_t next = at; next > 0 && !parser->failed;) {
+        uint8_t place = parser->place[parser->depth];
+        bool inside = place == PLACE_ITEM && parser->draft.record != NULL;
+
+        at = next;
+        next = inside && parser->cut == CMCWH_NONE ? short_member(parser, at) : 0;
+        if (next == 0 && (inside || place == PLACE_LIST)) {
+            next = short_item(parser, at, inside);
+        }
+    }
+    return at;
+}
+
+#else
+
+static size_t short_way(const struct cmcwh_parser *parser, size_t at) {
+    (void)parser;
+    return at;
+}
+
+static unsigned short_stride(const struct cmcwh_parser *parser) {
+    (void)parser;
+    return CMCWH_TOKENS;
+}
+
+#endif
+
+/* ---- Parser: JSON in pieces -------------------------------------------------------------------
+ * The window is filled, and understood whenever it is full or the text is complete.
+ */
+
+/* Understands some of the window, from *at on, and moves *at there: by the short way and then by
+ * jsmn, which returns what is said of it. */
+static int json_step(struct cmcwh_parser *parser, size_t *at) {
+    jsmntok_t *tokens = (jsmntok_t *)(void *)parser->tokens;
+    size_t start = short_way(parser, *at);
+    jsmn_parser jsmn = {(unsigned)start, 0, -1};
+    unsigned known = json_restore(parser, &jsmn, tokens);
+    size_t most = smaller(known + short_stride(parser), CMCWH_TOKENS);
     int result = jsmn_parse(&jsmn, parser->window, parser->used, tokens, (unsigned)most);
 
-    *state = jsmn;
+    *at = json_walk(parser, tokens + known, jsmn.toknext - known, start, jsmn.pos);
     return result;
 }
 
 /* Understands as much of the window as can be understood now, and drops it. */
 static void json_run(struct cmcwh_parser *parser, bool last) {
-    jsmntok_t *tokens = (jsmntok_t *)(void *)parser->tokens;
-    jsmn_parser jsmn = {0, 0, -1};
     size_t at = 0;
     int result;
 
@@ -4859,13 +4881,7 @@ static void json_run(struct cmcwh_parser *parser, bool last) {
         return;
     }
     do {
-        unsigned known;
-
-        at = WITH_SHORTCUTS ? json_items(parser, at) : at;
-        jsmn.pos = (unsigned)at;
-        known = json_restore(parser, &jsmn, tokens);
-        result = json_tokenize(parser, &jsmn, tokens);
-        at = json_walk(parser, tokens + known, jsmn.toknext - known, at, jsmn.pos);
+        result = json_step(parser, &at);
     } while (result == JSMN_ERROR_NOMEM && !parser->failed);
     if (parser->failed) {
         return;

@@ -48,8 +48,9 @@ extern "C" {
 /* A small firmware can leave parts out: CMCWH_NO_SERVER the server on civetweb, CMCWH_NO_FORMS the
  * two kinds of forms (their bodies are refused with CMCWH_ERR_FORM), CMCWH_NO_STORAGE rings on
  * storage (cmcwh_ring_open refuses with CMCWH_ERR_ARGUMENT), CMCWH_NO_LOGFMT logfmt and syslog
- * (cmcwh_encode gives nothing), CMCWH_NO_SHORTCUTS what is there for speed only: JSON is read at
- * half the speed. Compile with -ffunction-sections and link with --gc-sections. */
+ * (cmcwh_encode gives nothing), CMCWH_NO_SHORTCUTS the short way through JSON: then a request of
+ * one event takes twice as long, and one of many events two and a half times. Compile with
+ * -ffunction-sections and link with --gc-sections. */
 
 /* Bytes of a record: a power of two from 256 to 4096. Larger keeps more of long reasons and
  * subjects; the ring needs this much per event. */
