@@ -92,6 +92,11 @@ static bool is_stored(const struct cmcwh_ring *ring) {
     return WITH_STORAGE && ring->config.storage != NULL;
 }
 
+/* On storage that can only be looked at. */
+static bool is_read_only(const struct cmcwh_ring *ring) {
+    return is_stored(ring) && ring->config.storage->write == NULL;
+}
+
 static const struct {
     const char *name;
     int status; /* 503: the sender is not at fault, and may come again */
@@ -967,8 +972,7 @@ enum {
     AT_TRUNCATED = 30,
     AT_RECEIVED = 32,
     AT_ID = 40,
-    AT_LENGTHS = 48,
-    AT_NEXT = 76 /* of four bytes that are 0 at all other times */
+    AT_LENGTHS = 48
 };
 
 /* Flags that are gone when a record is committed. */
@@ -1505,6 +1509,11 @@ static unsigned status_code(enum cmcwh_kind kind, struct cmcwh_text text) {
     return code <= CMCWH_BOUNCE_UNSUBSCRIBED || code == CMCWH_BOUNCE_OTHER ? code : CMCWH_UNKNOWN;
 }
 
+/* Says how long the record is with the texts it has. */
+static void draft_measure(const struct cmcwh_draft *draft) {
+    put16(draft->record->bytes + AT_LENGTH, CMCWH_RECORD_HEADER + draft->used + CMCWH_RECORD_CRC);
+}
+
 /* The event is whole: what follows from its texts. */
 static void draft_close(struct cmcwh_draft *draft) {
     const unsigned identity = 1u << CMCWH_EVENT_TYPE | 1u << CMCWH_MESSAGE_ID | 1u << CMCWH_TO |
@@ -1527,7 +1536,7 @@ static void draft_close(struct cmcwh_draft *draft) {
     if (draft->squeezed != 0 && draft_full(draft, CMCWH_SERVER_COMPOSITION)) {
         record->bytes[AT_FLAGS] |= FLAG_FULL;
     }
-    put16(record->bytes + AT_LENGTH, CMCWH_RECORD_HEADER + draft->used + CMCWH_RECORD_CRC);
+    draft_measure(draft);
     draft->record = NULL;
 }
 
@@ -1539,7 +1548,7 @@ static void record_compose(struct cmcwh_record *record, struct cmcwh_text compos
     draft.used = (unsigned)(length - CMCWH_RECORD_HEADER - CMCWH_RECORD_CRC);
     draft.squeezed = (record->bytes[AT_FLAGS] & FLAG_FULL) != 0 ? 1u << CMCWH_MESSAGE_ID : 0;
     draft_text(&draft, CMCWH_SERVER_COMPOSITION, composition);
-    put16(record->bytes + AT_LENGTH, CMCWH_RECORD_HEADER + draft.used + CMCWH_RECORD_CRC);
+    draft_measure(&draft);
 }
 
 /* What all records of a request share. */
@@ -2080,14 +2089,22 @@ static uint64_t reader_done(const struct cmcwh_ring *ring, const struct cmcwh_re
     return reader->oldest == CMCWH_NONE ? ring->next_seq : seq_at(ring, reader->oldest);
 }
 
+/* Goes on from *reader, if need be, to one that is attached. False when there is none. */
+static bool reader_next(const struct cmcwh_ring *ring, int *reader) {
+    while (*reader < CMCWH_READERS_MAX && !ring->readers[*reader].attached) {
+        ++*reader;
+    }
+    return *reader < CMCWH_READERS_MAX;
+}
+
 /* Every required reader has acknowledged everything before this. */
 static uint64_t ring_confirmed(const struct cmcwh_ring *ring) {
     uint64_t confirmed = ring->next_seq;
 
-    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+    for (int i = 0; reader_next(ring, &i); i++) {
         const struct cmcwh_reader *reader = &ring->readers[i];
 
-        if (reader->attached && reader->required) {
+        if (reader->required) {
             uint64_t done = reader_done(ring, reader);
 
             confirmed = done < confirmed ? done : confirmed;
@@ -2100,10 +2117,10 @@ static uint64_t ring_confirmed(const struct cmcwh_ring *ring) {
 static uint32_t ring_oldest(const struct cmcwh_ring *ring) {
     uint32_t oldest = CMCWH_NONE;
 
-    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+    for (int i = 0; reader_next(ring, &i); i++) {
         const struct cmcwh_reader *reader = &ring->readers[i];
 
-        if (reader->attached && reader->oldest != CMCWH_NONE &&
+        if (reader->oldest != CMCWH_NONE &&
             (oldest == CMCWH_NONE || seq_at(ring, reader->oldest) < seq_at(ring, oldest))) {
             oldest = reader->oldest;
         }
@@ -2114,15 +2131,10 @@ static uint32_t ring_oldest(const struct cmcwh_ring *ring) {
 /* No reader is to acknowledge anything before this. What storage holds is kept until the readers
  * have come. */
 static uint64_t ring_low(const struct cmcwh_ring *ring) {
-    uint32_t oldest = ring_oldest(ring);
-    bool any = !is_stored(ring);
+    int first = 0;
+    uint32_t oldest =
+        is_stored(ring) && !reader_next(ring, &first) ? ring->head : ring_oldest(ring);
 
-    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
-        any = any || ring->readers[i].attached;
-    }
-    if (!any) {
-        oldest = ring->head;
-    }
     return oldest == CMCWH_NONE ? ring->next_seq : seq_at(ring, oldest);
 }
 
@@ -2150,6 +2162,13 @@ static uint32_t free_take(struct cmcwh_ring *ring) {
     }
     ring->config.links[slot] = CMCWH_NONE;
     ring->in_use++;
+    return slot;
+}
+
+static uint32_t chain_last(const struct cmcwh_ring *ring, uint32_t slot) {
+    while (ring->config.links[slot] != CMCWH_NONE) {
+        slot = ring->config.links[slot];
+    }
     return slot;
 }
 
@@ -2226,16 +2245,18 @@ static void ring_settle(struct cmcwh_ring *ring) {
 static bool ring_evict(struct cmcwh_ring *ring) {
     uint32_t slot = ring_oldest(ring);
 
-    for (int i = 0; slot != CMCWH_NONE && i < CMCWH_READERS_MAX; i++) {
-        if (ring->readers[i].attached && ring->readers[i].required &&
-            ring->readers[i].oldest == slot) {
+    if (slot == CMCWH_NONE) {
+        return false;
+    }
+    for (int i = 0; reader_next(ring, &i); i++) {
+        if (ring->readers[i].required && ring->readers[i].oldest == slot) {
             return false;
         }
     }
-    for (int i = 0; slot != CMCWH_NONE && i < CMCWH_READERS_MAX; i++) {
+    for (int i = 0; reader_next(ring, &i); i++) {
         struct cmcwh_reader *reader = &ring->readers[i];
 
-        if (!reader->attached || reader->oldest != slot) {
+        if (reader->oldest != slot) {
             continue;
         }
         if (reader->next == slot) {
@@ -2248,7 +2269,7 @@ static bool ring_evict(struct cmcwh_ring *ring) {
     }
     ring->keeper.dirty = true;
     ring_free(ring);
-    return slot != CMCWH_NONE;
+    return true;
 }
 
 /* Starts a request's hold on the ring. No memory is taken yet. */
@@ -2278,10 +2299,10 @@ static void batch_publish(struct cmcwh_batch *batch) {
         ring->config.links[ring->tail] = batch->first;
     }
     ring->tail = batch->last;
-    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+    for (int i = 0; reader_next(ring, &i); i++) {
         struct cmcwh_reader *reader = &ring->readers[i];
 
-        if (reader->attached && reader->next == CMCWH_NONE) {
+        if (reader->next == CMCWH_NONE) {
             reader->next = batch->first;
             if (reader->oldest == CMCWH_NONE) {
                 reader->oldest = batch->first;
@@ -2330,19 +2351,35 @@ static bool block_good(uint32_t block) {
            block <= UINT32_C(1) << 20 && (block & (block - 1)) == 0;
 }
 
-/* Makes sure that a record is not found again. All of it: were only its head cleared, a torn write
- * of another record with the same number could bring it back. */
-static int record_clear(const struct cmcwh_ring *ring, uint32_t slot) {
-    struct cmcwh_record *record = &ring->config.records[slot];
+/* The only calls of the storage's functions. CMCWH_OK, or CMCWH_ERR_STORAGE. */
+static int storage_read(const struct cmcwh_storage *storage, uint64_t offset, void *bytes,
+                        size_t length) {
+    return storage->read(storage->context, offset, bytes, length) < 0 ? CMCWH_ERR_STORAGE
+                                                                      : CMCWH_OK;
+}
 
-    memset(record->bytes, 0, sizeof record->bytes);
-    return ring->config.storage->write(ring->config.storage->context,
-                                       record_offset(ring->keeper.block, slot), record->bytes,
-                                       sizeof record->bytes);
+static int storage_write(const struct cmcwh_storage *storage, uint64_t offset, const void *bytes,
+                         size_t length) {
+    return storage->write(storage->context, offset, bytes, length) < 0 ? CMCWH_ERR_STORAGE
+                                                                       : CMCWH_OK;
 }
 
 static int storage_sync(const struct cmcwh_storage *storage) {
-    return storage->sync == NULL ? 0 : storage->sync(storage->context);
+    return storage->sync != NULL && storage->sync(storage->context) < 0 ? CMCWH_ERR_STORAGE
+                                                                        : CMCWH_OK;
+}
+
+/* Writes the records of `count` slots in a row. */
+static int records_write(const struct cmcwh_ring *ring, uint32_t slot, uint32_t count) {
+    return storage_write(ring->config.storage, record_offset(ring->keeper.block, slot),
+                         ring->config.records + slot, (size_t)count * CMCWH_RECORD_SIZE);
+}
+
+/* Makes sure that a record is not found again. All of it: were only its head cleared, a torn write
+ * of another record with the same number could bring it back. */
+static int record_clear(const struct cmcwh_ring *ring, uint32_t slot) {
+    memset(ring->config.records[slot].bytes, 0, CMCWH_RECORD_SIZE);
+    return records_write(ring, slot, 1);
 }
 
 /* ---- Storage: header --------------------------------------------------------------------------
@@ -2353,6 +2390,7 @@ int cmcwh_storage_format(const struct cmcwh_storage *storage, struct cmcwh_geome
     static const uint8_t zeros[64] = {0};
     uint8_t header[CMCWH_STORAGE_HEADER] = {0}, state[CMCWH_STATE_SIZE] = {0};
     uint32_t block = geometry->block, records = geometry->records;
+    int result;
 
     if (records < 1 || records > UINT32_C(1) << 30 || !block_good(block) ||
         storage->write == NULL) {
@@ -2376,20 +2414,18 @@ int cmcwh_storage_format(const struct cmcwh_storage *storage, struct cmcwh_geome
     put32(state + AT_STATE_PLACES, crc32(state, AT_STATE_PLACES));
 
     /* The old header goes first and the new one comes last: half a ring is none. */
-    if (storage->write(storage->context, 0, zeros, sizeof zeros) < 0 || storage_sync(storage) < 0) {
-        return CMCWH_ERR_STORAGE;
+    result = storage_write(storage, 0, zeros, sizeof zeros);
+    if (result >= 0) {
+        result = storage_sync(storage);
     }
-    for (uint64_t at = 3 * (uint64_t)block; at < geometry->size; at += sizeof zeros) {
-        if (storage->write(storage->context, at, zeros, sizeof zeros) < 0) {
-            return CMCWH_ERR_STORAGE;
-        }
+    for (uint64_t at = 3 * (uint64_t)block; result >= 0 && at < geometry->size;
+         at += sizeof zeros) {
+        result = storage_write(storage, at, zeros, sizeof zeros);
     }
-    return storage->write(storage->context, block, state, AT_STATE_PLACES + 4) < 0 ||
-                   storage->write(storage->context, 2 * (uint64_t)block, state,
-                                  AT_STATE_PLACES + 4) < 0 ||
+    return result < 0 || storage_write(storage, block, state, AT_STATE_PLACES + 4) < 0 ||
+                   storage_write(storage, 2 * (uint64_t)block, state, AT_STATE_PLACES + 4) < 0 ||
                    storage_sync(storage) < 0 ||
-                   storage->write(storage->context, 0, header, sizeof header) < 0 ||
-                   storage_sync(storage) < 0
+                   storage_write(storage, 0, header, sizeof header) < 0 || storage_sync(storage) < 0
                ? CMCWH_ERR_STORAGE
                : CMCWH_OK;
 }
@@ -2421,7 +2457,7 @@ int cmcwh_storage_probe(const struct cmcwh_storage *storage, struct cmcwh_geomet
     uint8_t header[CMCWH_STORAGE_HEADER];
     const char *fault;
 
-    if (storage->read(storage->context, 0, header, sizeof header) < 0) {
+    if (storage_read(storage, 0, header, sizeof header) < 0) {
         return CMCWH_ERR_STORAGE;
     }
     fault = header_fault(header);
@@ -2443,7 +2479,6 @@ int cmcwh_storage_probe(const struct cmcwh_storage *storage, struct cmcwh_geomet
 
 /* Writes the records of a chain, those that stand side by side at once. */
 static int chain_write(const struct cmcwh_ring *ring, uint32_t first) {
-    const struct cmcwh_storage *storage = ring->config.storage;
     struct cmcwh_record *records = ring->config.records;
     uint32_t next;
 
@@ -2457,8 +2492,7 @@ static int chain_write(const struct cmcwh_ring *ring, uint32_t first) {
             next = ring->config.links[next];
             count++;
         }
-        if (storage->write(storage->context, record_offset(ring->keeper.block, slot),
-                           records + slot, (size_t)count * CMCWH_RECORD_SIZE) < 0) {
+        if (records_write(ring, slot, count) < 0) {
             return CMCWH_ERR_STORAGE;
         }
     }
@@ -2484,15 +2518,12 @@ static int tainted_clear(const struct cmcwh_ring *ring) {
 }
 
 static void tainted_free(struct cmcwh_ring *ring) {
-    uint32_t last = ring->keeper.tainted;
+    struct cmcwh_keeper *keeper = &ring->keeper;
 
-    if (last != CMCWH_NONE) {
-        while (ring->config.links[last] != CMCWH_NONE) {
-            last = ring->config.links[last];
-        }
-        free_chain(ring, ring->keeper.tainted, last, ring->keeper.tainted_count);
-        ring->keeper.tainted = CMCWH_NONE;
-        ring->keeper.tainted_count = 0;
+    if (keeper->tainted != CMCWH_NONE) {
+        free_chain(ring, keeper->tainted, chain_last(ring, keeper->tainted), keeper->tainted_count);
+        keeper->tainted = CMCWH_NONE;
+        keeper->tainted_count = 0;
     }
 }
 
@@ -2528,10 +2559,9 @@ static size_t state_make(struct cmcwh_ring *ring, uint8_t *state) {
 
 /* Writes a state over the copy that is not the last synced one. */
 static int state_write(const struct cmcwh_ring *ring, const uint8_t *state, size_t length) {
-    const struct cmcwh_storage *storage = ring->config.storage;
     uint64_t offset = (uint64_t)ring->keeper.block * (2 - ring->keeper.copy);
 
-    return storage->write(storage->context, offset, state, length);
+    return storage_write(ring->config.storage, offset, state, length);
 }
 
 /* The written state is stable: what it no longer keeps is free. */
@@ -2570,13 +2600,13 @@ static int storage_write_places(struct cmcwh_ring *ring, bool sync) {
         tainted_free(ring);
     }
     port_wake(ring);
-    return result < 0 ? CMCWH_ERR_STORAGE : CMCWH_OK;
+    return result;
 }
 
 /* A reader has moved on. Whoever is using the storage will write it; if nobody is, at once, so that
  * a killed process repeats nothing. */
 static void storage_note_places(struct cmcwh_ring *ring) {
-    if (is_stored(ring) && ring->config.storage->write != NULL) {
+    if (is_stored(ring) && !is_read_only(ring)) {
         ring->keeper.dirty = true;
         if (!ring->keeper.busy) {
             (void)storage_write_places(ring, false);
@@ -2587,7 +2617,7 @@ static void storage_note_places(struct cmcwh_ring *ring) {
 int cmcwh_ring_flush(struct cmcwh_ring *ring) {
     int result = CMCWH_OK;
 
-    if (!is_stored(ring) || ring->config.storage->write == NULL) {
+    if (!is_stored(ring) || is_read_only(ring)) {
         return CMCWH_OK;
     }
     port_lock(ring);
@@ -2607,8 +2637,7 @@ int cmcwh_ring_flush(struct cmcwh_ring *ring) {
 static bool storage_make_room(struct cmcwh_ring *ring) {
     uint32_t evicted = 0;
 
-    if (ring->keeper.busy || ring->config.storage->write == NULL ||
-        storage_refuses(ring, port_ticks(ring))) {
+    if (ring->keeper.busy || is_read_only(ring) || storage_refuses(ring, port_ticks(ring))) {
         return false;
     }
     if (ring_low(ring) == ring->keeper.low && ring->keeper.tainted == CMCWH_NONE) {
@@ -2804,14 +2833,13 @@ static void state_take(struct survey *survey, const uint8_t *state, uint32_t cop
 
 /* Takes the newer of the two copies that is whole. */
 static int survey_state(struct survey *survey, struct cmcwh_recovery *found) {
-    const struct cmcwh_storage *storage = survey->ring->config.storage;
     uint32_t good = 0;
 
     for (uint32_t copy = 0; copy < 2; copy++) {
         uint64_t offset = (uint64_t)survey->ring->keeper.block * (1 + copy);
         uint8_t state[CMCWH_STATE_SIZE];
 
-        if (storage->read(storage->context, offset, state, sizeof state) < 0) {
+        if (storage_read(survey->ring->config.storage, offset, state, sizeof state) < 0) {
             return CMCWH_ERR_STORAGE;
         }
         if (state_good(survey->ring, state)) {
@@ -2833,7 +2861,7 @@ static int survey_blank(const struct cmcwh_ring *ring, uint32_t slot) {
     for (size_t i = 0; i < CMCWH_RECORD_SIZE; i++) {
         any |= bytes[i];
     }
-    if (any != 0 && ring->config.storage->write != NULL) {
+    if (any != 0 && !is_read_only(ring)) {
         return record_clear(ring, slot);
     }
     bytes[0] = 0;
@@ -2846,15 +2874,14 @@ static int survey_blank(const struct cmcwh_ring *ring, uint32_t slot) {
 /* Reads all records. */
 static int survey_read(const struct survey *survey) {
     const struct cmcwh_ring *ring = survey->ring;
-    const struct cmcwh_storage *storage = ring->config.storage;
     struct cmcwh_record *records = ring->config.records;
     uint32_t count;
 
     for (uint32_t slot = 0; slot < ring->config.capacity; slot += count) {
         count = ring->config.capacity - slot;
         count = count < READ_AHEAD ? count : READ_AHEAD;
-        if (storage->read(storage->context, record_offset(ring->keeper.block, slot), records + slot,
-                          (size_t)count * CMCWH_RECORD_SIZE) < 0) {
+        if (storage_read(ring->config.storage, record_offset(ring->keeper.block, slot),
+                         records + slot, (size_t)count * CMCWH_RECORD_SIZE) < 0) {
             return CMCWH_ERR_STORAGE;
         }
         for (uint32_t i = slot; i < slot + count; i++) {
@@ -2934,7 +2961,7 @@ static int survey_mend(const struct survey *survey, struct cmcwh_recovery *found
             continue;
         }
         found->damaged++;
-        if (survey->ring->config.storage->write == NULL) {
+        if (is_read_only(survey->ring)) {
             continue; /* nothing will be added, so nothing can be in the way */
         }
         while (survey_keeps(survey, spare)) {
@@ -2978,7 +3005,7 @@ static int survey_drop(struct survey *survey, struct cmcwh_recovery *found) {
         if (!record_whole(ring, slot) || seq_at(ring, slot) < survey->end) {
             continue;
         }
-        if (ring->config.storage->write == NULL) {
+        if (is_read_only(ring)) {
             ring->config.records[slot].bytes[0] = 0;
         } else if (record_clear(ring, slot) < 0) {
             return CMCWH_ERR_STORAGE;
@@ -2987,9 +3014,20 @@ static int survey_drop(struct survey *survey, struct cmcwh_recovery *found) {
     return CMCWH_OK;
 }
 
-/* While the chains are made the links are still a table: the next slot is noted in the record. */
-static void note_next(const struct cmcwh_ring *ring, uint32_t slot, uint32_t next) {
-    put32(ring->config.records[slot].bytes + AT_NEXT, next);
+/* While the chains are made, config.links is still a table: the links to come are kept in each
+ * record, in four bytes that are 0 at all other times. */
+enum { AT_LINK = 76 };
+
+static void link_keep(const struct cmcwh_ring *ring, uint32_t slot, uint32_t next) {
+    put32(ring->config.records[slot].bytes + AT_LINK, next);
+}
+
+/* The table is done with: the links go to their place. */
+static void links_take(const struct cmcwh_ring *ring) {
+    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
+        ring->config.links[slot] = get32(ring->config.records[slot].bytes + AT_LINK);
+        link_keep(ring, slot, 0);
+    }
 }
 
 /* Makes a chain of the records from seq `from` on, up to `to`. */
@@ -3002,11 +3040,11 @@ static void survey_chain(struct survey *survey, uint64_t from, uint64_t to) {
         if (slot == CMCWH_NONE) {
             continue;
         }
-        note_next(survey->ring, slot, CMCWH_NONE);
+        link_keep(survey->ring, slot, CMCWH_NONE);
         if (survey->first == CMCWH_NONE) {
             survey->first = slot;
         } else {
-            note_next(survey->ring, survey->last, slot);
+            link_keep(survey->ring, survey->last, slot);
         }
         survey->last = slot;
         survey->count++;
@@ -3018,25 +3056,20 @@ static void survey_settle(struct survey *survey) {
     struct cmcwh_ring *ring = survey->ring;
     uint64_t oldest = survey->end > ring->config.capacity ? survey->end - ring->config.capacity : 1;
 
-    if (ring->config.storage->write == NULL) {
+    if (is_read_only(ring)) {
         survey->low = oldest; /* to look at: what was delivered is shown as well, to anybody */
         memset(ring->readers, 0, sizeof ring->readers);
     }
     survey_chain(survey, oldest, survey->end);
     ring->free = survey->last == CMCWH_NONE ? 0 : slot_behind(ring, survey->last);
     for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
-        note_next(ring, slot, SLOT_FREE);
+        link_keep(ring, slot, SLOT_FREE);
     }
     survey_chain(survey, survey->low, survey->end);
     ring->head = survey->first;
     ring->tail = survey->last;
     ring->in_use = survey->count;
-    for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
-        uint8_t *noted = ring->config.records[slot].bytes + AT_NEXT;
-
-        ring->config.links[slot] = get32(noted);
-        put32(noted, 0);
-    }
+    links_take(ring);
     ring->next_seq = survey->end;
     ring->keeper.low = survey->low;
 }
@@ -3059,7 +3092,7 @@ static int survey_run(struct survey *survey, struct cmcwh_recovery *found) {
     if (result >= 0) {
         survey_settle(survey);
         found->kept = ring->in_use;
-        if (ring->config.storage->write != NULL) {
+        if (!is_read_only(ring)) {
             found->kept -= found->damaged; /* which have stand-ins */
             /* From here on the end is known, and what was dropped is gone. */
             ring->keeper.dirty = true;
@@ -3178,15 +3211,13 @@ static void batch_stock(struct cmcwh_batch *batch) {
 /* Gives back what was not needed, with the lock held. */
 static void batch_unstock(struct cmcwh_batch *batch) {
     struct cmcwh_ring *ring = batch->ring;
-    uint32_t last = batch->spare;
+    uint32_t last;
 
-    if (last == CMCWH_NONE) {
+    if (batch->spare == CMCWH_NONE) {
         return;
     }
     ring->config.links[batch->last] = CMCWH_NONE;
-    while (ring->config.links[last] != CMCWH_NONE) {
-        last = ring->config.links[last];
-    }
+    last = chain_last(ring, batch->spare);
     if (is_stored(ring) && slot_behind(ring, last) == ring->free) {
         ring->free = batch->spare; /* nobody has taken any since: no gap stays */
     }
@@ -3200,7 +3231,7 @@ static bool batch_wait(const struct cmcwh_batch *batch) {
     struct cmcwh_ring *ring = batch->ring;
     uint64_t start, passed = 0;
 
-    if (is_stored(ring) && ring->config.storage->write == NULL) {
+    if (is_read_only(ring)) {
         return false;
     }
     if (ring_has_room(ring)) {
@@ -3276,10 +3307,10 @@ static void batch_abort(struct cmcwh_batch *batch) {
 static uint32_t ring_retry(const struct cmcwh_ring *ring, uint64_t now) {
     uint64_t longest = is_stored(ring) && storage_refuses(ring, now) ? ring->keeper.retry - now : 0;
 
-    for (int i = 0; ring->config.confirm && i < CMCWH_READERS_MAX; i++) {
+    for (int i = 0; ring->config.confirm && reader_next(ring, &i); i++) {
         const struct cmcwh_reader *reader = &ring->readers[i];
 
-        if (reader->attached && reader->required && reader->failed && reader->retry > now &&
+        if (reader->required && reader->failed && reader->retry > now &&
             reader->retry - now > longest) {
             longest = reader->retry - now;
         }
@@ -3481,12 +3512,9 @@ int cmcwh_ring_acknowledge(struct cmcwh_ring *ring, int reader) {
 static bool readers_forget(struct cmcwh_ring *ring, uint64_t first) {
     bool taken = false;
 
-    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+    for (int i = 0; reader_next(ring, &i); i++) {
         struct cmcwh_reader *reader = &ring->readers[i];
 
-        if (!reader->attached) {
-            continue;
-        }
         taken = taken || reader_done(ring, reader) > first;
         if (reader->next == CMCWH_NONE || seq_at(ring, reader->next) > first) {
             reader->spoiled = reader->oldest != CMCWH_NONE;
@@ -3560,14 +3588,12 @@ void cmcwh_ring_state(struct cmcwh_ring *ring, struct cmcwh_ring_state *state) {
     state->in_use = ring->in_use;
     state->stored = ring->next_seq - 1;
     state->retry = ring_retry(ring, now);
-    for (int i = 0; i < CMCWH_READERS_MAX; i++) {
+    for (int i = 0; reader_next(ring, &i); i++) {
         const struct cmcwh_reader *reader = &ring->readers[i];
 
         state->lost[i] = reader->lost;
         state->failed[i] = reader->failed;
-        if (reader->attached) {
-            state->behind[i] = (uint32_t)(ring->next_seq - reader_done(ring, reader));
-        }
+        state->behind[i] = (uint32_t)(ring->next_seq - reader_done(ring, reader));
     }
     port_unlock(ring);
 }
