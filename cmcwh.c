@@ -132,7 +132,7 @@ const char *cmcwh_result_name(int result) {
     return results[result_index(result)].name;
 }
 
-int cmcwh_http_status(int result) {
+static int http_status(int result) {
     return results[result_index(result)].status;
 }
 
@@ -204,7 +204,8 @@ static inline uint64_t word_at(const char *in) {
     return word;
 }
 
-bool cmcwh_secret_equal(struct cmcwh_text a, struct cmcwh_text b) {
+/* Takes the same time wherever they differ. */
+static bool secret_equal(struct cmcwh_text a, struct cmcwh_text b) {
     volatile unsigned char differ = a.length != b.length;
 
     for (size_t i = 0; i < a.length; i++) {
@@ -1076,34 +1077,33 @@ static size_t field_start(const struct cmcwh_record *record, unsigned field) {
     return start;
 }
 
-uint64_t cmcwh_record_seq(const struct cmcwh_record *record) {
+static uint64_t record_seq(const struct cmcwh_record *record) {
     return get64(record->bytes + AT_SEQ);
 }
 
-uint64_t cmcwh_record_batch(const struct cmcwh_record *record) {
+static uint64_t record_batch(const struct cmcwh_record *record) {
     return get64(record->bytes + AT_BATCH);
 }
 
-uint32_t cmcwh_record_batch_size(const struct cmcwh_record *record) {
+static uint32_t record_batch_size(const struct cmcwh_record *record) {
     return get32(record->bytes + AT_BATCH_SIZE);
 }
 
-uint64_t cmcwh_record_received(const struct cmcwh_record *record) {
-    return get64(record->bytes + AT_RECEIVED);
-}
-
-uint64_t cmcwh_record_id(const struct cmcwh_record *record) {
-    return get64(record->bytes + AT_ID);
-}
-
-enum cmcwh_kind cmcwh_record_kind(const struct cmcwh_record *record) {
+static enum cmcwh_kind record_kind(const struct cmcwh_record *record) {
     unsigned kind = record->bytes[AT_KIND];
 
     return kind <= CMCWH_BLOCKS ? (enum cmcwh_kind)kind : CMCWH_OTHER;
 }
 
-unsigned cmcwh_record_status(const struct cmcwh_record *record) {
-    return record->bytes[AT_STATUS];
+static size_t record_length(const struct cmcwh_record *record) {
+    return get16(record->bytes + AT_LENGTH);
+}
+
+static struct cmcwh_text record_text(const struct cmcwh_record *record, unsigned field) {
+    struct cmcwh_text text = {(const char *)record->bytes + field_start(record, field),
+                              field_length(record, field)};
+
+    return text;
 }
 
 /* All texts at once: it takes no longer than the last of them. */
@@ -1117,19 +1117,19 @@ static void record_texts(const struct cmcwh_record *record, struct cmcwh_text *t
     }
 }
 
-struct cmcwh_text cmcwh_record_text(const struct cmcwh_record *record, enum cmcwh_field field) {
-    struct cmcwh_text text = {(const char *)record->bytes + field_start(record, field),
-                              field_length(record, field)};
-
-    return text;
-}
-
-bool cmcwh_record_truncated(const struct cmcwh_record *record, enum cmcwh_field field) {
-    return (get16(record->bytes + AT_TRUNCATED) >> field & 1) != 0;
-}
-
-size_t cmcwh_record_length(const struct cmcwh_record *record) {
-    return get16(record->bytes + AT_LENGTH);
+void cmcwh_record_read(const struct cmcwh_record *record, struct cmcwh_event *event) {
+    event->seq = record_seq(record);
+    event->batch = record_batch(record);
+    event->batch_size = record_batch_size(record);
+    event->received = get64(record->bytes + AT_RECEIVED);
+    event->id = get64(record->bytes + AT_ID);
+    event->kind = record_kind(record);
+    event->status = record->bytes[AT_STATUS];
+    event->severity = event->kind == CMCWH_DELIVERIES && event->status <= CMCWH_DEFERRED
+                          ? delivery_statuses[event->status].severity
+                          : kinds[event->kind].severity;
+    event->truncated = get16(record->bytes + AT_TRUNCATED);
+    record_texts(record, event->texts);
 }
 
 /* The next of an event's own members, `"name":value` and a newline, taken from `members`. False
@@ -1160,27 +1160,28 @@ static bool next_member(struct cmcwh_text *members, struct cmcwh_text *name,
 /* Is every text UTF-8, and CMCWH_MEMBERS a list of members? Not so in a record that somebody else
  * has made, CRC and all. */
 static bool texts_good(const struct cmcwh_record *record) {
-    struct cmcwh_text members = cmcwh_record_text(record, CMCWH_MEMBERS), name, value;
+    struct cmcwh_text texts[CMCWH_FIELDS], name, value;
 
+    record_texts(record, texts);
     for (unsigned field = 0; field < CMCWH_FIELDS; field++) {
-        struct cmcwh_text text = cmcwh_record_text(record, (enum cmcwh_field)field);
         struct output nowhere = {NULL, 0, 0, 0};
         struct cmcwh_decoder decoder;
 
         decoder_init(&decoder, false);
-        if (decode(&decoder, text.data, text.length, &nowhere) < text.length ||
+        if (decode(&decoder, texts[field].data, texts[field].length, &nowhere) <
+                texts[field].length ||
             !decoder_clean(&decoder)) {
             return false;
         }
     }
-    while (next_member(&members, &name, &value)) {
+    while (next_member(&texts[CMCWH_MEMBERS], &name, &value)) {
     }
-    return members.length == 0;
+    return texts[CMCWH_MEMBERS].length == 0;
 }
 
 int cmcwh_record_check(const struct cmcwh_record *record) {
     const uint8_t *bytes = record->bytes;
-    size_t length = cmcwh_record_length(record);
+    size_t length = record_length(record);
 
     if (memcmp(bytes, CMCWH_RECORD_MAGIC, 4) != 0 || bytes[AT_VERSION] != CMCWH_RECORD_VERSION ||
         length < CMCWH_RECORD_HEADER + CMCWH_RECORD_CRC || length > CMCWH_RECORD_SIZE ||
@@ -1199,7 +1200,7 @@ static void record_number(struct cmcwh_record *record, uint64_t seq, uint64_t ba
 
 /* Puts the CRC behind a record that leaves the memory in which it was made. */
 static void record_seal(struct cmcwh_record *record) {
-    size_t length = cmcwh_record_length(record);
+    size_t length = record_length(record);
 
     put32(record->bytes + length - CMCWH_RECORD_CRC,
           crc32(record->bytes, length - CMCWH_RECORD_CRC));
@@ -1451,7 +1452,7 @@ static bool spelled_so(struct cmcwh_text sent, struct cmcwh_text kept) {
 /* Makes ready for a member: one of the same name goes, since the last one counts. Returns where in
  * CMCWH_MEMBERS the new one begins. */
 static size_t member_begin(struct cmcwh_draft *draft, struct cmcwh_text name) {
-    struct cmcwh_text all = cmcwh_record_text(draft->record, CMCWH_MEMBERS), rest = all, had, value;
+    struct cmcwh_text all = record_text(draft->record, CMCWH_MEMBERS), rest = all, had, value;
     size_t member = 0;
 
     while (next_member(&rest, &had, &value)) {
@@ -1532,7 +1533,7 @@ static void draft_close(struct cmcwh_draft *draft) {
     }
     put64(record->bytes + AT_ID, id);
     record->bytes[AT_STATUS] =
-        (uint8_t)status_code(cmcwh_record_kind(record), cmcwh_record_text(record, CMCWH_STATUS));
+        (uint8_t)status_code(record_kind(record), record_text(record, CMCWH_STATUS));
     if (draft->squeezed != 0 && draft_full(draft, CMCWH_SERVER_COMPOSITION)) {
         record->bytes[AT_FLAGS] |= FLAG_FULL;
     }
@@ -1542,7 +1543,7 @@ static void draft_close(struct cmcwh_draft *draft) {
 
 /* The server's composition comes into a closed record, since a request may name it at its end. */
 static void record_compose(struct cmcwh_record *record, struct cmcwh_text composition) {
-    size_t length = cmcwh_record_length(record);
+    size_t length = record_length(record);
     struct cmcwh_draft draft = {.record = record, .highest = CMCWH_SERVER_COMPOSITION};
 
     draft.used = (unsigned)(length - CMCWH_RECORD_HEADER - CMCWH_RECORD_CRC);
@@ -1570,7 +1571,7 @@ static void record_finish(struct cmcwh_record *record, const struct seal *seal) 
 
 /* ---- Encoders ---------------------------------------------------------------------------------
  * One record as JSON, logfmt, a syslog message or a frame, and back from frames. They read the
- * record and change nothing; where the bytes go is the sinks' business.
+ * event and change nothing; where the bytes go is the sinks' business.
  */
 
 /* The order in which fields come out, JSON and logfmt alike. */
@@ -1581,11 +1582,11 @@ static const uint8_t field_order[] = {CMCWH_EVENT_TYPE, CMCWH_SERVER_COMPOSITION
                                       CMCWH_API_DATA};
 
 /* The names of cut fields, quoted by `quote` and with commas between. */
-static char *put_truncated(char *out, const struct cmcwh_record *record, const char *quote) {
+static char *put_truncated(char *out, unsigned truncated, const char *quote) {
     const char *comma = "";
 
     for (unsigned field = 0; field < CMCWH_FIELDS; field++) {
-        if (cmcwh_record_truncated(record, (enum cmcwh_field)field)) {
+        if (truncated >> field & 1) {
             out = put_word(out, comma);
             out = put_word(out, quote);
             out = put_word(out, field == CMCWH_MEMBERS ? "members" : fields[field].name);
@@ -1706,17 +1707,16 @@ static char *put_label(char *out, struct cmcwh_text members, struct cmcwh_text n
     return out;
 }
 
-static char *put_json(char *out, const struct cmcwh_record *record) {
-    struct cmcwh_text texts[CMCWH_FIELDS], rest, name, value;
+static char *put_json(char *out, const struct cmcwh_event *event) {
+    const struct cmcwh_text *texts = event->texts;
+    struct cmcwh_text rest = texts[CMCWH_MEMBERS], name, value;
 
-    record_texts(record, texts);
-    rest = texts[CMCWH_MEMBERS];
     out = put_word(out, "{\"seq\":");
-    out = put_decimal(out, cmcwh_record_seq(record));
+    out = put_decimal(out, event->seq);
     out = put_word(out, ",\"id\":\"");
-    out = put_hex(out, cmcwh_record_id(record), 16);
+    out = put_hex(out, event->id, 16);
     out = put_word(out, "\",\"received\":\"");
-    out = put_time(out, cmcwh_record_received(record));
+    out = put_time(out, event->received);
     *out++ = '"';
     for (size_t i = 0; i < sizeof field_order; i++) {
         out = put_word(out, ",\"");
@@ -1724,9 +1724,9 @@ static char *put_json(char *out, const struct cmcwh_record *record) {
         out = put_word(out, "\":");
         out = put_quoted(out, texts[field_order[i]]);
     }
-    if (get16(record->bytes + AT_TRUNCATED) != 0) {
+    if (event->truncated != 0) {
         out = put_word(out, ",\"truncated\":[");
-        out = put_truncated(out, record, "\"");
+        out = put_truncated(out, event->truncated, "\"");
         *out++ = ']';
     }
     while (next_member(&rest, &name, &value)) {
@@ -1758,17 +1758,16 @@ static char *put_member_value(char *out, struct cmcwh_text value) {
     return bare_value(value) ? put_bytes(out, value.data, value.length) : put_quoted(out, value);
 }
 
-static char *put_logfmt(char *out, const struct cmcwh_record *record) {
-    struct cmcwh_text texts[CMCWH_FIELDS], rest, name, value;
+static char *put_logfmt(char *out, const struct cmcwh_event *event) {
+    const struct cmcwh_text *texts = event->texts;
+    struct cmcwh_text rest = texts[CMCWH_MEMBERS], name, value;
 
-    record_texts(record, texts);
-    rest = texts[CMCWH_MEMBERS];
     out = put_word(out, "seq=");
-    out = put_decimal(out, cmcwh_record_seq(record));
+    out = put_decimal(out, event->seq);
     out = put_word(out, " id=");
-    out = put_hex(out, cmcwh_record_id(record), 16);
+    out = put_hex(out, event->id, 16);
     out = put_word(out, " received=");
-    out = put_time(out, cmcwh_record_received(record));
+    out = put_time(out, event->received);
     for (size_t i = 0; i < sizeof field_order; i++) {
         value = texts[field_order[i]];
         *out++ = ' ';
@@ -1776,9 +1775,9 @@ static char *put_logfmt(char *out, const struct cmcwh_record *record) {
         *out++ = '=';
         out = bare_value(value) ? put_bytes(out, value.data, value.length) : put_quoted(out, value);
     }
-    if (get16(record->bytes + AT_TRUNCATED) != 0) {
+    if (event->truncated != 0) {
         out = put_word(out, " truncated=");
-        out = put_truncated(out, record, "");
+        out = put_truncated(out, event->truncated, "");
     }
     while (next_member(&rest, &name, &value)) {
         *out++ = ' ';
@@ -1787,14 +1786,6 @@ static char *put_logfmt(char *out, const struct cmcwh_record *record) {
         out = put_member_value(out, value);
     }
     return out;
-}
-
-unsigned cmcwh_record_severity(const struct cmcwh_record *record) {
-    enum cmcwh_kind kind = cmcwh_record_kind(record);
-    unsigned status = cmcwh_record_status(record);
-
-    return kind == CMCWH_DELIVERIES && status <= CMCWH_DEFERRED ? delivery_statuses[status].severity
-                                                                : kinds[kind].severity;
 }
 
 /* A header field of RFC 5424: printable ASCII without spaces, "-" for none. */
@@ -1810,35 +1801,35 @@ static char *put_header(char *out, const char *word, size_t longest) {
     return out;
 }
 
-static char *put_priority(char *out, const struct cmcwh_record *record,
+static char *put_priority(char *out, const struct cmcwh_event *event,
                           const struct cmcwh_syslog *syslog) {
     *out++ = '<';
-    out = put_decimal(out, 8 * (syslog->facility & 31) + cmcwh_record_severity(record));
+    out = put_decimal(out, 8 * (syslog->facility & 31) + event->severity);
     *out++ = '>';
     return out;
 }
 
-static char *put_rfc5424(char *out, const struct cmcwh_record *record,
+static char *put_rfc5424(char *out, const struct cmcwh_event *event,
                          const struct cmcwh_syslog *syslog) {
-    out = put_priority(out, record, syslog);
+    out = put_priority(out, event, syslog);
     out = put_word(out, "1 ");
-    out = put_time(out, cmcwh_record_received(record));
+    out = put_time(out, event->received);
     *out++ = ' ';
     out = put_header(out, syslog->hostname, 255);
     out = put_word(out, " cmcwh ");
     out = put_header(out, syslog->process_id, 128);
     *out++ = ' ';
-    out = put_word(out, kinds[cmcwh_record_kind(record)].name);
+    out = put_word(out, kinds[event->kind].name);
     out = put_word(out, " - ");
-    return put_logfmt(out, record);
+    return put_logfmt(out, event);
 }
 
-static char *put_rfc3164(char *out, const struct cmcwh_record *record,
+static char *put_rfc3164(char *out, const struct cmcwh_event *event,
                          const struct cmcwh_syslog *syslog) {
-    int64_t local = (int64_t)cmcwh_record_received(record) + (int64_t)syslog->utc_offset * 60000;
+    int64_t local = (int64_t)event->received + (int64_t)syslog->utc_offset * 60000;
     struct calendar c = calendar_of(local < 0 ? 0 : (uint64_t)local);
 
-    out = put_priority(out, record, syslog);
+    out = put_priority(out, event, syslog);
     out = put_bytes(out, month_names + 3 * (c.month - 1), 3);
     *out++ = ' ';
     *out++ = c.day < 10 ? ' ' : (char)('0' + c.day / 10);
@@ -1852,16 +1843,16 @@ static char *put_rfc3164(char *out, const struct cmcwh_record *record,
         *out++ = ']';
     }
     out = put_word(out, ": ");
-    return put_logfmt(out, record);
+    return put_logfmt(out, event);
 }
 
 /* Octet counting: the length stands before the message, so the message is written behind the
  * room for the longest length and moved up. */
-static char *put_rfc6587(char *out, const struct cmcwh_record *record,
+static char *put_rfc6587(char *out, const struct cmcwh_event *event,
                          const struct cmcwh_syslog *syslog) {
     enum { LONGEST = 6 };
     char *message = out + LONGEST;
-    size_t length = (size_t)(put_rfc5424(message, record, syslog) - message);
+    size_t length = (size_t)(put_rfc5424(message, event, syslog) - message);
 
     out = put_decimal(out, length);
     *out++ = ' ';
@@ -1872,7 +1863,7 @@ static char *put_rfc6587(char *out, const struct cmcwh_record *record,
 /* Consistent Overhead Byte Stuffing (Cheshire and Baker, 1999): runs of up to 254 bytes without
  * a zero, each behind a byte that says its length, then a zero byte. */
 static char *put_frame(char *out, const struct cmcwh_record *record) {
-    size_t length = cmcwh_record_length(record), run = 0;
+    size_t length = record_length(record), run = 0;
     char *code = out++;
 
     for (size_t i = 0; i < length; i++) {
@@ -1892,7 +1883,7 @@ static char *put_frame(char *out, const struct cmcwh_record *record) {
 }
 
 /* logfmt, and syslog, which carries it. */
-static char *put_lines(char *out, const struct cmcwh_record *record, enum cmcwh_encoding encoding,
+static char *put_lines(char *out, const struct cmcwh_event *event, enum cmcwh_encoding encoding,
                        const struct cmcwh_syslog *syslog) {
     static const struct cmcwh_syslog nobody = {NULL, NULL, 1, 0};
 
@@ -1901,26 +1892,29 @@ static char *put_lines(char *out, const struct cmcwh_record *record, enum cmcwh_
     }
     switch (encoding) {
     case CMCWH_ENCODE_RFC5424:
-        return put_rfc5424(out, record, syslog);
+        return put_rfc5424(out, event, syslog);
     case CMCWH_ENCODE_RFC6587:
-        return put_rfc6587(out, record, syslog);
+        return put_rfc6587(out, event, syslog);
     case CMCWH_ENCODE_RFC3164:
-        return put_rfc3164(out, record, syslog);
+        return put_rfc3164(out, event, syslog);
     default:
-        return put_word(put_logfmt(out, record), "\n");
+        return put_word(put_logfmt(out, event), "\n");
     }
 }
 
 size_t cmcwh_encode(const struct cmcwh_record *record, enum cmcwh_encoding encoding,
                     const struct cmcwh_syslog *syslog, char *out) {
+    struct cmcwh_event event;
     char *end = out;
 
+    if (encoding == CMCWH_ENCODE_BINARY) {
+        return (size_t)(put_frame(out, record) - out);
+    }
+    cmcwh_record_read(record, &event);
     if (encoding == CMCWH_ENCODE_JSON) {
-        end = put_json(out, record);
-    } else if (encoding == CMCWH_ENCODE_BINARY) {
-        end = put_frame(out, record);
+        end = put_json(out, &event);
     } else if (WITH_LOGFMT) {
-        end = put_lines(out, record, encoding, syslog);
+        end = put_lines(out, &event, encoding, syslog);
     }
     return (size_t)(end - out);
 }
@@ -1950,7 +1944,7 @@ static bool unframe(const uint8_t *frame, size_t used, struct cmcwh_record *reco
         }
     }
     memset(record->bytes + length, 0, CMCWH_RECORD_SIZE - length);
-    return cmcwh_record_check(record) == CMCWH_OK && cmcwh_record_length(record) == length;
+    return cmcwh_record_check(record) == CMCWH_OK && record_length(record) == length;
 }
 
 void cmcwh_deframer_end(struct cmcwh_deframer *deframer) {
@@ -2066,7 +2060,7 @@ static void ring_clear(struct cmcwh_ring *ring, const struct cmcwh_ring_config *
 }
 
 static uint64_t seq_at(const struct cmcwh_ring *ring, uint32_t slot) {
-    return get64(ring->config.records[slot].bytes + AT_SEQ);
+    return record_seq(&ring->config.records[slot]);
 }
 
 /* False for a stand-in of one that was damaged on its storage. */
@@ -2931,14 +2925,14 @@ static uint32_t survey_batch(const struct survey *survey, uint64_t seq) {
     const struct cmcwh_record *records = survey->ring->config.records;
     uint32_t slot = survey_slot(survey, seq), size;
 
-    if (slot == CMCWH_NONE || cmcwh_record_batch(&records[slot]) != seq) {
+    if (slot == CMCWH_NONE || record_batch(&records[slot]) != seq) {
         return 0;
     }
-    size = cmcwh_record_batch_size(&records[slot]);
+    size = record_batch_size(&records[slot]);
     for (uint32_t i = 1; i < size; i++) {
         slot = i < survey->ring->config.capacity ? survey_slot(survey, seq + i) : CMCWH_NONE;
-        if (slot == CMCWH_NONE || cmcwh_record_batch(&records[slot]) != seq ||
-            cmcwh_record_batch_size(&records[slot]) != size) {
+        if (slot == CMCWH_NONE || record_batch(&records[slot]) != seq ||
+            record_batch_size(&records[slot]) != size) {
             return 0;
         }
     }
@@ -2996,8 +2990,8 @@ static int survey_drop(struct survey *survey, struct cmcwh_recovery *found) {
     for (uint64_t seq = survey->end; seq < survey->low + ring->config.capacity; seq++) {
         uint32_t slot = survey_slot(survey, seq);
 
-        if (slot != CMCWH_NONE && cmcwh_record_batch(&ring->config.records[slot]) != batch) {
-            batch = cmcwh_record_batch(&ring->config.records[slot]);
+        if (slot != CMCWH_NONE && record_batch(&ring->config.records[slot]) != batch) {
+            batch = record_batch(&ring->config.records[slot]);
             found->dropped++;
         }
     }
@@ -3428,7 +3422,7 @@ static int ring_take(struct cmcwh_ring *ring, int reader, struct cmcwh_record *r
     if (some) {
         const struct cmcwh_record *next = &ring->config.records[self->next];
 
-        memcpy(record->bytes, next->bytes, cmcwh_record_length(next));
+        memcpy(record->bytes, next->bytes, record_length(next));
         self->next = ring->config.links[self->next];
     }
     port_unlock(ring);
@@ -3616,8 +3610,7 @@ int cmcwh_sink_init(struct cmcwh_sink *sink, const struct cmcwh_sink_config *con
 }
 
 static bool last_of_batch(const struct cmcwh_record *record) {
-    return cmcwh_record_seq(record) + 1 ==
-           cmcwh_record_batch(record) + cmcwh_record_batch_size(record);
+    return record_seq(record) + 1 == record_batch(record) + record_batch_size(record);
 }
 
 static int sink_write(struct cmcwh_sink *sink, size_t *used) {
@@ -3658,7 +3651,7 @@ static const struct cmcwh_record *sink_next(struct cmcwh_sink *sink, struct run 
 static const struct cmcwh_record *sink_sealed(struct cmcwh_sink *sink,
                                               const struct cmcwh_record *record) {
     if (record != &sink->record) {
-        memcpy(sink->record.bytes, record->bytes, cmcwh_record_length(record));
+        memcpy(sink->record.bytes, record->bytes, record_length(record));
     }
     record_seal(&sink->record);
     return &sink->record;
@@ -4302,8 +4295,8 @@ static void event_name(struct cmcwh_parser *parser, const struct lexeme *lexeme)
     } else if (place == PLACE_ITEM) {
         parser->member = item_member(parser, kept_quoted(&parser->key));
         if (parser->member == MEMBER_SKIP &&
-            cmcwh_record_kind(parser->draft.record) != CMCWH_DELIVERIES &&
-            cmcwh_record_kind(parser->draft.record) != CMCWH_BOUNCES) {
+            record_kind(parser->draft.record) != CMCWH_DELIVERIES &&
+            record_kind(parser->draft.record) != CMCWH_BOUNCES) {
             parser->member = MEMBER_CAPTURE;
             capture_begin(parser, lexeme);
         }
@@ -5558,7 +5551,7 @@ const char *cmcwh_http_reason(int status) {
 /* Answers a result that is no success, and returns it. */
 static int answer_result(struct cmcwh_answer *answer, int result, const char *detail) {
     memset(answer, 0, sizeof *answer);
-    answer->status = cmcwh_http_status(result);
+    answer->status = http_status(result);
     answer->error = cmcwh_result_name(result);
     answer->detail = detail;
     return result;
@@ -5668,7 +5661,7 @@ static int judge(const struct cmcwh_access *access, enum cmcwh_credential_kind k
     for (size_t i = 0; access != NULL && i < access->count; i++) {
         if (access->credentials[i].kind == kind) {
             configured = true;
-            right |= cmcwh_secret_equal(given, access->credentials[i].secret);
+            right |= secret_equal(given, access->credentials[i].secret);
         }
     }
     return right ? CMCWH_OK : configured ? CMCWH_ERR_WRONG : CMCWH_ERR_NOBODY;

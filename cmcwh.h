@@ -10,6 +10,34 @@
  *   cmcwh_authorized ...  what an endpoint needs besides, in any HTTP server: see HTTP
  *   struct cmcwh_server   answers HTTP with civetweb (left out by CMCWH_NO_SERVER)
  *
+ * The whole life of it in a device, with error handling left out:
+ *
+ *   static struct cmcwh_record records[16];  // all the memory there is
+ *   static uint32_t links[16];
+ *   static struct cmcwh_ring ring;
+ *   static struct cmcwh_sink sink;
+ *   static struct cmcwh_parser parser;
+ *   static char buffer[CMCWH_ENCODED_MAX], body[CMCWH_ANSWER_MAX];
+ *   struct cmcwh_port port = {.now = clock_ms};
+ *   struct cmcwh_ring_config memory = {
+ *       .records = records, .links = links, .capacity = 16, .port = &port};
+ *   struct cmcwh_sink_config uart = {
+ *       .ring = &ring, .write = uart_write, .buffer = buffer, .buffer_size = sizeof buffer};
+ *
+ *   cmcwh_ring_init(&ring, &memory, 1);                      // at the start
+ *   uart.reader = cmcwh_ring_attach(&ring, NULL, true);
+ *   cmcwh_sink_init(&sink, &uart);
+ *
+ *   cmcwh_parser_init(&parser, &ring, CMCWH_JSON);           // for each request
+ *   cmcwh_parser_feed(&parser, bytes, length);               // as often as bytes come
+ *   result = cmcwh_parser_end(&parser);
+ *   if (result >= 0) result = cmcwh_parser_commit(&parser);
+ *   cmcwh_parser_answer(&parser, result, &answer);           // 200, or what is wrong
+ *   send(answer.status, body, cmcwh_answer_body(&answer, body));
+ *   if (result < 0) cmcwh_parser_abort(&parser);
+ *
+ *   if (cmcwh_sink_pump(&sink) < 0) cmcwh_ring_fail(&ring, uart.reader, 0);  // when there is time
+ *
  * Nothing here allocates memory, uses stdio, keeps state in globals or calls the operating
  * system; what is needed from the platform is given in struct cmcwh_port.
  *
@@ -33,7 +61,7 @@ extern "C" {
 #define CMCWH_VERSION "0.1.0"
 
 /* Changes when code written against this header must change: major << 16 | minor. */
-#define CMCWH_API_VERSION 0x00000001
+#define CMCWH_API_VERSION 0x00000002
 
 /* Changes when the bytes of a record change; stored in every record. */
 #define CMCWH_RECORD_VERSION 1
@@ -176,7 +204,7 @@ struct cmcwh_port {
  *        0    4  magic "CMCR"
  *        4    1  version of this layout, CMCWH_RECORD_VERSION
  *        5    1  kind, enum cmcwh_kind
- *        6    1  status code, see cmcwh_record_status
+ *        6    1  status code, see struct cmcwh_event
  *        7    1  reserved, 0
  *        8    8  seq: number of the stored event, from 1, without gaps
  *       16    8  batch: seq of the first event of the same request
@@ -184,7 +212,7 @@ struct cmcwh_port {
  *       28    2  length: bytes in use, header, texts and CRC
  *       30    2  truncated: bit f is set when the text of field f was cut
  *       32    8  received: milliseconds since 1970-01-01 00:00 UTC
- *       40    8  id: hash of what identifies the event, see cmcwh_record_id
+ *       40    8  id: hash of what identifies the event, see struct cmcwh_event
  *       48   28  length of the text of each field, 2 bytes each, in the order of enum cmcwh_field
  *       76    4  reserved, 0
  *       80    n  the texts, in the same order, UTF-8, packed
@@ -264,31 +292,37 @@ enum cmcwh_field {
 const char *cmcwh_field_name(enum cmcwh_field field);
 
 /* Is this a whole record: lengths, CRC, texts in UTF-8, members as such? CMCWH_OK, or
- * CMCWH_ERR_RECORD. Reads only; the other cmcwh_record_ readers and the encoders may be called only
- * on what passed this check. */
+ * CMCWH_ERR_RECORD. What comes from a ring or a deframer is. */
 int cmcwh_record_check(const struct cmcwh_record *record);
 
-uint64_t cmcwh_record_seq(const struct cmcwh_record *record);
-uint64_t cmcwh_record_batch(const struct cmcwh_record *record);
-uint32_t cmcwh_record_batch_size(const struct cmcwh_record *record);
-uint64_t cmcwh_record_received(const struct cmcwh_record *record);
+/* What a record says. */
+struct cmcwh_event {
+    uint64_t seq;      /* number of the stored event, from 1, without gaps */
+    uint64_t batch;    /* seq of the first event of the same request */
+    uint64_t received; /* milliseconds since 1970-01-01 00:00 UTC */
 
-/* 64-bit hash over event type, message id, to, status and created, as stored: the same when
- * CMC sends the event again, so that a reader can drop repeats. */
-uint64_t cmcwh_record_id(const struct cmcwh_record *record);
+    /* Hash over event type, message id, to, status and created, as stored: the same when CMC sends
+     * the event again, so that a reader can drop repeats. */
+    uint64_t id;
 
-enum cmcwh_kind cmcwh_record_kind(const struct cmcwh_record *record);
+    uint32_t batch_size; /* events of that request */
+    enum cmcwh_kind kind;
 
-/* enum cmcwh_status for deliveries, CMC's bounce number for bounces, otherwise 0. */
-unsigned cmcwh_record_status(const struct cmcwh_record *record);
+    /* enum cmcwh_status for deliveries, enum cmcwh_bounce for bounces (0: unknown), otherwise 0. */
+    unsigned status;
 
-/* The text of a field; empty when the event had none. Points into the record. */
-struct cmcwh_text cmcwh_record_text(const struct cmcwh_record *record, enum cmcwh_field field);
+    /* For syslog (RFC 5424 table 2): 6 queued, succeeded and unknown ones, 5 deferred, 4 blocks, 3
+     * failed and bounces. */
+    unsigned severity;
 
-bool cmcwh_record_truncated(const struct cmcwh_record *record, enum cmcwh_field field);
+    unsigned truncated; /* bit f is set when the text of field f was cut */
 
-/* Bytes in use: what a frame carries. */
-size_t cmcwh_record_length(const struct cmcwh_record *record);
+    /* The text of each field; empty when the event had none. Parts of the record. */
+    struct cmcwh_text texts[CMCWH_FIELDS];
+};
+
+/* Reads a record that has passed cmcwh_record_check. Any thread. */
+void cmcwh_record_read(const struct cmcwh_record *record, struct cmcwh_event *event);
 
 /* ---- Storage -------------------------------------------------------------------------------
  * Where a ring is kept so that it outlives the power: a file, FRAM, battery-backed RAM, a flash
@@ -374,7 +408,7 @@ int cmcwh_storage_probe(const struct cmcwh_storage *storage, struct cmcwh_geomet
  *
  * Every function may be called by any thread, unless it says otherwise.
  */
-#define CMCWH_NONE UINT32_MAX
+struct cmcwh_ring; /* see Insides */
 
 struct cmcwh_ring_config {
     /* `capacity` records and as many links; 1 to 2^30. Contents do not matter. */
@@ -394,59 +428,6 @@ struct cmcwh_ring_config {
 
     /* How long a request waits for a free record while others drain. 0: not at all. */
     uint32_t room_wait;
-};
-
-/* A request's hold on the ring. One thread. */
-struct cmcwh_batch {
-    struct cmcwh_ring *ring;
-    uint32_t first, last;
-    uint32_t count;
-    uint32_t spare, spares; /* taken from the ring, not used yet */
-    /* After the commit: */
-    uint64_t first_seq;
-    int outcome;
-    struct cmcwh_batch *next_waiting;
-};
-
-/* A sink's place. Private to the ring; here so that its size is known. */
-struct cmcwh_reader {
-    uint32_t next;    /* the record that is read next, CMCWH_NONE when there is none */
-    uint32_t oldest;  /* the first that was not acknowledged */
-    uint64_t lost;    /* evicted before they were read */
-    uint64_t retry;   /* with confirm: no request before these ticks */
-    uint64_t evicted; /* read, not acknowledged, and evicted since */
-    uint64_t name;    /* hash, 0: none */
-    uint64_t place;   /* on storage, while it is not attached */
-    bool attached, required, failed;
-    bool spoiled; /* what it has read was taken back in part */
-};
-
-/* The storage's side of a ring. Private. */
-struct cmcwh_keeper {
-    uint64_t generation;
-    uint64_t low; /* records from this seq on are kept by the state that is synced */
-    uint32_t block;
-    uint32_t copy;       /* of the state: the one that is synced, 0 or 1 */
-    bool busy;           /* a thread is using the storage */
-    bool dirty;          /* the places differ from those that were written */
-    bool unsynced;       /* places were written, not synced */
-    uint32_t last_group; /* how many requests shared the last sync */
-    uint32_t pause;      /* ms, 0: it works */
-    uint64_t retry;      /* no request before these ticks */
-    uint32_t tainted;    /* chain of records whose write failed, to be cleared before use */
-    uint32_t tainted_count;
-};
-
-struct cmcwh_ring {
-    struct cmcwh_ring_config config;
-    uint32_t head, tail; /* committed, oldest to newest */
-    uint32_t free; /* in memory the first free record, on storage where to look for the next */
-    uint32_t in_use;
-    uint32_t waiting_readers;
-    uint64_t next_seq;
-    struct cmcwh_batch *waiting; /* committed, not confirmed; oldest first */
-    struct cmcwh_keeper keeper;
-    struct cmcwh_reader readers[CMCWH_READERS_MAX];
 };
 
 /* Makes an empty ring in memory (config->storage is NULL); the next event is number `first_seq` (1
@@ -561,6 +542,8 @@ enum cmcwh_format {
     CMCWH_MULTIPART /* multipart/form-data (RFC 7578) */
 };
 
+struct cmcwh_parser; /* see Insides */
+
 /* What is wrong with a body. */
 struct cmcwh_error {
     int result;         /* enum cmcwh_result */
@@ -569,91 +552,8 @@ struct cmcwh_error {
     char field[32];     /* the member it is about, or "" */
 };
 
-/* Private parts, here so that sizes are known. ------------------------------------------------*/
-
 /* Longest boundary of a multipart body (RFC 2046, section 5.1.1). */
 #define CMCWH_BOUNDARY_MAX 70
-
-/* Where we are in a multipart body. */
-struct cmcwh_multipart {
-    uint8_t state;
-    uint8_t length;   /* of the delimiter */
-    uint8_t matched;  /* bytes of the delimiter that have just come */
-    uint8_t borrowed; /* how many of them came before the value began */
-    bool named;       /* the part has a Content-Disposition */
-    char delimiter[4 + CMCWH_BOUNDARY_MAX];
-};
-
-/* A text of a request that is kept until its end. */
-struct cmcwh_kept {
-    uint16_t length;
-    bool truncated;
-    char text[CMCWH_SECRET_MAX + 1];
-};
-
-/* Validates and decodes text that comes in pieces. */
-struct cmcwh_decoder {
-    uint32_t code;     /* what has come of an escape or a character */
-    uint16_t high;     /* a high surrogate that waits for its low one */
-    uint8_t escape;    /* 0, or where in an escape we are */
-    uint8_t more;      /* continuation bytes to come */
-    uint8_t low, top;  /* range of the next continuation byte */
-    bool json;         /* escapes count, and control characters are refused */
-    const char *fault; /* what is wrong */
-};
-
-/* A record that is being built. */
-struct cmcwh_draft {
-    struct cmcwh_record *record; /* NULL: none */
-    unsigned used;               /* bytes of text */
-    unsigned squeezed;           /* bit f: the text of field f found too little room */
-    unsigned highest;            /* one more than the last field that has text */
-};
-
-struct cmcwh_parser {
-    struct cmcwh_batch batch;
-    struct cmcwh_error error;
-    bool failed; /* nothing more is taken */
-    uint8_t format;
-    uint64_t offset; /* of the next byte of the body */
-
-    /* The form: where we are in it, and what has come of a %XX. */
-    uint8_t form_state, hex_digits, hex;
-
-    struct cmcwh_multipart multipart;
-
-    /* The window. */
-    uint64_t origin;   /* offset in the body of window[0] */
-    uint64_t skipped;  /* bytes of the body that are left out of the window at `cut` */
-    uint32_t used;     /* bytes in the window */
-    uint32_t cut;      /* index, CMCWH_NONE when nothing is left out */
-    uint32_t position; /* of window[0] in `escaped`, a ring of bits */
-
-    /* The JSON: its open containers (bit d: the one at depth d is an object). */
-    uint64_t objects;
-    uint32_t depth;
-    uint8_t expect; /* what may come next */
-    uint8_t number; /* where in the grammar of a number that is longer than the window */
-    bool skipping;  /* inside a string or number that is longer than the window */
-    bool ending;    /* the text is complete */
-    struct cmcwh_decoder decoder;
-
-    /* The events: what each open container and the current member are to us. */
-    uint8_t place[CMCWH_DEPTH_MAX + 1];
-    uint8_t member;
-    uint8_t hint; /* which member of an event is likely next */
-    bool have_event, have_list;
-    bool capturing;
-    uint16_t capture;         /* where the member begins that is being kept as JSON */
-    struct cmcwh_draft draft; /* of the event that is being read */
-    uint64_t root_offset, event_offset, list_offset, key_offset;
-    struct cmcwh_kept key; /* the current name */
-    struct cmcwh_kept list, event_type, composition, api_key;
-
-    int tokens[5 * CMCWH_TOKENS];           /* of jsmn, whose header need not be known here */
-    uint8_t escaped[CMCWH_WINDOW_SIZE / 8]; /* form: was this byte of the window sent as %XX? */
-    char window[CMCWH_WINDOW_SIZE];
-};
 
 /* Starts a request. The parser may be used again after commit or abort. `ring` must have been
  * initialised. One thread per parser. */
@@ -698,9 +598,6 @@ const struct cmcwh_error *cmcwh_parser_error(const struct cmcwh_parser *parser);
  * One that is too long to be right comes cut to CMCWH_SECRET_MAX + 1 bytes. */
 struct cmcwh_text cmcwh_parser_api_key(const struct cmcwh_parser *parser);
 
-/* Are two secrets equal? Takes the same time wherever they differ. */
-bool cmcwh_secret_equal(struct cmcwh_text a, struct cmcwh_text b);
-
 /* ---- Encoders ------------------------------------------------------------------------------
  * One record to text or bytes. Control characters (C0, DEL, C1) and line separators are escaped
  * as in JSON everywhere, so that no event can forge a line, a terminal sequence or a header.
@@ -728,10 +625,6 @@ struct cmcwh_syslog {
 /* `syslog` may be NULL for the encodings that are not syslog's. */
 size_t cmcwh_encode(const struct cmcwh_record *record, enum cmcwh_encoding encoding,
                     const struct cmcwh_syslog *syslog, char *out);
-
-/* Severity of an event for syslog (RFC 5424 table 2): 6 queued, succeeded and unknown ones, 5
- * deferred, 4 blocks, 3 failed and bounces. */
-unsigned cmcwh_record_severity(const struct cmcwh_record *record);
 
 /* Finds records in a stream of frames, after noise and loss too. One thread. */
 struct cmcwh_deframer {
@@ -834,10 +727,6 @@ struct cmcwh_answer {
     bool has_offset;
 };
 
-/* The status for a result, of whatever function: 200 when it is >= 0; 400, 401, 415, 422 when the
- * sender is wrong; 503 when it may come again. */
-int cmcwh_http_status(int result);
-
 /* What stands behind the status in an answer's first line: "Content Too Large" for 413. "Error" for
  * statuses that the endpoint does not use. Static text. */
 const char *cmcwh_http_reason(int status);
@@ -877,8 +766,9 @@ struct cmcwh_credential {
     struct cmcwh_text secret;
 };
 
-/* Credentials of one kind are alternatives, and so are the kinds: a request needs one that is
- * right, and none of a configured kind that is wrong. No credentials: everybody may post. */
+/* Whoever brings one of these may post; without any, everybody may. A request may bring two, one in
+ * Authorization and one as the body's api_key: if either is wrong it is refused, even if the other
+ * is right. A kind (Basic, Bearer, API key) of which none stands here is not looked at. */
 struct cmcwh_access {
     const struct cmcwh_credential *credentials;
     size_t count;
@@ -919,12 +809,6 @@ enum cmcwh_level { CMCWH_LOG_ERROR, CMCWH_LOG_WARN, CMCWH_LOG_INFO, CMCWH_LOG_DE
 #define CMCWH_TRIES      10
 #define CMCWH_TRIES_TIME 60000
 #define CMCWH_PEERS      32
-
-struct cmcwh_peer {
-    char name[24];
-    uint32_t wrong; /* 0: nobody */
-    uint64_t since; /* ticks of the first */
-};
 
 struct cmcwh_server_config {
     struct cmcwh_ring *ring;
@@ -976,6 +860,11 @@ struct cmcwh_server_config {
     void (*log)(void *context, enum cmcwh_level level, const char *message);
 };
 
+struct cmcwh_server; /* see Insides */
+
+/* One per civetweb worker thread; on the worker's stack it would be too large. */
+struct cmcwh_worker;
+
 /* The statuses that are counted, in this order; the last counts all others. */
 #define CMCWH_STATUS_LIST                                                                          \
     { 200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 429, 503, 0 }
@@ -984,20 +873,6 @@ struct cmcwh_server_config {
 struct cmcwh_server_counters {
     uint64_t requests, events; /* answered; stored */
     uint64_t answers[CMCWH_STATUSES];
-};
-
-struct cmcwh_server {
-    struct cmcwh_server_config config;
-    struct cmcwh_server_counters counters;
-    struct cmcwh_peer peers[CMCWH_PEERS];
-    uint32_t in_flight;
-    bool stopping;
-};
-
-/* One per civetweb worker thread; on the worker's stack it would be too large. */
-struct cmcwh_worker {
-    struct cmcwh_parser parser;
-    char bytes[CMCWH_READ_SIZE];
 };
 
 /* CMCWH_OK, or CMCWH_ERR_ARGUMENT: also for a ring with storage or config.confirm whose port cannot
@@ -1023,6 +898,170 @@ bool cmcwh_server_drain(struct cmcwh_server *server, uint32_t ms);
 
 /* A copy of the counters, all of one instant. */
 void cmcwh_server_count(struct cmcwh_server *server, struct cmcwh_server_counters *counters);
+
+#endif /* CMCWH_NO_SERVER */
+
+/* ---- Insides -------------------------------------------------------------------------------
+ * All from here on is there for `sizeof` only: it changes without notice. Whoever holds one of
+ * these may read its `config`, which is as it was given.
+ */
+#define CMCWH_NONE UINT32_MAX
+
+/* A request's hold on the ring. One thread. */
+struct cmcwh_batch {
+    struct cmcwh_ring *ring;
+    uint32_t first, last;
+    uint32_t count;
+    uint32_t spare, spares; /* taken from the ring, not used yet */
+    /* After the commit: */
+    uint64_t first_seq;
+    int outcome;
+    struct cmcwh_batch *next_waiting;
+};
+
+/* A sink's place. */
+struct cmcwh_reader {
+    uint32_t next;    /* the record that is read next, CMCWH_NONE when there is none */
+    uint32_t oldest;  /* the first that was not acknowledged */
+    uint64_t lost;    /* evicted before they were read */
+    uint64_t retry;   /* with confirm: no request before these ticks */
+    uint64_t evicted; /* read, not acknowledged, and evicted since */
+    uint64_t name;    /* hash, 0: none */
+    uint64_t place;   /* on storage, while it is not attached */
+    bool attached, required, failed;
+    bool spoiled; /* what it has read was taken back in part */
+};
+
+/* The storage's side of a ring. */
+struct cmcwh_keeper {
+    uint64_t generation;
+    uint64_t low; /* records from this seq on are kept by the state that is synced */
+    uint32_t block;
+    uint32_t copy;       /* of the state: the one that is synced, 0 or 1 */
+    bool busy;           /* a thread is using the storage */
+    bool dirty;          /* the places differ from those that were written */
+    bool unsynced;       /* places were written, not synced */
+    uint32_t last_group; /* how many requests shared the last sync */
+    uint32_t pause;      /* ms, 0: it works */
+    uint64_t retry;      /* no request before these ticks */
+    uint32_t tainted;    /* chain of records whose write failed, to be cleared before use */
+    uint32_t tainted_count;
+};
+
+struct cmcwh_ring {
+    struct cmcwh_ring_config config;
+    uint32_t head, tail; /* committed, oldest to newest */
+    uint32_t free; /* in memory the first free record, on storage where to look for the next */
+    uint32_t in_use;
+    uint32_t waiting_readers;
+    uint64_t next_seq;
+    struct cmcwh_batch *waiting; /* committed, not confirmed; oldest first */
+    struct cmcwh_keeper keeper;
+    struct cmcwh_reader readers[CMCWH_READERS_MAX];
+};
+
+/* Where we are in a multipart body. */
+struct cmcwh_multipart {
+    uint8_t state;
+    uint8_t length;   /* of the delimiter */
+    uint8_t matched;  /* bytes of the delimiter that have just come */
+    uint8_t borrowed; /* how many of them came before the value began */
+    bool named;       /* the part has a Content-Disposition */
+    char delimiter[4 + CMCWH_BOUNDARY_MAX];
+};
+
+/* A text of a request that is kept until its end. */
+struct cmcwh_kept {
+    uint16_t length;
+    bool truncated;
+    char text[CMCWH_SECRET_MAX + 1];
+};
+
+/* Validates and decodes text that comes in pieces. */
+struct cmcwh_decoder {
+    uint32_t code;     /* what has come of an escape or a character */
+    uint16_t high;     /* a high surrogate that waits for its low one */
+    uint8_t escape;    /* 0, or where in an escape we are */
+    uint8_t more;      /* continuation bytes to come */
+    uint8_t low, top;  /* range of the next continuation byte */
+    bool json;         /* escapes count, and control characters are refused */
+    const char *fault; /* what is wrong */
+};
+
+/* A record that is being built. */
+struct cmcwh_draft {
+    struct cmcwh_record *record; /* NULL: none */
+    unsigned used;               /* bytes of text */
+    unsigned squeezed;           /* bit f: the text of field f found too little room */
+    unsigned highest;            /* one more than the last field that has text */
+};
+
+struct cmcwh_parser {
+    struct cmcwh_batch batch;
+    struct cmcwh_error error;
+    bool failed; /* nothing more is taken */
+    uint8_t format;
+    uint64_t offset; /* of the next byte of the body */
+
+    /* The form: where we are in it, and what has come of a %XX. */
+    uint8_t form_state, hex_digits, hex;
+
+    struct cmcwh_multipart multipart;
+
+    /* The window. */
+    uint64_t origin;   /* offset in the body of window[0] */
+    uint64_t skipped;  /* bytes of the body that are left out of the window at `cut` */
+    uint32_t used;     /* bytes in the window */
+    uint32_t cut;      /* index, CMCWH_NONE when nothing is left out */
+    uint32_t position; /* of window[0] in `escaped`, a ring of bits */
+
+    /* The JSON: its open containers (bit d: the one at depth d is an object). */
+    uint64_t objects;
+    uint32_t depth;
+    uint8_t expect; /* what may come next */
+    uint8_t number; /* where in the grammar of a number that is longer than the window */
+    bool skipping;  /* inside a string or number that is longer than the window */
+    bool ending;    /* the text is complete */
+    struct cmcwh_decoder decoder;
+
+    /* The events: what each open container and the current member are to us. */
+    uint8_t place[CMCWH_DEPTH_MAX + 1];
+    uint8_t member;
+    uint8_t hint; /* which member of an event is likely next */
+    bool have_event, have_list;
+    bool capturing;
+    uint16_t capture;         /* where the member begins that is being kept as JSON */
+    struct cmcwh_draft draft; /* of the event that is being read */
+    uint64_t root_offset, event_offset, list_offset, key_offset;
+    struct cmcwh_kept key; /* the current name */
+    struct cmcwh_kept list, event_type, composition, api_key;
+
+    int tokens[5 * CMCWH_TOKENS];           /* of jsmn, whose header need not be known here */
+    uint8_t escaped[CMCWH_WINDOW_SIZE / 8]; /* form: was this byte of the window sent as %XX? */
+    char window[CMCWH_WINDOW_SIZE];
+};
+
+#ifndef CMCWH_NO_SERVER
+
+/* A peer that has sent wrong credentials. */
+struct cmcwh_peer {
+    char name[24];
+    uint32_t wrong; /* 0: nobody */
+    uint64_t since; /* ticks of the first */
+};
+
+struct cmcwh_server {
+    struct cmcwh_server_config config;
+    struct cmcwh_server_counters counters;
+    struct cmcwh_peer peers[CMCWH_PEERS];
+    uint32_t in_flight;
+    bool stopping;
+};
+
+struct cmcwh_worker {
+    struct cmcwh_parser parser;
+    char bytes[CMCWH_READ_SIZE];
+};
 
 #endif /* CMCWH_NO_SERVER */
 

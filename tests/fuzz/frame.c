@@ -14,13 +14,15 @@ static uint64_t find(struct cmcwh_deframer *deframer, const uint8_t *bytes, size
         size_t piece = length - at < step ? length - at : step, taken;
         bool found = false;
         struct cmcwh_record record;
+        struct cmcwh_event event;
 
         taken = cmcwh_deframer_feed(deframer, bytes + at, piece, &record, &found);
         MUST(taken > 0 && taken <= piece);
         at += taken;
         if (found) {
             fuzz_check_record(&record);
-            ids += cmcwh_record_id(&record);
+            cmcwh_record_read(&record, &event);
+            ids += event.id;
         }
     }
     cmcwh_deframer_end(deframer);

@@ -53,12 +53,12 @@ static void check_text(const char *text, size_t length, bool printable) {
 void fuzz_check_record(const struct cmcwh_record *record) {
     static const struct cmcwh_syslog syslog = {"host", "1", 2, 540};
     static char out[CMCWH_ENCODED_MAX];
+    struct cmcwh_event event;
 
     MUST(cmcwh_record_check(record) == CMCWH_OK);
+    cmcwh_record_read(record, &event);
     for (int field = 0; field < CMCWH_FIELDS; field++) {
-        struct cmcwh_text text = cmcwh_record_text(record, (enum cmcwh_field)field);
-
-        check_text(text.data, text.length, false);
+        check_text(event.texts[field].data, event.texts[field].length, false);
     }
     for (int encoding = CMCWH_ENCODE_JSON; encoding <= CMCWH_ENCODE_RFC3164; encoding++) {
         size_t length = cmcwh_encode(record, (enum cmcwh_encoding)encoding, &syslog, out);

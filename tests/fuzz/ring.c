@@ -82,12 +82,14 @@ static int post(unsigned count) {
 /* All that is there, in order; the last seq, 0 when there is nothing. */
 static uint64_t read_all(unsigned *count) {
     struct cmcwh_record record;
+    struct cmcwh_event event;
     uint64_t last = 0;
 
     for (*count = 0; cmcwh_ring_read(&ring, reader, &record) > 0; (*count)++) {
         fuzz_check_record(&record);
-        MUST(cmcwh_record_seq(&record) > last);
-        last = cmcwh_record_seq(&record);
+        cmcwh_record_read(&record, &event);
+        MUST(event.seq > last);
+        last = event.seq;
         MUST(*count < CAPACITY);
     }
     return last;

@@ -65,8 +65,23 @@ void assert_empty(struct fixture *fixture) {
     assert_int_equal(cmcwh_ring_read(&fixture->ring, fixture->reader, &record), 0);
 }
 
+struct cmcwh_event event_of(const struct cmcwh_record *record) {
+    struct cmcwh_event event;
+
+    cmcwh_record_read(record, &event);
+    return event;
+}
+
+struct cmcwh_text field_text(const struct cmcwh_record *record, enum cmcwh_field field) {
+    return event_of(record).texts[field];
+}
+
+bool field_cut(const struct cmcwh_record *record, enum cmcwh_field field) {
+    return (event_of(record).truncated >> field & 1) != 0;
+}
+
 void assert_field(const struct cmcwh_record *record, enum cmcwh_field field, const char *text) {
-    struct cmcwh_text got = cmcwh_record_text(record, field);
+    struct cmcwh_text got = field_text(record, field);
 
     assert_int_equal(got.length, strlen(text));
     assert_memory_equal(got.data, text, got.length);

@@ -37,6 +37,11 @@ struct cmcwh_record take(struct fixture *fixture);
 /* No record is left. */
 void assert_empty(struct fixture *fixture);
 
+/* What the record says; one of its texts; whether that was cut. */
+struct cmcwh_event event_of(const struct cmcwh_record *record);
+struct cmcwh_text field_text(const struct cmcwh_record *record, enum cmcwh_field field);
+bool field_cut(const struct cmcwh_record *record, enum cmcwh_field field);
+
 /* The text of a field. */
 void assert_field(const struct cmcwh_record *record, enum cmcwh_field field, const char *text);
 

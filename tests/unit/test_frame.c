@@ -78,7 +78,7 @@ static void round_trips(void **state) {
 
         assert_int_equal(read_stream(length, seed % 2 == 0 ? 1 : length, &record, 1), 1);
         assert_int_equal(deframer.skipped, 0);
-        assert_true(length <= cmcwh_record_length(&record) + CMCWH_RECORD_SIZE / 254 + 2);
+        assert_true(length <= record_length(&record) + CMCWH_RECORD_SIZE / 254 + 2);
     }
 }
 

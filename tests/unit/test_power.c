@@ -98,8 +98,8 @@ static void fill(struct cmcwh_record *record, uint32_t name) {
 static uint32_t name_of(const struct cmcwh_record *record) {
     char to[9] = "";
 
-    MUST(cmcwh_record_text(record, CMCWH_TO).length == 8);
-    memcpy(to, cmcwh_record_text(record, CMCWH_TO).data, 8);
+    MUST(field_text(record, CMCWH_TO).length == 8);
+    memcpy(to, field_text(record, CMCWH_TO).data, 8);
     return (uint32_t)strtoul(to, NULL, 16);
 }
 
@@ -135,11 +135,11 @@ static uint64_t read_all(struct machine *machine, int reader, uint64_t least) {
 
     while (cmcwh_ring_read(&machine->ring, reader, &record) > 0) {
         MUST(cmcwh_record_check(&record) == CMCWH_OK);
-        MUST(seq == 0 || cmcwh_record_seq(&record) == seq + 1);
+        MUST(seq == 0 || event_of(&record).seq == seq + 1);
         if (seq == 0) {
-            MUST(cmcwh_record_seq(&record) >= least);
+            MUST(event_of(&record).seq >= least);
         }
-        seq = cmcwh_record_seq(&record);
+        seq = event_of(&record).seq;
         MUST(name_of(&record) == expected_name(seq, &batch_end));
     }
     MUST(seq == 0 || seq + 1 == next);
@@ -153,7 +153,7 @@ static uint64_t first_of(struct machine *machine, int reader) {
     struct cmcwh_record record;
 
     if (cmcwh_ring_read(&machine->ring, reader, &record) > 0) {
-        first = cmcwh_record_seq(&record);
+        first = event_of(&record).seq;
     }
     cmcwh_ring_fail(&machine->ring, reader, 0);
     return first;
@@ -188,7 +188,7 @@ static void use_machine(struct machine *machine) {
     MUST(batch_confirm(&batch) == CMCWH_OK);
     for (uint32_t i = 0; i < CAPACITY; i++) {
         MUST(cmcwh_ring_read(&machine->ring, machine->log, &record) == 1);
-        MUST(cmcwh_record_seq(&record) == next + i && (name_of(&record) & 0xFF) == i);
+        MUST(event_of(&record).seq == next + i && (name_of(&record) & 0xFF) == i);
     }
     MUST(cmcwh_ring_read(&machine->ring, machine->log, &record) == 0);
 }
@@ -290,7 +290,7 @@ static void read_some(uint32_t count) {
     struct cmcwh_record record;
 
     while (count-- > 0 && cmcwh_ring_read(&running.ring, running.log, &record) > 0) {
-        MUST(cmcwh_record_seq(&record) == model.read);
+        MUST(event_of(&record).seq == model.read);
         MUST(name_of(&record) == model.events[model.read++ % EVENTS]);
     }
 }
@@ -310,7 +310,7 @@ static void take_besteffort(void) {
 
     for (uint32_t count = below(&luck, 6); count > 0; count--) {
         if (cmcwh_ring_read(&running.ring, running.udp, &record) > 0) {
-            MUST(name_of(&record) == model.events[cmcwh_record_seq(&record) % EVENTS]);
+            MUST(name_of(&record) == model.events[event_of(&record).seq % EVENTS]);
         }
     }
     MUST(cmcwh_ring_acknowledge(&running.ring, running.udp) == CMCWH_OK);

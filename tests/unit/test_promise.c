@@ -177,7 +177,7 @@ static void assert_on_disk(int request, unsigned times) {
     assert_int_equal(cmcwh_ring_open(&ring, &config, &found), CMCWH_OK);
     reader = cmcwh_ring_attach(&ring, NULL, true);
     while (cmcwh_ring_read(&ring, reader, &record) > 0) {
-        struct cmcwh_text to = cmcwh_record_text(&record, CMCWH_TO);
+        struct cmcwh_text to = field_text(&record, CMCWH_TO);
 
         if (to.data[0] - '0' == request) {
             counts[to.data[2] - '0']++;

@@ -37,7 +37,7 @@ static void expect(int reader, uint64_t seq, unsigned count) {
     for (unsigned i = 0; i < count; i++) {
         assert_int_equal(cmcwh_ring_read(&f.ring, reader, &record), 1);
         assert_int_equal(cmcwh_record_check(&record), CMCWH_OK);
-        assert_int_equal(cmcwh_record_seq(&record), seq + i);
+        assert_int_equal(event_of(&record).seq, seq + i);
     }
 }
 

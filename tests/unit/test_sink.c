@@ -282,7 +282,7 @@ static void frames_are_sealed(void **state) {
                 cmcwh_deframer_feed(&deframer, medium.kept + at, medium.used - at, &record, &found);
         }
         assert_int_equal(cmcwh_record_check(&record), CMCWH_OK);
-        assert_int_equal(cmcwh_record_seq(&record), i + 1);
+        assert_int_equal(event_of(&record).seq, i + 1);
         (void)snprintf(to, sizeof to, "%u", i == 0 ? 0 : i - 1);
         assert_field(&record, CMCWH_TO, to);
     }

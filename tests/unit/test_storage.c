@@ -108,10 +108,10 @@ static uint32_t read_right(int reader, uint64_t *first) {
         char to[16];
 
         assert_int_equal(cmcwh_record_check(&record), CMCWH_OK);
-        (void)snprintf(to, sizeof to, "%08u", (unsigned)cmcwh_record_seq(&record));
+        (void)snprintf(to, sizeof to, "%08u", (unsigned)event_of(&record).seq);
         assert_field(&record, CMCWH_TO, to);
         if (count++ == 0 && first != NULL) {
-            *first = cmcwh_record_seq(&record);
+            *first = event_of(&record).seq;
         }
     }
     return count;

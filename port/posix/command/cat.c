@@ -132,21 +132,21 @@ static int view_print(struct view *view, int encoding) {
     int reader = cmcwh_ring_attach(&view->ring, NULL, true);
     bool first = view->next == 0;
     struct cmcwh_record record;
+    struct cmcwh_event event;
 
     while (cmcwh_ring_read(&view->ring, reader, &record) > 0) {
-        uint64_t seq = cmcwh_record_seq(&record);
-
-        if (seq < view->next) {
+        cmcwh_record_read(&record, &event);
+        if (event.seq < view->next) {
             continue;
         }
-        if (!first && seq > view->next) {
+        if (!first && event.seq > view->next) {
             log_usage("%s: %llu events were gone before they could be read", view->file.path,
-                      (unsigned long long)(seq - view->next));
+                      (unsigned long long)(event.seq - view->next));
         }
         if (command_print(&record, encoding) < 0) {
             return 1;
         }
-        view->next = seq + 1;
+        view->next = event.seq + 1;
     }
     return fflush(stdout) == 0 ? 0 : 1;
 }
