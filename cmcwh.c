@@ -45,8 +45,7 @@
 #include <jsmn.h>
 
 /* ---- Build ------------------------------------------------------------------------------------
- * What this build has, whether its sizes fit together, and what its results are called, here and in
- * HTTP. No code that works on data.
+ * What this build has, and whether its sizes fit together. No code that works on data.
  */
 
 /* Fails to compile when `condition` does not hold. */
@@ -97,45 +96,6 @@ static bool is_read_only(const struct cmcwh_ring *ring) {
     return is_stored(ring) && ring->config.storage->write == NULL;
 }
 
-static const struct {
-    const char *name;
-    int status; /* 503: the sender is not at fault, and may come again */
-} results[] = {{"ok", 200},
-               {"malformed_json", 400},
-               {"malformed_form", 400},
-               {"too_deep", 400},
-               {"missing_field", 422},
-               {"wrong_type", 422},
-               {"event_type_mismatch", 422},
-               {"ring_full", 503},
-               {"storage_failed", 503},
-               {"damaged_record", 503},
-               {"bad_argument", 503},
-               {"write_failed", 503},
-               {"not_a_ring", 503},
-               {"pending", 503},
-               {"unauthorized", 401},
-               {"unauthorized", 401},
-               {"unsupported_media_type", 415},
-               {"unknown", 503}};
-
-CHECK(results, sizeof results / sizeof *results == 2 - CMCWH_ERR_MEDIA_TYPE);
-
-/* A result's place in the table of results. */
-static unsigned result_index(int result) {
-    return result >= 0                     ? 0
-           : result < CMCWH_ERR_MEDIA_TYPE ? 1 - CMCWH_ERR_MEDIA_TYPE
-                                           : (unsigned)-result;
-}
-
-const char *cmcwh_result_name(int result) {
-    return results[result_index(result)].name;
-}
-
-static int http_status(int result) {
-    return results[result_index(result)].status;
-}
-
 /* ---- Bytes and views of text ------------------------------------------------------------------
  * Numbers in bytes, text that somebody else owns, and what headers are made of. Nothing here knows
  * what a text is for, and nothing writes text.
@@ -149,6 +109,16 @@ static struct cmcwh_text text_of(const char *word) {
     struct cmcwh_text text = {word, word == NULL ? 0 : strlen(word)};
 
     return text;
+}
+
+/* The word with this number, from 0, of some that stand behind one another, each ended by a zero.
+ * Unlike a table of pointers, these are one object: one that a linker can leave out, and has not to
+ * relocate. */
+static const char *word_number(const char *words, unsigned number) {
+    while (number-- > 0) {
+        words += strlen(words) + 1;
+    }
+    return words;
 }
 
 static bool text_is(struct cmcwh_text text, const char *word) {
@@ -1044,15 +1014,22 @@ static unsigned sort_of(const struct sort *sorts, unsigned count, struct cmcwh_t
 }
 
 const char *cmcwh_bounce_name(unsigned number) {
-    static const char *const names[] = {
-        "unknown",          "unknown host",           "unknown user",
-        "resend time-out",  "rejected by policy",     "mailbox over capacity",
-        "forwarding error", "receiving server error", "message too large",
-        "address format",   "blocked address",        "unsubscribed"};
+    static const char names[] = "unknown\0"
+                                "unknown host\0"
+                                "unknown user\0"
+                                "resend time-out\0"
+                                "rejected by policy\0"
+                                "mailbox over capacity\0"
+                                "forwarding error\0"
+                                "receiving server error\0"
+                                "message too large\0"
+                                "address format\0"
+                                "blocked address\0"
+                                "unsubscribed";
 
-    return number == CMCWH_BOUNCE_OTHER          ? "other permanent error"
-           : number <= CMCWH_BOUNCE_UNSUBSCRIBED ? names[number]
-                                                 : names[CMCWH_UNKNOWN];
+    return number == CMCWH_BOUNCE_OTHER
+               ? "other permanent error"
+               : word_number(names, number <= CMCWH_BOUNCE_UNSUBSCRIBED ? number : CMCWH_UNKNOWN);
 }
 
 const char *cmcwh_field_name(enum cmcwh_field field) {
@@ -1638,18 +1615,14 @@ static bool label_is(const struct label *label, struct cmcwh_text name, int fold
 /* Could it pass for a name of ours? Some readers do not look at the case of letters. A logfmt key
  * is not empty. */
 static bool label_ours(const struct label *label) {
-    static const char *const ours[] = {"seq", "id", "received", "truncated"};
+    static const char ours[] = "seq\0id\0received\0truncated\0";
     bool taken = label->key && label->prefix.length + label->name.length == 0;
 
-    for (size_t i = 0; !taken && i < sizeof ours / sizeof *ours; i++) {
-        struct cmcwh_text name = {ours[i], strlen(ours[i])};
-
-        taken = label_is(label, name, 0x20);
+    for (const char *name = ours; !taken && *name != '\0'; name = word_number(name, 1)) {
+        taken = label_is(label, text_of(name), 0x20);
     }
     for (size_t i = 0; !taken && i < sizeof field_order; i++) {
-        struct cmcwh_text name = {fields[field_order[i]].name, fields[field_order[i]].length};
-
-        taken = label_is(label, name, 0x20);
+        taken = label_is(label, text_of(fields[field_order[i]].name), 0x20);
     }
     return taken;
 }
@@ -4179,20 +4152,16 @@ static uint8_t request_open(struct cmcwh_parser *parser, size_t index, bool obje
 
 /* The name of the field that the current member of an event is. */
 static struct cmcwh_text member_field(const struct cmcwh_parser *parser) {
-    const char *name = cmcwh_field_name((enum cmcwh_field)(parser->member - MEMBER_FIELD));
-    struct cmcwh_text text = {name, strlen(name)};
-
-    return text;
+    return text_of(fields[parser->member - MEMBER_FIELD].name);
 }
 
 /* The outermost value: of a JSON body the request, in forms the value of `event`. */
 static uint8_t root_open(struct cmcwh_parser *parser, size_t index, bool object) {
-    static const struct cmcwh_text nameless = {"", 0}, event = {"event", 5};
     bool form = parser->format != CMCWH_JSON;
     uint64_t offset = window_offset(parser, index);
 
     if (!object) {
-        wrong_type(parser, index, form ? event : nameless,
+        wrong_type(parser, index, text_of(form ? "event" : ""),
                    form ? "event must be an object" : "the body must be an object");
         return PLACE_SKIP;
     }
@@ -4358,7 +4327,6 @@ static void item_value(struct cmcwh_parser *parser, const struct lexeme *lexeme)
 
 /* A string, number or word: what is it to us? */
 static void event_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
-    static const struct cmcwh_text nameless = {"", 0}, event = {"event", 5};
     uint8_t place = parser->depth > 0 ? parser->place[parser->depth] : PLACE_SKIP;
     size_t index = lexeme->start - lexeme->string;
 
@@ -4379,9 +4347,9 @@ static void event_value(struct cmcwh_parser *parser, const struct lexeme *lexeme
     } else if (place == PLACE_LIST) {
         wrong_type(parser, index, kept_text(&parser->list), "an event must be an object");
     } else if (parser->depth == 0 && parser->format == CMCWH_JSON) {
-        wrong_type(parser, index, nameless, "the body must be an object");
+        wrong_type(parser, index, text_of(""), "the body must be an object");
     } else if (parser->depth == 0 && !lexeme_null(parser, lexeme)) {
-        wrong_type(parser, index, event, "event must be an object");
+        wrong_type(parser, index, text_of("event"), "event must be an object");
     }
     if (lexeme->string) {
         (void)string_keep(parser, lexeme, NULL);
@@ -4390,13 +4358,11 @@ static void event_value(struct cmcwh_parser *parser, const struct lexeme *lexeme
 
 /* The body is whole and good JSON: is it a request of CMC's? */
 static void event_check_request(struct cmcwh_parser *parser) {
-    static const struct cmcwh_text event = {"event", 5}, event_type = {"event_type", 10};
-
     if (!parser->have_event) {
-        parser_refuse(parser, CMCWH_ERR_MISSING, parser->root_offset, event,
+        parser_refuse(parser, CMCWH_ERR_MISSING, parser->root_offset, text_of("event"),
                       "the request has no event");
     } else if (parser->event_type.length == 0) {
-        parser_refuse(parser, CMCWH_ERR_MISSING, parser->root_offset, event_type,
+        parser_refuse(parser, CMCWH_ERR_MISSING, parser->root_offset, text_of("event_type"),
                       "the request has no event_type");
     } else if (!parser->have_list) {
         parser_refuse(parser, CMCWH_ERR_MISSING, parser->event_offset,
@@ -4452,16 +4418,17 @@ static bool in_object(const struct cmcwh_parser *parser) {
 
 /* What stands at `index` cannot stand there. */
 static void json_unexpected(struct cmcwh_parser *parser, size_t index) {
-    static const char *const details[] = {"a value must stand here",
-                                          "a value or ']' must stand here",
-                                          "a member's name in quotes must stand here",
-                                          "a member's name in quotes or '}' must stand here",
-                                          "':' must stand here",
-                                          "',' or ']' must stand here",
-                                          "nothing more may stand here"};
+    static const char details[] = "a value must stand here\0"
+                                  "a value or ']' must stand here\0"
+                                  "a member's name in quotes must stand here\0"
+                                  "a member's name in quotes or '}' must stand here\0"
+                                  "':' must stand here\0"
+                                  "',' or ']' must stand here\0"
+                                  "nothing more may stand here";
     bool after_member = parser->expect == EXPECT_NEXT && in_object(parser);
 
-    json_fail(parser, index, after_member ? "',' or '}' must stand here" : details[parser->expect]);
+    json_fail(parser, index,
+              after_member ? "',' or '}' must stand here" : word_number(details, parser->expect));
 }
 
 static bool value_expected(const struct cmcwh_parser *parser) {
@@ -5516,36 +5483,79 @@ struct cmcwh_text cmcwh_parser_api_key(const struct cmcwh_parser *parser) {
 }
 
 /* ---- HTTP -------------------------------------------------------------------------------------
- * What an endpoint needs of HTTP whatever server it stands in: what a Content-Type and an
- * Authorization say, and what is answered. Nothing here knows of connections.
+ * What an endpoint needs of HTTP whatever server it stands in: what results are called there, what
+ * a Content-Type and an Authorization say, and what is answered. Nothing here knows of connections.
  */
 
-const char *cmcwh_http_reason(int status) {
-    static const struct {
-        int status;
-        const char *reason;
-    } reasons[] = {{200, "OK"},
-                   {400, "Bad Request"},
-                   {401, "Unauthorized"},
-                   {403, "Forbidden"},
-                   {404, "Not Found"},
-                   {405, "Method Not Allowed"},
-                   {408, "Request Timeout"},
-                   {411, "Length Required"},
-                   {413, "Content Too Large"},
-                   {415, "Unsupported Media Type"},
-                   {422, "Unprocessable Content"},
-                   {429, "Too Many Requests"},
-                   {431, "Request Header Fields Too Large"},
-                   {503, "Service Unavailable"},
-                   {505, "HTTP Version Not Supported"}};
+const char *cmcwh_result_name(int result) {
+    static const char names[] = "ok\0"
+                                "malformed_json\0"
+                                "malformed_form\0"
+                                "too_deep\0"
+                                "missing_field\0"
+                                "wrong_type\0"
+                                "event_type_mismatch\0"
+                                "ring_full\0"
+                                "storage_failed\0"
+                                "damaged_record\0"
+                                "bad_argument\0"
+                                "write_failed\0"
+                                "not_a_ring\0"
+                                "pending\0"
+                                "unauthorized\0"
+                                "unauthorized\0"
+                                "unsupported_media_type\0"
+                                "unknown";
 
-    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
-        if (reasons[i].status == status) {
-            return reasons[i].reason;
-        }
+    return word_number(names, result >= 0                     ? 0
+                              : result < CMCWH_ERR_MEDIA_TYPE ? (unsigned)(1 - CMCWH_ERR_MEDIA_TYPE)
+                                                              : (unsigned)-result);
+}
+
+/* 503: the sender is not at fault, and may come again. */
+static int http_status(int result) {
+    switch (result) {
+    case CMCWH_ERR_JSON:
+    case CMCWH_ERR_FORM:
+    case CMCWH_ERR_DEPTH:
+        return 400;
+    case CMCWH_ERR_NOBODY:
+    case CMCWH_ERR_WRONG:
+        return 401;
+    case CMCWH_ERR_MEDIA_TYPE:
+        return 415;
+    case CMCWH_ERR_MISSING:
+    case CMCWH_ERR_TYPE:
+    case CMCWH_ERR_EVENT_TYPE:
+        return 422;
+    default:
+        return result >= 0 ? 200 : 503;
     }
-    return "Error";
+}
+
+const char *cmcwh_http_reason(int status) {
+    static const char reasons[] = "200 OK\0"
+                                  "400 Bad Request\0"
+                                  "401 Unauthorized\0"
+                                  "403 Forbidden\0"
+                                  "404 Not Found\0"
+                                  "405 Method Not Allowed\0"
+                                  "408 Request Timeout\0"
+                                  "411 Length Required\0"
+                                  "413 Content Too Large\0"
+                                  "415 Unsupported Media Type\0"
+                                  "422 Unprocessable Content\0"
+                                  "429 Too Many Requests\0"
+                                  "431 Request Header Fields Too Large\0"
+                                  "503 Service Unavailable\0"
+                                  "505 HTTP Version Not Supported\0";
+    const char *word = reasons;
+
+    while (*word != '\0' &&
+           100 * (word[0] - '0') + 10 * (word[1] - '0') + word[2] - '0' != status) {
+        word = word_number(word, 1);
+    }
+    return *word != '\0' ? word + 4 : "Error";
 }
 
 /* Answers a result that is no success, and returns it. */
@@ -5672,17 +5682,9 @@ static bool is_configured(const struct cmcwh_access *access, enum cmcwh_credenti
 }
 
 static int judge_header(const struct cmcwh_access *access, struct cmcwh_text given) {
-    static const struct {
-        const char *scheme;
-        enum cmcwh_credential_kind kind;
-    } schemes[] = {{"Basic ", CMCWH_BASIC}, {"Bearer ", CMCWH_BEARER}};
-
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
-        if (text_takes(&given, schemes[i].scheme)) {
-            return judge(access, schemes[i].kind, given);
-        }
-    }
-    return CMCWH_ERR_NOBODY;
+    return text_takes(&given, "Basic ")    ? judge(access, CMCWH_BASIC, given)
+           : text_takes(&given, "Bearer ") ? judge(access, CMCWH_BEARER, given)
+                                           : CMCWH_ERR_NOBODY;
 }
 
 /* Answers CMCWH_ERR_NOBODY and CMCWH_ERR_WRONG, and returns what it is given. */
@@ -5914,7 +5916,7 @@ enum { PEER_NAME = sizeof((struct cmcwh_peer *)0)->name };
 /* How a peer is remembered: an IPv4 address as it is; of IPv6 what stands before "::" or the fifth
  * group, which may take a few networks for one. */
 static void peer_name(const struct exchange *x, char name[PEER_NAME]) {
-    struct cmcwh_text whole = {x->peer, strlen(x->peer)};
+    struct cmcwh_text whole = text_of(x->peer);
     bool six = text_find(whole, '.') == whole.length;
     unsigned colons = 0;
 
