@@ -2208,6 +2208,14 @@ static void ring_settle(struct cmcwh_ring *ring) {
     }
 }
 
+/* What a ring on storage does besides. Only cmcwh_ring_open names these functions: a program that
+ * does not call it is linked without them. */
+struct cmcwh_keeping {
+    void (*lead)(struct cmcwh_ring *ring);        /* brings all that waits onto the storage */
+    void (*note_places)(struct cmcwh_ring *ring); /* a reader has moved on */
+    bool (*make_room)(struct cmcwh_ring *ring);   /* frees some records, if it can */
+};
+
 /* Takes the oldest record from readers that need not get everything. */
 static bool ring_evict(struct cmcwh_ring *ring) {
     uint32_t slot = ring_oldest(ring);
@@ -2573,7 +2581,7 @@ static int storage_write_places(struct cmcwh_ring *ring, bool sync) {
 /* A reader has moved on. Whoever is using the storage will write it; if nobody is, at once, so that
  * a killed process repeats nothing. */
 static void storage_note_places(struct cmcwh_ring *ring) {
-    if (is_stored(ring) && !is_read_only(ring)) {
+    if (!is_read_only(ring)) {
         ring->keeper.dirty = true;
         if (!ring->keeper.busy) {
             (void)storage_write_places(ring, false);
@@ -3071,6 +3079,8 @@ static int survey_run(struct survey *survey, struct cmcwh_recovery *found) {
 
 int cmcwh_ring_open(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config,
                     struct cmcwh_recovery *found) {
+    static const struct cmcwh_keeping keeping = {storage_lead, storage_note_places,
+                                                 storage_make_room};
     struct survey survey = {.ring = ring};
     struct cmcwh_geometry geometry;
     int result;
@@ -3088,6 +3098,7 @@ int cmcwh_ring_open(struct cmcwh_ring *ring, const struct cmcwh_ring_config *con
         return CMCWH_ERR_FORMAT;
     }
     ring_clear(ring, config);
+    ring->keeper.keeping = &keeping;
     ring->keeper.block = geometry.block;
     return survey_run(&survey, found);
 }
@@ -3206,7 +3217,7 @@ static bool batch_wait(const struct cmcwh_batch *batch) {
     }
     start = port_ticks(ring);
     while (!ring_has_room(ring) &&
-           !(is_stored(ring) ? storage_make_room(ring) : ring_evict(ring))) {
+           !(is_stored(ring) ? ring->keeper.keeping->make_room(ring) : ring_evict(ring))) {
         if (batch->count == ring->config.capacity || passed >= ring->config.room_wait ||
             !port_can_wait(ring)) {
             return false;
@@ -3355,7 +3366,7 @@ static int batch_confirm(struct cmcwh_batch *batch) {
     port_lock(ring);
     while (batch->outcome == CMCWH_PENDING) {
         if (is_stored(ring) && !ring->keeper.busy) {
-            storage_lead(ring);
+            ring->keeper.keeping->lead(ring);
         } else if (port_can_wait(ring)) {
             (void)port_wait(ring, WAIT_LONGEST);
         } else {
@@ -3470,7 +3481,9 @@ int cmcwh_ring_acknowledge(struct cmcwh_ring *ring, int reader) {
     self->evicted = 0;
     self->failed = self->spoiled = false;
     ring_settle(ring);
-    storage_note_places(ring);
+    if (is_stored(ring)) {
+        ring->keeper.keeping->note_places(ring);
+    }
     port_unlock(ring);
     return spoiled ? CMCWH_ERR_STORAGE : CMCWH_OK;
 }

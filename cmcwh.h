@@ -934,6 +934,7 @@ struct cmcwh_reader {
 
 /* The storage's side of a ring. */
 struct cmcwh_keeper {
+    const struct cmcwh_keeping *keeping; /* NULL: the ring lives in memory only */
     uint64_t generation;
     uint64_t low; /* records from this seq on are kept by the state that is synced */
     uint32_t block;

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """stack.py FILE.ci [LIMIT]: the deepest stack below each public function.
 
-FILE.ci is what GCC's -fcallgraph-info=su writes. Functions called through pointers (the platform's)
-and those of the C library are not in it: they count as nothing and are named. Fails when a chain
-is deeper than LIMIT, when there is recursion, or when a frame has no fixed size.
+FILE.ci is what GCC's -fcallgraph-info=su writes. A call through a pointer counts as one of the
+functions of ours that are called in no other way; those of the platform and of the C library count
+as nothing and are named. Fails when a chain is deeper than LIMIT, when there is recursion, or when
+a frame has no fixed size.
 """
 
 import re
@@ -11,6 +12,7 @@ import sys
 
 NODE = re.compile(r'node: \{ title: "([^"]*)" label: "([^"]*)"')
 EDGE = re.compile(r'edge: \{ sourcename: "([^"]*)" targetname: "([^"]*)"')
+POINTER = "__indirect_call"
 FRAME = re.compile(r"(\d+) bytes \((\w+)")
 
 
@@ -25,6 +27,20 @@ class Graph:
                     self.faults.append("%s: its frame has no fixed size" % title)
         for caller, callee in EDGE.findall(text):
             self.calls.setdefault(caller, set()).add(callee)
+        self.learn_pointers()
+
+    def learn_pointers(self):
+        """Functions that nobody calls by name are called through pointers, by those whom they do
+        not call themselves: what these call so is the platform's."""
+        called = set().union(*self.calls.values())
+        pointed = {name for name in self.frames if ":" in name and name not in called}
+        below, more = set(), pointed
+        while more:
+            below |= more
+            more = set().union(*(self.calls.get(name, set()) for name in more)) - below
+        for name, callees in self.calls.items():
+            if POINTER in callees and name not in below:
+                callees |= pointed
 
     def deepest(self, name, above=()):
         """Bytes, and the chain of (function, frame)."""
