@@ -934,7 +934,6 @@ struct cmcwh_reader {
 
 /* The storage's side of a ring. */
 struct cmcwh_keeper {
-    const struct cmcwh_keeping *keeping; /* NULL: the ring lives in memory only */
     uint64_t generation;
     uint64_t low; /* records from this seq on are kept by the state that is synced */
     uint32_t block;
@@ -944,8 +943,12 @@ struct cmcwh_keeper {
     bool unsynced;       /* places were written, not synced */
     uint32_t last_group; /* how many requests shared the last sync */
     uint32_t pause;      /* ms, 0: it works */
-    uint64_t retry;      /* no request before these ticks */
-    uint32_t tainted;    /* chain of records whose write failed, to be cleared before use */
+
+    /* NULL: the ring lives in memory only. */
+    const struct cmcwh_keeping *keeping;
+
+    uint64_t retry;   /* no request before these ticks */
+    uint32_t tainted; /* chain of records whose write failed, to be cleared before use */
     uint32_t tainted_count;
 };
 
