@@ -5547,28 +5547,30 @@ static int http_status(int result) {
 }
 
 const char *cmcwh_http_reason(int status) {
-    static const char reasons[] = "200 OK\0"
-                                  "400 Bad Request\0"
-                                  "401 Unauthorized\0"
-                                  "403 Forbidden\0"
-                                  "404 Not Found\0"
-                                  "405 Method Not Allowed\0"
-                                  "408 Request Timeout\0"
-                                  "411 Length Required\0"
-                                  "413 Content Too Large\0"
-                                  "415 Unsupported Media Type\0"
-                                  "422 Unprocessable Content\0"
-                                  "429 Too Many Requests\0"
-                                  "431 Request Header Fields Too Large\0"
-                                  "503 Service Unavailable\0"
-                                  "505 HTTP Version Not Supported\0";
-    const char *word = reasons;
+    static const uint16_t statuses[] = {200, 400, 401, 403, 404, 405, 408, 411,
+                                        413, 415, 422, 429, 431, 503, 505};
+    static const char reasons[] = "OK\0"
+                                  "Bad Request\0"
+                                  "Unauthorized\0"
+                                  "Forbidden\0"
+                                  "Not Found\0"
+                                  "Method Not Allowed\0"
+                                  "Request Timeout\0"
+                                  "Length Required\0"
+                                  "Content Too Large\0"
+                                  "Unsupported Media Type\0"
+                                  "Unprocessable Content\0"
+                                  "Too Many Requests\0"
+                                  "Request Header Fields Too Large\0"
+                                  "Service Unavailable\0"
+                                  "HTTP Version Not Supported\0"
+                                  "Error";
+    unsigned i = 0;
 
-    while (*word != '\0' &&
-           100 * (word[0] - '0') + 10 * (word[1] - '0') + word[2] - '0' != status) {
-        word = word_number(word, 1);
+    while (i < sizeof statuses / sizeof *statuses && statuses[i] != status) {
+        i++;
     }
-    return *word != '\0' ? word + 4 : "Error";
+    return word_number(reasons, i);
 }
 
 /* Answers a result that is no success, and returns it. */
