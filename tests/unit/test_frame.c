@@ -22,6 +22,7 @@ static struct cmcwh_record sample(unsigned seed) {
     f.ring.next_seq = seed + 1;
     batch_begin(&batch, &f.ring);
     record = batch_add(&batch);
+    assert_non_null(record);
     draft_begin(&draft, record, CMCWH_OTHER);
     view.length = seed * 7 % CMCWH_RECORD_TEXT;
     for (size_t i = 0; i < view.length; i++) {

@@ -214,6 +214,7 @@ static void failing_the_nth_call_with_confirm(void **state) {
                 struct cmcwh_record *record = batch_add(&batches[i]);
                 struct cmcwh_draft draft;
 
+                assert_non_null(record);
                 draft_begin(&draft, record, CMCWH_OTHER);
                 draft_close(&draft);
             }

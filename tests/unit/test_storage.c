@@ -88,8 +88,10 @@ static struct cmcwh_batch hold(uint32_t count, uint32_t first) {
 /* Stores it; each event's `to` will be its seq when all goes well. */
 static int store_events(uint32_t count, uint32_t first) {
     struct cmcwh_batch batch = hold(count, first);
-    int result = batch.count < count ? CMCWH_ERR_FULL : batch_commit(&batch, no_text);
+    int result;
 
+    assert_non_null(ring.config.records); /* it is open */
+    result = batch.count < count ? CMCWH_ERR_FULL : batch_commit(&batch, no_text);
     if (result >= 0) {
         result = batch_confirm(&batch);
     }
