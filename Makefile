@@ -43,20 +43,17 @@ FLAGS := $(CFLAGS) -pthread -ffunction-sections -fdata-sections $(SANITIZERS)
 LINK := $(LDFLAGS) -Wl,--gc-sections $(if $(filter 1,$(STATIC)),-static)
 LIBRARIES := $(if $(filter 1,$(TLS)),-lssl -lcrypto)
 
-# civetweb has races of its own when it stops, so ThreadSanitizer does not look at it; a sanitizer needs far more
-# stack than its threads get.
-CIVETWEB_FLAGS := $(shell sed -n 's/^\(TLS=$(TLS) \)*-/-/p' port/posix/door/civetweb.flags) \
-	$(if $(SANITIZE),-UUSE_STACK_SIZE -DUSE_STACK_SIZE=1048576)
+CIVETWEB_FLAGS := $(shell grep '^-' port/posix/door/civetweb.flags)
 
 # Objects of different settings never meet: each setting has a directory.
-SETTINGS := $(CC) $(CPPFLAGS) $(FLAGS) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(JSMN_INCLUDE) $(WARNINGS)
+SETTINGS := $(CC) $(CPPFLAGS) $(FLAGS) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(JSMN_INCLUDE) $(WARNINGS) TLS=$(TLS)
 OUT := build/$(addsuffix -,$(SANITIZE))$(shell printf '%s' '$(subst ','\'',$(SETTINGS))' | cksum | cut -d' ' -f1)
 
 JSMN := -isystem $(JSMN_INCLUDE)
 PORTABLE_C := $(CC) -std=c99 $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. $(JSMN) -MMD -MP
 # On 32-bit processors too, files may be large and the year 2038 may come.
 WIDE := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
-PORT_C := $(CC) -std=c99 -D_GNU_SOURCE $(WIDE) -DCMCWH_TLS=$(TLS) $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. -Iport/posix $(JSMN) \
+PORT_C := $(CC) -std=c99 -D_GNU_SOURCE $(WIDE) -DCMCWH_TLS=$(TLS) $(if $(SANITIZE),-DDOOR_STACK_SIZE=1048576) $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. -Iport/posix $(JSMN) \
 	-isystem $(CIVETWEB_SRC)/include -MMD -MP
 
 ifeq ($(V),1)
@@ -108,7 +105,7 @@ $(OUT)/cmcwh-embedded.o: cmcwh.c | $(OUT)/checked
 	$(call say,CC $< (without server))$(PORTABLE_C) -DCMCWH_NO_SERVER -c $< -o $@
 
 $(OUT)/civetweb.o: port/posix/door/civetweb.c port/posix/door/civetweb_extra.h | $(OUT)/checked-server
-	$(call say,CC civetweb)$(CC) $(WIDE) $(CPPFLAGS) $(filter-out -fsanitize=thread,$(FLAGS)) $(CIVETWEB_FLAGS) \
+	$(call say,CC civetweb)$(CC) $(WIDE) $(CPPFLAGS) $(FLAGS) $(CIVETWEB_FLAGS) \
 		-I$(CIVETWEB_SRC)/include -I$(CIVETWEB_SRC)/src -Iport/posix/door -c $< -o $@
 
 PORT_SOURCES := $(filter-out %/civetweb.c,$(wildcard port/posix/*.c port/posix/*/*.c))

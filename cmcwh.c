@@ -5735,6 +5735,108 @@ int cmcwh_authorized_key(const struct cmcwh_access *access, int head,
 
 #include <civetweb.h>
 
+/* ---- Server: chunks ---------------------------------------------------------------------------
+ * The framing of a chunked body (RFC 9112, section 7.1), taken off piece by piece. civetweb does it
+ * too, but cannot wait in the middle, and refuses extensions and trailers. Nothing here knows what
+ * is in a body.
+ */
+
+/* What the next byte is. */
+enum chunks_state {
+    CHUNKS_SIZE,         /* a digit of a size, or what is behind the last of them */
+    CHUNKS_EXTENSION,    /* of an extension, or the line's CR */
+    CHUNKS_SIZE_LF,      /* the LF behind a size */
+    CHUNKS_DATA,         /* of the body */
+    CHUNKS_DATA_CR,      /* the CR behind a chunk */
+    CHUNKS_DATA_LF,      /* the LF behind it */
+    CHUNKS_TRAILER,      /* the first of a trailer, or the CR of the last line */
+    CHUNKS_TRAILER_LINE, /* of a trailer, or its CR */
+    CHUNKS_TRAILER_LF,   /* the LF behind a trailer */
+    CHUNKS_LAST_LF,      /* the LF of the last line */
+    CHUNKS_END,          /* of no concern: the body has ended */
+    CHUNKS_BROKEN        /* of no concern: what came before it is no chunk */
+};
+
+enum { CHUNKS_LINE_MAX = 1024 }; /* bytes of all extensions of a chunk, and of all trailers */
+
+static enum chunks_state chunks_expect(uint8_t byte, uint8_t expected, enum chunks_state then) {
+    return byte == expected ? then : CHUNKS_BROKEN;
+}
+
+static enum chunks_state chunks_size(struct cmcwh_chunks *chunks, uint8_t byte) {
+    int digit = hex_digit(byte);
+
+    if (digit >= 0) {
+        chunks->digits++;
+        chunks->left = chunks->left << 4 | (uint64_t)digit;
+        return chunks->digits > 15 ? CHUNKS_BROKEN : CHUNKS_SIZE;
+    }
+    if (chunks->digits == 0) {
+        return CHUNKS_BROKEN;
+    }
+    return byte == '\r' ? CHUNKS_SIZE_LF : byte == ';' ? CHUNKS_EXTENSION : CHUNKS_BROKEN;
+}
+
+/* A line whose content does not matter; LF alone does not end it, nor may it hold one. */
+static enum chunks_state chunks_skip(struct cmcwh_chunks *chunks, uint8_t byte,
+                                     enum chunks_state now, enum chunks_state then) {
+    chunks->skipped++;
+    return byte == '\r' ? then
+           : (byte < ' ' && byte != '\t') || byte == 0x7F || chunks->skipped > CHUNKS_LINE_MAX
+               ? CHUNKS_BROKEN
+               : now;
+}
+
+/* What comes behind a byte of the framing. */
+static enum chunks_state chunks_frame(struct cmcwh_chunks *chunks, uint8_t byte) {
+    switch ((enum chunks_state)chunks->state) {
+    case CHUNKS_SIZE:
+        return chunks_size(chunks, byte);
+    case CHUNKS_EXTENSION:
+        return chunks_skip(chunks, byte, CHUNKS_EXTENSION, CHUNKS_SIZE_LF);
+    case CHUNKS_SIZE_LF:
+        chunks->digits = 0;
+        chunks->skipped = 0;
+        return chunks_expect(byte, '\n', chunks->left > 0 ? CHUNKS_DATA : CHUNKS_TRAILER);
+    case CHUNKS_DATA_CR:
+        return chunks_expect(byte, '\r', CHUNKS_DATA_LF);
+    case CHUNKS_DATA_LF:
+        return chunks_expect(byte, '\n', CHUNKS_SIZE);
+    case CHUNKS_TRAILER:
+        return byte == '\r' ? CHUNKS_LAST_LF
+                            : chunks_skip(chunks, byte, CHUNKS_TRAILER_LINE, CHUNKS_BROKEN);
+    case CHUNKS_TRAILER_LINE:
+        return chunks_skip(chunks, byte, CHUNKS_TRAILER_LINE, CHUNKS_TRAILER_LF);
+    case CHUNKS_TRAILER_LF:
+        return chunks_expect(byte, '\n', CHUNKS_TRAILER);
+    case CHUNKS_LAST_LF:
+        return chunks_expect(byte, '\n', CHUNKS_END);
+    default:
+        return CHUNKS_BROKEN;
+    }
+}
+
+/* Takes the next piece of the body out of `bytes`, and the framing before it. Empty when there is
+ * none: then all bytes are taken, or the body has ended, or is broken. */
+static struct cmcwh_text chunks_next(struct cmcwh_chunks *chunks, struct cmcwh_text *bytes) {
+    struct cmcwh_text piece;
+
+    while (bytes->length > 0 && chunks->state != CHUNKS_DATA && chunks->state < CHUNKS_END) {
+        chunks->state = (uint8_t)chunks_frame(chunks, (uint8_t)*bytes->data);
+        text_skip(bytes, 1);
+    }
+    piece = *bytes;
+    if (chunks->state != CHUNKS_DATA) {
+        piece.length = 0;
+    } else if (piece.length >= chunks->left) {
+        piece.length = (size_t)chunks->left;
+        chunks->state = CHUNKS_DATA_CR;
+    }
+    chunks->left -= piece.length;
+    text_skip(bytes, piece.length);
+    return piece;
+}
+
 /* ---- Server: answers --------------------------------------------------------------------------
  * A request while it is being answered, and the head of the answer. Nothing here reads from a
  * connection or writes to one.
@@ -5753,32 +5855,10 @@ enum header {
     HEADERS
 };
 
-/* One request and what will be answered. */
-struct exchange {
-    struct cmcwh_server *server;
-    struct cmcwh_worker *worker;
-    const struct cmcwh_access *access;
-    struct mg_connection *connection;
-    const struct mg_request_info *info;
-    struct cmcwh_text headers[HEADERS]; /* the first of each; without data: there is none */
-    uint8_t header_counts[HEADERS];
-    char peer[CMCWH_ADDRESS_SIZE];
-    int head; /* what cmcwh_authorized said */
-
-    /* The body. */
-    struct cmcwh_content content;
-    bool chunked;
-    bool unread; /* some of it has not been read, or it is not known where it ends */
-    uint64_t length, received;
-    uint64_t start; /* ticks */
-
-    struct cmcwh_answer answer;
-    bool stopping;        /* the server is: the connection does not stay */
-    uint32_t retry_after; /* seconds */
-};
+CHECK(headers, HEADERS == CMCWH_HEADERS);
 
 /* Sets the answer. Returns false, which all steps return to end the request. */
-static bool answer(struct exchange *x, int status, const char *error, const char *detail) {
+static bool answer(struct cmcwh_exchange *x, int status, const char *error, const char *detail) {
     x->answer.status = status;
     x->answer.error = error;
     x->answer.detail = detail;
@@ -5796,7 +5876,8 @@ static char *put_http_date(char *out, uint64_t time) {
     return put_word(put_clock(put_word(out, " "), &c), " GMT\r\n");
 }
 
-static char *put_answer_head(char *out, const struct exchange *x, size_t length, bool closing) {
+static char *put_answer_head(char *out, const struct cmcwh_exchange *x, size_t length,
+                             bool closing) {
     const struct cmcwh_access *access = x->access;
     int status = x->answer.status;
 
@@ -5834,7 +5915,7 @@ static char *put_answer_head(char *out, const struct exchange *x, size_t length,
 #define HEADERS_MAX 64
 
 /* Finds the headers that are looked at, in one pass. */
-static void learn_headers(struct exchange *x) {
+static void learn_headers(struct cmcwh_exchange *x) {
     static const struct cmcwh_text names[HEADERS] = {
         {"Host", 4},          {"Content-Length", 14},   {"Transfer-Encoding", 17},
         {"Content-Type", 12}, {"Content-Encoding", 16}, {"Authorization", 13},
@@ -5857,7 +5938,7 @@ static void learn_headers(struct exchange *x) {
 }
 
 /* Is the head such that nobody could read it in another way? */
-static bool check_head(struct exchange *x) {
+static bool check_head(struct cmcwh_exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
     const char *fault =
         config->head_fault == NULL ? NULL : config->head_fault(config->context, x->connection);
@@ -5878,7 +5959,7 @@ static bool check_head(struct exchange *x) {
 
 /* Does the body end where its headers say? Both kinds of length, or two of one, are how requests
  * are smuggled past proxies (RFC 9112, section 6.3). */
-static bool check_framing(struct exchange *x) {
+static bool check_framing(struct cmcwh_exchange *x) {
     struct cmcwh_text length = x->headers[CONTENT_LENGTH];
 
     if (x->header_counts[CONTENT_LENGTH] + x->header_counts[TRANSFER_ENCODING] > 1) {
@@ -5902,18 +5983,18 @@ static bool check_framing(struct exchange *x) {
         }
         x->length = 10 * x->length + (uint64_t)(digit - '0');
     }
-    x->unread = x->length > 0;
+    x->unread = x->length > 0 || length.length == 0;
     return length.length > 0 || answer(x, 400, "malformed_request", "Content-Length is empty");
 }
 
 /* local_uri would have no dots, and one slash for many: a proxy before us may know them apart. */
-static bool path_right(const struct exchange *x) {
+static bool path_right(const struct cmcwh_exchange *x) {
     const char *sent = x->info->local_uri_raw;
 
     return sent != NULL && strcmp(sent, x->server->config.path) == 0;
 }
 
-static bool check_target(struct exchange *x) {
+static bool check_target(struct cmcwh_exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
 
     if (config->allow != NULL && !config->allow(config->context, x->peer)) {
@@ -5930,7 +6011,7 @@ enum { PEER_NAME = sizeof((struct cmcwh_peer *)0)->name };
 
 /* How a peer is remembered: an IPv4 address as it is; of IPv6 what stands before "::" or the fifth
  * group, which may take a few networks for one. */
-static void peer_name(const struct exchange *x, char name[PEER_NAME]) {
+static void peer_name(const struct cmcwh_exchange *x, char name[PEER_NAME]) {
     struct cmcwh_text whole = text_of(x->peer);
     bool six = text_find(whole, '.') == whole.length;
     unsigned colons = 0;
@@ -5960,23 +6041,34 @@ static struct cmcwh_peer *peer_find(struct cmcwh_server *server, const char *nam
     return NULL;
 }
 
-/* An entry for a peer that has none: a free one, or that of the oldest. With the lock held. */
+/* Is it still so that this peer gets no answers? With the lock held. */
+static bool locked_out(const struct cmcwh_peer *peer, uint64_t now) {
+    return peer->wrong >= CMCWH_TRIES && now - peer->since < CMCWH_TRIES_TIME;
+}
+
+/* An entry for a peer that has none: a free one, or the oldest of those who are not locked out, or
+ * the oldest. With the lock held. */
 static struct cmcwh_peer *peer_add(struct cmcwh_server *server, const char *name) {
+    uint64_t now = port_ticks(server->config.ring);
     struct cmcwh_peer *peer = &server->peers[0];
 
     for (size_t i = 1; i < CMCWH_PEERS && peer->wrong > 0; i++) {
-        if (server->peers[i].wrong == 0 || server->peers[i].since < peer->since) {
-            peer = &server->peers[i];
+        struct cmcwh_peer *other = &server->peers[i];
+        bool locked = locked_out(other, now);
+
+        if (other->wrong == 0 ||
+            (locked == locked_out(peer, now) ? other->since < peer->since : !locked)) {
+            peer = other;
         }
     }
     memcpy(peer->name, name, sizeof peer->name);
     peer->wrong = 0;
-    peer->since = port_ticks(server->config.ring);
+    peer->since = now;
     return peer;
 }
 
 /* Whoever guesses gets no more answers for a while, not even to a right guess. */
-static bool check_tries(struct exchange *x) {
+static bool check_tries(struct cmcwh_exchange *x) {
     struct cmcwh_server *server = x->server;
     char name[PEER_NAME];
     const struct cmcwh_peer *peer;
@@ -5997,7 +6089,7 @@ static bool check_tries(struct exchange *x) {
            answer(x, 429, "too_many_requests", "too many wrong credentials from this address");
 }
 
-static void count_wrong(const struct exchange *x) {
+static void count_wrong(const struct cmcwh_exchange *x) {
     struct cmcwh_server *server = x->server;
     char name[PEER_NAME];
     struct cmcwh_peer *peer;
@@ -6013,25 +6105,25 @@ static void count_wrong(const struct exchange *x) {
 }
 
 /* Wrong credentials are counted. */
-static int judged(struct exchange *x, int result) {
+static int judged(struct cmcwh_exchange *x, int result) {
     if (result == CMCWH_ERR_WRONG) {
         count_wrong(x);
     }
     return result;
 }
 
-static bool check_header(struct exchange *x) {
+static bool check_header(struct cmcwh_exchange *x) {
     x->head = judged(x, cmcwh_authorized(x->access, x->headers[AUTHORIZATION], &x->answer));
     return x->head == CMCWH_OK || x->head == CMCWH_PENDING;
 }
 
-static bool check_key(struct exchange *x) {
+static bool check_key(struct cmcwh_exchange *x) {
     const struct cmcwh_parser *parser = &x->worker->parser;
 
     return judged(x, cmcwh_authorized_key(x->access, x->head, parser, &x->answer)) == CMCWH_OK;
 }
 
-static bool check_content(struct exchange *x) {
+static bool check_content(struct cmcwh_exchange *x) {
     struct cmcwh_text coding = x->headers[CONTENT_ENCODING];
 
     if (!x->chunked && x->headers[CONTENT_LENGTH].data == NULL) {
@@ -6046,16 +6138,8 @@ static bool check_content(struct exchange *x) {
     return cmcwh_content_type(x->headers[CONTENT_TYPE], &x->content, &x->answer) == CMCWH_OK;
 }
 
-static void watch(struct exchange *x, uint32_t deadline) {
-    const struct cmcwh_server_config *config = &x->server->config;
-
-    if (config->watch != NULL) {
-        config->watch(config->context, x->connection, deadline);
-    }
-}
-
 /* A sender that wants to be told before it sends the body: civetweb leaves that to handlers. */
-static void honour_expect(struct exchange *x) {
+static void honour_expect(struct cmcwh_exchange *x) {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
     if (text_is_word(x->headers[EXPECT], "100-continue") &&
@@ -6064,75 +6148,121 @@ static void honour_expect(struct exchange *x) {
     }
 }
 
-/* Reads a piece of the body. 0 at its end, however it ended: then `unread` says whether some is
- * missing. */
-static size_t read_piece(struct exchange *x) {
-    const struct cmcwh_server_config *config = &x->server->config;
-    uint64_t left = x->chunked ? CMCWH_READ_SIZE : x->length - x->received;
-    int taken = left == 0 ? 0
-                          : mg_read(x->connection, x->worker->bytes,
-                                    (size_t)(left < CMCWH_READ_SIZE ? left : CMCWH_READ_SIZE));
-
-    if (taken > 0) {
-        x->received += (uint64_t)taken;
-        return (size_t)taken;
-    }
-    if (!x->chunked) {
-        x->unread = x->received < x->length;
-    } else {
-        x->unread =
-            taken < 0 || (config->whole != NULL && !config->whole(config->context, x->connection));
-    }
-    return 0;
-}
-
 /* The parser has found something wrong. */
-static bool answer_parser(struct exchange *x) {
+static bool answer_parser(struct cmcwh_exchange *x) {
     const struct cmcwh_parser *parser = &x->worker->parser;
 
     cmcwh_parser_answer(parser, cmcwh_parser_error(parser)->result, &x->answer);
     return false;
 }
 
-static const char late[] = "the request was not whole in time";
-
-static bool read_body(struct exchange *x) {
-    const struct cmcwh_server_config *config = &x->server->config;
+static void begin_body(struct cmcwh_exchange *x) {
     struct cmcwh_parser *parser = &x->worker->parser;
-    size_t taken;
 
-    cmcwh_parser_init(parser, config->ring, x->content.format);
+    cmcwh_parser_init(parser, x->server->config.ring, x->content.format);
     if (x->content.format == CMCWH_MULTIPART) {
         (void)cmcwh_parser_boundary(parser, x->content.boundary); /* is right: check_content */
     }
-    while ((taken = read_piece(x)) > 0) {
+}
+
+/* The bytes that come next of what was sent; their number, 0 at the end, CMCWH_PENDING, or another
+ * negative number when civetweb finds its chunks broken. */
+static int look_at_body(struct cmcwh_exchange *x, struct cmcwh_text *bytes) {
+    const struct cmcwh_server_config *config = &x->server->config;
+    uint64_t left = x->chunked ? CMCWH_READ_SIZE : x->length - x->received;
+    int came;
+
+    if (config->read != NULL) {
+        came = config->read(config->context, x->connection, &bytes->data);
+    } else {
+        bytes->data = x->worker->bytes;
+        came = mg_read(x->connection, x->worker->bytes,
+                       (size_t)(left < CMCWH_READ_SIZE ? left : CMCWH_READ_SIZE));
+        if (came == 0 && x->chunked) {
+            x->unread = false; /* what civetweb decodes has no other end */
+        }
+    }
+    bytes->length = came > 0 ? (size_t)came : 0;
+    return came;
+}
+
+/* The next piece of the body proper in these bytes, which are taken. */
+static struct cmcwh_text next_piece(struct cmcwh_exchange *x, struct cmcwh_text *bytes) {
+    struct cmcwh_text piece = *bytes;
+
+    if (x->chunked && x->server->config.read != NULL) {
+        return chunks_next(&x->chunks, bytes);
+    }
+    if (!x->chunked && piece.length > x->length - x->received) {
+        piece.length = (size_t)(x->length - x->received);
+    }
+    text_skip(bytes, piece.length);
+    return piece;
+}
+
+static bool is_whole(const struct cmcwh_exchange *x) {
+    return x->chunked ? x->chunks.state == CHUNKS_END : x->received == x->length;
+}
+
+/* Feeds what came, up to the end of the body. */
+static bool feed_body(struct cmcwh_exchange *x, struct cmcwh_text bytes) {
+    const struct cmcwh_server_config *config = &x->server->config;
+    struct cmcwh_text rest = bytes;
+
+    while (rest.length > 0 && x->unread) {
+        struct cmcwh_text piece = next_piece(x, &rest);
+
+        if (x->chunked && x->chunks.state == CHUNKS_BROKEN) {
+            return answer(x, 400, "malformed_request", "the chunks of the body are malformed");
+        }
+        x->received += piece.length;
         if (x->received > config->body_max) {
             return answer(x, 413, "too_large", "the body is larger than this server takes");
         }
-        if (cmcwh_parser_feed(parser, x->worker->bytes, taken) < 0) {
+        if (piece.length > 0 &&
+            cmcwh_parser_feed(&x->worker->parser, piece.data, piece.length) < 0) {
             return answer_parser(x);
         }
+        x->unread = !is_whole(x);
     }
-    if (!x->unread) {
-        return cmcwh_parser_end(parser) >= 0 || answer_parser(x);
+    if (config->took != NULL) {
+        config->took(config->context, x->connection, bytes.length - rest.length);
     }
-    if (port_ticks(config->ring) - x->start >= config->body_timeout ||
-        (config->cut != NULL && config->cut(config->context, x->connection))) {
-        return answer(x, 408, "request_timeout", late);
-    }
-    x->answer.has_offset = true;
-    x->answer.offset = x->received;
-    return answer(x, 400, "truncated_body", "the body ends before its length or last chunk");
+    return true;
 }
 
-static bool store(struct exchange *x) {
+/* CMCWH_OK: the body is there and right. CMCWH_PENDING: it is not all there yet. Otherwise the
+ * answer says what is wrong. */
+static int read_body(struct cmcwh_exchange *x) {
+    while (x->unread) {
+        struct cmcwh_text bytes;
+        int came = look_at_body(x, &bytes);
+
+        if (came == CMCWH_PENDING) {
+            return CMCWH_PENDING;
+        }
+        if (came > 0 && !feed_body(x, bytes)) {
+            return CMCWH_ERR_ARGUMENT;
+        }
+        if (came <= 0 && x->unread) {
+            x->answer.has_offset = true;
+            x->answer.offset = x->received;
+            (void)answer(x, 400, "truncated_body", "the body ends before its length or last chunk");
+            return CMCWH_ERR_ARGUMENT;
+        }
+    }
+    return cmcwh_parser_end(&x->worker->parser) >= 0 || answer_parser(x) ? CMCWH_OK
+                                                                         : CMCWH_ERR_ARGUMENT;
+}
+
+static bool store(struct cmcwh_exchange *x) {
     int stored = cmcwh_parser_commit(&x->worker->parser);
 
     cmcwh_parser_answer(&x->worker->parser, stored, &x->answer);
     return stored >= 0;
 }
 
-static void learn_peer(struct exchange *x) {
+static void learn_peer(struct cmcwh_exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
     const char *address = x->info->remote_addr;
     size_t length = strlen(address);
@@ -6143,15 +6273,27 @@ static void learn_peer(struct exchange *x) {
     }
 }
 
-static bool admit(struct exchange *x) {
-    struct cmcwh_server *server = x->server;
-    bool stopping;
-
+/* A request has come. It is in flight until it is answered. */
+static void begin_exchange(struct cmcwh_exchange *x, struct cmcwh_server *server,
+                           struct cmcwh_worker *worker, const struct cmcwh_access *access,
+                           struct mg_connection *connection) {
+    memset(x, 0, sizeof *x);
+    x->begun = true;
+    x->server = server;
+    x->worker = worker;
+    x->access = access;
+    x->connection = connection;
+    x->info = mg_get_request_info(connection);
+    batch_begin(&worker->parser.batch, server->config.ring);
     port_lock(server->config.ring);
     server->in_flight++;
-    stopping = server->stopping;
+    x->stopping = server->stopping;
     port_unlock(server->config.ring);
-    return !stopping || answer(x, 503, "stopping", "the server is being stopped");
+}
+
+static bool admit(struct cmcwh_exchange *x) {
+    learn_peer(x);
+    return !x->stopping || answer(x, 503, "stopping", "the server is being stopped");
 }
 
 /* When a sender that got 503 should come again: seconds, 1 at least. */
@@ -6176,14 +6318,14 @@ static bool lists(struct cmcwh_text list, const char *token) {
 }
 
 /* Whether civetweb closes the connection on behalf of the client. */
-static bool client_closes(const struct exchange *x) {
+static bool client_closes(const struct cmcwh_exchange *x) {
     struct cmcwh_text wish = x->headers[CONNECTION];
 
     return wish.data != NULL ? !lists(wish, "keep-alive")
                              : strcmp(x->info->http_version, "1.1") != 0;
 }
 
-static bool must_close(const struct exchange *x) {
+static bool must_close(const struct cmcwh_exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
 
     return config->keep_alive == 0 || x->unread || x->stopping || client_closes(x) ||
@@ -6192,7 +6334,7 @@ static bool must_close(const struct exchange *x) {
 
 /* Head and body leave in one write: in two they would cost the sender a delayed acknowledgement
  * of 40 ms. */
-static void send_answer(struct exchange *x) {
+static void send_answer(struct cmcwh_exchange *x) {
     enum { HEAD_MAX = 512 };
     char *head = x->worker->bytes, *body = head + HEAD_MAX, *end;
     bool closing = must_close(x);
@@ -6214,22 +6356,8 @@ static void send_answer(struct exchange *x) {
     (void)mg_write(x->connection, head, (size_t)(end - head));
 }
 
-/* After an early answer the rest of the body is read and dropped for so long (ms), because
- * closing at once would reset the connection before the client has read the answer. */
-#define LINGER 2000
-
-/* Lets a client that is still sending read the answer, for a bounded time. */
-static void linger(struct exchange *x) {
-    if (x->unread && x->answer.status != 408 && x->server->config.watch != NULL) {
-        watch(x, LINGER);
-        while (read_piece(x) > 0) {
-        }
-        watch(x, 0);
-    }
-}
-
 /* Counts the answer: before it leaves, so that whoever has read it finds it counted. */
-static void count_answer(struct exchange *x) {
+static void count_answer(struct cmcwh_exchange *x) {
     struct cmcwh_server *server = x->server;
     static const int statuses[CMCWH_STATUSES] = CMCWH_STATUS_LIST;
     size_t i = 0;
@@ -6245,7 +6373,7 @@ static void count_answer(struct exchange *x) {
     port_unlock(server->config.ring);
 }
 
-static void leave(const struct exchange *x) {
+static void leave(const struct cmcwh_exchange *x) {
     struct cmcwh_server *server = x->server;
 
     port_lock(server->config.ring);
@@ -6257,7 +6385,7 @@ static void leave(const struct exchange *x) {
 }
 
 /* Says what was refused and why; nothing that the sender wrote is in it. */
-static void log_answer(const struct exchange *x) {
+static void log_answer(const struct cmcwh_exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
     char *message = x->worker->bytes, *out = message;
     enum cmcwh_level level = x->answer.status == 503 || x->answer.status == 401 ? CMCWH_LOG_WARN
@@ -6288,7 +6416,7 @@ static bool answers_can_wait(const struct cmcwh_ring *ring) {
 
 int cmcwh_server_init(struct cmcwh_server *server, const struct cmcwh_server_config *config) {
     if (config->ring == NULL || config->path == NULL || config->path[0] != '/' ||
-        config->body_max == 0 || config->body_timeout == 0 || !answers_can_wait(config->ring)) {
+        config->body_max == 0 || !answers_can_wait(config->ring)) {
         return CMCWH_ERR_ARGUMENT;
     }
     memset(server, 0, sizeof *server);
@@ -6296,57 +6424,72 @@ int cmcwh_server_init(struct cmcwh_server *server, const struct cmcwh_server_con
     return CMCWH_OK;
 }
 
+static int finish_exchange(struct cmcwh_exchange *x) {
+    if (x->answer.status != 200) {
+        cmcwh_parser_abort(&x->worker->parser);
+    }
+    count_answer(x);
+    send_answer(x);
+    log_answer(x);
+    leave(x);
+    x->begun = false;
+    return x->answer.status;
+}
+
 int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker,
                         const struct cmcwh_access *access, struct mg_connection *connection) {
-    struct exchange x = {.server = server,
-                         .worker = worker,
-                         .access = access,
-                         .connection = connection,
-                         .info = mg_get_request_info(connection),
-                         .start = port_ticks(server->config.ring)};
+    struct cmcwh_exchange *x = &worker->exchange;
+    int read;
 
-    batch_begin(&worker->parser.batch, server->config.ring);
-    learn_peer(&x);
-    if (admit(&x) && check_head(&x) && check_framing(&x) && check_target(&x) && check_tries(&x) &&
-        check_header(&x) && check_content(&x)) {
-        bool whole;
+    if (!x->begun) {
+        begin_exchange(x, server, worker, access, connection);
+        if (!(admit(x) && check_head(x) && check_framing(x) && check_target(x) && check_tries(x) &&
+              check_header(x) && check_content(x))) {
+            return finish_exchange(x);
+        }
+        begin_body(x);
+        honour_expect(x);
+    }
+    read = read_body(x);
+    if (read == CMCWH_PENDING) {
+        return CMCWH_PENDING;
+    }
+    (void)(read == CMCWH_OK && check_key(x) && store(x));
+    return finish_exchange(x);
+}
 
-        watch(&x, server->config.body_timeout);
-        honour_expect(&x);
-        whole = read_body(&x);
-        watch(&x, 0); /* storing may take longer, and nothing is read meanwhile */
-        (void)(whole && check_key(&x) && store(&x));
+/* What is said to whoever is refused, by status. */
+static const char *refusal(const struct cmcwh_exchange *x, const char **error) {
+    *error = "malformed_request";
+    switch (x->answer.status) {
+    case 408:
+        *error = "request_timeout";
+        return "the request was not whole in time";
+    case 431:
+        *error = "too_large";
+        return "the request's head is too large";
+    case 503:
+        *error = x->stopping ? "stopping" : "crowded";
+        return x->stopping ? "the server is being stopped" : "too many connections are open";
+    case 505:
+        return "only HTTP/1.1 and HTTP/1.0 are spoken";
+    default:
+        return "this is not an HTTP/1.1 request to this server";
     }
-    if (x.answer.status != 200) {
-        cmcwh_parser_abort(&worker->parser);
-    }
-    count_answer(&x);
-    send_answer(&x);
-    linger(&x);
-    log_answer(&x);
-    leave(&x);
-    return x.answer.status;
 }
 
 int cmcwh_server_refuse(struct cmcwh_server *server, struct cmcwh_worker *worker,
                         struct mg_connection *connection, int status) {
-    struct exchange x = {.server = server,
-                         .worker = worker,
-                         .connection = connection,
-                         .info = mg_get_request_info(connection),
-                         .unread = true};
+    struct cmcwh_exchange *x = &worker->exchange;
 
-    status = status == 411 ? 400 : status; /* a Content-Length that is not a number */
-    (void)answer(&x, status,
-                 status == 413   ? "too_large"
-                 : status == 408 ? "request_timeout"
-                                 : "malformed_request",
-                 status == 413   ? "the request's head is too large"
-                 : status == 408 ? late
-                 : status == 505 ? "only HTTP/1.1 and HTTP/1.0 are spoken"
-                                 : "this is not an HTTP/1.1 request to this server");
-    count_answer(&x);
-    send_answer(&x);
+    if (!x->begun) {
+        begin_exchange(x, server, worker, NULL, connection);
+        learn_peer(x);
+    }
+    x->unread = true;
+    x->answer.status = status == 411 ? 400 : status; /* a Content-Length that is not a number */
+    x->answer.detail = refusal(x, &x->answer.error);
+    (void)finish_exchange(x);
     return 0;
 }
 

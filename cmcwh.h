@@ -124,7 +124,8 @@ extern "C" {
 #define CMCWH_CRC_SLICES 8
 #endif
 
-/* Bytes of a body that the server reads at a time, one buffer per worker. */
+/* Bytes of a buffer in struct cmcwh_worker, in which answers are made and, without
+ * cmcwh_server_config.read, bodies are read: at least 1024. */
 #ifndef CMCWH_READ_SIZE
 #define CMCWH_READ_SIZE 4096
 #endif
@@ -805,7 +806,7 @@ enum cmcwh_level { CMCWH_LOG_ERROR, CMCWH_LOG_WARN, CMCWH_LOG_INFO, CMCWH_LOG_DE
 
 /* Wrong credentials: a peer that has sent CMCWH_TRIES of them within CMCWH_TRIES_TIME milliseconds
  * gets 429 for the rest of that time, whatever it sends. In IPv6 a /64 counts as one peer. The
- * CMCWH_PEERS peers that did so last are remembered. */
+ * CMCWH_PEERS peers that did so last are remembered, and those that get 429 before others. */
 #define CMCWH_TRIES      10
 #define CMCWH_TRIES_TIME 60000
 #define CMCWH_PEERS      32
@@ -814,9 +815,6 @@ struct cmcwh_server_config {
     struct cmcwh_ring *ring;
     const char *path;  /* of the endpoint, "/mails" */
     uint64_t body_max; /* longest body taken */
-
-    /* A request must be whole within this many ms, or is answered 408. */
-    uint32_t body_timeout;
 
     /* For so many seconds a connection may rest between two requests: answers tell it to the client
      * as `Keep-Alive: timeout=`, and whoever closes connections must wait longer than that, for a
@@ -840,17 +838,12 @@ struct cmcwh_server_config {
     /* May this peer post (403)? */
     bool (*allow)(void *context, const char *address);
 
-    /* From now on the connection may be read until `deadline` (milliseconds from now); then
-     * its reading side must be shut, so that civetweb's mg_read ends. watch(.., 0) ends it. */
-    void (*watch)(void *context, struct mg_connection *connection, uint32_t deadline);
-
-    /* Has the reading side been shut before `deadline`, because the sender is slow and others wait?
-     * Then a body that ends too early is answered 408, and not 400. */
-    bool (*cut)(void *context, const struct mg_connection *connection);
-
-    /* Has the whole body of a chunked request arrived? Only asked after mg_read returned 0; NULL
-     * trusts civetweb, which returns -1 for broken chunks. */
-    bool (*whole)(void *context, const struct mg_connection *connection);
+    /* The bytes of the body that have come and are not taken yet, as they were sent, with the
+     * framing of chunks: how many are at *bytes, which stay until took() is called; 0: the sender
+     * has ended; CMCWH_PENDING: none are there yet, see cmcwh_server_handle. NULL: the body is read
+     * with mg_read, which waits, and decodes chunks but for extensions and trailers. */
+    int (*read)(void *context, struct mg_connection *connection, const char **bytes);
+    void (*took)(void *context, struct mg_connection *connection, size_t length);
 
     /* Will this connection be closed after its answer, because it cannot rest as long as keep_alive
      * promises, or civetweb cannot go on with it? Then the answer says so. */
@@ -862,13 +855,14 @@ struct cmcwh_server_config {
 
 struct cmcwh_server; /* see Insides */
 
-/* One per civetweb worker thread; on the worker's stack it would be too large. */
+/* What one request at a time needs: as many as there are threads that answer, and with config.read
+ * as many as may be pending. Too large for a stack; all zero at first. */
 struct cmcwh_worker;
 
 /* The statuses that are counted, in this order; the last counts all others. */
 #define CMCWH_STATUS_LIST                                                                          \
-    { 200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 429, 503, 0 }
-#define CMCWH_STATUSES 14
+    { 200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 429, 431, 503, 0 }
+#define CMCWH_STATUSES 15
 
 struct cmcwh_server_counters {
     uint64_t requests, events; /* answered; stored */
@@ -879,14 +873,17 @@ struct cmcwh_server_counters {
  * wait, since an answer must wait for them. */
 int cmcwh_server_init(struct cmcwh_server *server, const struct cmcwh_server_config *config);
 
-/* Reads one request, stores its events, answers. To be called from civetweb's begin_request
- * callback; returns the HTTP status, which that callback returns in turn. `worker` is the
- * calling thread's, `access` (NULL: everybody may post) must stay as it is until this returns. */
+/* Reads one request, stores its events, answers: the HTTP status, which civetweb's begin_request
+ * callback returns in turn. `worker` is the request's until then. CMCWH_PENDING, with config.read
+ * only: the body is not all there; call again, from any thread, with the same arguments, when more
+ * of it is, or end the request with cmcwh_server_refuse. `access` (NULL: everybody may post) must
+ * stay as it is until the request is answered. */
 int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker,
                         const struct cmcwh_access *access, struct mg_connection *connection);
 
-/* Answers a request that civetweb itself refuses; for its http_error callback, which returns
- * what this returns (0: answered). */
+/* Answers a request that is not even one, or that is pending and has to go: 400, 408 (late), 431
+ * (its head), 503 (no place for it), 505. Takes nothing of it. In civetweb's http_error callback,
+ * which returns what this returns (0: answered). */
 int cmcwh_server_refuse(struct cmcwh_server *server, struct cmcwh_worker *worker,
                         struct mg_connection *connection, int status);
 
@@ -1062,8 +1059,43 @@ struct cmcwh_server {
     bool stopping;
 };
 
+/* Where a chunked body is. */
+struct cmcwh_chunks {
+    uint64_t left;
+    uint16_t skipped;
+    uint8_t state, digits;
+};
+
+#define CMCWH_HEADERS 8
+
+/* One request and what will be answered. */
+struct cmcwh_exchange {
+    struct cmcwh_server *server;
+    struct cmcwh_worker *worker;
+    const struct cmcwh_access *access;
+    struct mg_connection *connection;
+    const struct mg_request_info *info;
+    struct cmcwh_text headers[CMCWH_HEADERS]; /* the first of each; without data: there is none */
+    uint8_t header_counts[CMCWH_HEADERS];
+    char peer[CMCWH_ADDRESS_SIZE];
+    int head;   /* what cmcwh_authorized said */
+    bool begun; /* it has been looked at, and is not answered yet */
+
+    /* The body. */
+    struct cmcwh_content content;
+    struct cmcwh_chunks chunks;
+    bool chunked;
+    bool unread; /* some of it has not been read, or it is not known where it ends */
+    uint64_t length, received;
+
+    struct cmcwh_answer answer;
+    bool stopping;        /* the server is: the connection does not stay */
+    uint32_t retry_after; /* seconds */
+};
+
 struct cmcwh_worker {
     struct cmcwh_parser parser;
+    struct cmcwh_exchange exchange;
     char bytes[CMCWH_READ_SIZE];
 };
 

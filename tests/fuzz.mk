@@ -17,7 +17,7 @@ $(OUT)/fuzz/differential: tests/fuzz/differential.c $(OUT)/fuzz/fuzz.o $(OUT)/cm
 $(OUT)/fuzz/frame $(OUT)/fuzz/ring: $(OUT)/fuzz/%: tests/fuzz/%.c $(OUT)/fuzz/fuzz.o $(OUT)/libcmcwh.a
 	$(call say,CC $<)$(FUZZ_C) $(filter-out %.h,$^) -o $@
 
-$(OUT)/fuzz/request: tests/fuzz/request.c $(OUT)/fuzz/fuzz.o $(OUT)/cmcwh.o $(OUT)/civetweb.o
+$(OUT)/fuzz/request: tests/fuzz/request.c $(OUT)/fuzz/fuzz.o $(OUT)/port.a
 	$(call say,CC $<)$(PORT_C) -fsanitize=fuzzer $(filter-out %.h,$^) $(LIBRARIES) -o $@
 
 $(OUT)/fuzz/port: tests/fuzz/port.c $(OUT)/port.a

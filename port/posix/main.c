@@ -2,7 +2,7 @@
  *
  * command/   what a person asks for: serve (and its options), cat, check
  * admin/     what the daemon tells of itself
- * door/      who comes in: listeners, TLS, proxies, credentials, the gate, civetweb
+ * door/      who comes in: listeners, connections, TLS, proxies, credentials, civetweb
  * sink/      where events go: one file a medium, and what stands before all of them
  * platform/  the system, for all of these: time, log, process, addresses, the ring's file
  *

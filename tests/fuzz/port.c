@@ -11,10 +11,9 @@
 #include "door/auth.h"
 #include "platform/log.h"
 #include "command/options.h"
+#include "door/look.h"
 #include "door/proxy.h"
 #include "sink/sink.h"
-
-#include "door/gate.c" /* NOLINT(bugprone-suspicious-include): for its statics */
 
 enum { LONGEST = 16384 };
 
@@ -73,11 +72,10 @@ static void read_forwarded(char *text) {
     struct mg_request_info info = {.num_headers = 1, .http_headers = {{"X-Forwarded-For", text}}};
     char address[CMCWH_ADDRESS_SIZE] = "10.0.0.1";
     struct network network;
+    struct proxies proxies = {&network, 1};
 
     MUST(network_parse(&network, "10.0.0.0/8"));
-    proxy_trust(&network, 1);
-    proxy_forwarded(&info, address);
-    proxy_trust(NULL, 0);
+    proxy_forwarded(&proxies, &info, address);
     is_address(address);
 }
 
@@ -180,35 +178,32 @@ static void read_uri(const char *text) {
     }
 }
 
-/* What the gate makes of what has come of a connection; `low`: bytes at which it looks again. */
-static enum stage see(struct guest guest, const char *bytes, size_t length, size_t *low) {
-    socklen_t size = sizeof(int);
-    int pair[2], value;
+/* Until the whole is there, no part of it may wait for more than it; nor for what is there, or it
+ * would be looked at again and again. */
+static void read_request(const char *bytes, size_t length) {
+    size_t whole, need = 0;
 
-    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-    for (ssize_t sent; length > 0; bytes += sent, length -= (size_t)sent) {
-        sent = send(pair[1], bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-        MUST(sent > 0);
+    if (look_request(bytes, length, length, 1 << 20, &whole) == LOOK_WHOLE) {
+        MUST(whole > 0 && whole <= length && whole <= LOOK_WHOLE_MAX);
+        for (size_t part = 0; part < whole; part++) {
+            enum look look = look_request(bytes, part, part, 1 << 20, &need);
+
+            MUST(look == LOOK_PIECES || (look == LOOK_WAITS && need > part && need <= whole));
+        }
+    } else if (look_request(bytes, length, length, 1 << 20, &whole) == LOOK_WAITS) {
+        MUST(whole > length && whole <= LOOK_WHOLE_MAX + 1);
+        MUST(look_request(bytes, length, whole, 1 << 20, &need) != LOOK_WAITS);
     }
-    guest.socket = pair[0];
-    look(&guest);
-    MUST(getsockopt(pair[0], SOL_SOCKET, SO_RCVLOWAT, &value, &size) == 0);
-    *low = (size_t)value;
-    /* Or poll would return at once, again and again. */
-    MUST(guest.stage != WAITS || *low > available(pair[0]));
-    (void)close(pair[0]);
-    (void)close(pair[1]);
-    return guest.stage;
 }
 
-/* Before the last byte has come, the gate may not wait for more than there will be. */
-static void read_connection(bool secure, bool proxy, const char *bytes, size_t length) {
-    struct guest guest = {.secure = secure, .proxy = proxy};
-    size_t low, part = length > 0 ? (unsigned char)bytes[length - 1] * length / 256 : 0;
+static void read_record(const unsigned char *bytes, size_t length) {
+    size_t whole = 0, need = 0;
+    enum look look = look_record(bytes, length, length, &whole);
 
-    gate.config.longest = 1 << 20;
-    if (see(guest, bytes, length, &low) == WHOLLY) {
-        MUST(see(guest, bytes, part, &low) != WAITS || low <= length);
+    MUST(look == LOOK_WHOLE || (look == LOOK_WAITS && whole > length));
+    for (size_t part = 1; part < length && look == LOOK_WHOLE; part++) {
+        MUST(look_record(bytes, part, part, &need) == LOOK_WHOLE ||
+             (need > part && need <= length));
     }
 }
 
@@ -248,9 +243,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
         read_uri(text);
         break;
     case 'g':
+        read_request(text, length - 1);
+        break;
     case 't':
-    case 'p':
-        read_connection(bytes[0] == 't', bytes[0] == 'p', text, length - 1);
+        read_record((const unsigned char *)text, length - 1);
         break;
     default:
         free(text);

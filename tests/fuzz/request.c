@@ -1,137 +1,109 @@
-/* Whole HTTP requests, several on a connection, through civetweb and our handler. Every answer must
- * be one, and the events of the 200s are just those that the ring was given. */
+/* Whole HTTP requests, several on a connection, in one piece and in pieces whose sizes the last
+ * byte of the input chooses. The answers are the same, each of them is one, and the events of the
+ * 200s are just those that the ring was given. */
 #include "fuzz.h"
 
-#include <civetweb.h>
-#include <errno.h>
-#include <pthread.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
+#include "../unit/behind.h"
 
-#include "door/civetweb_extra.h"
-
-enum { ANSWERS_MAX = 1 << 20 };
+enum { ANSWERS_MAX = 1 << 20, LONGEST = 16384 };
 
 static struct cmcwh_server server;
-static struct cmcwh_worker worker;
 static struct cmcwh_ring *ring;
-static struct mg_context *civetweb;
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-
-static void lock(void *context) {
-    (void)context;
-    (void)pthread_mutex_lock(&mutex);
-}
-
-static void unlock(void *context) {
-    (void)context;
-    (void)pthread_mutex_unlock(&mutex);
-}
-
-static uint64_t now(void *context) {
-    (void)context;
-    return 0; /* no request is late */
-}
-
-static const char *head_fault(void *context, const struct mg_connection *connection) {
-    (void)context;
-    return cmcwh_civetweb_head_fault(connection);
-}
-
-static bool whole(void *context, const struct mg_connection *connection) {
-    (void)context;
-    return cmcwh_civetweb_body_whole(connection) != 0;
-}
-
-static int begin_request(struct mg_connection *connection) {
-    static const struct cmcwh_credential key = {CMCWH_BEARER, {"t", 1}};
-    static const struct cmcwh_access access = {&key, 1};
-    bool guarded = mg_get_header(connection, "Authorization") != NULL;
-
-    return cmcwh_server_handle(&server, &worker, guarded ? &access : NULL, connection);
-}
-
-static int http_error(struct mg_connection *connection, int status, const char *message) {
-    (void)message;
-    return cmcwh_server_refuse(&server, &worker, connection, status);
-}
-
-static void connection_close(const struct mg_connection *connection) {
-    if (cmcwh_civetweb_unanswered(connection)) {
-        (void)http_error((struct mg_connection *)connection, 400, "");
-    }
-}
+static struct exchange *x;
 
 static void start(void) {
-    static const struct cmcwh_port port = {.now = now, .lock = lock, .unlock = unlock};
-    static struct cmcwh_record records[FUZZ_RECORDS];
-    static uint32_t links[FUZZ_RECORDS];
-    static struct cmcwh_ring memory;
-    const char *settings[] = {"listening_ports",
-                              "127.0.0.1:0",
-                              "num_threads",
-                              "1",
-                              "enable_keep_alive",
-                              "yes",
-                              "request_timeout_ms",
-                              "30000",
-                              "enable_auth_domain_check",
-                              "no",
-                              NULL};
-    struct mg_callbacks callbacks = {.begin_request = begin_request,
-                                     .http_error = http_error,
-                                     .connection_close = connection_close};
-    struct cmcwh_ring_config ring_config = {
-        .records = records, .links = links, .capacity = FUZZ_RECORDS, .port = &port};
-    struct cmcwh_server_config config = {.ring = &memory,
-                                         .path = "/mails",
-                                         .body_max = 65536,
-                                         .body_timeout = 30000,
-                                         .keep_alive = 60,
-                                         .head_fault = head_fault,
-                                         .whole = whole};
+    struct cmcwh_server_config config;
 
-    ring = &memory;
-    MUST(cmcwh_ring_init(ring, &ring_config, 1) == CMCWH_OK);
-    MUST(cmcwh_ring_attach(ring, NULL, true) == 0);
+    ring = fuzz_ring();
+    config = behind_exchanges(ring);
     MUST(cmcwh_server_init(&server, &config) == CMCWH_OK);
-    (void)mg_init_library(0);
-    civetweb = mg_start(&callbacks, NULL, settings);
-    MUST(civetweb != NULL);
+    x = exchange_open(1, &server);
+    MUST(x != NULL);
 }
 
-/* Sends the input over a connection of its own and reads until the server closes it. */
-static size_t converse(const uint8_t *bytes, size_t length, char *answers) {
-    struct timeval timeout = {20, 0};
-    size_t used = 0;
-    ssize_t taken;
-    int pair[2];
+/* From now on whoever posts needs this key; auth_use frees it. */
+static void guard(void) {
+    struct auth *auth = calloc(1, sizeof *auth);
 
-    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-    MUST(setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) == 0);
-    for (size_t at = 0; at < length; at += (size_t)taken) { /* up to 4 KiB: it fits */
-        taken = send(pair[0], bytes + at, length - at, MSG_NOSIGNAL);
-        MUST(taken > 0);
+    MUST(auth != NULL);
+    memcpy(auth->secrets[0], "t", 2);
+    auth->credentials[0] = (struct cmcwh_credential){CMCWH_BEARER, {auth->secrets[0], 1}};
+    auth->access = (struct cmcwh_access){auth->credentials, 1};
+    auth->users = 1;
+    auth_use(auth);
+}
+
+/* The answers to a connection, in `text`. */
+struct answers {
+    size_t length;
+    char text[ANSWERS_MAX + 1];
+};
+
+/* Takes what is to be sent. */
+static void listen_to(struct answers *answers) {
+    MUST(x->out_length <= sizeof x->out && answers->length + x->out_length <= ANSWERS_MAX);
+    memcpy(answers->text + answers->length, x->out, x->out_length);
+    answers->length += x->out_length;
+    answers->text[answers->length] = '\0';
+    x->out_length = x->sent = 0;
+}
+
+/* Goes on with what has come. False: the connection is to be closed. */
+static bool go_on(struct answers *answers) {
+    enum exchange_state state;
+
+    do {
+        state = exchange_go_on(x);
+        MUST(state == EXCHANGE_READS || x->out_length > 0);
+        listen_to(answers);
+    } while (state == EXCHANGE_STAYS && exchange_again(x) > 0);
+    return state == EXCHANGE_READS || state == EXCHANGE_STAYS;
+}
+
+/* Sends the input over a connection of its own, up to 2 ^ `bits` bytes at a time, and then ends
+ * it, or with `refused` has it refused. */
+static void converse(const uint8_t *bytes, size_t length, unsigned bits, bool refused,
+                     struct answers *answers) {
+    uint32_t random = bits;
+    bool open = true;
+
+    answers->length = 0;
+    memset(server.peers, 0, sizeof server.peers);
+    exchange_begin(x, false, "192.0.2.1", 4711);
+    while (length > 0 && open) {
+        size_t room, piece;
+        char *at = exchange_room(x, &room);
+
+        MUST(room > 0 && at >= x->buffer && at + room <= x->buffer + sizeof x->buffer);
+        random = random * 1103515245 + 12345;
+        piece = bits >= 15 ? LONGEST : 1 + (random >> 8) % (1U << bits);
+        piece = piece < length ? piece : length;
+        piece = piece < room ? piece : room;
+        memcpy(at, bytes, piece);
+        exchange_came(x, piece);
+        bytes += piece;
+        length -= piece;
+        open = go_on(answers);
     }
-    MUST(shutdown(pair[0], SHUT_WR) == 0);
-    cmcwh_civetweb_produce(civetweb, pair[1], 0, NULL);
-    while ((taken = recv(pair[0], answers + used, ANSWERS_MAX - used, 0)) > 0 ||
-           (taken < 0 && errno == EINTR)) { /* libFuzzer has a timer */
-        used += taken > 0 ? (size_t)taken : 0;
+    if (open && !exchange_empty(x)) {
+        if (refused) {
+            MUST(exchange_refuse(x, 408) == EXCHANGE_REFUSES);
+            listen_to(answers);
+        } else {
+            exchange_came(x, 0);
+            MUST(!go_on(answers));
+        }
     }
-    MUST(taken == 0 || errno == ECONNRESET); /* closed, perhaps with some unread; not timed out */
-    (void)close(pair[0]);
-    return used;
+    MUST(server.in_flight == 0);
 }
 
 /* One answer at `text`; its length. Adds up the events that it says are stored. */
 static size_t read_answer(const char *text, unsigned long *stored) {
-    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    static const char go_on_with_it[] = "HTTP/1.1 100 Continue\r\n\r\n";
     const char *body, *length;
 
-    if (strncmp(text, go_on, sizeof go_on - 1) == 0) {
-        return sizeof go_on - 1;
+    if (strncmp(text, go_on_with_it, sizeof go_on_with_it - 1) == 0) {
+        return sizeof go_on_with_it - 1;
     }
     MUST(strncmp(text, "HTTP/1.1 ", 9) == 0);
     length = strstr(text, "\r\nContent-Length: ");
@@ -148,29 +120,44 @@ static size_t read_answer(const char *text, unsigned long *stored) {
                                    : (size_t)(body - text) + strtoul(length + 18, NULL, 10);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
-    static char answers[ANSWERS_MAX + 1];
+/* What was stored is what they say, and all of the ring is given back. */
+static void check(const struct answers *answers) {
+    struct cmcwh_ring_state state;
     struct cmcwh_record record;
     unsigned long stored = 0;
-    size_t used, at = 0;
+    size_t at = 0;
 
-    if (civetweb == NULL) {
-        start();
+    while (at < answers->length) {
+        at += read_answer(answers->text + at, &stored);
     }
-    if (length == 0 || length > 16384) {
-        return -1;
-    }
-    used = converse(bytes, length, answers);
-    answers[used] = '\0';
-    while (at < used) {
-        at += read_answer(answers + at, &stored);
-    }
-    MUST(at == used);
+    MUST(at == answers->length);
     for (; cmcwh_ring_read(ring, 0, &record) > 0; stored--) {
         fuzz_check_record(&record);
         MUST(stored > 0);
     }
     MUST(stored == 0);
     MUST(cmcwh_ring_acknowledge(ring, 0) == CMCWH_OK);
+    cmcwh_ring_state(ring, &state);
+    MUST(state.in_use == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
+    static struct answers whole, parts;
+
+    if (x == NULL) {
+        start();
+    }
+    if (length == 0 || length > LONGEST) {
+        return -1;
+    }
+    if (memmem(bytes, length, "Authorization", 13) != NULL) {
+        guard();
+    }
+    converse(bytes, length, 15, (bytes[length - 1] & 16) != 0, &whole);
+    check(&whole);
+    converse(bytes, length, bytes[length - 1] & 15, (bytes[length - 1] & 16) != 0, &parts);
+    check(&parts);
+    MUST(strcmp(whole.text, parts.text) == 0);
+    auth_use(NULL);
     return 0;
 }

@@ -82,8 +82,8 @@ class Answer:
 class Client:
     """A raw connection."""
 
-    def __init__(self, port, host="127.0.0.1"):
-        self.socket = socket.create_connection((host, port), PATIENCE)
+    def __init__(self, port, host="127.0.0.1", source=""):
+        self.socket = socket.create_connection((host, port), PATIENCE, (source, 0))
         self.buffer = b""
 
     def send(self, data):
@@ -305,10 +305,11 @@ class Load:
             thread.join()
 
 
-def run(*arguments, data=None):
+def run(*arguments, data=None, preload=None):
     """Runs cmcwh to its end. Returns exit status, stdout, stderr."""
     result = subprocess.run([CMCWH] + list(arguments), input=data, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, timeout=PATIENCE, check=False)
+                            stderr=subprocess.PIPE, timeout=PATIENCE, check=False,
+                            preexec_fn=preload)
     return result.returncode, result.stdout, result.stderr.decode("utf-8", "replace")
 
 

@@ -24,11 +24,11 @@ def test_long_path_of_a_directory():
     with Server("--workers", "1") as server:
         for length in list(range(8000, 8200)) + [1, 100, 4096, 10000]:
             head = b"GET /" + b"x" * length + b" HTTP/1.1\r\nHost: x\r\n\r\n"
-            assert answers(server, head) in (400, 404, 413), length
+            assert answers(server, head) in (400, 404, 431), length
             assert answers(server, b"GET " + b"/" * length + b" HTTP/1.1\r\nHost: x\r\n\r\n") in \
-                (400, 404, 413)
+                (400, 404, 431)
             head = b"GET /" + b"x" * (length // 2) + b"?" + b"y" * (length // 2) + b" HTTP/1.1\r\nHost: x\r\n\r\n"
-            assert answers(server, head) in (400, 404, 413), length
+            assert answers(server, head) in (400, 404, 431), length
         assert server.post(body()).status == 200
 
 

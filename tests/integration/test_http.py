@@ -117,12 +117,15 @@ def test_400_cut_short():
             client.socket.shutdown(socket.SHUT_WR)
             assert_error(client.answer(), 400, "truncated_body", offset=length)
             client.close()
-        for tail in (b"", b"5\r\n{", b"2\r\n{}\r\n", b"2\r\n{}\r\n0", b"zz\r\n{}\r\n0\r\n\r\n",
-                     b"2\r\n{}xx0\r\n\r\n"):
+        for tail, error in ((b"", "truncated_body"), (b"5\r\n{", "truncated_body"),
+                            (b"2\r\n{}\r\n", "truncated_body"),
+                            (b"2\r\n{}\r\n0", "truncated_body"),
+                            (b"zz\r\n{}\r\n0\r\n\r\n", "malformed_request"),
+                            (b"2\r\n{}xx0\r\n\r\n", "malformed_request")):
             client = Client(server.port)
             client.send(request(tail, length=False, headers=["Transfer-Encoding: chunked"]))
             client.socket.shutdown(socket.SHUT_WR)
-            assert_error(client.answer(), 400, "truncated_body")
+            assert_error(client.answer(), 400, error)
             client.close()
         assert server.lines() == []
 

@@ -72,8 +72,20 @@ def test_post_over_https():
         plain.close()
         wrong = Client(server.port)  # plain HTTP to the HTTPS port
         wrong.send(request(body()))
+        answer = wrong.answer()
+        assert answer.status == 400 and "speaks HTTPS" in answer.json()["detail"]
         assert wrong.closed()
         wrong.close()
+
+
+def test_bodies_of_many_records():
+    """A record that does not fit into what is left of the kernel's room must be read in part."""
+    with Https("--ring-records", "4096") as server:
+        client = server.client()
+        for _ in range(30):
+            client.send(request(body(900, reason="x" * 300)))
+            assert client.answer().status == 200
+        client.close()
 
 
 def test_chunked_and_late_over_https():
@@ -93,6 +105,127 @@ def test_chunked_and_late_over_https():
         assert client.answer().status == 408
         client.close()
         assert len(server.wait_lines(3)) == 3
+
+
+def test_heads_that_are_late():
+    """The head of the first request and of a later one, in a record or before its end."""
+    with Https("--body-timeout", "1") as server:
+        for before in (0, 1):
+            for first in (b"P", b"POST /mails HTTP/1.1\r\nHos", b"POST /mails HTTP/1.1\r\nHost: x\r\n"):
+                client = server.client()
+                for i in range(before):
+                    client.send(request(body(first=i)))
+                    assert client.answer().status == 200
+                client.send(first)
+                answer = client.answer()
+                assert answer.status == 408 and answer.json()["error"] == "request_timeout", first
+                assert client.closed()
+                client.close()
+        bytes_of = ssl.MemoryBIO()  # what is sent is kept here, to be sent in part
+        received = ssl.MemoryBIO()
+        client = Client(server.port)
+        session = server.context().wrap_bio(received, bytes_of, server_hostname="localhost")
+        pump(client, session.do_handshake, received, bytes_of)
+        session.write(request(body()))
+        client.send(bytes_of.read()[:20])
+        answer = pump(client, lambda: session.read(65536), received, bytes_of)
+        assert answer.startswith(b"HTTP/1.1 408 "), answer
+        client.close()
+        server.wait_said("408 to 127.0.0.1", 7)
+
+
+def pump(client, step, received, sent):
+    """Goes on with a session whose bytes the test carries itself, until the step is done."""
+    while True:
+        try:
+            result = step()
+            client.send(sent.read())
+            return result
+        except ssl.SSLWantReadError:
+            client.send(sent.read())
+            data = client.socket.recv(65536)
+            if not data:
+                raise ConnectionError("closed") from None
+            received.write(data)
+
+
+def test_plain_http_is_said_once_a_minute():
+    with Https() as server:
+        for method in ("POST", "GET", "OPTIONS"):
+            for data in (b"", body(), body(300)):
+                wrong = Client(server.port)
+                wrong.send(request(data, method=method))
+                answer = wrong.answer()
+                assert answer.status == 400 and "speaks HTTPS" in answer.json()["detail"]
+                assert wrong.closed()
+                wrong.close()
+        for garbage in (b"\0" * 100, b"\x16\x03\x01\0\x05hello", b"\x15\x03\x01\0\x02\2\0", b"\x80\x2e\1"):
+            wrong = Client(server.port)  # nobody who speaks plain HTTP
+            wrong.send(garbage)
+            try:
+                wrong.socket.shutdown(socket.SHUT_WR)  # unless it has been closed already
+                while True:
+                    wrong.more()
+            except OSError:
+                assert b"HTTP" not in wrong.buffer
+            wrong.close()
+        assert server.post(body()).status == 200
+        server.stop()
+        assert server.stderr().count("plain HTTP came to a port that speaks HTTPS") == 1
+
+
+def resumes(server, version, session=None):
+    """A request over a connection that offers a session. Was it resumed, and the session for the next."""
+    context = server.trusting
+    context.minimum_version = context.maximum_version = version
+    client = Client(server.port)
+    client.socket = context.wrap_socket(client.socket, server_hostname="localhost", session=session)
+    client.send(request(body()))
+    assert client.answer().status == 200  # a ticket comes before it
+    reused, session = client.socket.session_reused, client.socket.session
+    client.close()
+    return reused, session
+
+
+def test_sessions_are_resumed():
+    """By tickets, also after the certificate has been read again; not over a restart."""
+    with Https() as server:
+        server.trusting = server.context()
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            reused, session = resumes(server, version)
+            assert not reused and session.has_ticket
+            for _ in range(3):
+                reused, session = resumes(server, version, session)
+                assert reused, version
+            said = server.stderr().count("files are opened anew")
+            server.signal(signal.SIGHUP)
+            server.wait_said("files are opened anew", said + 1)
+            reused, session = resumes(server, version, session)
+            assert reused, "%s after a reload" % version
+        kept = session
+        server.stop()
+        server.restart()
+        reused, _ = resumes(server, ssl.TLSVersion.TLSv1_3, kept)
+        assert not reused
+
+
+def test_openssl_resumes():
+    with Https() as server:
+        for option in ("-tls1_2", "-tls1_3"):
+            def connect(*more):
+                done = subprocess.run(
+                    ["openssl", "s_client", "-connect", "127.0.0.1:%d" % server.port, option, "-ign_eof",
+                     *more], input=request(body(), headers=["Connection: close"]),
+                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30, check=False)
+                said = done.stdout.decode("latin-1")
+                assert "HTTP/1.1 200" in said, said
+                return said
+            path = server.path("session")
+            assert "New, TLSv1." in connect("-sess_out", path)
+            assert "Reused, TLSv1." in connect("-sess_in", path, "-sess_out", path)
+            server.signal(signal.SIGHUP)
+            server.wait_said("files are opened anew", 1 if option == "-tls1_2" else 2)
+            assert "Reused, TLSv1." in connect("-sess_in", path)
 
 
 def test_versions_and_ciphers():

@@ -41,7 +41,12 @@ def test_forwarded_for():
                 (["2001:DB8:0::5"], 200), (["2001:db8::6"], 403),
                 ([SENDER + ", unknown"], 403), ([SENDER + ", x" + "y" * 500], 403),
                 ([SENDER + ", 203.0.113.5.6"], 403), ([SENDER + ",,"], 200), ([",, ,"], 403),
-                (["192.0.2.1"], 403), (["unknown, 192.0.2.1"], 403)):
+                (["192.0.2.1"], 403), (["unknown, 192.0.2.1"], 403),
+                # whoever asks from the proxy's own machine names nobody else
+                ([SENDER + ", 127.0.0.1"], 403), ([SENDER + ", ::ffff:127.0.0.1"], 403),
+                ([SENDER, "127.0.0.1:4711"], 403), ([SENDER + ", 192.0.2.9, 127.0.0.1"], 403),
+                (["127.0.0.1, " + SENDER], 200), ([SENDER + ", 127.0.0.1, 192.0.2.9"], 200),
+                ([SENDER + ", 127.0.0.2"], 200)):
             assert status(server, headers=forwarded(*values)) == expected, values
         server.wait_said("403 to 198.51.100.7: forbidden")
 
@@ -52,6 +57,40 @@ def test_forwarded_for_by_anybody_is_ignored():
     with Server("--allow", SENDER, "--proxy", "192.0.2.1") as server:
         assert status(server, headers=forwarded(SENDER)) == 403
         assert status(server, first=b"PROXY TCP4 203.0.113.5 127.0.0.1 1 2\r\n") == 400
+
+
+def knock(server, first):
+    """A PROXY header from somebody who is not believed: the connection is refused in any case."""
+    client = Client(server.port)
+    client.send(first + request(body()))
+    client.closed()
+    client.close()
+
+
+def test_a_front_that_was_not_named_is_said_once():
+    said = "127.0.0.1: it tells whose requests it passes on, and is not believed"
+    headers = (b"PROXY TCP4 203.0.113.5 127.0.0.1 1 2\r\n", version_two(0x21, 0x11, FOUR))
+    for server in (Server(), Server("--proxy", "192.0.2.1"), Https()):
+        with server:
+            assert server.post(body()).status == 200
+            assert said not in server.stderr()
+            for _ in range(3):
+                assert server.post(body(), headers=forwarded(SENDER)).status == 200
+            for first in headers:
+                knock(server, first)
+            server.stop()
+            assert server.stderr().count(said) == 1
+    for first in headers:
+        for server in (Server(), Https()):
+            with server:
+                knock(server, first)
+                server.wait_said(said)
+    with Server("--proxy", "127.0.0.1") as server:
+        for values in ([SENDER], ["unknown"], [SENDER + ", 127.0.0.1"]):
+            assert status(server, headers=forwarded(*values)) == 200
+        assert status(server, first=b"PROXY UNKNOWN\r\n") == 200
+        server.stop()
+        assert "is not believed" not in server.stderr()
 
 
 def test_a_kept_connection_stays_whose_it_was():
@@ -121,14 +160,21 @@ def test_proxy_protocol():
 
 def test_proxy_protocol_before_tls():
     with Https("--proxy", "127.0.0.1", "--allow", SENDER) as server:
-        for address, expected in ((SENDER, 200), (OTHER, 403)):
-            client = Client(server.port)
-            client.send(b"PROXY TCP4 %s 127.0.0.1 1 2\r\n" % address.encode())
-            client.socket = server.context().wrap_socket(client.socket,
-                                                         server_hostname="localhost")
-            client.send(request(body()))
-            assert client.answer().status == expected
-            client.close()
+        client = Client(server.port)
+        client.send(b"PROXY TCP4 %s 127.0.0.1 1 2\r\n" % SENDER.encode())
+        client.socket = server.context().wrap_socket(client.socket, server_hostname="localhost")
+        client.send(request(body()))
+        assert client.answer().status == 200
+        client.close()
+        client = Client(server.port)  # who may not post gets no handshake
+        client.send(b"PROXY TCP4 %s 127.0.0.1 1 2\r\n" % OTHER.encode())
+        try:
+            server.context().wrap_socket(client.socket, server_hostname="localhost")
+            raise AssertionError("the handshake was done")
+        except OSError:
+            pass
+        client.close()
+        server.wait_said(OTHER + ": its TLS connection was closed: --allow does not name it")
 
 
 def test_guessing_is_limited():
@@ -157,10 +203,11 @@ def test_guessing_is_limited():
             assert post("2001:db8:1:2::%d" % i, "guess").status == 401
         assert post("2001:db8:1:2:ffff::1", "right-one").status == 429
         assert post("2001:db8:1:3::1", "right-one").status == 200
-        # others cannot make a peer be forgotten before 31 of them have guessed
-        for i in range(30):
+        # others cannot make a peer be forgotten: they push out each other, the oldest first
+        for i in range(40):
             assert post("192.0.2.%d" % i, "guess").status == 401
         assert post("2001:db8:1:2:ffff::1", "right-one").status == 429
+        assert post(SENDER, "right-one").status == 429
         said = server.wait_said(
             "401 to 203.0.113.5: unauthorized: the credentials in Authorization are wrong", 10)
         assert "guess" not in said and "right-one" not in said

@@ -415,7 +415,7 @@ def test_cat_after_requests_that_ended_out_of_turn():
 
     with Server("--ring", "@/ring", "--ring-records", "32") as server:
         late, whole = Client(server.port), body(2, ignored="x" * 8000)
-        late.send(request(b"%x\r\n" % len(whole) + whole[:10000], length=False,
+        late.send(request(b"%x\r\n" % len(whole) + whole[:6000], length=False,
                           headers=["Transfer-Encoding: chunked"]))
 
         def taken():
@@ -424,7 +424,7 @@ def test_cat_after_requests_that_ended_out_of_turn():
         eventually(taken, "the first event in the first slot")
         for i in range(10):
             assert server.post(body(1, first=10 + i)).status == 200
-        late.send(whole[10000:] + b"\r\n0\r\n\r\n")
+        late.send(whole[6000:] + b"\r\n0\r\n\r\n")
         assert late.answer().status == 200
         late.close()
         for i in range(21):

@@ -72,7 +72,7 @@ def test_chunk_sizes_that_are_wrong():
             client = Client(server.port)
             client.send(request(chunk(data, size) + b"0\r\n\r\n", length=False, headers=CHUNKED))
             client.socket.shutdown(socket.SHUT_WR)
-            assert_error(client.answer(), 400, "truncated_body")
+            assert_error(client.answer(), 400, "malformed_request")
             client.close()
         assert server.lines() == []
 

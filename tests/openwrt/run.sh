@@ -48,6 +48,8 @@ serve
 256
 --workers
 2
+--connections
+128
 --log-level
 warn
 --listen

@@ -1,5 +1,6 @@
 #include "support.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +12,18 @@
 
 static char lines[65536];
 static size_t used;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static void keep(const char *format, va_list arguments) {
-    int length = vsnprintf(lines + used, sizeof lines - used, format, arguments);
+    int length;
 
+    (void)pthread_mutex_lock(&mutex);
+    length = vsnprintf(lines + used, sizeof lines - used, format, arguments);
     assert_true(length > 0 && (size_t)length + 1 < sizeof lines - used);
     used += (size_t)length;
     lines[used++] = '\n';
     lines[used] = '\0';
+    (void)pthread_mutex_unlock(&mutex);
 }
 
 void log_set_level(enum cmcwh_level level) {
@@ -51,9 +56,11 @@ void log_usage(const char *format, ...) {
 const char *said(void) {
     static char copy[sizeof lines];
 
+    (void)pthread_mutex_lock(&mutex);
     memcpy(copy, lines, used + 1);
     used = 0;
     lines[0] = '\0';
+    (void)pthread_mutex_unlock(&mutex);
     return copy;
 }
 

@@ -3,7 +3,7 @@
 #ifndef CMCWH_TEST_SAID_H
 #define CMCWH_TEST_SAID_H
 
-/* All lines since the last look, and forgets them; good until the next call. */
+/* All lines of all threads since the last look, and forgets them; good until the next call. */
 const char *said(void);
 
 /* The lines since the last look contain `text`. */

@@ -12,8 +12,7 @@ static void port_must_wait(void **state) {
     static const struct cmcwh_storage storage = {0};
     static struct fixture f;
     static struct cmcwh_server server;
-    struct cmcwh_server_config config = {
-        .ring = &f.ring, .path = "/mails", .body_max = 65536, .body_timeout = 1000};
+    struct cmcwh_server_config config = {.ring = &f.ring, .path = "/mails", .body_max = 65536};
 
     (void)state;
     fixture_init(&f, 4, false);

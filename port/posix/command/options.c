@@ -117,6 +117,26 @@ static const char *set_workers(struct options *options, const char *value) {
     return NULL;
 }
 
+static const char *set_connections(struct options *options, const char *value) {
+    uint64_t connections;
+
+    if (!number(value, 16, 16384, &connections)) {
+        return "a number from 16 to 16384";
+    }
+    options->connections = (unsigned)connections;
+    return NULL;
+}
+
+static const char *set_slow_requests(struct options *options, const char *value) {
+    uint64_t requests;
+
+    if (!number(value, 1, 4096, &requests)) {
+        return "a number from 1 to 4096";
+    }
+    options->slow_requests = (unsigned)requests;
+    return NULL;
+}
+
 static const char *set_body_max(struct options *options, const char *value) {
     return number(value, 1, UINT64_C(1) << 40, &options->body_max)
                ? NULL
@@ -200,6 +220,14 @@ static const struct option {
      "sink has them, files synced? (always)",
      set_sync},
     {"workers", "N", "threads that answer requests (4)", set_workers},
+    {"connections", "N",
+     "connections at most; then who has most of them, or\n"
+     "has done least, gives way (1024)",
+     set_connections},
+    {"slow-requests", "N",
+     "requests of which a part has come and is kept, at\n"
+     "most; each takes 26 KiB (20)",
+     set_slow_requests},
     {"body-max", "BYTES", "longest body taken (8388608)", set_body_max},
     {"body-timeout", "SECONDS", "a request must be whole within this (10)", set_body_timeout},
     {"keep-alive", "SECONDS",
@@ -391,6 +419,8 @@ enum options_result options_read(struct options *options, int count, char **argu
     options->path = "/mails";
     options->sync = true;
     options->workers = 4;
+    options->connections = 1024;
+    options->slow_requests = 20;
     options->body_max = 8388608;
     options->body_timeout = 10;
     options->keep_alive = 60;

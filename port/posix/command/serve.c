@@ -109,20 +109,18 @@ static bool start_sinks(struct service *service) {
 
 static bool start_http(struct service *service) {
     const struct options *options = service->options;
-    const struct http_config config = {.platform = &service->platform,
-                                       .ring = &service->ring,
+    const struct http_config config = {.ring = &service->ring,
                                        .listeners = {options->listen, options->listeners},
                                        .path = options->path,
                                        .workers = options->workers,
+                                       .connections = options->connections,
+                                       .slow_requests = options->slow_requests,
                                        .body_max = options->body_max,
                                        .body_timeout = options->body_timeout,
                                        .keep_alive = options->keep_alive,
                                        .allow = options->allow,
                                        .allowed = options->networks,
-                                       .proxies = options->proxies,
-                                       .proxy_count = options->proxy_count,
-                                       .guarded = options->auth_file != NULL,
-                                       .secure = options->tls_cert != NULL};
+                                       .proxies = {options->proxies, options->proxy_count}};
 
     return http_start(&service->http, &config);
 }

@@ -1,6 +1,7 @@
-/* civetweb itself, from the source that CIVETWEB_SRC names, and the few things about a connection
- * that its interface does not tell. Compiled without our warnings: it is not our code. Not here:
- * whatever can do with civetweb's own header (http.c). */
+/* civetweb itself, from the source that CIVETWEB_SRC names, driven a piece at a time: it gets
+ * neither sockets nor threads of its own, reads heads that were put into its buffer, and what it
+ * sends is handed to us. Compiled without our warnings: it is not our code. Not here: whatever can
+ * do with civetweb's own header. */
 #define _GNU_SOURCE
 #ifndef _FILE_OFFSET_BITS
 #define _FILE_OFFSET_BITS 64
@@ -8,79 +9,188 @@
 #include "civetweb_extra.h"
 
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
-int (*cmcwh_civetweb_gate)(struct mg_context *context, int connection, int secure);
+void (*cmcwh_civetweb_send)(void *server, int number, const void *bytes, size_t length);
 
-/* Whatever is accepted goes through the gate (see gate.h). In civetweb's only call of accept the
- * listener is at hand. */
-static int accept_through_gate(struct mg_context *context, int listener, struct sockaddr *address,
-                               socklen_t *length, int secure) {
-    int connection = accept(listener, address, length);
+static ssize_t send_through(struct mg_context *context, int number, const void *bytes,
+                            size_t length, int flags);
 
-    return connection < 0 || cmcwh_civetweb_gate == NULL ||
-                   cmcwh_civetweb_gate(context, connection, secure)
-               ? connection
-               : -1;
-}
-
-#define accept(socket, address, length)                                                            \
-    accept_through_gate(ctx, socket, address, length, listener->is_ssl)
-
-int (*cmcwh_civetweb_poll)(struct pollfd *polled, int ms);
-
-/* civetweb cannot be told to stop waiting for one connection, but goes when its poll fails. */
-static int poll_or_leave(struct pollfd *polls, nfds_t count, int ms) {
-    return count == 1 && cmcwh_civetweb_poll != NULL ? cmcwh_civetweb_poll(polls, ms)
-                                                     : poll(polls, count, ms);
-}
-
-#define poll(polls, count, ms) poll_or_leave(polls, count, ms)
+#define send(socket, bytes, length, flags) send_through(ctx, socket, bytes, length, flags)
 
 #define MG_EXTERNAL_FUNCTION_mg_cry_internal_impl
 #define MG_EXTERNAL_FUNCTION_log_access
 #include <civetweb.c>
 
-#undef accept
-#undef poll
+#undef send
 
-void cmcwh_civetweb_produce(struct mg_context *context, int connection, int secure,
-                            const struct sockaddr *peer) {
-    struct socket client;
-    socklen_t length = sizeof client.rsa;
-    int on = 1;
-
-    memset(&client, 0, sizeof client);
-    client.sock = connection;
-    client.is_ssl = (unsigned char)secure;
-    if (peer != NULL) {
-        memcpy(&client.rsa, peer,
-               peer->sa_family == AF_INET ? sizeof client.rsa.sin : sizeof client.rsa.sin6);
-    } else {
-        (void)getpeername(connection, &client.rsa.sa, &length);
+/* All that civetweb sends. It is told a number of ours for a socket, and may think that all is
+ * sent. */
+static ssize_t send_through(struct mg_context *context, int number, const void *bytes,
+                            size_t length, int flags) {
+    if (cmcwh_civetweb_send == NULL) {
+        return send(number, bytes, length, flags);
     }
-    length = sizeof client.lsa;
-    (void)getsockname(connection, &client.lsa.sa, &length);
-    (void)setsockopt(connection, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    (void)setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    set_close_on_exec(connection, NULL, context);
-    set_non_blocking_mode(connection);
-    produce_socket(context, &client);
+    cmcwh_civetweb_send(context->user_data, number, bytes, length);
+    return (ssize_t)length;
 }
 
-void cmcwh_civetweb_defer(struct mg_context *context, int seconds) {
-#ifdef TCP_DEFER_ACCEPT
-    for (unsigned i = 0; i < context->num_listening_sockets; i++) {
-        (void)setsockopt(context->listening_sockets[i].sock, IPPROTO_TCP, TCP_DEFER_ACCEPT,
-                         &seconds, sizeof seconds);
+struct mg_context *cmcwh_civetweb_open(void *server) {
+    static char yes[] = "yes", no[] = "no";
+    struct mg_context *context = mg_calloc(1, sizeof *context);
+
+    if (context == NULL) {
+        return NULL;
     }
-#endif
+    context->context_type = CONTEXT_SERVER;
+    context->user_data = server;
+    for (int i = 0; i < NUM_OPTIONS; i++) {
+        context->dd.config[i] = (char *)config_options[i].default_value;
+    }
+    context->dd.config[ENABLE_KEEP_ALIVE] = yes;
+    context->dd.config[ENABLE_AUTH_DOMAIN_CHECK] = no;
+    (void)pthread_mutex_init(&context->nonce_mutex, NULL); /* its lock, whatever its name */
+    return context;
 }
 
-int cmcwh_civetweb_socket(const struct mg_connection *connection) {
-    return connection->client.sock;
+void cmcwh_civetweb_close(struct mg_context *context) {
+    if (context != NULL) {
+        (void)pthread_mutex_destroy(&context->nonce_mutex);
+    }
+    mg_free(context);
+}
+
+struct mg_connection *cmcwh_civetweb_new(struct mg_context *context, int number, char *buffer,
+                                         size_t size, void *data) {
+    struct mg_connection *connection = mg_calloc(1, sizeof *connection);
+
+    if (connection != NULL) {
+        connection->phys_ctx = context;
+        connection->dom_ctx = &context->dd;
+        connection->client.sock = number;
+        connection->buf = buffer;
+        connection->buf_size = (int)size;
+        connection->protocol_type = PROTOCOL_TYPE_HTTP1;
+        connection->connection_type = CONNECTION_TYPE_REQUEST;
+        mg_set_user_connection_data(connection, data);
+    }
+    return connection;
+}
+
+void cmcwh_civetweb_free(struct mg_connection *connection) {
+    mg_free(connection);
+}
+
+void cmcwh_civetweb_begin(struct mg_connection *connection, int secure, const char *peer,
+                          unsigned port) {
+    struct mg_request_info *info = &connection->request_info;
+
+    strncpy(info->remote_addr, peer, sizeof info->remote_addr - 1); /* its last byte stays zero */
+    connection->client.lsa.sin.sin_family = AF_INET;
+    connection->client.lsa.sin.sin_port = htons((uint16_t)port);
+    info->server_port = (int)port;
+    connection->client.is_ssl = (unsigned char)secure;
+    info->is_ssl = secure;
+    connection->data_len = 0;
+    reset_per_request_attributes(connection);
+}
+
+char *cmcwh_civetweb_room(struct mg_connection *connection, size_t *room) {
+    int end = connection->buf_size;
+
+    if (connection->request_len <= 0) {
+        end -= CMCWH_CIVETWEB_ROOM;
+    } else if (connection->request_len + connection->consumed_content == connection->data_len) {
+        connection->data_len = connection->request_len; /* the body so far is done with */
+        connection->consumed_content = 0;
+    }
+    *room = (size_t)(end - connection->data_len);
+    return connection->buf + connection->data_len;
+}
+
+void cmcwh_civetweb_came(struct mg_connection *connection, size_t length) {
+    connection->data_len += (int)length;
+}
+
+int cmcwh_civetweb_empty(const struct mg_connection *connection) {
+    return connection->data_len == 0;
+}
+
+/* Where the path is in the target of a request to us; NULL: it is for somebody else. */
+static const char *local_path(const struct mg_connection *connection) {
+    const char *target = connection->request_info.request_uri;
+
+    switch (get_uri_type(target)) {
+    case 2:
+        return target;
+    case 3:
+    case 4:
+        return get_rel_url_at_current_server(target, connection);
+    default:
+        return NULL;
+    }
+}
+
+/* civetweb's get_request reads from sockets, and looks at lengths that the portable part judges. */
+int cmcwh_civetweb_request(struct mg_connection *connection, int ended) {
+    struct mg_request_info *info = &connection->request_info;
+    int length = parse_http_request(connection->buf, connection->data_len, info);
+    char *query;
+
+    if (length == 0 && connection->data_len >= connection->buf_size - CMCWH_CIVETWEB_ROOM) {
+        return 431;
+    }
+    if (length == 0 && !ended) {
+        return 0;
+    }
+    if (length <= 0) {
+        info->num_headers = 0;
+        return 400;
+    }
+    connection->request_len = length;
+    if (length > connection->buf_size - CMCWH_CIVETWEB_ROOM) {
+        return 431; /* it came with the end of another request, in the room for that one's body */
+    }
+    if (strcmp(info->http_version, "1.0") != 0 && strcmp(info->http_version, "1.1") != 0) {
+        return 505;
+    }
+    info->local_uri_raw = local_path(connection);
+    info->local_uri = info->local_uri_raw; /* no copy is made of it, which would be freed */
+    if (info->local_uri_raw == NULL) {
+        return 400;
+    }
+    query = strchr(info->request_uri, '?');
+    info->query_string = query == NULL ? NULL : query + 1;
+    if (query != NULL) {
+        *query = '\0';
+    }
+    return 200;
+}
+
+size_t cmcwh_civetweb_body(const struct mg_connection *connection, const char **bytes) {
+    size_t at = (size_t)(connection->request_len + connection->consumed_content);
+
+    *bytes = connection->buf + at;
+    return (size_t)connection->data_len - at;
+}
+
+void cmcwh_civetweb_took(struct mg_connection *connection, size_t length) {
+    connection->consumed_content += (int64_t)length;
+}
+
+size_t cmcwh_civetweb_next(struct mg_connection *connection) {
+    const char *rest;
+    size_t length = cmcwh_civetweb_body(connection, &rest);
+
+    memmove(connection->buf, rest, length);
+    connection->data_len = (int)length;
+    reset_per_request_attributes(connection);
+    return length;
+}
+
+int cmcwh_civetweb_closes(const struct mg_connection *connection) {
+    return connection->must_close;
 }
 
 /* Where a token of RFC 9110 ends that is the whole text; NULL when the text is none. */
@@ -126,9 +236,11 @@ const char *cmcwh_civetweb_head_fault(const struct mg_connection *connection) {
     if (info->query_string == at) {
         at += strlen(at) + 1;
     }
+    if (strchr(info->request_uri, '%') != NULL) {
+        return "the path must not have percent-encoded characters";
+    }
     if (at != info->http_version - strlen("HTTP/")) {
-        /* what was decoded is shorter now, and some of it is left behind its end */
-        return *at == '\0' ? single_spaces : "the path must not have percent-encoded characters";
+        return single_spaces;
     }
     at = info->http_version + strlen(info->http_version) + 2;
     for (int i = 0; i < info->num_headers; i++) {
@@ -140,40 +252,4 @@ const char *cmcwh_civetweb_head_fault(const struct mg_connection *connection) {
     return at == end - 2 || (info->num_headers == MG_MAX_HEADERS && at < end)
                ? NULL
                : "a header line is malformed";
-}
-
-int cmcwh_civetweb_unanswered(const struct mg_connection *connection) {
-    return connection->request_len > 0 && connection->request_info.request_uri != NULL &&
-           connection->request_info.local_uri == NULL && connection->num_bytes_sent == 0;
-}
-
-int cmcwh_civetweb_body_whole(const struct mg_connection *connection) {
-    return connection->is_chunked ? connection->is_chunked >= 3
-                                  : connection->consumed_content == connection->content_len;
-}
-
-int cmcwh_civetweb_ahead(const struct mg_connection *connection) {
-#ifndef NO_SSL
-    if (connection->ssl != NULL && SSL_pending(connection->ssl) > 0) {
-        return 1;
-    }
-#endif
-    return connection->data_len > connection->request_len + connection->content_len;
-}
-
-int cmcwh_civetweb_bound(const struct mg_connection *connection) {
-    return connection->ssl != NULL;
-}
-
-const struct sockaddr *cmcwh_civetweb_peer(const struct mg_connection *connection) {
-    return &connection->client.rsa.sa;
-}
-
-void cmcwh_civetweb_separate(struct mg_connection *connection) {
-    connection->client.sock = INVALID_SOCKET; /* which is not closed */
-}
-
-int cmcwh_civetweb_stays(const struct mg_connection *connection) {
-    return (!connection->is_chunked || connection->is_chunked == 4) &&
-           connection->protocol_type == PROTOCOL_TYPE_HTTP1;
 }

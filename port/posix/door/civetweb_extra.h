@@ -1,59 +1,57 @@
-/* What civetweb knows of a connection and does not tell through its own header. */
+/* How civetweb is driven without threads and sockets of its own: what its own header cannot do. */
 #ifndef CMCWH_CIVETWEB_EXTRA_H
 #define CMCWH_CIVETWEB_EXTRA_H
 
-#include <poll.h>
+#include <stddef.h>
 
 struct mg_connection;
 struct mg_context;
-struct sockaddr;
 
-/* To be set before civetweb is started; NULL: there is no gate. Called for each connection that was
- * accepted: may civetweb have it? If not, it comes back with cmcwh_civetweb_produce, or is closed.
+/* To be set before anything is answered; NULL: civetweb's connections have sockets. Takes what is
+ * sent over the connection of this number. */
+extern void (*cmcwh_civetweb_send)(void *server, int number, const void *bytes, size_t length);
+
+/* Its settings, for connections that are made by hand. NULL: no memory. */
+struct mg_context *cmcwh_civetweb_open(void *server);
+void cmcwh_civetweb_close(struct mg_context *context);
+
+/* A connection that has one request at a time in `buffer`, which stays the caller's. The head may
+ * be as long as that but for CMCWH_CIVETWEB_ROOM, in which bodies come. `data` is what
+ * mg_get_user_connection_data returns. NULL: no memory. */
+#define CMCWH_CIVETWEB_ROOM 1024
+
+struct mg_connection *cmcwh_civetweb_new(struct mg_context *context, int number, char *buffer,
+                                         size_t size, void *data);
+void cmcwh_civetweb_free(struct mg_connection *connection);
+
+/* From now on it is a connection to our `port` from the address `peer`, and nothing of it has come.
  */
-extern int (*cmcwh_civetweb_gate)(struct mg_context *context, int connection, int secure);
+void cmcwh_civetweb_begin(struct mg_connection *connection, int secure, const char *peer,
+                          unsigned port);
 
-/* To be set before civetweb is started; NULL: poll itself. Waits for one connection, in place of
- * poll; negative: the worker closes the connection. */
-extern int (*cmcwh_civetweb_poll)(struct pollfd *polled, int ms);
+/* Where the bytes that come next are to be put, and how many may be. */
+char *cmcwh_civetweb_room(struct mg_connection *connection, size_t *room);
+void cmcwh_civetweb_came(struct mg_connection *connection, size_t length);
 
-/* Gives a connection to the workers. Waits while their queue is full. `peer` is its remote address,
- * NULL: the socket's. */
-void cmcwh_civetweb_produce(struct mg_context *context, int connection, int secure,
-                            const struct sockaddr *peer);
+/* Has nothing come? */
+int cmcwh_civetweb_empty(const struct mg_connection *connection);
 
-/* Lets the kernel keep connections that send nothing, for some seconds. */
-void cmcwh_civetweb_defer(struct mg_context *context, int seconds);
-
-/* Its socket, so that a late request can be cut off with shutdown(). */
-int cmcwh_civetweb_socket(const struct mg_connection *connection);
+/* Reads the head: 200 when it is there; 0 when more of it must come, and may; or the status that it
+ * is refused with. */
+int cmcwh_civetweb_request(struct mg_connection *connection, int ended);
 
 /* What is wrong with the head of the request that is being handled, by RFC 9112; NULL: nothing.
  * civetweb itself takes white space where none may be, bare LF, and no header after a bad one. */
 const char *cmcwh_civetweb_head_fault(const struct mg_connection *connection);
 
-/* Was a request read that no handler was called for? civetweb drops requests for other servers
- * (in absolute form) without an answer. */
-int cmcwh_civetweb_unanswered(const struct mg_connection *connection);
+/* What has come behind the head, and was not taken. */
+size_t cmcwh_civetweb_body(const struct mg_connection *connection, const char **bytes);
+void cmcwh_civetweb_took(struct mg_connection *connection, size_t length);
 
-/* Has the whole body been read: all of its length, or its last chunk? */
-int cmcwh_civetweb_body_whole(const struct mg_connection *connection);
+/* Done with the request. How many bytes have come of the next one. */
+size_t cmcwh_civetweb_next(struct mg_connection *connection);
 
-/* Once the request has been answered: have bytes behind it been read already? */
-int cmcwh_civetweb_ahead(const struct mg_connection *connection);
-
-/* Can nobody but civetweb go on with the connection, because it has TLS? */
-int cmcwh_civetweb_bound(const struct mg_connection *connection);
-
-/* Who is at its other end. */
-const struct sockaddr *cmcwh_civetweb_peer(const struct mg_connection *connection);
-
-/* Makes civetweb forget its socket. While civetweb closes the connection. */
-void cmcwh_civetweb_separate(struct mg_connection *connection);
-
-/* Will civetweb take another request from this connection? Not behind a chunked body with a
- * trailer, or whose last line was late, and not when the client wants another protocol. To be asked
- * when the body has been read. */
-int cmcwh_civetweb_stays(const struct mg_connection *connection);
+/* Was it said to the client that the connection is closed? */
+int cmcwh_civetweb_closes(const struct mg_connection *connection);
 
 #endif

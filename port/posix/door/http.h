@@ -1,37 +1,30 @@
-/* The HTTP server: civetweb and its workers, the gate and the watchdog before them, the endpoint of
- * the portable part behind them. */
+/* The HTTP server: the door with its threads, and behind it the endpoint of the portable part. */
 #ifndef CMCWH_HTTP_H
 #define CMCWH_HTTP_H
 
 #include "cmcwh.h"
-#include "door/listen.h"
+#include "door/door.h"
 #include "platform/network.h"
 #include "platform/platform.h"
 
 /* What it points to must stay. */
 struct http_config {
-    struct platform *platform;
     struct cmcwh_ring *ring;
     struct listeners listeners;
     const char *path;
-    unsigned workers;
+    unsigned workers, connections, slow_requests;
     uint64_t body_max;
     uint32_t body_timeout, keep_alive; /* seconds */
     const struct network *allow;
     size_t allowed; /* 0: everybody */
-    const struct network *proxies;
-    size_t proxy_count;
-    bool guarded; /* there are credentials: see auth.h */
-    bool secure;  /* there is a certificate: see tls.h */
+    struct proxies proxies;
 };
 
 struct http {
     struct http_config config;
     struct cmcwh_server server;
-    struct mg_context *civetweb;
-    struct cmcwh_worker *workers;
-    unsigned workers_taken; /* under the platform's lock */
-    bool watching, gating, library;
+    struct listener listener[LISTEN_MAX];
+    struct door *door;
 };
 
 /* False: one line has said why, and http_stop is to be called all the same. All memory is taken

@@ -1,8 +1,8 @@
-/* What there is to know of an address before it is listened on. Not here: accepting, which is
- * civetweb's. */
+/* Sockets that listen. Not here: accepting (door.c). */
 #include "door/listen.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,42 +12,75 @@
 #include "platform/log.h"
 #include "platform/network.h"
 
-/* Is the address free? civetweb would only say that it could not start. */
-static bool is_free(const char *text) {
-    struct sockaddr_storage address;
-    socklen_t length;
-    int one = 1, descriptor, error = 0;
+enum { BACKLOG = 1024 };
 
-    (void)network_listener(text, &address, &length);
-    descriptor = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (descriptor < 0) {
-        error = errno;
-    } else {
-        (void)setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-        if (bind(descriptor, (const struct sockaddr *)&address, length) != 0) {
-            error = errno;
-        }
-        (void)close(descriptor);
-    }
-    if (error != 0) {
-        log_line(CMCWH_LOG_ERROR, "--listen: cannot listen on %s: %s", text, strerror(error));
-    }
-    return error == 0;
+static void set(int socket, int level, int name, int value) {
+    (void)setsockopt(socket, level, name, &value, sizeof value);
 }
 
-bool listen_join(const struct listeners *listeners, char *out, size_t room) {
-    size_t used = 0;
+/* A socket that listens, or -1. Connections have these settings from it. */
+static int open_socket(const char *text, unsigned defer) {
+    struct sockaddr_storage address;
+    socklen_t length;
+    int opened;
 
+    (void)network_listener(text, &address, &length);
+    opened = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (opened < 0) {
+        return -1;
+    }
+    set(opened, SOL_SOCKET, SO_REUSEADDR, 1);
+    set(opened, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(opened, IPPROTO_TCP, TCP_NODELAY, 1);
+    set(opened, IPPROTO_TCP, TCP_DEFER_ACCEPT, (int)defer);
+    if (address.ss_family == AF_INET6) {
+        set(opened, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    }
+    if (bind(opened, (const struct sockaddr *)&address, length) != 0 ||
+        listen(opened, BACKLOG) != 0) {
+        int error = errno;
+
+        (void)close(opened);
+        errno = error;
+        return -1;
+    }
+    return opened;
+}
+
+bool listen_open(const struct listeners *listeners, unsigned defer, struct listener *out) {
     for (unsigned i = 0; i < listeners->count; i++) {
-        int length =
-            snprintf(out + used, room - used, "%s%s", i > 0 ? "," : "", listeners->text[i]);
+        const char *text = listeners->text[i];
+        union network_address address = {.any = {.sa_family = AF_UNSPEC}};
+        socklen_t length = sizeof address;
 
-        if (!is_free(listeners->text[i]) || length < 0 || (size_t)length >= room - used) {
+        out[i].secure = network_secure(text);
+        out[i].socket = open_socket(text, defer);
+        if (out[i].socket < 0 || getsockname(out[i].socket, &address.any, &length) != 0) {
+            log_line(CMCWH_LOG_ERROR, "--listen: cannot listen on %s: %s", text, strerror(errno));
             return false;
         }
-        used += (size_t)length;
+        out[i].port = ntohs(address.four.sin_port); /* where IPv6 has it too */
     }
     return true;
+}
+
+void listen_close(struct listener *listener, unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        if (listener[i].socket > 0) {
+            (void)close(listener[i].socket);
+        }
+        listener[i].socket = 0;
+    }
+}
+
+void listen_say(const struct listeners *listeners, const struct listener *listener,
+                const char *path) {
+    for (unsigned i = 0; i < listeners->count; i++) {
+        const char *text = listeners->text[i];
+
+        fprintf(stderr, "listening on %s://%.*s:%u%s\n", listener[i].secure ? "https" : "http",
+                (int)(strrchr(text, ':') - text), text, listener[i].port, path);
+    }
 }
 
 bool listen_privileged(const struct listeners *listeners) {
@@ -55,15 +88,6 @@ bool listen_privileged(const struct listeners *listeners) {
         unsigned long port = strtoul(strrchr(listeners->text[i], ':') + 1, NULL, 10);
 
         if (port > 0 && port < 1024) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool listen_plain(const struct listeners *listeners) {
-    for (unsigned i = 0; i < listeners->count; i++) {
-        if (!network_secure(listeners->text[i])) {
             return true;
         }
     }

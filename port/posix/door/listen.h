@@ -13,15 +13,26 @@ struct listeners {
     unsigned count;
 };
 
-/* Are the addresses free? Joins them as civetweb wants them. False: one line has said which is not.
- */
-bool listen_join(const struct listeners *listeners, char *out, size_t room);
+/* A socket that listens. */
+struct listener {
+    int socket;
+    bool secure; /* HTTPS */
+    unsigned port;
+};
+
+/* Listens on all of them; a connection may send nothing for `defer` seconds before it is accepted.
+ * False: one line has said on which it cannot; listen_close in any case. */
+bool listen_open(const struct listeners *listeners, unsigned defer, struct listener *out);
+
+/* Those that are zero, too. */
+void listen_close(struct listener *listener, unsigned count);
+
+/* Says where it listens, at the real port where 0 was asked for. */
+void listen_say(const struct listeners *listeners, const struct listener *listener,
+                const char *path);
 
 /* Does one of them need root? */
 bool listen_privileged(const struct listeners *listeners);
-
-/* Is one of them without TLS? */
-bool listen_plain(const struct listeners *listeners);
 
 /* What an operator should know who lets others than this machine in. */
 void listen_warn(const struct listeners *listeners, bool guarded);

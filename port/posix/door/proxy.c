@@ -1,4 +1,4 @@
-/* Whom a proxy speaks for. Not here: reading from its connection (gate.c). */
+/* Whom a proxy speaks for. Not here: reading from its connection (door.c). */
 #include "door/proxy.h"
 
 #include <arpa/inet.h>
@@ -10,34 +10,8 @@
 #include <string.h>
 #include <strings.h>
 
-static struct {
-    const struct network *networks;
-    size_t count;
-} trusted;
-
-void proxy_trust(const struct network *networks, size_t count) {
-    trusted.networks = networks;
-    trusted.count = count;
-}
-
-static bool is_trusted(const char *address) {
-    return network_contains(trusted.networks, trusted.count, address);
-}
-
-bool proxy_trusted(int socket) {
-    union network_address address;
-    socklen_t length = sizeof address;
-    char text[INET6_ADDRSTRLEN] = "";
-
-    memset(&address, 0, sizeof address);
-    if (trusted.count == 0 || getpeername(socket, &address.any, &length) != 0) {
-        return false;
-    }
-    (void)inet_ntop(address.any.sa_family,
-                    address.any.sa_family == AF_INET ? (const void *)&address.four.sin_addr
-                                                     : (const void *)&address.six.sin6_addr,
-                    text, sizeof text);
-    return is_trusted(text);
+bool proxy_trusts(const struct proxies *proxies, const char *address) {
+    return proxies->count > 0 && network_contains(proxies->networks, proxies->count, address);
 }
 
 /* ---- PROXY protocol, by its specification (HAProxy, "The PROXY protocol", versions 1 and 2) ----
@@ -182,22 +156,37 @@ static void last_address(const char *list, size_t *end, char address[CMCWH_ADDRE
     }
 }
 
-void proxy_forwarded(const struct mg_request_info *info, char address[CMCWH_ADDRESS_SIZE]) {
-    for (int i = info->num_headers; i-- > 0 && trusted.count > 0;) {
+/* Are both texts the same address? */
+static bool same(const char *one, const char *other) {
+    struct network network;
+
+    return network_parse(&network, one) && network_contains(&network, 1, other);
+}
+
+bool proxy_forwarded(const struct proxies *proxies, const struct mg_request_info *info,
+                     char address[CMCWH_ADDRESS_SIZE]) {
+    char known[CMCWH_ADDRESS_SIZE];
+
+    memcpy(known, address, sizeof known);
+    for (int i = info->num_headers; i-- > 0 && proxies->count > 0;) {
         const char *list = info->http_headers[i].value;
         size_t end = strlen(list);
 
         if (strcasecmp(info->http_headers[i].name, "X-Forwarded-For") != 0) {
             continue;
         }
-        while (end > 0 && is_trusted(address)) {
-            char next[CMCWH_ADDRESS_SIZE];
+        while (end > 0 && proxy_trusts(proxies, known)) {
+            bool its_own = strcmp(known, address) == 0;
 
-            last_address(list, &end, next);
-            if (next[0] == '\0') {
-                return; /* nothing before it can be relied on */
+            last_address(list, &end, known);
+            if (known[0] == '\0' || (its_own && same(known, address))) {
+                return false; /* nothing before it can be relied on */
             }
-            memcpy(address, next, sizeof next);
         }
     }
+    if (proxies->count == 0 || strcmp(known, address) == 0 || proxy_trusts(proxies, known)) {
+        return false;
+    }
+    memcpy(address, known, sizeof known);
+    return true;
 }

@@ -5,18 +5,20 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/socket.h>
 
 #include "cmcwh.h"
 #include "platform/network.h"
 
 struct mg_request_info;
 
-/* The networks stay the caller's. Before anything else here. */
-void proxy_trust(const struct network *networks, size_t count);
+/* Which they are. */
+struct proxies {
+    const struct network *networks;
+    size_t count;
+};
 
-/* Is the other end of this connection trusted? */
-bool proxy_trusted(int socket);
+/* Is it one of them? */
+bool proxy_trusts(const struct proxies *proxies, const char *address);
 
 enum { PROXY_NONE = 0, PROXY_MORE = -1, PROXY_WRONG = -2, PROXY_HEADER_MAX = 536 };
 
@@ -26,7 +28,10 @@ enum { PROXY_NONE = 0, PROXY_MORE = -1, PROXY_WRONG = -2, PROXY_HEADER_MAX = 536
 int proxy_header(const char *bytes, size_t length, union network_address *peer);
 
 /* Replaces the address of a trusted proxy by the last one in X-Forwarded-For that is not a trusted
- * proxy itself. */
-void proxy_forwarded(const struct mg_request_info *info, char address[CMCWH_ADDRESS_SIZE]);
+ * proxy itself. Who asks the proxy from its own machine may have written what stands before that
+ * address: a list that ends in it names nobody, as does one of nothing but proxies, and the address
+ * stays. Is it another one now? */
+bool proxy_forwarded(const struct proxies *proxies, const struct mg_request_info *info,
+                     char address[CMCWH_ADDRESS_SIZE]);
 
 #endif

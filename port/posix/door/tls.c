@@ -1,5 +1,5 @@
-/* HTTPS. Connections share one context, which asks for the certificate at each handshake: so a new
- * one can be read while others are being served. Not here: handshakes, which are civetweb's. */
+/* TLS by OpenSSL. Sessions share one context, which asks for the certificate at each handshake: so
+ * a new one can be read while others are being served. Not here: who waits for what (door.c). */
 #include "door/tls.h"
 
 #include "platform/log.h"
@@ -7,6 +7,7 @@
 #if CMCWH_TLS
 
 #include <errno.h>
+#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -97,21 +98,6 @@ static bool fill(SSL_CTX *context, const char *certificate, const char *key) {
     return true;
 }
 
-bool tls_load(const char *certificate, const char *key) {
-    SSL_CTX *context = SSL_CTX_new(TLS_server_method()), *old;
-
-    if (context == NULL || !fill(context, certificate, key)) {
-        SSL_CTX_free(context);
-        return false;
-    }
-    (void)pthread_mutex_lock(&tls.mutex);
-    old = tls.current;
-    tls.current = context;
-    (void)pthread_mutex_unlock(&tls.mutex);
-    SSL_CTX_free(old);
-    return true;
-}
-
 /* A handshake wants a certificate. */
 static int choose(SSL *connection, void *unused) {
     STACK_OF(X509) *chain = NULL;
@@ -126,25 +112,117 @@ static int choose(SSL *connection, void *unused) {
     return right;
 }
 
-int tls_context(void **context) {
-    if (tls.context == NULL) {
-        tls.context = SSL_CTX_new(TLS_server_method());
-        if (tls.context == NULL) {
-            return -1;
-        }
-        (void)SSL_CTX_set_min_proto_version(tls.context, TLS1_2_VERSION);
-        (void)SSL_CTX_set_cipher_list(tls.context, "ECDHE+AESGCM:ECDHE+CHACHA20");
-        /* Where a body ends is in its headers; and a late request, whose reading side we have shut,
-         * must still get its answer. */
-        (void)SSL_CTX_set_options(tls.context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                                   SSL_OP_IGNORE_UNEXPECTED_EOF);
-        /* Memory does not grow with the number of clients: sessions are in their tickets. */
-        (void)SSL_CTX_set_session_cache_mode(tls.context, SSL_SESS_CACHE_OFF);
-        (void)SSL_CTX_set_mode(tls.context, SSL_MODE_RELEASE_BUFFERS);
-        SSL_CTX_set_cert_cb(tls.context, choose, NULL);
+/* The context of all connections. */
+static SSL_CTX *new_context(void) {
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+
+    if (context == NULL) {
+        return NULL;
     }
-    *context = tls.context;
-    return 1;
+    (void)SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    (void)SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
+    /* Where a body ends is in its headers. */
+    (void)SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                           SSL_OP_IGNORE_UNEXPECTED_EOF);
+    /* Memory does not grow with the number of clients: sessions are in their tickets. */
+    (void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    (void)SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                        SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_cert_cb(context, choose, NULL);
+    return context;
+}
+
+bool tls_load(const char *certificate, const char *key) {
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method()), *old;
+
+    if (tls.context == NULL) {
+        tls.context = new_context();
+    }
+    if (context == NULL || tls.context == NULL) {
+        SSL_CTX_free(context);
+        return refuse_file("--tls-cert", certificate, "no memory");
+    }
+    if (!fill(context, certificate, key)) {
+        SSL_CTX_free(context);
+        return false;
+    }
+    (void)pthread_mutex_lock(&tls.mutex);
+    old = tls.current;
+    tls.current = context;
+    (void)pthread_mutex_unlock(&tls.mutex);
+    SSL_CTX_free(old);
+    return true;
+}
+
+/* A session is OpenSSL's own. */
+static SSL *ssl_of(const struct tls *tls_session) {
+    return (SSL *)(void *)tls_session;
+}
+
+/* What the last call of OpenSSL says that returned `result`. */
+static int outcome(const struct tls *session, int result) {
+    int error = SSL_get_error(ssl_of(session), result);
+
+    ERR_clear_error();
+    return error == SSL_ERROR_WANT_READ     ? TLS_READS
+           : error == SSL_ERROR_WANT_WRITE  ? TLS_WRITES
+           : error == SSL_ERROR_ZERO_RETURN ? 0
+                                            : TLS_FAILS;
+}
+
+struct tls *tls_open(int socket) {
+    SSL *session = tls.context == NULL ? NULL : SSL_new(tls.context);
+
+    if (session != NULL && SSL_set_fd(session, socket) != 1) {
+        SSL_free(session);
+        session = NULL;
+    }
+    if (session != NULL) {
+        SSL_set_accept_state(session);
+    }
+    ERR_clear_error();
+    return (struct tls *)(void *)session;
+}
+
+int tls_shake(struct tls *session) {
+    int result = SSL_do_handshake(ssl_of(session));
+    int said = result == 1 ? 0 : outcome(session, result);
+
+    return result != 1 && said == 0 ? TLS_FAILS : said;
+}
+
+bool tls_resumed(const struct tls *session) {
+    return SSL_session_reused(ssl_of(session)) != 0;
+}
+
+int tls_read(struct tls *session, void *bytes, size_t length) {
+    int result = SSL_read(ssl_of(session), bytes, length > INT_MAX ? INT_MAX : (int)length);
+
+    return result > 0 ? result : outcome(session, result);
+}
+
+int tls_write(struct tls *session, const void *bytes, size_t length) {
+    int result = SSL_write(ssl_of(session), bytes, length > INT_MAX ? INT_MAX : (int)length);
+    int said = result > 0 ? result : outcome(session, result);
+
+    return said == 0 ? TLS_FAILS : said;
+}
+
+void tls_alone(struct tls *session, bool alone) {
+    SSL_set_read_ahead(ssl_of(session), alone);
+}
+
+bool tls_pending(const struct tls *session) {
+    return SSL_has_pending(ssl_of(session)) > 0;
+}
+
+void tls_bye(struct tls *session) {
+    (void)SSL_shutdown(ssl_of(session));
+    ERR_clear_error();
+}
+
+void tls_close(struct tls *session) {
+    SSL_free(ssl_of(session));
 }
 
 void tls_end(void) {
@@ -166,9 +244,51 @@ bool tls_load(const char *certificate, const char *key) {
     return false;
 }
 
-int tls_context(void **context) {
-    (void)context;
-    return -1;
+struct tls *tls_open(int socket) {
+    (void)socket;
+    return NULL;
+}
+
+int tls_shake(struct tls *session) {
+    (void)session;
+    return TLS_FAILS;
+}
+
+bool tls_resumed(const struct tls *session) {
+    (void)session;
+    return false;
+}
+
+int tls_read(struct tls *session, void *bytes, size_t length) {
+    (void)session;
+    (void)bytes;
+    (void)length;
+    return TLS_FAILS;
+}
+
+int tls_write(struct tls *session, const void *bytes, size_t length) {
+    (void)session;
+    (void)bytes;
+    (void)length;
+    return TLS_FAILS;
+}
+
+void tls_alone(struct tls *session, bool alone) {
+    (void)session;
+    (void)alone;
+}
+
+bool tls_pending(const struct tls *session) {
+    (void)session;
+    return false;
+}
+
+void tls_bye(struct tls *session) {
+    (void)session;
+}
+
+void tls_close(struct tls *session) {
+    (void)session;
 }
 
 void tls_end(void) {

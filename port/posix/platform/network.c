@@ -19,8 +19,14 @@ static bool address_parse(uint8_t *bytes, const char *text, bool *four) {
     return inet_pton(AF_INET6, text, bytes) == 1;
 }
 
-void network_copy(union network_address *address, const struct sockaddr *from) {
-    memcpy(address, from, from->sa_family == AF_INET ? sizeof address->four : sizeof address->six);
+bool network_address_of(union network_address *address, const char *text) {
+    memset(address, 0, sizeof *address);
+    address->any.sa_family = AF_INET;
+    if (inet_pton(AF_INET, text, &address->four.sin_addr) == 1) {
+        return true;
+    }
+    address->any.sa_family = AF_INET6;
+    return inet_pton(AF_INET6, text, &address->six.sin6_addr) == 1;
 }
 
 bool network_parse(struct network *network, const char *text) {
@@ -70,6 +76,10 @@ bool network_contains(const struct network *networks, size_t count, const char *
         }
     }
     return false;
+}
+
+bool network_loopback(const char *address) {
+    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
 
 bool network_split(const char *text, char *host, size_t host_size, char *port, size_t port_size) {

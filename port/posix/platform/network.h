@@ -15,8 +15,8 @@ union network_address {
     struct sockaddr_in6 six;
 };
 
-/* `from` is an address of IPv4 or IPv6. */
-void network_copy(union network_address *address, const struct sockaddr *from);
+/* From text. False when it is none. */
+bool network_address_of(union network_address *address, const char *text);
 
 /* A range of addresses. IPv4 is kept as IPv4-mapped IPv6. */
 struct network {
@@ -29,6 +29,9 @@ bool network_parse(struct network *network, const char *text);
 
 /* Is `address`, as text, in one of the ranges? */
 bool network_contains(const struct network *networks, size_t count, const char *address);
+
+/* Is `address`, as text, this machine's own, which nobody else can use? */
+bool network_loopback(const char *address);
 
 /* Does ADDR:PORT end in the 's' of HTTPS? */
 bool network_secure(const char *text);

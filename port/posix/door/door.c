@@ -1,0 +1,1291 @@
+/* Threads that are all alike wait on one epoll, take whichever connection is ready for its next
+ * step, do that step without blocking, and let it go. Not here: what is in a request (exchange.c),
+ * and how much of one has come (look.c).
+ *
+ * What a connection waits for:
+ *
+ *   state     for                                    until       then
+ *   PROXIES   the rest of a PROXY header             timeout     closed
+ *   GREETS    the first record of a TLS handshake    timeout     closed
+ *   SHAKES    the other side of the TLS handshake    timeout     closed
+ *   RESTS     the first byte of a request            keep+grace  closed; a new one: timeout
+ *   BEGINS    the rest of a request, in the kernel   timeout     408
+ *   FEEDS     more of a request, in an exchange      timeout     408
+ *   ANSWERS   room for the rest of an answer         LINGER      closed
+ *   LINGERS   the other side's end, and drops        LINGER      closed
+ *             what comes
+ *
+ *   FREE -> PROXIES -> GREETS -> SHAKES -> RESTS -> BEGINS -> FEEDS -> ANSWERS -> RESTS, or
+ *   LINGERS -> FREE
+ *
+ * Steps are left out that need not be waited for; a request that is there whole goes from RESTS to
+ * RESTS at once. `word` holds the state, whether a thread HOLDS the connection, whether something
+ * came meanwhile (AGAIN), whether its end did, how often it was let go, and which of the
+ * connections in this place it is. Whoever makes HOLDS of it may change the rest; whoever does not
+ * hold it may only read what is atomic. The mutex guards what connections share: free places and
+ * exchanges, and the counts. It is held for microseconds, and never while a byte is read or
+ * written. One more thread looks at the time. */
+#include "door/door.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "door/look.h"
+#include "door/proxy.h"
+#include "door/tally.h"
+#include "door/tls.h"
+#include "platform/log.h"
+#include "platform/platform.h"
+
+enum {
+    LINGER = 2000, /* ms for an answer to go, and for the end of a connection */
+    TICK = 100,    /* ms between looks at the time, while something is to be late soon */
+    MOMENT = 500,  /* ms in which requests that are on their way may come at the end */
+    NEW = 250,     /* ms that a request in pieces is taken to be older, to have come slower */
+    AT_ONCE = 32,  /* pieces or requests that a connection may have before others */
+    RESERVE = 24   /* places that are not promised to connections which are kept */
+};
+
+/* A thread needs some 10 KiB, and OpenSSL more. A sanitizer needs far more. */
+#ifndef DOOR_STACK_SIZE
+#define DOOR_STACK_SIZE 131072
+#endif
+
+enum state { FREE, PROXIES, GREETS, SHAKES, RESTS, BEGINS, FEEDS, ANSWERS, LINGERS };
+
+enum {
+    STATE = 0x0F,
+    HOLDS = 0x10,
+    AGAIN = 0x20,
+    ENDED = 0x40,  /* epoll has said that no more will come: perhaps in one with what came last */
+    TURN = 0x80,   /* counts how often it was let go, for whoever looked at it before */
+    TURNS = 0xF80, /* all bits of that */
+    ONE = 0x1000   /* the next connection in a place */
+};
+
+struct connection {
+    uint32_t word;     /* atomic */
+    uint32_t received; /* atomic: bytes of the request that have come */
+    uint32_t since;    /* atomic: ticks, low bits, when it entered RESTS, or its request began */
+    uint32_t deadline; /* atomic: the same for its end; 64 bits are not atomic everywhere */
+    uint64_t peer;     /* who it is, for fairness. Changed with the mutex held, as is the next */
+    bool kept;         /* its client was told so */
+
+    /* The holder's. */
+    struct door *door;
+    int socket;
+    bool secure;
+    bool trusted; /* it comes from a proxy that speaks for others */
+    bool armed;   /* epoll knows it */
+    bool writes;  /* it waits for room, not for bytes */
+    bool quiet;   /* nothing can have come since epoll spoke: it need not look again */
+    bool wrote;   /* epoll was asked for room */
+    bool looked;  /* a whole record was seen, and has not been read */
+    bool shaking; /* it is counted in door.shakes */
+    uint32_t low; /* SO_RCVLOWAT */
+    struct tls *tls;
+    struct exchange *exchange;
+    enum exchange_state outcome; /* once it has been answered */
+    unsigned port;               /* ours */
+    char name[INET6_ADDRSTRLEN]; /* who is at its other end */
+    struct connection *next;     /* of the free ones; with the mutex held */
+};
+
+/* Is anybody taken? Everybody; nobody is kept; nobody. */
+enum doors { OPEN, ENDING, CLOSED };
+
+struct thread {
+    struct door *door;
+    pthread_t id;
+    bool started;
+    struct exchange *spare; /* what it begins a request in: never NULL */
+};
+
+struct door {
+    struct door_config config;
+    int epoll, wake;
+    struct connection *connections;
+    struct exchange *exchanges;
+    size_t exchange_count;
+    struct thread *threads; /* the workers, and the one that looks at the time */
+
+    pthread_mutex_t mutex; /* guards what follows up to the next line */
+    struct connection *free;
+    struct exchange *idle;
+    struct tally tally;
+    unsigned kept, kept_most, shakes_most;
+
+    unsigned shakes;                    /* atomic, as are the next */
+    unsigned doors;                     /* enum doors */
+    uint32_t said_plain, said_stranger; /* when; 0: never */
+    bool stop, paused, said_front;
+};
+
+/* ---- Places ---- */
+
+static uint32_t word_of(const struct connection *c) {
+    return __atomic_load_n(&c->word, __ATOMIC_ACQUIRE);
+}
+
+static enum state state_in(uint32_t word) {
+    return (enum state)(word & STATE);
+}
+
+static bool is_held(uint32_t word) {
+    return (word & HOLDS) != 0;
+}
+
+static enum doors doors_of(const struct door *door) {
+    return (enum doors)__atomic_load_n(&door->doors, __ATOMIC_ACQUIRE);
+}
+
+static uint32_t ticks(void) {
+    return (uint32_t)platform_ticks();
+}
+
+/* ms since a time, 0 if that is yet to come. */
+static uint32_t passed_since(uint32_t time) {
+    uint32_t passed = ticks() - time;
+
+    return passed <= INT32_MAX ? passed : 0;
+}
+
+static uint32_t age_of(const struct connection *c) {
+    return passed_since(__atomic_load_n(&c->since, __ATOMIC_RELAXED));
+}
+
+static void set_deadline(struct connection *c, uint32_t ms) {
+    uint32_t now = ticks();
+
+    __atomic_store_n(&c->since, now, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->deadline, now + ms, __ATOMIC_RELAXED);
+}
+
+static bool is_late(const struct connection *c) {
+    return ticks() - __atomic_load_n(&c->deadline, __ATOMIC_RELAXED) <= INT32_MAX;
+}
+
+static void set_received(struct connection *c, size_t bytes) {
+    __atomic_store_n(&c->received, (uint32_t)(bytes < UINT32_MAX ? bytes : UINT32_MAX),
+                     __ATOMIC_RELAXED);
+}
+
+/* Takes a connection that waits, if it is as `word` says. */
+static bool hold(struct connection *c, uint32_t word) {
+    return !is_held(word) && state_in(word) != FREE &&
+           __atomic_compare_exchange_n(&c->word, &word, word | HOLDS, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_RELAXED);
+}
+
+/* Lets it go. False: something has come meanwhile, and it is still held. */
+static bool let_go(struct connection *c, enum state state) {
+    uint32_t word = word_of(c), turn = (word + TURN) & TURNS;
+    uint32_t next = (word & ~(uint32_t)(STATE | HOLDS | AGAIN | TURNS)) | turn | state;
+
+    word &= ~(uint32_t)AGAIN;
+    if (__atomic_compare_exchange_n(&c->word, &word, next, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_RELAXED)) {
+        return true;
+    }
+    (void)__atomic_fetch_and(&c->word, ~(uint32_t)AGAIN, __ATOMIC_ACQ_REL);
+    return false;
+}
+
+/* Something has come for this connection, if it is still the one it was. True: it is held. */
+static bool take(struct connection *c, uint32_t which, bool ended) {
+    uint32_t word = word_of(c);
+
+    while (word / ONE == which && state_in(word) != FREE) {
+        uint32_t next = word | (is_held(word) ? AGAIN : HOLDS) | (ended ? ENDED : 0);
+
+        if (__atomic_compare_exchange_n(&c->word, &word, next, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE)) {
+            return !is_held(word);
+        }
+    }
+    return false;
+}
+
+/* Who somebody is for fairness: an IPv4 address, the first half of one of IPv6. */
+static uint64_t peer_at(const union network_address *address) {
+    const uint8_t *six = address->six.sin6_addr.s6_addr;
+    uint64_t peer;
+
+    if (address->any.sa_family == AF_INET) {
+        return UINT64_C(0xFFFF) << 32 | address->four.sin_addr.s_addr;
+    }
+    if (IN6_IS_ADDR_V4MAPPED(&address->six.sin6_addr)) {
+        uint32_t four;
+
+        memcpy(&four, six + 12, sizeof four);
+        return UINT64_C(0xFFFF) << 32 | four;
+    }
+    memcpy(&peer, six, sizeof peer);
+    return peer;
+}
+
+static void count_as(struct connection *c, uint64_t peer) {
+    (void)pthread_mutex_lock(&c->door->mutex);
+    c->peer = peer;
+    (void)pthread_mutex_unlock(&c->door->mutex);
+}
+
+/* It is somebody else than was known. The thread holds the connection. */
+static void set_peer(struct connection *c, const union network_address *remote) {
+    (void)inet_ntop(remote->any.sa_family,
+                    remote->any.sa_family == AF_INET ? (const void *)&remote->four.sin_addr
+                                                     : (const void *)&remote->six.sin6_addr,
+                    c->name, sizeof c->name);
+    c->trusted = proxy_trusts(&c->door->config.proxies, c->name);
+    count_as(c, c->trusted ? ~(uint64_t)(uintptr_t)c : peer_at(remote)); /* or nobody's like */
+}
+
+void door_speaks_for(struct exchange *exchange, const char *address) {
+    struct connection *c = exchange->connection;
+    union network_address told;
+
+    if (c->trusted && network_address_of(&told, address)) {
+        count_as(c, peer_at(&told));
+    }
+}
+
+/* Others than fronts may lie as they like. */
+static bool may_be_front(const struct connection *c) {
+    return !c->trusted && network_loopback(c->name);
+}
+
+static void disbelieve(struct connection *c) {
+    if (may_be_front(c) && !__atomic_exchange_n(&c->door->said_front, true, __ATOMIC_RELAXED)) {
+        log_line(CMCWH_LOG_WARN,
+                 "%s: it tells whose requests it passes on, and is not believed: all count as its "
+                 "own. Is it a proxy? Name it with --proxy",
+                 c->name);
+    }
+}
+
+void door_disbelieves(struct exchange *exchange) {
+    disbelieve(exchange->connection);
+}
+
+/* ---- Who gives way ---- */
+
+/* How soon somebody gives way: the higher the sooner; 0: never. `count`: how many his peer has. */
+typedef uint64_t yield_of(const struct connection *c, enum state state, unsigned count);
+
+/* Of places: those first that have rested past their promise; then of the peer that has most
+ * whoever has done least. */
+static uint64_t yield_place(const struct connection *c, enum state state, unsigned count) {
+    enum { BITS = 32 };
+    uint64_t age = age_of(c), rank = state >= ANSWERS ? 3 : state < BEGINS ? 2 : 1;
+
+    if (state == RESTS && c->kept) {
+        return age > c->door->config.keep ? (UINT64_C(1) << 62) + age : 0;
+    }
+    return ((uint64_t)count << (BITS + 2)) + (rank << BITS) + age;
+}
+
+/* Of exchanges: the more the peer has, the sooner, and one that sends much the later: many peers
+ * that send little do not push out somebody with two large bodies. */
+static uint64_t yield_exchange(const struct connection *c, enum state state, unsigned count) {
+    enum { BITS = 32, LITTLE = 4096 /* bytes a second */ };
+    uint64_t speed = 0;
+
+    if (state == FEEDS) {
+        speed = __atomic_load_n(&c->received, __ATOMIC_RELAXED) * UINT64_C(1000) /
+                ((uint64_t)age_of(c) + NEW);
+    }
+    return ((uint64_t)count << BITS) * LITTLE / (LITTLE + speed);
+}
+
+/* Holds one of those that wait in one of `states`, a bit for each. NULL: nobody can give way. */
+static struct connection *choose(struct door *door, unsigned states, yield_of *yields) {
+    uint64_t most = 0;
+    struct connection *chosen = NULL;
+    uint32_t chosen_word = 0;
+
+    (void)pthread_mutex_lock(&door->mutex);
+    tally_clear(&door->tally);
+    for (unsigned i = 0; i < door->config.connections; i++) {
+        if ((states >> state_in(word_of(&door->connections[i])) & 1) != 0) {
+            tally_add(&door->tally, door->connections[i].peer);
+        }
+    }
+    for (unsigned i = 0; i < door->config.connections; i++) {
+        struct connection *c = &door->connections[i];
+        uint32_t word = word_of(c);
+
+        if (!is_held(word) && (states >> state_in(word) & 1) != 0) {
+            uint64_t yield = yields(c, state_in(word), tally_of(&door->tally, c->peer));
+
+            if (yield > most) {
+                most = yield;
+                chosen = c;
+                chosen_word = word;
+            }
+        }
+    }
+    (void)pthread_mutex_unlock(&door->mutex);
+    return chosen != NULL && hold(chosen, chosen_word) ? chosen : NULL;
+}
+
+/* Has this peer not had more than half of the promises that are left to be had? */
+static bool fair(const struct door *door, const struct connection *c) {
+    unsigned left = door->kept_most - door->kept, has = 0;
+
+    for (unsigned i = 0; i < door->config.connections && door->kept > left; i++) {
+        has += door->connections[i].kept && door->connections[i].peer == c->peer;
+    }
+    return has < left;
+}
+
+bool door_keeps(struct exchange *exchange) {
+    struct connection *c = exchange->connection;
+    struct door *door = c->door;
+
+    if (doors_of(door) != OPEN || c->kept) {
+        return c->kept && doors_of(door) == OPEN;
+    }
+    (void)pthread_mutex_lock(&door->mutex);
+    c->kept = door->kept < door->kept_most && fair(door, c);
+    door->kept += c->kept;
+    (void)pthread_mutex_unlock(&door->mutex);
+    return c->kept;
+}
+
+/* ---- Exchanges ---- */
+
+/* The connection needs its exchange no longer. */
+static void release(struct thread *t, struct connection *c) {
+    struct exchange *exchange = c->exchange;
+
+    c->exchange = NULL;
+    if (exchange == NULL) {
+        return;
+    }
+    exchange->connection = NULL;
+    if (t->spare == NULL) {
+        t->spare = exchange;
+        return;
+    }
+    (void)pthread_mutex_lock(&t->door->mutex);
+    exchange->next = t->door->idle;
+    t->door->idle = exchange;
+    (void)pthread_mutex_unlock(&t->door->mutex);
+}
+
+/* The connection begins a request. */
+static void lend(struct thread *t, struct connection *c) {
+    struct exchange *exchange = t->spare;
+
+    t->spare = NULL;
+    c->exchange = exchange;
+    exchange->connection = c; /* NOLINT(clang-analyzer-core.NullDereference): see settle */
+    exchange_begin(exchange, c->secure, c->name, c->port);
+}
+
+/* ---- Bytes ---- */
+
+static size_t available(int socket) {
+    int bytes = 0;
+
+    return ioctl(socket, FIONREAD, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
+}
+
+/* So much must be there before epoll speaks. */
+static void want(struct connection *c, size_t bytes) {
+    int low = (int)bytes;
+
+    if (c->low != bytes) {
+        c->low = (uint32_t)bytes;
+        (void)setsockopt(c->socket, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof low);
+    }
+}
+
+/* From now on it is worth another look when so much is there. False: it is already, or the kernel
+ * has no room for that, or nothing more will come. */
+static bool waits_for(struct connection *c, size_t bytes) {
+    struct pollfd polled = {.fd = c->socket, .events = POLLIN | POLLRDHUP};
+
+    want(c, bytes);
+    return poll(&polled, 1, 0) == 0;
+}
+
+static bool again(void) {
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
+
+/* Is a whole record there, or the end of the connection? What is not whole stays in the kernel, for
+ * in a session it would take 16 KiB. A record that is alone is read at once, and nothing behind it
+ * is missed. */
+static bool record_there(struct connection *c) {
+    unsigned char bytes[2048]; /* as long as most requests are */
+    ssize_t looked = recv(c->socket, bytes, sizeof bytes, MSG_PEEK);
+    size_t there, need = 0;
+
+    c->quiet = false;
+    if (looked <= 0) {
+        want(c, 1);
+        return looked == 0 || !again();
+    }
+    there = looked < (ssize_t)sizeof bytes ? (size_t)looked : available(c->socket);
+    if (look_record(bytes, (size_t)looked, there, &need) == LOOK_WAITS && waits_for(c, need)) {
+        return false;
+    }
+    want(c, 1);
+    c->quiet = need == there;
+    c->looked = true;
+    if (c->tls != NULL) {
+        tls_alone(c->tls, c->quiet);
+    }
+    return true;
+}
+
+/* Bytes that have come; 0: no more will. TLS_READS: none yet. */
+static int receive(struct connection *c, char *bytes, size_t length) {
+    ssize_t came;
+
+    if (c->tls == NULL) {
+        came = recv(c->socket, bytes, length, 0);
+        return came >= 0 ? (int)came : again() ? TLS_READS : 0;
+    }
+    if (!tls_pending(c->tls)) {
+        if (!c->looked && !record_there(c)) {
+            return TLS_READS;
+        }
+    } else {
+        c->quiet = false;
+    }
+    c->looked = false;
+    came = tls_read(c->tls, bytes, length);
+    return came == TLS_FAILS ? 0 : came == TLS_WRITES ? TLS_READS : (int)came;
+}
+
+/* Sends what can be sent of an answer. False: the connection is of no use any more. */
+static bool flush(const struct connection *c) {
+    struct exchange *x = c->exchange;
+
+    while (x->sent < x->out_length) {
+        const char *bytes = x->out + x->sent;
+        size_t length = x->out_length - x->sent;
+        ssize_t went = c->tls != NULL ? tls_write(c->tls, bytes, length)
+                                      : send(c->socket, bytes, length, MSG_NOSIGNAL);
+
+        if (went <= 0) {
+            return c->tls != NULL ? went == TLS_WRITES : again();
+        }
+        x->sent += (size_t)went;
+    }
+    x->out_length = x->sent = 0;
+    return true;
+}
+
+/* ---- Ends ---- */
+
+static void shakes_no_longer(struct connection *c) {
+    if (c->shaking) {
+        (void)__atomic_fetch_sub(&c->door->shakes, 1, __ATOMIC_RELAXED);
+        c->shaking = false;
+    }
+}
+
+/* Drops what comes, so that the other side can read the answer before it learns that it is not
+ * listened to. */
+static enum state linger(struct connection *c) {
+    char bytes[2048];
+    ssize_t came = 1;
+
+    for (unsigned turn = 0; turn < AT_ONCE && came > 0; turn++) {
+        came = recv(c->socket, bytes, sizeof bytes, 0);
+    }
+    return came > 0 || (came < 0 && again()) ? LINGERS : FREE;
+}
+
+/* Closes it. What has begun of a request is not taken. */
+static void end(struct thread *t, struct connection *c) {
+    struct door *door = t->door;
+
+    if (c->exchange != NULL) {
+        exchange_drop(c->exchange);
+        release(t, c);
+    }
+    if (c->tls != NULL && state_in(word_of(c)) == RESTS) {
+        tls_bye(c->tls);
+    }
+    tls_close(c->tls);
+    c->tls = NULL;
+    shakes_no_longer(c);
+    (void)close(c->socket);
+    (void)pthread_mutex_lock(&door->mutex);
+    door->kept -= c->kept;
+    c->kept = false;
+    __atomic_store_n(&c->word, (word_of(c) | (ONE - 1)) + 1, __ATOMIC_RELEASE);
+    c->next = door->free;
+    door->free = c;
+    (void)pthread_mutex_unlock(&door->mutex);
+}
+
+/* Makes room at once. A request that has begun is answered with `status`. */
+static void evict(struct thread *t, struct connection *c, int status, const char *what) {
+    enum state state = state_in(word_of(c));
+
+    log_line(CMCWH_LOG_DEBUG, "%s: %s gives way", c->name, what);
+    if (state == BEGINS) {
+        lend(t, c);
+    }
+    if (state == BEGINS || state == FEEDS) {
+        (void)exchange_refuse(c->exchange, status);
+        (void)flush(c);
+        (void)linger(c); /* what is left unread would reset the connection */
+    }
+    end(t, c);
+}
+
+/* Whoever has an exchange and gets on least gives it up, when none is left for the next request. */
+static bool find_spare(struct thread *t) {
+    struct door *door = t->door;
+
+    for (unsigned tries = 0; tries < 3 && t->spare == NULL; tries++) {
+        struct connection *c;
+
+        (void)pthread_mutex_lock(&door->mutex);
+        t->spare = door->idle;
+        door->idle = t->spare == NULL ? NULL : t->spare->next;
+        (void)pthread_mutex_unlock(&door->mutex);
+        if (t->spare == NULL &&
+            (c = choose(door, 1U << FEEDS | 1U << ANSWERS, yield_exchange)) != NULL) {
+            evict(t, c, 408, "a slow request");
+        }
+    }
+    return t->spare != NULL;
+}
+
+/* ---- Steps: each returns what the connection waits for next, FREE to be closed ---- */
+
+static enum state rest(struct thread *t, struct connection *c) {
+    const struct door_config *config = &t->door->config;
+
+    release(t, c);
+    set_received(c, 0);
+    set_deadline(c, c->kept ? config->keep + DOOR_GRACE * 1000U : config->timeout);
+    return RESTS;
+}
+
+static enum state bye(struct thread *t, struct connection *c) {
+    bool more = c->outcome == EXCHANGE_REFUSES || available(c->socket) > 0;
+
+    release(t, c);
+    if (c->tls != NULL) {
+        tls_bye(c->tls);
+    }
+    if (!more || shutdown(c->socket, SHUT_WR) != 0) {
+        return FREE;
+    }
+    want(c, 1);
+    set_deadline(c, LINGER);
+    return linger(c);
+}
+
+/* Sends the answer. FEEDS: a part of the next request is there already. */
+static enum state answer(struct thread *t, struct connection *c) {
+    if (!flush(c)) {
+        return FREE;
+    }
+    if (c->exchange->out_length > 0) {
+        if (!c->writes) {
+            set_deadline(c, LINGER);
+        }
+        c->writes = true;
+        return ANSWERS;
+    }
+    c->writes = false;
+    if (c->outcome != EXCHANGE_STAYS) {
+        return bye(t, c);
+    }
+    if (exchange_again(c->exchange) == 0) {
+        return rest(t, c);
+    }
+    set_deadline(c, t->door->config.timeout);
+    return FEEDS;
+}
+
+static enum state refuse(struct thread *t, struct connection *c, int status) {
+    c->outcome = exchange_refuse(c->exchange, status);
+    c->writes = false;
+    return answer(t, c);
+}
+
+/* Nothing more has come of a request that is not whole. */
+static enum state wait_for_rest(struct thread *t, struct connection *c, enum state state) {
+    if (exchange_empty(c->exchange)) {
+        release(t, c);
+        return state == RESTS ? state : rest(t, c);
+    }
+    if (state == RESTS) {
+        set_deadline(c, t->door->config.timeout);
+    }
+    return FEEDS;
+}
+
+/* Reads what there is of a request, `limit` bytes at most, and answers it when it is whole. */
+static enum state feed(struct thread *t, struct connection *c, enum state state, size_t limit) {
+    struct exchange *x = c->exchange;
+
+    c->writes = false;
+    if (state == FEEDS && is_late(c)) { /* it may never have had to wait */
+        return refuse(t, c, 408);
+    }
+    for (unsigned turn = 0; turn < AT_ONCE; turn++) {
+        enum exchange_state outcome = exchange_go_on(x);
+        size_t room;
+        char *at;
+        int came;
+
+        if (outcome != EXCHANGE_READS) {
+            c->outcome = outcome;
+            state = answer(t, c);
+            if (state != FEEDS) {
+                return state;
+            }
+            continue;
+        }
+        if (!flush(c)) {
+            return FREE;
+        }
+        at = exchange_room(x, &room);
+        came = receive(c, at, room < limit ? room : limit);
+        if (came < 0) {
+            return wait_for_rest(t, c, state);
+        }
+        if (came == 0 && exchange_empty(x)) {
+            return FREE;
+        }
+        limit = (size_t)came < limit && limit != SIZE_MAX ? limit - (size_t)came : SIZE_MAX;
+        set_received(c, c->received + (size_t)came);
+        exchange_came(x, (size_t)came);
+    }
+    if (state == RESTS) {
+        set_deadline(c, t->door->config.timeout);
+    }
+    c->quiet = false;
+    c->writes = true; /* others have their turn, and then it goes on at once */
+    return FEEDS;
+}
+
+/* Looks at what has come of a request. */
+static enum state begin(struct thread *t, struct connection *c, enum state state) {
+    size_t room, need = 1, there;
+    enum look look = LOOK_PIECES;
+    ssize_t looked;
+    char *at;
+
+    if (c->tls != NULL) {
+        if (!tls_pending(c->tls) && !record_there(c)) {
+            if (c->low == 1 || state == BEGINS) {
+                return state;
+            }
+            set_deadline(c, t->door->config.timeout);
+            return BEGINS;
+        }
+        lend(t, c);
+        return doors_of(t->door) == CLOSED && state == RESTS ? refuse(t, c, 503)
+                                                             : feed(t, c, state, SIZE_MAX);
+    }
+    lend(t, c);
+    at = exchange_room(c->exchange, &room);
+    looked = recv(c->socket, at, room, MSG_PEEK);
+    if (looked <= 0) {
+        release(t, c);
+        return looked < 0 && again() ? state : FREE;
+    }
+    if (doors_of(t->door) == CLOSED && state == RESTS) {
+        return refuse(t, c, 503);
+    }
+    there = (size_t)looked < room ? (size_t)looked : available(c->socket);
+    look = look_request(at, (size_t)looked, there, t->door->config.longest, &need);
+    if (look == LOOK_WAITS && waits_for(c, need)) {
+        release(t, c);
+        set_received(c, there);
+        if (state == RESTS) {
+            set_deadline(c, t->door->config.timeout);
+        }
+        return BEGINS;
+    }
+    want(c, 1);
+    c->quiet = look == LOOK_WHOLE && need == there;
+    return feed(t, c, state, look == LOOK_WHOLE ? need : SIZE_MAX);
+}
+
+/* Says at most once a minute what a stranger can make us say. */
+static void say_seldom(uint32_t *last, const char *message, const struct connection *c) {
+    uint32_t before = __atomic_load_n(last, __ATOMIC_RELAXED);
+
+    if ((before == 0 || passed_since(before) >= 60000) &&
+        __atomic_compare_exchange_n(last, &before, ticks() | 1, false, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED)) {
+        log_line(CMCWH_LOG_INFO, "%s: %s", c->name, message);
+    }
+}
+
+/* Somebody who speaks no TLS is told so, in plain text. */
+static enum state refuse_plain(struct connection *c) {
+    static const struct cmcwh_answer why = {
+        .status = 400, .error = "malformed_request", .detail = "this port speaks HTTPS"};
+    char body[CMCWH_ANSWER_MAX], text[192 + CMCWH_ANSWER_MAX];
+    size_t length = cmcwh_answer_body(&why, body);
+    int used = snprintf(text, sizeof text,
+                        "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\n"
+                        "Content-Length: %zu\r\nConnection: close\r\n\r\n%.*s",
+                        why.status, cmcwh_http_reason(why.status), length, (int)length, body);
+
+    say_seldom(&c->door->said_plain, "plain HTTP came to a port that speaks HTTPS", c);
+    if (send(c->socket, text, (size_t)used, MSG_NOSIGNAL) != used ||
+        shutdown(c->socket, SHUT_WR) != 0) {
+        return FREE;
+    }
+    want(c, 1);
+    set_deadline(c, LINGER);
+    return linger(c);
+}
+
+/* Does it begin with a letter, as a method does? */
+static bool speaks_plain(const struct connection *c) {
+    char first;
+
+    return recv(c->socket, &first, 1, MSG_PEEK) == 1 && first >= 'A' && first <= 'Z';
+}
+
+/* Too many handshakes: one gives way. */
+static bool may_shake(struct thread *t, struct connection *c) {
+    struct door *door = t->door;
+    struct connection *other;
+
+    c->shaking = true;
+    if (__atomic_fetch_add(&door->shakes, 1, __ATOMIC_RELAXED) < door->shakes_most) {
+        return true;
+    }
+    other = choose(door, 1U << SHAKES, yield_place);
+    if (other == NULL) {
+        return false;
+    }
+    evict(t, other, 0, "a handshake");
+    return true;
+}
+
+static enum state shake(struct thread *t, struct connection *c) {
+    int result = TLS_READS;
+
+    c->writes = false;
+    while (result == TLS_READS) {
+        if (!record_there(c)) {
+            return c->tls == NULL ? GREETS : SHAKES;
+        }
+        if (c->tls == NULL) {
+            if (speaks_plain(c)) {
+                return refuse_plain(c);
+            }
+            if (!may_shake(t, c)) {
+                return FREE;
+            }
+            c->tls = tls_open(c->socket);
+        }
+        c->looked = false;
+        result = c->tls == NULL ? TLS_FAILS : tls_shake(c->tls);
+    }
+    c->writes = result == TLS_WRITES;
+    if (c->writes) {
+        return SHAKES;
+    }
+    shakes_no_longer(c);
+    if (result != 0) {
+        return FREE;
+    }
+    set_deadline(c, t->door->config.timeout);
+    return begin(t, c, RESTS);
+}
+
+/* A PROXY header would come at once. */
+static void look_for_front(struct connection *c) {
+    char bytes[PROXY_HEADER_MAX];
+    union network_address peer;
+    ssize_t looked = may_be_front(c) ? recv(c->socket, bytes, sizeof bytes, MSG_PEEK) : 0;
+
+    if (looked > 0 && proxy_header(bytes, (size_t)looked, &peer) > 0) {
+        disbelieve(c);
+    }
+}
+
+/* It is known who it is. */
+static enum state admit(struct thread *t, struct connection *c) {
+    const struct door_config *config = &t->door->config;
+
+    look_for_front(c);
+    if (!c->secure) {
+        return begin(t, c, RESTS); /* who may not post is told so */
+    }
+    if (!c->trusted && config->allow != NULL && !config->allow(config->context, c->name)) {
+        say_seldom(&t->door->said_stranger,
+                   "its TLS connection was closed: --allow does not name it", c);
+        return FREE;
+    }
+    return shake(t, c);
+}
+
+/* Takes a PROXY header off the connection. */
+static enum state learn(struct thread *t, struct connection *c) {
+    char bytes[PROXY_HEADER_MAX];
+    union network_address peer = {.any = {.sa_family = AF_UNSPEC}};
+    ssize_t looked = 0, before;
+    int length;
+
+    do {
+        before = looked;
+        looked = recv(c->socket, bytes, sizeof bytes, MSG_PEEK);
+        if (looked <= 0) {
+            return looked < 0 && again() ? PROXIES : FREE;
+        }
+        length = proxy_header(bytes, (size_t)looked, &peer);
+        if (length == PROXY_MORE && waits_for(c, (size_t)looked + 1)) {
+            return PROXIES;
+        }
+    } while (length == PROXY_MORE && looked > before);
+    want(c, 1);
+    if (length == PROXY_MORE || length == PROXY_WRONG ||
+        (length > 0 && recv(c->socket, bytes, (size_t)length, 0) != length)) {
+        return FREE;
+    }
+    if (peer.any.sa_family != AF_UNSPEC) {
+        set_peer(c, &peer);
+    }
+    return admit(t, c);
+}
+
+static enum state step(struct thread *t, struct connection *c, enum state state) {
+    switch (state) {
+    case PROXIES:
+        return learn(t, c);
+    case GREETS:
+    case SHAKES:
+        return shake(t, c);
+    case FEEDS:
+        return feed(t, c, state, SIZE_MAX);
+    case ANSWERS:
+        return answer(t, c);
+    case LINGERS:
+        return linger(c);
+    default:
+        return begin(t, c, state);
+    }
+}
+
+/* ---- A connection that is held ---- */
+
+/* What epoll says of which connection. Listeners come behind all places. */
+static const uint64_t WAKE = UINT32_MAX;
+
+static uint64_t event_of(const struct connection *c) {
+    return (uint64_t)(word_of(c) / ONE) << 32 | (uint64_t)(c - c->door->connections);
+}
+
+/* What epoll is to tell of it. False: it cannot. */
+static bool arm(struct connection *c) {
+    struct epoll_event event = {.events = (c->writes ? EPOLLOUT : EPOLLIN | EPOLLRDHUP) | EPOLLET,
+                                .data = {.u64 = event_of(c)}};
+    int what = c->armed ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+    if (c->armed && c->quiet && !c->writes && !c->wrote && (word_of(c) & ENDED) == 0) {
+        return true;
+    }
+    c->armed = true;
+    c->wrote = c->writes;
+    return epoll_ctl(c->door->epoll, what, c->socket, &event) == 0;
+}
+
+/* It waits for the next step, or is closed. False: something has come meanwhile. */
+static bool settle(struct thread *t, struct connection *c, enum state next) {
+    if (next != FREE && t->spare == NULL && !find_spare(t)) {
+        if (next == FEEDS) {
+            (void)exchange_refuse(c->exchange, 503);
+            (void)flush(c);
+        }
+        next = FREE;
+    }
+    if (next == FREE || !arm(c)) {
+        end(t, c);
+        return true;
+    }
+    return let_go(c, next);
+}
+
+static void work_on(struct thread *t, struct connection *c, enum state state) {
+    do {
+        c->quiet = false;
+        state = step(t, c, state);
+    } while (!settle(t, c, state));
+}
+
+/* It has waited too long. */
+static void be_late(struct thread *t, struct connection *c) {
+    enum state state = state_in(word_of(c));
+
+    c->quiet = false;
+    if (state == BEGINS) {
+        lend(t, c);
+    }
+    state = state == BEGINS || state == FEEDS ? refuse(t, c, 408) : FREE;
+    if (!settle(t, c, state)) {
+        work_on(t, c, state);
+    }
+}
+
+/* ---- New connections ---- */
+
+/* A place for one, if need be that of another. It is held. NULL: nobody gives way. */
+static struct connection *find_place(struct thread *t) {
+    struct door *door = t->door;
+    struct connection *c;
+
+    for (unsigned tries = 0; tries < 2; tries++) {
+        (void)pthread_mutex_lock(&door->mutex);
+        c = door->free;
+        door->free = c == NULL ? NULL : c->next;
+        (void)pthread_mutex_unlock(&door->mutex);
+        if (c != NULL) {
+            return c;
+        }
+        c = choose(door, ~(1U << FREE), yield_place);
+        if (c != NULL) {
+            evict(t, c, 503, "a connection");
+        }
+    }
+    return NULL;
+}
+
+/* A connection has been accepted. */
+static void welcome(struct thread *t, struct connection *c, int socket,
+                    const struct listener *listener, const union network_address *remote) {
+    struct door *door = t->door;
+    enum state state;
+
+    c->door = door;
+    c->socket = socket;
+    c->secure = listener->secure;
+    c->port = listener->port;
+    c->armed = c->writes = c->wrote = c->looked = false;
+    c->low = 1;
+    set_received(c, 0);
+    set_deadline(c, door->config.timeout);
+    set_peer(c, remote);
+    state = c->trusted ? PROXIES : c->secure ? GREETS : RESTS;
+    __atomic_store_n(&c->word, word_of(c) | HOLDS | state, __ATOMIC_RELEASE);
+    c->quiet = false;
+    state = c->trusted ? learn(t, c) : admit(t, c); /* a PROXY header may come first */
+    if (!settle(t, c, state)) {
+        work_on(t, c, state);
+    }
+}
+
+/* No descriptors are left: sinks may need the next one, and accept would fail again at once. */
+static void pause_listeners(struct door *door) {
+    for (unsigned i = 0; i < door->config.listener_count; i++) {
+        (void)epoll_ctl(door->epoll, EPOLL_CTL_DEL, door->config.listeners[i].socket, NULL);
+    }
+    __atomic_store_n(&door->paused, true, __ATOMIC_RELEASE);
+}
+
+static bool watch_listeners(struct door *door) {
+    bool right = true;
+
+    for (unsigned i = 0; i < door->config.listener_count; i++) {
+        struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE,
+                                    .data = {.u64 = door->config.connections + i}};
+
+        right =
+            epoll_ctl(door->epoll, EPOLL_CTL_ADD, door->config.listeners[i].socket, &event) == 0 &&
+            right;
+    }
+    return right;
+}
+
+/* False: nobody waits to be taken, or none can be. */
+static bool accept_one(struct thread *t, const struct listener *listener) {
+    union network_address remote = {.any = {.sa_family = AF_UNSPEC}};
+    socklen_t length = sizeof remote;
+    int socket = accept4(listener->socket, &remote.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct connection *c;
+
+    if (socket < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            pause_listeners(t->door);
+        }
+        return false;
+    }
+    c = find_place(t);
+    if (c == NULL) {
+        (void)close(socket);
+        return true;
+    }
+    welcome(t, c, socket, listener, &remote);
+    return true;
+}
+
+/* A listener has its turn behind all connections that are ready: if it gave one at a time, the rate
+ * of new ones would sink as there are more that are busy. */
+static void accept_some(struct thread *t, const struct listener *listener) {
+    for (unsigned turn = 0; turn < AT_ONCE && accept_one(t, listener); turn++) {
+    }
+}
+
+/* ---- Threads ---- */
+
+static bool stops(const struct door *door) {
+    return __atomic_load_n(&door->stop, __ATOMIC_ACQUIRE);
+}
+
+static void *work(void *argument) {
+    struct thread *t = argument;
+    struct door *door = t->door;
+    struct epoll_event event;
+
+    while (!stops(door)) {
+        uint32_t place;
+
+        if (epoll_wait(door->epoll, &event, 1, -1) != 1 || event.data.u64 == WAKE) {
+            continue;
+        }
+        place = (uint32_t)event.data.u64;
+        if (place >= door->config.connections) {
+            accept_some(t, &door->config.listeners[place - door->config.connections]);
+        } else if (take(&door->connections[place], (uint32_t)(event.data.u64 >> 32),
+                        (event.events & EPOLLRDHUP) != 0)) {
+            struct connection *c = &door->connections[place];
+
+            work_on(t, c, state_in(word_of(c)));
+        }
+    }
+    return NULL;
+}
+
+/* Closes those that rest, when nobody is taken any more; who has sent something is told so. */
+static void close_door_on(struct thread *t, struct connection *c, uint32_t word) {
+    if (hold(c, word)) {
+        if (available(c->socket) > 0) {
+            work_on(t, c, state_in(word));
+        } else {
+            end(t, c);
+        }
+    }
+}
+
+/* Looks at the time. Is something to be late soon? */
+static bool look_at_time(struct thread *t) {
+    struct door *door = t->door;
+    bool soon = false;
+
+    for (unsigned i = 0; i < door->config.connections; i++) {
+        struct connection *c = &door->connections[i];
+        uint32_t word = word_of(c);
+        enum state state = state_in(word);
+
+        if (is_held(word) || state == FREE) {
+            continue;
+        }
+        soon = soon || state != RESTS;
+        if (is_late(c)) {
+            if (hold(c, word)) {
+                be_late(t, c);
+            }
+        } else if (doors_of(door) == CLOSED && state <= RESTS) {
+            close_door_on(t, c, word);
+        }
+    }
+    return soon;
+}
+
+static void *keep_time(void *argument) {
+    struct thread *t = argument;
+    struct door *door = t->door;
+    struct pollfd polled = {.fd = door->wake, .events = POLLIN};
+    bool soon = false;
+
+    while (!stops(door)) {
+        bool hurries =
+            soon || doors_of(door) != OPEN || __atomic_load_n(&door->paused, __ATOMIC_ACQUIRE);
+
+        (void)poll(&polled, 1, hurries ? TICK : 10 * TICK);
+        soon = look_at_time(t);
+        if (__atomic_exchange_n(&door->paused, false, __ATOMIC_ACQ_REL)) {
+            (void)watch_listeners(door);
+        }
+    }
+    return NULL;
+}
+
+/* ---- Start ---- */
+
+static bool start_threads(struct door *door) {
+    unsigned count = door->config.workers + 1;
+    pthread_attr_t attributes;
+    int error = pthread_attr_init(&attributes);
+
+    if (error == 0) {
+        error = pthread_attr_setstacksize(&attributes, DOOR_STACK_SIZE);
+    }
+    for (unsigned i = 0; i < count && error == 0; i++) {
+        struct thread *t = &door->threads[i];
+
+        error = pthread_create(&t->id, &attributes, i < door->config.workers ? work : keep_time, t);
+        t->started = error == 0;
+    }
+    (void)pthread_attr_destroy(&attributes);
+    return error == 0 || log_failure("threads (--workers)", error);
+}
+
+static bool make_places(struct door *door) {
+    const struct door_config *config = &door->config;
+    unsigned count = config->connections;
+    size_t size = 2;
+
+    while (size < 2 * (size_t)count) {
+        size *= 2;
+    }
+    door->exchange_count = config->workers + 1 + config->slow;
+    door->connections = calloc(count, sizeof *door->connections);
+    door->tally = (struct tally){calloc(size, sizeof *door->tally.entries), size};
+    door->threads = calloc(config->workers + 1, sizeof *door->threads);
+    door->exchanges = exchange_open(door->exchange_count, config->server);
+    if (door->connections == NULL || door->tally.entries == NULL || door->threads == NULL ||
+        door->exchanges == NULL) {
+        return log_failure("memory for connections (--connections, --workers, --slow-requests)",
+                           ENOMEM);
+    }
+    for (unsigned i = count; i-- > 0;) {
+        door->connections[i].next = door->free;
+        door->free = &door->connections[i];
+    }
+    for (size_t i = 0; i < door->exchange_count; i++) {
+        if (i <= config->workers) {
+            door->threads[i] = (struct thread){.door = door, .spare = &door->exchanges[i]};
+        } else {
+            door->exchanges[i].next = door->idle;
+            door->idle = &door->exchanges[i];
+        }
+    }
+    door->kept_most = count - (count / 4 < RESERVE ? count / 4 : RESERVE);
+    door->shakes_most = count / 8 > 16 ? count / 8 : 16;
+    return true;
+}
+
+static bool make_epoll(struct door *door) {
+    struct epoll_event event = {.events = EPOLLIN, .data = {.u64 = WAKE}};
+
+    door->epoll = epoll_create1(EPOLL_CLOEXEC);
+    door->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return (door->epoll >= 0 && door->wake >= 0 &&
+            epoll_ctl(door->epoll, EPOLL_CTL_ADD, door->wake, &event) == 0 &&
+            watch_listeners(door)) ||
+           log_failure("waiting for connections (epoll)", errno);
+}
+
+struct door *door_open(const struct door_config *config) {
+    struct door *door = calloc(1, sizeof *door);
+
+    if (door == NULL) {
+        (void)log_failure("memory for connections", ENOMEM);
+        return NULL;
+    }
+    door->config = *config;
+    door->epoll = door->wake = -1;
+    (void)pthread_mutex_init(&door->mutex, NULL);
+    if (!make_places(door) || !make_epoll(door) || !start_threads(door)) {
+        door_close(door);
+        return NULL;
+    }
+    return door;
+}
+
+/* ---- Stop ---- */
+
+/* Has somebody sent a request, or a part of one, that is not answered yet? */
+static bool some_begun(const struct door *door) {
+    for (unsigned i = 0; i < door->config.connections; i++) {
+        uint32_t word = word_of(&door->connections[i]);
+
+        if (is_held(word) || (state_in(word) >= BEGINS && state_in(word) <= ANSWERS)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void door_drain(struct door *door, uint32_t ms) {
+    uint64_t start = platform_ticks(), passed = 0;
+    uint32_t moment;
+
+    (void)pthread_mutex_lock(&door->mutex);
+    moment = door->kept > 0 ? MOMENT : 0;
+    (void)pthread_mutex_unlock(&door->mutex);
+    __atomic_store_n(&door->doors, ENDING, __ATOMIC_RELEASE);
+    while (passed < ms && (passed < moment || some_begun(door))) {
+        if (passed >= moment) {
+            __atomic_store_n(&door->doors, CLOSED, __ATOMIC_RELEASE);
+        }
+        (void)poll(NULL, 0, 10);
+        passed = platform_ticks() - start;
+    }
+    __atomic_store_n(&door->doors, CLOSED, __ATOMIC_RELEASE);
+}
+
+/* Nobody works any more. */
+static void close_all(struct door *door) {
+    struct thread *t = &door->threads[0];
+
+    for (unsigned i = 0; t != NULL && t->spare != NULL && i < door->config.connections; i++) {
+        struct connection *c = &door->connections[i];
+
+        if (state_in(word_of(c)) != FREE) {
+            evict(t, c, 503, "at the end, a connection");
+        }
+    }
+}
+
+void door_close(struct door *door) {
+    if (door == NULL) {
+        return;
+    }
+    __atomic_store_n(&door->stop, true, __ATOMIC_RELEASE);
+    if (door->wake >= 0) {
+        (void)eventfd_write(door->wake, 1);
+    }
+    for (unsigned i = 0; door->threads != NULL && i <= door->config.workers; i++) {
+        if (door->threads[i].started) {
+            (void)pthread_join(door->threads[i].id, NULL);
+        }
+    }
+    close_all(door);
+    if (door->epoll >= 0) {
+        (void)close(door->epoll);
+    }
+    if (door->wake >= 0) {
+        (void)close(door->wake);
+    }
+    exchange_close(door->exchanges, door->exchange_count);
+    (void)pthread_mutex_destroy(&door->mutex);
+    free(door->tally.entries);
+    free(door->connections);
+    free(door->threads);
+    free(door);
+}

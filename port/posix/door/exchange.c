@@ -1,0 +1,131 @@
+/* What civetweb and the portable part do with one request. Not here: sockets, TLS, and who waits
+ * for what (door.c). */
+#include "door/exchange.h"
+
+#include <civetweb.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "door/civetweb_extra.h"
+
+struct exchange *exchange_of(const struct mg_connection *connection) {
+    return mg_get_user_connection_data(connection);
+}
+
+/* civetweb numbers its connections as we do the exchanges. */
+static void keep_answer(void *exchanges, int number, const void *bytes, size_t length) {
+    struct exchange *exchange = (struct exchange *)exchanges + number;
+    size_t room = sizeof exchange->out - exchange->out_length;
+
+    length = length < room ? length : room;
+    memcpy(exchange->out + exchange->out_length, bytes, length);
+    exchange->out_length += length;
+}
+
+struct exchange *exchange_open(size_t count, struct cmcwh_server *server) {
+    struct exchange *exchanges = calloc(count, sizeof *exchanges);
+    struct mg_context *context = exchanges == NULL ? NULL : cmcwh_civetweb_open(exchanges);
+
+    cmcwh_civetweb_send = keep_answer;
+    for (size_t i = 0; exchanges != NULL && i < count; i++) {
+        struct exchange *exchange = &exchanges[i];
+
+        exchange->server = server;
+        exchange->context = context;
+        exchange->civetweb = context == NULL
+                                 ? NULL
+                                 : cmcwh_civetweb_new(context, (int)i, exchange->buffer,
+                                                      sizeof exchange->buffer, exchange);
+        if (exchange->civetweb == NULL) {
+            exchange_close(exchanges, count);
+            return NULL;
+        }
+    }
+    return exchanges;
+}
+
+void exchange_close(struct exchange *exchanges, size_t count) {
+    for (size_t i = 0; exchanges != NULL && i < count; i++) {
+        cmcwh_civetweb_free(exchanges[i].civetweb);
+    }
+    cmcwh_civetweb_close(exchanges == NULL ? NULL : exchanges[0].context);
+    free(exchanges);
+}
+
+void exchange_begin(struct exchange *exchange, bool secure, const char *peer, unsigned port) {
+    cmcwh_civetweb_begin(exchange->civetweb, secure, peer, port);
+    exchange->begun = exchange->ended = false;
+    exchange->out_length = exchange->sent = 0;
+}
+
+char *exchange_room(struct exchange *exchange, size_t *room) {
+    return cmcwh_civetweb_room(exchange->civetweb, room);
+}
+
+void exchange_came(struct exchange *exchange, size_t length) {
+    cmcwh_civetweb_came(exchange->civetweb, length);
+    exchange->ended = exchange->ended || length == 0;
+}
+
+int exchange_read(const struct exchange *exchange, const char **bytes) {
+    size_t length = cmcwh_civetweb_body(exchange->civetweb, bytes);
+
+    return length > 0 ? (int)length : exchange->ended ? 0 : CMCWH_PENDING;
+}
+
+void exchange_took(struct exchange *exchange, size_t length) {
+    cmcwh_civetweb_took(exchange->civetweb, length);
+}
+
+static enum exchange_state answered(struct exchange *exchange, int status) {
+    exchange->begun = false;
+    if (exchange->auth != NULL) {
+        auth_release(exchange->auth);
+        exchange->auth = NULL;
+    }
+    return !cmcwh_civetweb_closes(exchange->civetweb) ? EXCHANGE_STAYS
+           : status == 200                            ? EXCHANGE_CLOSES
+                                                      : EXCHANGE_REFUSES;
+}
+
+enum exchange_state exchange_refuse(struct exchange *exchange, int status) {
+    (void)cmcwh_server_refuse(exchange->server, &exchange->worker, exchange->civetweb, status);
+    return answered(exchange, status);
+}
+
+enum exchange_state exchange_go_on(struct exchange *exchange) {
+    struct auth *auth;
+    int status;
+
+    if (!exchange->begun) {
+        status = cmcwh_civetweb_request(exchange->civetweb, exchange->ended);
+        if (status == 0) {
+            return EXCHANGE_READS;
+        }
+        if (status != 200) {
+            return exchange_refuse(exchange, status);
+        }
+        exchange->begun = true;
+        exchange->auth = auth_hold();
+    }
+    auth = exchange->auth;
+    status = cmcwh_server_handle(exchange->server, &exchange->worker,
+                                 auth == NULL ? NULL : &auth->access, exchange->civetweb);
+    return status == CMCWH_PENDING ? EXCHANGE_READS : answered(exchange, status);
+}
+
+bool exchange_empty(const struct exchange *exchange) {
+    return !exchange->begun && cmcwh_civetweb_empty(exchange->civetweb);
+}
+
+void exchange_drop(struct exchange *exchange) {
+    if (exchange->begun) {
+        exchange->ended = true;
+        (void)exchange_go_on(exchange);
+    }
+}
+
+size_t exchange_again(struct exchange *exchange) {
+    exchange->out_length = exchange->sent = 0;
+    return cmcwh_civetweb_next(exchange->civetweb);
+}

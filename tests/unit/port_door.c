@@ -1,0 +1,628 @@
+/* Many clients at a door with few places, few exchanges and little time, each with a script of its
+ * own that chance has written: every request is answered or its connection closed, whoever was told
+ * that its connection stays finds it there, what is answered with 200 is stored and nothing else,
+ * and nothing is left over. All clients are one thread, which waits for nobody. */
+#include "support.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "behind.h"
+#include "door/door.h"
+#include "door/tls.h"
+#include "platform/platform.h"
+#include "said.h"
+
+enum {
+    CLIENTS_MAX = 48,
+    RECORDS = 1024,
+    LARGE = 40000,
+    MANY = 100,
+    HANGS = 60 /* s: less than a connection may rest */
+};
+
+#define HOST  " HTTP/1.1\r\nHost: x\r\n"
+#define POST  "POST /mails" HOST "Content-Type: application/json\r\n"
+#define EVENT "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{}]}}"
+
+/* ---- TLS of the clients, when the door has it ---- */
+
+#if CMCWH_TLS
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+
+static SSL_CTX *client_context;
+
+/* A file that holds what has been written to `memory`, which is freed. */
+static const char *file_from(BIO *memory) {
+    char *bytes;
+    long length = BIO_get_mem_data(memory, &bytes);
+    const char *path = file_of(bytes, (size_t)length, 0600);
+
+    (void)BIO_free(memory);
+    return path;
+}
+
+/* The door gets a key and a certificate, and the clients a context. */
+static void begin_tls(void) {
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *certificate = X509_new();
+    BIO *key_text = BIO_new(BIO_s_mem()), *text = BIO_new(BIO_s_mem());
+
+    (void)X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+    (void)X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
+    assert_int_equal(X509_set_pubkey(certificate, key), 1);
+    assert_true(X509_sign(certificate, key, EVP_sha256()) > 0);
+    assert_int_equal(PEM_write_bio_PrivateKey(key_text, key, NULL, NULL, 0, NULL, NULL), 1);
+    assert_int_equal(PEM_write_bio_X509(text, certificate), 1);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    assert_true(tls_load(file_from(text), file_from(key_text)));
+    client_context = SSL_CTX_new(TLS_client_method());
+    assert_non_null(client_context);
+    (void)SSL_CTX_set_mode(client_context,
+                           SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+}
+
+static void end_tls(void) {
+    SSL_CTX_free(client_context);
+    tls_end();
+}
+
+static void *open_session(int socket) {
+    SSL *session = SSL_new(client_context);
+
+    assert_non_null(session);
+    assert_int_equal(fcntl(socket, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(SSL_set_fd(session, socket), 1);
+    SSL_set_connect_state(session);
+    return session;
+}
+
+static void close_session(void *session) {
+    SSL_free(session);
+}
+
+/* What recv and send would return. */
+static ssize_t result_of(void *session, int result) {
+    int error = result > 0 ? SSL_ERROR_NONE : SSL_get_error(session, result);
+
+    errno = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? EAGAIN : ECONNRESET;
+    return error == SSL_ERROR_NONE ? result : error == SSL_ERROR_ZERO_RETURN ? 0 : -1;
+}
+
+static ssize_t session_read(void *session, char *bytes, size_t length) {
+    ERR_clear_error();
+    return result_of(session, SSL_read(session, bytes, (int)length));
+}
+
+static ssize_t session_write(void *session, const char *bytes, size_t length) {
+    ERR_clear_error();
+    return result_of(session, SSL_write(session, bytes, (int)length));
+}
+#else
+static void begin_tls(void) {
+}
+
+static void end_tls(void) {
+}
+
+static void *open_session(int socket) {
+    (void)socket;
+    return NULL;
+}
+
+static void close_session(void *session) {
+    (void)session;
+}
+
+static ssize_t session_read(void *session, char *bytes, size_t length) {
+    (void)session;
+    (void)bytes;
+    (void)length;
+    return -1;
+}
+
+static ssize_t session_write(void *session, const char *bytes, size_t length) {
+    return session_read(session, (char *)bytes, length);
+}
+#endif
+
+/* ---- The door ---- */
+
+static struct platform platform;
+static struct cmcwh_record records[RECORDS];
+static uint32_t links[RECORDS];
+static struct cmcwh_ring ring;
+static struct cmcwh_server server;
+static struct listener listener[2];
+static unsigned listener_count; /* the second one speaks TLS */
+static struct door *door;
+static uint64_t seen; /* events in the ring */
+
+static bool closing(void *context, const struct mg_connection *connection) {
+    (void)context;
+    return !door_keeps(exchange_of(connection));
+}
+
+static void open_door(void) {
+    static const char *const text[] = {"127.0.0.1:0", "127.0.0.1:0s"};
+    const struct listeners listeners = {text, tls_built_in() ? 2 : 1};
+    const struct door_config config = {.server = &server,
+                                       .listeners = listener,
+                                       .listener_count = listeners.count,
+                                       .workers = 3,
+                                       .connections = 16,
+                                       .slow = 2,
+                                       .timeout = 200,
+                                       .keep = 60000,
+                                       .longest = 65536};
+    struct cmcwh_ring_config ring_config = {
+        .records = records, .links = links, .capacity = RECORDS, .port = &platform.port};
+    struct cmcwh_server_config server_config = behind_exchanges(&ring);
+    int little = 4096;
+
+    server_config.closing = closing;
+    assert_int_equal(platform_init(&platform), 0);
+    assert_int_equal(cmcwh_ring_init(&ring, &ring_config, 1), CMCWH_OK);
+    assert_int_equal(cmcwh_ring_attach(&ring, NULL, true), 0);
+    assert_int_equal(cmcwh_server_init(&server, &server_config), CMCWH_OK);
+    listener_count = listeners.count;
+    assert_true(listen_open(&listeners, 1, listener));
+    /* Connections have it from their listener: answers soon find no room. */
+    for (unsigned i = 0; i < listener_count; i++) {
+        (void)setsockopt(listener[i].socket, SOL_SOCKET, SO_SNDBUF, &little, sizeof little);
+    }
+    door = door_open(&config);
+    assert_non_null(door);
+    seen = 0;
+}
+
+static void read_ring(void) {
+    struct cmcwh_record record;
+
+    for (; cmcwh_ring_read(&ring, 0, &record) > 0; seen++) {
+        assert_int_equal(cmcwh_record_check(&record), CMCWH_OK);
+    }
+    assert_int_equal(cmcwh_ring_acknowledge(&ring, 0), CMCWH_OK);
+}
+
+static void close_door(void) {
+    struct cmcwh_server_counters counters;
+    struct cmcwh_ring_state state;
+
+    door_drain(door, HANGS * 1000);
+    door_close(door);
+    listen_close(listener, listener_count);
+    read_ring();
+    cmcwh_server_count(&server, &counters);
+    cmcwh_ring_state(&ring, &state);
+    assert_int_equal(counters.events, seen);
+    assert_int_equal(state.in_use, 0);
+    assert_int_equal(server.in_flight, 0);
+}
+
+static unsigned descriptors(void) {
+    DIR *directory = opendir("/proc/self/fd");
+    unsigned count = 0;
+
+    assert_non_null(directory);
+    while (readdir(directory) != NULL) {
+        count++;
+    }
+    (void)closedir(directory);
+    return count;
+}
+
+/* ---- Clients ---- */
+
+enum leave { STAYS, ENDS, GOES, RESETS }; /* at the end of its script */
+
+struct client {
+    int socket;    /* -1: none */
+    void *session; /* of TLS; NULL: plain */
+    const char *text;
+    size_t limit, sent, piece; /* bytes that it sends of its text, has sent, and sends at a time */
+    unsigned rounds, expected, answers;
+    unsigned deaf; /* turns until it reads */
+    enum leave leave;
+    bool small; /* its request is sent in one go, and is there whole */
+    bool kept;  /* it was told so */
+    char in[4096];
+    size_t in_length;
+};
+
+static struct client clients[CLIENTS_MAX];
+static char large[2 * LARGE], chunked[16 * LARGE], many[64 * MANY];
+static uint64_t told; /* events, in 200s */
+static unsigned by_status[6];
+static uint32_t random_state;
+
+static unsigned below(unsigned limit) {
+    random_state = random_state * 1664525 + 1013904223;
+    return (random_state >> 8) % limit;
+}
+
+static void write_texts(void) {
+    char extension[900] = "", chunk[1000];
+    char *out = large + sprintf(large, POST "Content-Length: %d\r\n\r\n", LARGE);
+
+    (void)strcpy(repeat(out, " ", LARGE - (sizeof EVENT - 1)), EVENT);
+    /* So long that others have their turn meanwhile; the next request begins in its last piece. */
+    out = chunked + sprintf(chunked, POST "Transfer-Encoding: chunked\r\n\r\n");
+    (void)memset(extension, 'x', sizeof extension - 1);
+    (void)snprintf(chunk, sizeof chunk, "5;%s\r\n     \r\n", extension);
+    out = repeat(out, chunk, 600);
+    (void)strcpy(out,
+                 "31\r\n" EVENT "\r\n0\r\nX: y\r\n\r\n" POST "Content-Length: 49\r\n\r\n" EVENT);
+    (void)repeat(many, "GET /x" HOST "\r\n", MANY);
+}
+
+/* What the client says next. */
+static void write_script(struct client *client) {
+    static const struct {
+        const char *text;
+        unsigned answers;
+    } texts[] = {
+        {POST "Content-Length: 49\r\n\r\n" EVENT, 1},
+        {POST "Content-Length: 49\r\n\r\n" EVENT, 1},
+        {POST "Content-Length: 49\r\n\r\n" EVENT, 1},
+        {POST "Content-Length: 49\r\nExpect: 100-continue\r\n\r\n" EVENT, 1},
+        {POST "Content-Length: 49\r\n\r\n" EVENT POST
+              "Transfer-Encoding: chunked\r\n\r\n31\r\n" EVENT "\r\n0\r\n\r\n",
+         2},
+        {large, 1},
+        {chunked, 2},
+        {many, MANY},
+        {"\n", 1},
+        {POST "Transfer-Encoding: chunked\r\n\r\nx", 1},
+    };
+    unsigned which = below(sizeof texts / sizeof *texts);
+
+    client->text = texts[which].text;
+    client->expected = texts[which].answers;
+    client->answers = 0;
+    client->sent = 0;
+    client->limit = strlen(client->text);
+    client->piece = below(3) > 0 ? client->limit : 1 + client->limit / (1 + below(9));
+    if (client->rounds == 0 && client->limit > 1 && below(3) == 0) { /* not all of it */
+        client->limit = 1 + below((unsigned)client->limit - 1);
+        if (client->expected > 1 && client->leave == STAYS) {
+            client->leave = ENDS; /* or, with some answered, it might rest for as long as it may */
+        }
+        client->expected = MANY + 1;
+    }
+    client->small = which < 3 && client->piece >= client->limit && client->expected == 1;
+    client->deaf = below(8) > 0 ? 0 : below(50);
+}
+
+/* A connection to this listener. */
+static void reach(int socket, const struct listener *to) {
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons((uint16_t)to->port),
+                                        .sin_addr = {htonl(INADDR_LOOPBACK)}};
+
+    assert_int_equal(connect(socket, (const struct sockaddr *)&address, sizeof address), 0);
+}
+
+static void begin(struct client *client) {
+    const struct listener *to = &listener[below(listener_count)];
+    int little = 4096;
+
+    client->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(client->socket >= 0);
+    (void)setsockopt(client->socket, SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+    reach(client->socket, to);
+    client->session = to->secure ? open_session(client->socket) : NULL;
+    client->kept = false;
+    client->in_length = 0;
+    client->rounds = below(4);
+    client->leave = (enum leave)below(4);
+    write_script(client);
+}
+
+static void stop(struct client *client) {
+    if (client->session != NULL) {
+        close_session(client->session);
+    }
+    (void)close(client->socket);
+    client->socket = -1;
+}
+
+static void count_status(int status, const char *answer) {
+    static const int statuses[] = {100, 200, 400, 404, 408, 503};
+    unsigned i = 0;
+
+    while (i < 6 && statuses[i] != status) {
+        i++;
+    }
+    if (i == 6) {
+        fail_msg("an answer that nobody expects: '%.200s'", answer);
+    } else {
+        by_status[i]++;
+    }
+}
+
+/* Reads one answer of those that have come; false: none is whole. */
+static bool read_answer(struct client *client) {
+    const char *body, *length;
+    size_t whole;
+
+    client->in[client->in_length] = '\0';
+    body = strstr(client->in, "\r\n\r\n");
+    if (body == NULL) {
+        assert_true(client->in_length < 1024);
+        return false;
+    }
+    assert_memory_equal(client->in, "HTTP/1.1 ", 9);
+    body += 4;
+    length = strstr(client->in, "\r\nContent-Length: ");
+    whole = (size_t)(body - client->in);
+    if (strncmp(client->in + 9, "100", 3) != 0) {
+        assert_true(length != NULL && length < body);
+        whole += strtoul(length + 18, NULL, 10);
+        if (whole > client->in_length) {
+            return false;
+        }
+        length = strstr(client->in, "\r\nConnection: close");
+        client->kept = length == NULL || length > body;
+        client->answers++;
+        told += strncmp(client->in + 9, "200", 3) == 0 ? strtoul(body + 10, NULL, 10) : 0;
+    }
+    count_status(atoi(client->in + 9), client->in);
+    memmove(client->in, client->in + whole, client->in_length - whole);
+    client->in_length -= whole;
+    return true;
+}
+
+/* The door has closed the connection. */
+static void was_closed(struct client *client) {
+    if (client->kept && client->small && client->answers == 0) {
+        fail_msg("closed under a client that was told that it stays");
+    }
+    stop(client);
+}
+
+static void listen_to(struct client *client) {
+    char *to = client->in + client->in_length;
+    size_t room = sizeof client->in - 1 - client->in_length;
+    ssize_t came = client->session != NULL ? session_read(client->session, to, room)
+                                           : recv(client->socket, to, room, MSG_DONTWAIT);
+
+    if (came == 0 || (came < 0 && errno != EAGAIN)) {
+        was_closed(client);
+        return;
+    }
+    client->in_length += came > 0 ? (size_t)came : 0;
+    while (read_answer(client)) {
+    }
+    if (client->answers >= client->expected && client->kept) {
+        if (client->rounds-- == 0) {
+            stop(client);
+        } else {
+            write_script(client);
+        }
+    }
+}
+
+static void speak(struct client *client) {
+    const char *text = client->text + client->sent;
+    size_t left = client->limit - client->sent, piece = left < client->piece ? left : client->piece;
+    ssize_t went = client->session != NULL
+                       ? session_write(client->session, text, piece)
+                       : send(client->socket, text, piece, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    client->sent += went > 0 ? (size_t)went : 0;
+    if (went < 0 && errno != EAGAIN) {
+        client->sent = client->limit; /* perhaps it was told why */
+    }
+}
+
+static void be_gone(struct client *client) {
+    const struct linger none = {1, 0};
+
+    if (client->leave == RESETS) {
+        (void)setsockopt(client->socket, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    }
+    if (client->leave == ENDS) {
+        (void)shutdown(client->socket, SHUT_WR);
+        client->leave = STAYS;
+    } else if (client->leave != STAYS) {
+        stop(client);
+    }
+}
+
+static void have_turn(struct client *client) {
+    if (client->sent < client->limit) {
+        speak(client);
+    } else if (client->rounds == 0) {
+        be_gone(client);
+    }
+    if (client->deaf > 0) {
+        client->deaf--;
+    } else if (client->socket >= 0) {
+        listen_to(client);
+    }
+}
+
+/* So many clients at a time, until so many connections have been made, and all are gone. */
+static void converse(unsigned count, unsigned connections) {
+    struct pollfd polled[CLIENTS_MAX];
+    unsigned open = 1;
+
+    while (open > 0) {
+        open = 0;
+        for (unsigned i = 0; i < count; i++) {
+            struct client *client = &clients[i];
+
+            if (client->socket < 0 && connections > 0) {
+                connections--;
+                begin(client);
+            }
+            if (client->socket >= 0) {
+                have_turn(client);
+            }
+            polled[i] = (struct pollfd){.fd = client->socket, .events = POLLIN};
+            open += client->socket >= 0;
+        }
+        read_ring();
+        (void)said();
+        (void)poll(polled, count, 2);
+    }
+}
+
+/* When all are gone, somebody new is told that its connection stays: promises are given back. */
+static void keep_one(void) {
+    struct client *client = &clients[0];
+
+    do {
+        begin(client);
+        client->text = "GET /x" HOST "\r\n";
+        client->sent = 0;
+        client->limit = client->piece = strlen(client->text);
+        client->rounds = client->deaf = 0;
+        client->expected = 2; /* it does not stop by itself */
+        client->answers = 0;
+        while (client->socket >= 0 && client->answers == 0) {
+            struct pollfd polled = {.fd = client->socket, .events = POLLIN};
+
+            if (client->sent < client->limit) {
+                speak(client);
+            }
+            (void)poll(&polled, 1, -1);
+            listen_to(client);
+        }
+        if (client->socket >= 0) {
+            stop(client);
+        }
+    } while (!client->kept);
+}
+
+static void converse_with(unsigned count, unsigned connections, uint32_t seed) {
+    struct cmcwh_server_counters counters;
+    unsigned before = descriptors();
+
+    random_state = seed;
+    told = 0;
+    memset(by_status, 0, sizeof by_status);
+    for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+        clients[i].socket = -1;
+    }
+    open_door();
+    converse(count, connections);
+    keep_one();
+    close_door();
+    (void)said();
+    cmcwh_server_count(&server, &counters);
+    assert_true(told > 0 && told <= counters.events); /* some have not heard the answer */
+    assert_int_equal(descriptors(), before);
+}
+
+/* ---- Tests ---- */
+
+/* Whatever hangs ends the program. */
+static int setup(void **state) {
+    (void)state;
+    (void)alarm(HANGS);
+    (void)signal(SIGPIPE, SIG_IGN);
+    write_texts();
+    begin_tls();
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    end_tls();
+    return 0;
+}
+
+static void room_for_all(void **state) {
+    (void)state;
+    converse_with(10, 200, 1);
+    assert_true(by_status[1] > 0 && by_status[2] > 0 && by_status[3] > 0 && by_status[4] > 0);
+}
+
+static void too_many(void **state) {
+    (void)state;
+    converse_with(CLIENTS_MAX, 1000, 2);
+    assert_true(by_status[1] > 0 && by_status[2] > 0 && by_status[3] > 0 && by_status[4] > 0);
+}
+
+/* The door is closed at any moment of all of them, with and without notice. */
+static void closed_at_any_moment(void **state) {
+    unsigned before = descriptors();
+
+    (void)state;
+    for (uint32_t seed = 3; seed < 23; seed++) {
+        random_state = seed;
+        open_door();
+        for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+            begin(&clients[i]);
+            clients[i].rounds = 0;
+            clients[i].leave = STAYS;
+        }
+        for (unsigned turns = below(10); turns > 0; turns--) {
+            for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+                speak(&clients[i]);
+            }
+        }
+        if (seed % 2 == 0) {
+            door_drain(door, below(100));
+        }
+        door_close(door);
+        for (unsigned i = 0; i < CLIENTS_MAX; i++) {
+            stop(&clients[i]);
+        }
+        door = NULL;
+        assert_int_equal(server.in_flight, 0);
+        listen_close(listener, listener_count);
+        (void)said();
+    }
+    assert_int_equal(descriptors(), before);
+}
+
+/* The sender's end comes in one packet with its last request: it is answered, and the end is seen.
+ */
+static void ends_with_its_request(void **state) {
+    static const char request[] = "GET /x" HOST "\r\n";
+    int sender = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct pollfd polled = {.fd = sender, .events = POLLIN};
+    char bytes[1024];
+
+    (void)state;
+    open_door();
+    reach(sender, listener);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(send(sender, request, sizeof request - 1, i == 1 ? MSG_MORE : 0),
+                         sizeof request - 1);
+        if (i == 1) {
+            assert_int_equal(shutdown(sender, SHUT_WR), 0);
+        }
+        assert_int_equal(poll(&polled, 1, HANGS * 500), 1);
+        assert_true(recv(sender, bytes, sizeof bytes, 0) > 0);
+    }
+    assert_int_equal(poll(&polled, 1, HANGS * 500), 1);
+    assert_int_equal(recv(sender, bytes, sizeof bytes, 0), 0);
+    (void)close(sender);
+    close_door();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(room_for_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(ends_with_its_request, setup, teardown),
+        cmocka_unit_test_setup_teardown(too_many, setup, teardown),
+        cmocka_unit_test_setup_teardown(closed_at_any_moment, setup, teardown)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
