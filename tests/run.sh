@@ -95,6 +95,8 @@ check golden golden
 [ "$cmcwh" = none ] || check papers python3 tests/papers.py "$cmcwh"
 
 integration() {
+    name=$1
+    shift
     python3 tests/integration/run.py --cmcwh "$cmcwh" "$@" >"$log" 2>&1
     status=$?
     line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
@@ -103,10 +105,13 @@ integration() {
     grep -E '^skipped |survived|0 lost' "$log"
     [ -n "$line" ] || { good=0; bad=1; }
     [ $status -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
-    count integration "$good" "$bad"
+    count "$name" "$good" "$bad"
 }
 
-[ "${INTEGRATION:-1}" = 0 ] || integration "$@"
+if [ "${INTEGRATION:-1}" != 0 ]; then
+    integration integration "$@"
+    [ $# -gt 0 ] || integration hostile --alone
+fi
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -60,7 +60,7 @@ $(OUT)/golden/make: tests/golden/make.c $(OUT)/cmcwh-embedded.o
 RUN_TESTS = OBJECT=$(OUT)/cmcwh-embedded.o GOLDEN=$(OUT)/golden/make SANITIZE='$(SANITIZE)' \
 	sh tests/run.sh '$(UNIT_PROGRAMS)'
 
-.PHONY: test unit-test unit test-long install-test least-test soak coverage
+.PHONY: test unit-test unit test-long hostile hostile-long install-test least-test soak coverage
 
 #: make test         all tests; TEST_OPTIONS="--only NAME" for some integration tests
 test: all $(UNIT_PROGRAMS) $(OUT)/cmcwh-embedded.o $(OUT)/golden/make
@@ -78,6 +78,11 @@ unit: $(UNIT_PROGRAMS)
 test-long: $(OUT)/cmcwh $(UNIT_PROGRAMS)
 	CMCWH_SEEDS=320 $(OUT)/unit/test_power
 	CMCWH_KILLS=1000 python3 tests/integration/run.py --cmcwh $(OUT)/cmcwh --only killed
+
+#: make hostile      attacks beside good senders, some seconds each; make hostile-long: a minute each
+hostile hostile-long: $(OUT)/cmcwh
+	@CMCWH_HOSTILE_SECONDS=$(if $(filter %-long,$@),60,4) SANITIZE='$(SANITIZE)' \
+		python3 tests/integration/run.py --alone --cmcwh $(OUT)/cmcwh -v $(TEST_OPTIONS)
 
 #: make install-test programs outside the tree use what make install installs, in each way
 install-test: all $(SHARED)
