@@ -19,7 +19,7 @@ TEST="libcmocka-dev binutils python3 python3-requests openssl socat mount mandoc
 CLIENTS="default-jdk-headless libhttpclient-java golang-go"
 
 # For what looks at the sources, and builds and packs them in other ways.
-CHECK="clang libclang-rt-dev libjansson-dev clang-format clang-tidy cppcheck universal-ctags python3 cmake pkg-config
+CHECK="clang libclang-rt-dev libcjson-dev libjansson-dev libjson-c-dev clang-format clang-tidy cppcheck universal-ctags python3 cmake pkg-config
     busybox debhelper lintian"
 
 # To measure: JSON libraries and receivers of webhooks to compare with, a counter of instructions, plots.
