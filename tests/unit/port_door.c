@@ -379,7 +379,7 @@ static bool read_answer(struct client *client) {
         client->answers++;
         told += strncmp(client->in + 9, "200", 3) == 0 ? strtoul(body + 10, NULL, 10) : 0;
     }
-    count_status(atoi(client->in + 9), client->in);
+    count_status((int)strtol(client->in + 9, NULL, 10), client->in);
     memmove(client->in, client->in + whole, client->in_length - whole);
     client->in_length -= whole;
     return true;

@@ -45,6 +45,17 @@ void *realloc(void *old, size_t size) {
 }
 #endif
 
+#ifdef SANITIZED
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): ThreadSanitizer's own. */
+const char *__tsan_default_suppressions(void);
+
+/* civetweb's own threads, which the daemon does not start, race with who stops them. */
+const char *__tsan_default_suppressions(void) {
+    return "race:mg_stop\n";
+}
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+#endif
+
 static struct fixture f;
 static struct cmcwh_server server;
 static struct cmcwh_worker worker;
