@@ -339,8 +339,9 @@ static void stop(struct client *client) {
     client->socket = -1;
 }
 
-static void count_status(int status, const char *answer) {
+static void count_status(const char *answer) {
     static const int statuses[] = {100, 200, 400, 404, 408, 503};
+    long status = strtol(answer + strlen("HTTP/1.1 "), NULL, 10);
     unsigned i = 0;
 
     while (i < 6 && statuses[i] != status) {
@@ -379,7 +380,7 @@ static bool read_answer(struct client *client) {
         client->answers++;
         told += strncmp(client->in + 9, "200", 3) == 0 ? strtoul(body + 10, NULL, 10) : 0;
     }
-    count_status((int)strtol(client->in + 9, NULL, 10), client->in);
+    count_status(client->in);
     memmove(client->in, client->in + whole, client->in_length - whole);
     client->in_length -= whole;
     return true;

@@ -400,9 +400,9 @@ static void refused_in_the_middle(void **state) {
 
     (void)state;
     (void)repeat(text + sprintf(text,
-                                LINE "Content-Length: 9999\r\n\r\n{\"event_type\":\"bounces\","
+                                LINE "Content-Length: 19999\r\n\r\n{\"event_type\":\"bounces\","
                                      "\"event\":{\"bounces\":["),
-                 "{\"to\":\"somebody@a.mailbox.example\"},", 200);
+                 "{\"to\":\"somebody@a.mailbox.example\"},", 300);
     length = strlen(text);
     for (size_t i = 0; i < 2; i++) {
         for (size_t part = 0; part < length; part += 1 + part / 200) {

@@ -57,6 +57,7 @@ enum {
     MOMENT = 500,  /* ms in which requests that are on their way may come at the end */
     NEW = 250,     /* ms that a request in pieces is taken to be older, to have come slower */
     AT_ONCE = 32,  /* pieces or requests that a connection may have before others */
+    TRIES = 8,     /* to take something from one who may go on just then */
     RESERVE = 24   /* places that are not promised to connections which are kept */
 };
 
@@ -543,6 +544,9 @@ static void evict(struct thread *t, struct connection *c, int status, const char
     enum state state = state_in(word_of(c));
 
     log_line(CMCWH_LOG_DEBUG, "%s: %s gives way", c->name, what);
+    if (state == RESTS && !c->secure && available(c->socket) > 0) {
+        state = BEGINS; /* nobody has looked yet */
+    }
     if (state == BEGINS) {
         lend(t, c);
     }
@@ -558,7 +562,7 @@ static void evict(struct thread *t, struct connection *c, int status, const char
 static bool find_spare(struct thread *t) {
     struct door *door = t->door;
 
-    for (unsigned tries = 0; tries < 3 && t->spare == NULL; tries++) {
+    for (unsigned tries = 0; tries < TRIES && t->spare == NULL; tries++) {
         struct connection *c;
 
         (void)pthread_mutex_lock(&door->mutex);
@@ -958,7 +962,7 @@ static struct connection *find_place(struct thread *t) {
     struct door *door = t->door;
     struct connection *c;
 
-    for (unsigned tries = 0; tries < 2; tries++) {
+    for (unsigned tries = 0; tries < TRIES; tries++) {
         (void)pthread_mutex_lock(&door->mutex);
         c = door->free;
         door->free = c == NULL ? NULL : c->next;
