@@ -23,6 +23,15 @@ static bool number(const char *value, uint64_t least, uint64_t most, uint64_t *o
            *out <= most;
 }
 
+/* A number that fits in 32 bits. */
+static bool small_number(const char *value, uint32_t least, uint32_t most, uint32_t *out) {
+    uint64_t wide;
+    bool right = number(value, least, most, &wide);
+
+    *out = right ? (uint32_t)wide : 0;
+    return right;
+}
+
 static const char *set_listen(struct options *options, const char *value) {
     struct sockaddr_storage address;
     socklen_t length;
@@ -93,13 +102,8 @@ static const char *set_ring(struct options *options, const char *value) {
 }
 
 static const char *set_ring_records(struct options *options, const char *value) {
-    uint64_t records;
-
-    if (!number(value, 1, 1 << 24, &records)) {
-        return "a number from 1 to 16777216";
-    }
-    options->ring_records = (uint32_t)records;
-    return NULL;
+    return small_number(value, 1, 1 << 24, &options->ring_records) ? NULL
+                                                                   : "a number from 1 to 16777216";
 }
 
 static const char *set_sync(struct options *options, const char *value) {
@@ -108,33 +112,16 @@ static const char *set_sync(struct options *options, const char *value) {
 }
 
 static const char *set_workers(struct options *options, const char *value) {
-    uint64_t workers;
-
-    if (!number(value, 1, 256, &workers)) {
-        return "a number from 1 to 256";
-    }
-    options->workers = (unsigned)workers;
-    return NULL;
+    return small_number(value, 1, 256, &options->workers) ? NULL : "a number from 1 to 256";
 }
 
 static const char *set_connections(struct options *options, const char *value) {
-    uint64_t connections;
-
-    if (!number(value, 16, 16384, &connections)) {
-        return "a number from 16 to 16384";
-    }
-    options->connections = (unsigned)connections;
-    return NULL;
+    return small_number(value, 16, 16384, &options->connections) ? NULL
+                                                                 : "a number from 16 to 16384";
 }
 
 static const char *set_slow_requests(struct options *options, const char *value) {
-    uint64_t requests;
-
-    if (!number(value, 1, 4096, &requests)) {
-        return "a number from 1 to 4096";
-    }
-    options->slow_requests = (unsigned)requests;
-    return NULL;
+    return small_number(value, 1, 4096, &options->slow_requests) ? NULL : "a number from 1 to 4096";
 }
 
 static const char *set_body_max(struct options *options, const char *value) {
@@ -144,23 +131,15 @@ static const char *set_body_max(struct options *options, const char *value) {
 }
 
 static const char *set_body_timeout(struct options *options, const char *value) {
-    uint64_t seconds;
-
-    if (!number(value, 1, 3600, &seconds)) {
-        return "a number of seconds from 1 to 3600";
-    }
-    options->body_timeout = (uint32_t)seconds;
-    return NULL;
+    return small_number(value, 1, 3600, &options->body_timeout)
+               ? NULL
+               : "a number of seconds from 1 to 3600";
 }
 
 static const char *set_keep_alive(struct options *options, const char *value) {
-    uint64_t seconds;
-
-    if (!number(value, 0, 3600, &seconds)) {
-        return "a number of seconds from 0 to 3600";
-    }
-    options->keep_alive = (uint32_t)seconds;
-    return NULL;
+    return small_number(value, 0, 3600, &options->keep_alive)
+               ? NULL
+               : "a number of seconds from 0 to 3600";
 }
 
 static const char *set_pid_file(struct options *options, const char *value) {

@@ -24,7 +24,7 @@ struct options {
     const char *ring;      /* a file, NULL: memory */
     uint32_t ring_records; /* 0: not said */
     bool sync;
-    unsigned workers, connections, slow_requests;
+    uint32_t workers, connections, slow_requests;
     uint64_t body_max;
     uint32_t body_timeout; /* seconds */
     uint32_t keep_alive;   /* seconds; 0: no connection is kept */
