@@ -269,14 +269,31 @@ class Server:
         return self.lines(path)
 
 
-class Load:
+class Threads:
+    """Threads that run until they are told to end."""
+
+    def set_up(self, work, count):
+        self.ending = threading.Event()
+        self.threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *unused):
+        self.ending.set()
+        for thread in self.threads:
+            thread.join()
+
+
+class Load(Threads):
     """Clients that post one event a request until they are told to end. `acknowledged` lists who was
     stored for certain; what was sent while the server died may have been stored or not."""
 
     def __init__(self, server, clients=6):
-        self.server, self.acknowledged, self.ending = server, [], threading.Event()
-        self.threads = [threading.Thread(target=self.send, args=(number,))
-                        for number in range(clients)]
+        self.server, self.acknowledged = server, []
+        self.set_up(self.send, clients)
 
     def send(self, client_number):
         number = client_number * 1000000
@@ -293,16 +310,6 @@ class Load:
         """Until `count` more were acknowledged."""
         enough = len(self.acknowledged) + count
         eventually(lambda: len(self.acknowledged) >= enough, "%d answers" % enough)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *unused):
-        self.ending.set()
-        for thread in self.threads:
-            thread.join()
 
 
 def run(*arguments, data=None, preload=None):

@@ -14,7 +14,7 @@ import threading
 import time
 
 from attackers import client_hello
-from harness import Client, body, eventually, request
+from harness import Client, Threads, body, eventually, request
 from test_https import Https
 from test_stalls import resident, stall
 
@@ -124,15 +124,15 @@ class Company:
         assert kind or not slow, "; ".join(slow)
 
 
-class Drips:
+class Drips(Threads):
     """Eight connections whose requests grow by 1.5 KB every 0.2 s, and that come again when they are
     closed. Each comes from an address of its own, or all from one."""
 
     def __init__(self, server, secure, addresses):
         self.server, self.secure, self.addresses = server, secure, addresses
         self.context = server.context() if secure else None
-        self.ending, self.came = threading.Event(), 0
-        self.threads = [threading.Thread(target=self.run, args=(i,)) for i in range(8)]
+        self.came = 0
+        self.set_up(self.run, 8)
 
     def connect(self, number):
         connection = socket.create_connection(
@@ -159,16 +159,6 @@ class Drips:
     def wait(self):
         self.ending.wait(SECONDS)
         return self.came >= len(self.threads)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *unused):
-        self.ending.set()
-        for thread in self.threads:
-            thread.join()
 
 
 def usual(server):
