@@ -6289,10 +6289,10 @@ static void begin_exchange(struct cmcwh_exchange *x, struct cmcwh_server *server
     server->in_flight++;
     x->stopping = server->stopping;
     port_unlock(server->config.ring);
+    learn_peer(x);
 }
 
 static bool admit(struct cmcwh_exchange *x) {
-    learn_peer(x);
     return !x->stopping || answer(x, 503, "stopping", "the server is being stopped");
 }
 
@@ -6484,7 +6484,6 @@ int cmcwh_server_refuse(struct cmcwh_server *server, struct cmcwh_worker *worker
 
     if (!x->begun) {
         begin_exchange(x, server, worker, NULL, connection);
-        learn_peer(x);
     }
     x->unread = true;
     x->answer.status = status == 411 ? 400 : status; /* a Content-Length that is not a number */

@@ -37,7 +37,7 @@ static ssize_t send_through(struct mg_context *context, int number, const void *
 }
 
 struct mg_context *cmcwh_civetweb_open(void *server) {
-    static char yes[] = "yes", no[] = "no";
+    static char no[] = "no";
     struct mg_context *context = mg_calloc(1, sizeof *context);
 
     if (context == NULL) {
@@ -48,16 +48,11 @@ struct mg_context *cmcwh_civetweb_open(void *server) {
     for (int i = 0; i < NUM_OPTIONS; i++) {
         context->dd.config[i] = (char *)config_options[i].default_value;
     }
-    context->dd.config[ENABLE_KEEP_ALIVE] = yes;
     context->dd.config[ENABLE_AUTH_DOMAIN_CHECK] = no;
-    (void)pthread_mutex_init(&context->nonce_mutex, NULL); /* its lock, whatever its name */
     return context;
 }
 
 void cmcwh_civetweb_close(struct mg_context *context) {
-    if (context != NULL) {
-        (void)pthread_mutex_destroy(&context->nonce_mutex);
-    }
     mg_free(context);
 }
 

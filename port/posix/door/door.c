@@ -29,10 +29,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -90,14 +87,13 @@ struct connection {
     struct door *door;
     int socket;
     bool secure;
-    bool trusted; /* it comes from a proxy that speaks for others */
-    bool armed;   /* epoll knows it */
-    bool writes;  /* it waits for room, not for bytes */
-    bool quiet;   /* nothing can have come since epoll spoke: it need not look again */
-    bool wrote;   /* epoll was asked for room */
-    bool looked;  /* a whole record was seen, and has not been read */
-    bool shaking; /* it is counted in door.shakes */
-    uint32_t low; /* SO_RCVLOWAT */
+    bool trusted;   /* it comes from a proxy that speaks for others */
+    bool writes;    /* it waits for room, not for bytes */
+    bool quiet;     /* nothing can have come since epoll spoke: it need not look again */
+    bool looked;    /* a whole record was seen, and has not been read */
+    bool shaking;   /* it is counted in door.shakes */
+    uint32_t low;   /* SO_RCVLOWAT */
+    uint32_t armed; /* what epoll was asked for; 0: it does not know it */
     struct tls *tls;
     struct exchange *exchange;
     enum exchange_state outcome; /* once it has been answered */
@@ -222,24 +218,22 @@ static bool take(struct connection *c, uint32_t which, bool ended) {
 }
 
 /* Who somebody is for fairness: an IPv4 address, the first half of one of IPv6. */
-static uint64_t peer_at(const union network_address *address) {
-    const uint8_t *six = address->six.sin6_addr.s6_addr;
-    uint64_t peer;
+static uint64_t peer_at(const struct network *address) {
+    uint64_t half;
 
-    if (address->any.sa_family == AF_INET) {
-        return UINT64_C(0xFFFF) << 32 | address->four.sin_addr.s_addr;
+    memcpy(&half, address->address, sizeof half);
+    if (half == 0) { /* IPv4 is in the other one */
+        memcpy(&half, address->address + sizeof half, sizeof half);
     }
-    if (IN6_IS_ADDR_V4MAPPED(&address->six.sin6_addr)) {
-        uint32_t four;
-
-        memcpy(&four, six + 12, sizeof four);
-        return UINT64_C(0xFFFF) << 32 | four;
-    }
-    memcpy(&peer, six, sizeof peer);
-    return peer;
+    return half;
 }
 
-static void count_as(struct connection *c, uint64_t peer) {
+/* Whoever has no address counts as nobody's like. */
+static void count_as(struct connection *c, const char *address) {
+    struct network network;
+    uint64_t peer = address != NULL && network_parse(&network, address) ? peer_at(&network)
+                                                                        : ~(uint64_t)(uintptr_t)c;
+
     (void)pthread_mutex_lock(&c->door->mutex);
     c->peer = peer;
     (void)pthread_mutex_unlock(&c->door->mutex);
@@ -252,21 +246,21 @@ static void set_peer(struct connection *c, const union network_address *remote) 
                                                      : (const void *)&remote->six.sin6_addr,
                     c->name, sizeof c->name);
     c->trusted = proxy_trusts(&c->door->config.proxies, c->name);
-    count_as(c, c->trusted ? ~(uint64_t)(uintptr_t)c : peer_at(remote)); /* or nobody's like */
+    count_as(c, c->trusted ? NULL : c->name);
 }
 
 void door_speaks_for(struct exchange *exchange, const char *address) {
     struct connection *c = exchange->connection;
-    union network_address told;
 
-    if (c->trusted && network_address_of(&told, address)) {
-        count_as(c, peer_at(&told));
+    if (c->trusted) {
+        count_as(c, address);
     }
 }
 
 /* Others than fronts may lie as they like. */
 static bool may_be_front(const struct connection *c) {
-    return !c->trusted && network_loopback(c->name);
+    return !__atomic_load_n(&c->door->said_front, __ATOMIC_RELAXED) && !c->trusted &&
+           network_loopback(c->name);
 }
 
 static void disbelieve(struct connection *c) {
@@ -357,13 +351,15 @@ bool door_keeps(struct exchange *exchange) {
     struct connection *c = exchange->connection;
     struct door *door = c->door;
 
-    if (doors_of(door) != OPEN || c->kept) {
-        return c->kept && doors_of(door) == OPEN;
+    if (doors_of(door) != OPEN) {
+        return false;
     }
-    (void)pthread_mutex_lock(&door->mutex);
-    c->kept = door->kept < door->kept_most && fair(door, c);
-    door->kept += c->kept;
-    (void)pthread_mutex_unlock(&door->mutex);
+    if (!c->kept) {
+        (void)pthread_mutex_lock(&door->mutex);
+        c->kept = door->kept < door->kept_most && fair(door, c);
+        door->kept += c->kept;
+        (void)pthread_mutex_unlock(&door->mutex);
+    }
     return c->kept;
 }
 
@@ -515,6 +511,16 @@ static enum state linger(struct connection *c) {
     return came > 0 || (came < 0 && again()) ? LINGERS : FREE;
 }
 
+/* Nothing more is sent: the other side is waited for to say so too. */
+static enum state half_close(struct connection *c) {
+    if (shutdown(c->socket, SHUT_WR) != 0) {
+        return FREE;
+    }
+    want(c, 1);
+    set_deadline(c, LINGER);
+    return linger(c);
+}
+
 /* Closes it. What has begun of a request is not taken. */
 static void end(struct thread *t, struct connection *c) {
     struct door *door = t->door;
@@ -595,12 +601,7 @@ static enum state bye(struct thread *t, struct connection *c) {
     if (c->tls != NULL) {
         tls_bye(c->tls);
     }
-    if (!more || shutdown(c->socket, SHUT_WR) != 0) {
-        return FREE;
-    }
-    want(c, 1);
-    set_deadline(c, LINGER);
-    return linger(c);
+    return more ? half_close(c) : FREE;
 }
 
 /* Sends the answer. FEEDS: a part of the next request is there already. */
@@ -756,13 +757,7 @@ static enum state refuse_plain(struct connection *c) {
                         why.status, cmcwh_http_reason(why.status), length, (int)length, body);
 
     say_seldom(&c->door->said_plain, "plain HTTP came to a port that speaks HTTPS", c);
-    if (send(c->socket, text, (size_t)used, MSG_NOSIGNAL) != used ||
-        shutdown(c->socket, SHUT_WR) != 0) {
-        return FREE;
-    }
-    want(c, 1);
-    set_deadline(c, LINGER);
-    return linger(c);
+    return send(c->socket, text, (size_t)used, MSG_NOSIGNAL) == used ? half_close(c) : FREE;
 }
 
 /* Does it begin with a letter, as a method does? */
@@ -908,13 +903,12 @@ static uint64_t event_of(const struct connection *c) {
 static bool arm(struct connection *c) {
     struct epoll_event event = {.events = (c->writes ? EPOLLOUT : EPOLLIN | EPOLLRDHUP) | EPOLLET,
                                 .data = {.u64 = event_of(c)}};
-    int what = c->armed ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    int what = c->armed == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
 
-    if (c->armed && c->quiet && !c->writes && !c->wrote && (word_of(c) & ENDED) == 0) {
+    if (c->quiet && !c->writes && c->armed == event.events && (word_of(c) & ENDED) == 0) {
         return true;
     }
-    c->armed = true;
-    c->wrote = c->writes;
+    c->armed = event.events;
     return epoll_ctl(c->door->epoll, what, c->socket, &event) == 0;
 }
 
@@ -988,8 +982,9 @@ static void welcome(struct thread *t, struct connection *c, int socket,
     c->socket = socket;
     c->secure = listener->secure;
     c->port = listener->port;
-    c->armed = c->writes = c->wrote = c->looked = false;
+    c->writes = c->looked = false;
     c->low = 1;
+    c->armed = 0;
     set_received(c, 0);
     set_deadline(c, door->config.timeout);
     set_peer(c, remote);

@@ -4,7 +4,6 @@
 
 #include <civetweb.h>
 #include <errno.h>
-#include <string.h>
 #include <sys/resource.h>
 
 #include "door/civetweb_extra.h"

@@ -191,10 +191,6 @@ int tls_shake(struct tls *session) {
     return result != 1 && said == 0 ? TLS_FAILS : said;
 }
 
-bool tls_resumed(const struct tls *session) {
-    return SSL_session_reused(ssl_of(session)) != 0;
-}
-
 int tls_read(struct tls *session, void *bytes, size_t length) {
     int result = SSL_read(ssl_of(session), bytes, length > INT_MAX ? INT_MAX : (int)length);
 
@@ -252,11 +248,6 @@ struct tls *tls_open(int socket) {
 int tls_shake(struct tls *session) {
     (void)session;
     return TLS_FAILS;
-}
-
-bool tls_resumed(const struct tls *session) {
-    (void)session;
-    return false;
 }
 
 int tls_read(struct tls *session, void *bytes, size_t length) {

@@ -34,9 +34,6 @@ struct tls *tls_open(int socket);
 /* A step of the handshake. 0: it is done; else one of tls_result. */
 int tls_shake(struct tls *session);
 
-/* Was the session resumed? Once the handshake is done. */
-bool tls_resumed(const struct tls *session);
-
 /* Bytes read or written; 0 from tls_read: the other side has ended; else one of tls_result. What
  * could not be written is to be given again as it was. */
 int tls_read(struct tls *session, void *bytes, size_t length);

@@ -19,16 +19,6 @@ static bool address_parse(uint8_t *bytes, const char *text, bool *four) {
     return inet_pton(AF_INET6, text, bytes) == 1;
 }
 
-bool network_address_of(union network_address *address, const char *text) {
-    memset(address, 0, sizeof *address);
-    address->any.sa_family = AF_INET;
-    if (inet_pton(AF_INET, text, &address->four.sin_addr) == 1) {
-        return true;
-    }
-    address->any.sa_family = AF_INET6;
-    return inet_pton(AF_INET6, text, &address->six.sin6_addr) == 1;
-}
-
 bool network_parse(struct network *network, const char *text) {
     char address[64], *end;
     const char *slash = strchr(text, '/');

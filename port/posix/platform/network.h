@@ -15,9 +15,6 @@ union network_address {
     struct sockaddr_in6 six;
 };
 
-/* From text. False when it is none. */
-bool network_address_of(union network_address *address, const char *text);
-
 /* A range of addresses. IPv4 is kept as IPv4-mapped IPv6. */
 struct network {
     uint8_t address[16];
