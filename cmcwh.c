@@ -2170,6 +2170,7 @@ static void ring_free_to(struct cmcwh_ring *ring, uint64_t low) {
     }
     if (count > 0) {
         free_chain(ring, first, last, count);
+        ring->freed = port_ticks(ring);
     }
 }
 
@@ -2179,12 +2180,23 @@ static void ring_free(struct cmcwh_ring *ring) {
     ring_free_to(ring, is_stored(ring) ? ring->keeper.low : ring_low(ring));
 }
 
+/* Whoever was told that this request is pending is to ask again. */
+static void batch_call(struct cmcwh_batch *batch) {
+    bool parked = batch->parked;
+
+    batch->parked = false;
+    if (parked && batch->settled != NULL) {
+        batch->settled(batch->context);
+    }
+}
+
 /* Tells a committed request, and takes it off the list. */
 static void batch_settle(struct cmcwh_batch **at, int outcome) {
     struct cmcwh_batch *batch = *at;
 
     *at = batch->next_waiting;
     batch->outcome = outcome;
+    batch_call(batch);
 }
 
 /* Frees what every reader has acknowledged, and settles the requests that waited for it. Wakes
@@ -2546,6 +2558,15 @@ static void state_settle(struct cmcwh_ring *ring, const uint8_t *state) {
     ring->keeper.unsynced = false;
 }
 
+/* The storage is free for the next one. */
+static void storage_leave(struct cmcwh_ring *ring) {
+    ring->keeper.busy = false;
+    if (ring->waiting != NULL) {
+        batch_call(ring->waiting);
+    }
+    port_wake(ring);
+}
+
 /* Writes the places of the readers. With `sync` makes all stable, and clears what a failed group
  * has left. The lock is let go meanwhile. */
 static int storage_write_places(struct cmcwh_ring *ring, bool sync) {
@@ -2563,7 +2584,6 @@ static int storage_write_places(struct cmcwh_ring *ring, bool sync) {
         result = storage_sync(ring->config.storage);
     }
     port_lock(ring);
-    ring->keeper.busy = false;
     ring->keeper.unsynced = true;
     if (result < 0) {
         ring->keeper.dirty = true;
@@ -2574,7 +2594,7 @@ static int storage_write_places(struct cmcwh_ring *ring, bool sync) {
     if (result >= 0 && sync) {
         tainted_free(ring);
     }
-    port_wake(ring);
+    storage_leave(ring);
     return result;
 }
 
@@ -2754,7 +2774,6 @@ static void storage_lead(struct cmcwh_ring *ring) {
     written = begun && group_write(ring, group, seq, state, length) >= 0;
     cleared = !begun || written || group_clear(ring, group) >= 0;
     port_lock(ring);
-    ring->keeper.busy = false;
     if (written) {
         group_succeeded(ring, group, state, length);
     } else {
@@ -2762,7 +2781,7 @@ static void storage_lead(struct cmcwh_ring *ring) {
         storage_pause(ring);
     }
     ring_settle(ring);
-    port_wake(ring); /* the requests of the group, and who leads the next one */
+    storage_leave(ring); /* wakes the requests of the group, and who leads the next one */
 }
 
 /* ---- Storage: recovery ------------------------------------------------------------------------
@@ -3204,28 +3223,36 @@ static void batch_unstock(struct cmcwh_batch *batch) {
     batch->spares = 0;
 }
 
+/* Is there a free record, or can one be had at once? With the lock held. */
+static bool ring_finds_room(struct cmcwh_ring *ring) {
+    return ring_has_room(ring) ||
+           (is_stored(ring) ? ring->keeper.keeping->make_room(ring) : ring_evict(ring));
+}
+
+#define ROOM_LOOK 250 /* ms */
+
+/* Has nothing come free for a while? Whoever waits for room then keeps a thread for nothing. */
+static bool ring_stands_still(const struct cmcwh_ring *ring) {
+    return port_ticks(ring) - ring->freed >= ROOM_LOOK;
+}
+
 /* Waits for a free record, with the lock held. Not if every one is held by this very batch. */
 static bool batch_wait(const struct cmcwh_batch *batch) {
     struct cmcwh_ring *ring = batch->ring;
-    uint64_t start, passed = 0;
+    const struct cmcwh_ring_config *config = &ring->config;
+    bool room = !is_read_only(ring) && ring_finds_room(ring);
+    bool hopeless = is_read_only(ring) || batch->count == config->capacity || !port_can_wait(ring);
+    uint64_t start = room || hopeless ? 0 : port_ticks(ring), passed = 0;
 
-    if (is_read_only(ring)) {
-        return false;
-    }
-    if (ring_has_room(ring)) {
-        return true;
-    }
-    start = port_ticks(ring);
-    while (!ring_has_room(ring) &&
-           !(is_stored(ring) ? ring->keeper.keeping->make_room(ring) : ring_evict(ring))) {
-        if (batch->count == ring->config.capacity || passed >= ring->config.room_wait ||
-            !port_can_wait(ring)) {
-            return false;
-        }
-        (void)port_wait(ring, ring->config.room_wait - passed);
+    ring->room_waiters++;
+    while (!room && !hopeless && passed < config->room_wait &&
+           (ring->room_waiters <= config->room_waiters || !ring_stands_still(ring))) {
+        (void)port_wait(ring, smaller((size_t)(config->room_wait - passed), ROOM_LOOK));
         passed = port_ticks(ring) - start;
+        room = ring_finds_room(ring);
     }
-    return true;
+    ring->room_waiters--;
+    return room;
 }
 
 /* A free record for one more event, to be filled by the calling thread only. NULL when there is no
@@ -3258,18 +3285,32 @@ static struct cmcwh_record *batch_add(struct cmcwh_batch *batch) {
     return &ring->config.records[slot];
 }
 
+/* Takes a batch off the list of those that wait. False: it is not on it. */
+static bool batch_unqueue(struct cmcwh_batch *batch) {
+    struct cmcwh_batch **at = &batch->ring->waiting;
+
+    while (*at != NULL && *at != batch) {
+        at = &(*at)->next_waiting;
+    }
+    if (*at == NULL) {
+        return false;
+    }
+    *at = batch->next_waiting;
+    return true;
+}
+
 /* Gives all records back. Also after a failed commit; a batch without records is left alone. Of one
- * that is pending with config.confirm, the events stay with the sinks: nobody will ask any more. */
+ * that is pending with config.confirm, the events stay with the sinks: nobody will ask any more.
+ * One that is just being written to the storage is waited for. */
 static void batch_abort(struct cmcwh_batch *batch) {
     struct cmcwh_ring *ring = batch->ring;
 
-    if (batch->outcome == CMCWH_PENDING) {
-        port_lock(ring);
-        for (struct cmcwh_batch **at = &ring->waiting; *at != NULL;) {
-            at = *at == batch ? (batch_settle(at, CMCWH_OK), at) : &(*at)->next_waiting;
-        }
-        port_unlock(ring);
+    port_lock(ring);
+    batch->parked = false;
+    while (batch->outcome == CMCWH_PENDING && !batch_unqueue(batch) && port_can_wait(ring)) {
+        (void)port_wait(ring, WAIT_LONGEST);
     }
+    port_unlock(ring);
     if (batch->first != CMCWH_NONE) {
         port_lock(ring);
         batch_unstock(batch);
@@ -3296,10 +3337,73 @@ static uint32_t ring_retry(const struct cmcwh_ring *ring, uint64_t now) {
     return longest < UINT32_MAX ? (uint32_t)longest : UINT32_MAX;
 }
 
+/* Makes all readers forget the records from seq `first` on. True when one had taken some. */
+static bool readers_forget(struct cmcwh_ring *ring, uint64_t first) {
+    bool taken = false;
+
+    for (int i = 0; reader_next(ring, &i); i++) {
+        struct cmcwh_reader *reader = &ring->readers[i];
+
+        taken = taken || reader_done(ring, reader) > first;
+        if (reader->next == CMCWH_NONE || seq_at(ring, reader->next) > first) {
+            reader->spoiled = reader->oldest != CMCWH_NONE;
+        }
+        if (reader->next != CMCWH_NONE && seq_at(ring, reader->next) >= first) {
+            reader->next = CMCWH_NONE;
+        }
+        if (reader->oldest != CMCWH_NONE && seq_at(ring, reader->oldest) >= first) {
+            reader->oldest = CMCWH_NONE;
+        }
+    }
+    return taken;
+}
+
+/* Takes back all records from `slot` on: no reader sees them any more, and their requests learn
+ * that they failed. Their numbers are used again unless a reader has taken one of them. */
+static void ring_take_back(struct cmcwh_ring *ring, uint32_t slot) {
+    uint64_t first = seq_at(ring, slot);
+    uint32_t before = CMCWH_NONE, count = 0;
+
+    for (uint32_t at = ring->head; at != slot; at = ring->config.links[at]) {
+        before = at;
+    }
+    for (uint32_t at = slot; at != CMCWH_NONE; at = ring->config.links[at]) {
+        count++;
+    }
+    if (!readers_forget(ring, first)) {
+        ring->next_seq = first;
+    }
+    free_chain(ring, slot, ring->tail, count);
+    ring->tail = before;
+    if (before == CMCWH_NONE) {
+        ring->head = CMCWH_NONE;
+    } else {
+        ring->config.links[before] = CMCWH_NONE;
+    }
+    for (struct cmcwh_batch **at = &ring->waiting; *at != NULL;) {
+        if ((*at)->first_seq + (*at)->count > first) {
+            batch_settle(at, CMCWH_ERR_STORAGE);
+        } else {
+            at = &(*at)->next_waiting;
+        }
+    }
+}
+
+/* A required reader hangs, and may be in the middle of what it has read: what comes of that is not
+ * to count. */
+static void reader_stall(struct cmcwh_ring *ring, struct cmcwh_reader *reader, uint64_t retry) {
+    reader->failed = true;
+    reader->retry = retry;
+    if (ring->config.confirm && reader->required && reader->oldest != CMCWH_NONE) {
+        ring_take_back(ring, reader->oldest);
+    }
+}
+
 /* The batch waits for its fate behind all others. */
 static void batch_queue(struct cmcwh_batch *batch) {
     struct cmcwh_batch **at = &batch->ring->waiting;
 
+    batch->since = port_ticks(batch->ring);
     while (*at != NULL) {
         at = &(*at)->next_waiting;
     }
@@ -3350,12 +3454,43 @@ static int batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition
     return (int)batch->count;
 }
 
+/* How many ms it may still wait, UINT64_MAX: for ever. */
+static uint64_t batch_patience(const struct cmcwh_batch *batch) {
+    uint64_t limit = batch->ring->config.confirm_wait;
+    uint64_t passed = limit == 0 ? 0 : port_ticks(batch->ring) - batch->since;
+
+    return limit == 0 ? UINT64_MAX : passed < limit ? limit - passed : 0;
+}
+
+/* It has waited too long: with confirm, for readers that hang. False: it is just being written to
+ * the storage, and cannot be taken back. */
+static bool batch_give_up(struct cmcwh_batch *batch) {
+    struct cmcwh_ring *ring = batch->ring;
+    uint64_t again = port_after(ring, ring->config.confirm_wait);
+
+    if (is_stored(ring)) {
+        batch->outcome = batch_unqueue(batch) ? CMCWH_ERR_STORAGE : CMCWH_PENDING;
+        return batch->outcome != CMCWH_PENDING;
+    }
+    for (int i = 0; reader_next(ring, &i); i++) {
+        struct cmcwh_reader *reader = &ring->readers[i];
+
+        if (reader->required && reader_done(ring, reader) < batch->first_seq + batch->count) {
+            reader_stall(ring, reader, again);
+        }
+    }
+    ring_settle(ring);
+    port_wake(ring);
+    return true;
+}
+
 /* Waits until the fate of a committed batch is known, and with storage writes it, and all others
  * that wait. CMCWH_OK: it is on the storage; with config.confirm, every required reader has taken
- * it. CMCWH_ERR_STORAGE: the storage or one of those has failed, and the events were taken back:
- * readers that had not acknowledged them never will. CMCWH_PENDING: the port cannot wait; ask again
- * when the sinks have been pumped, and until then leave the batch where it is. CMCWH_ERR_ARGUMENT:
- * it was not committed. Only the thread that committed. */
+ * it. CMCWH_ERR_STORAGE: the storage or one of those has failed, or was too slow, and the events
+ * were taken back: readers that had not acknowledged them never will. CMCWH_PENDING: not known, and
+ * the port cannot wait: ask again when the sinks have been pumped; or the batch has `settled`,
+ * which will be called. Until then the batch is left where it is. CMCWH_ERR_ARGUMENT: it was not
+ * committed. */
 static int batch_confirm(struct cmcwh_batch *batch) {
     struct cmcwh_ring *ring = batch->ring;
     int outcome;
@@ -3364,13 +3499,18 @@ static int batch_confirm(struct cmcwh_batch *batch) {
         return batch->outcome; /* since the commit nobody else has looked at this batch */
     }
     port_lock(ring);
-    while (batch->outcome == CMCWH_PENDING) {
+    batch->parked = false;
+    while (batch->outcome == CMCWH_PENDING && !batch->parked) {
+        uint64_t left = batch_patience(batch);
+
         if (is_stored(ring) && !ring->keeper.busy) {
             ring->keeper.keeping->lead(ring);
-        } else if (port_can_wait(ring)) {
-            (void)port_wait(ring, WAIT_LONGEST);
-        } else {
+        } else if (left == 0 && batch_give_up(batch)) {
             break;
+        } else if (batch->settled != NULL || !port_can_wait(ring)) {
+            batch->parked = true;
+        } else {
+            (void)port_wait(ring, left > 0 ? left : WAIT_LONGEST);
         }
     }
     outcome = batch->outcome;
@@ -3488,56 +3628,14 @@ int cmcwh_ring_acknowledge(struct cmcwh_ring *ring, int reader) {
     return spoiled ? CMCWH_ERR_STORAGE : CMCWH_OK;
 }
 
-/* Makes all readers forget the records from seq `first` on. True when one had taken some. */
-static bool readers_forget(struct cmcwh_ring *ring, uint64_t first) {
-    bool taken = false;
+void cmcwh_ring_stall(struct cmcwh_ring *ring, int reader, uint32_t retry) {
+    uint64_t again = port_after(ring, retry);
 
-    for (int i = 0; reader_next(ring, &i); i++) {
-        struct cmcwh_reader *reader = &ring->readers[i];
-
-        taken = taken || reader_done(ring, reader) > first;
-        if (reader->next == CMCWH_NONE || seq_at(ring, reader->next) > first) {
-            reader->spoiled = reader->oldest != CMCWH_NONE;
-        }
-        if (reader->next != CMCWH_NONE && seq_at(ring, reader->next) >= first) {
-            reader->next = CMCWH_NONE;
-        }
-        if (reader->oldest != CMCWH_NONE && seq_at(ring, reader->oldest) >= first) {
-            reader->oldest = CMCWH_NONE;
-        }
-    }
-    return taken;
-}
-
-/* Takes back all records from `slot` on: no reader sees them any more, and their requests learn
- * that they failed. Their numbers are used again unless a reader has taken one of them. */
-static void ring_take_back(struct cmcwh_ring *ring, uint32_t slot) {
-    uint64_t first = seq_at(ring, slot);
-    uint32_t before = CMCWH_NONE, count = 0;
-
-    for (uint32_t at = ring->head; at != slot; at = ring->config.links[at]) {
-        before = at;
-    }
-    for (uint32_t at = slot; at != CMCWH_NONE; at = ring->config.links[at]) {
-        count++;
-    }
-    if (!readers_forget(ring, first)) {
-        ring->next_seq = first;
-    }
-    free_chain(ring, slot, ring->tail, count);
-    ring->tail = before;
-    if (before == CMCWH_NONE) {
-        ring->head = CMCWH_NONE;
-    } else {
-        ring->config.links[before] = CMCWH_NONE;
-    }
-    for (struct cmcwh_batch **at = &ring->waiting; *at != NULL;) {
-        if ((*at)->first_seq + (*at)->count > first) {
-            batch_settle(at, CMCWH_ERR_STORAGE);
-        } else {
-            at = &(*at)->next_waiting;
-        }
-    }
+    port_lock(ring);
+    reader_stall(ring, &ring->readers[reader], again);
+    ring_settle(ring);
+    port_wake(ring);
+    port_unlock(ring);
 }
 
 void cmcwh_ring_fail(struct cmcwh_ring *ring, int reader, uint32_t retry) {
@@ -6255,11 +6353,29 @@ static int read_body(struct cmcwh_exchange *x) {
                                                                          : CMCWH_ERR_ARGUMENT;
 }
 
-static bool store(struct cmcwh_exchange *x) {
-    int stored = cmcwh_parser_commit(&x->worker->parser);
+/* Called with the ring's lock held. */
+static void tell_settled(void *context) {
+    const struct cmcwh_exchange *x = context;
 
-    cmcwh_parser_answer(&x->worker->parser, stored, &x->answer);
-    return stored >= 0;
+    x->server->config.settled(x->server->config.context, x->connection);
+}
+
+/* CMCWH_STORING: it is not known yet what is to be answered. */
+static int store(struct cmcwh_exchange *x) {
+    struct cmcwh_parser *parser = &x->worker->parser;
+    int stored;
+
+    if (!x->committed && x->server->config.settled != NULL) {
+        parser->batch.settled = tell_settled;
+        parser->batch.context = x;
+    }
+    stored = x->committed ? cmcwh_parser_confirm(parser) : cmcwh_parser_commit(parser);
+    x->committed = true;
+    if (stored == CMCWH_PENDING) {
+        return CMCWH_STORING;
+    }
+    cmcwh_parser_answer(parser, stored, &x->answer);
+    return CMCWH_OK;
 }
 
 static void learn_peer(struct cmcwh_exchange *x) {
@@ -6439,7 +6555,7 @@ static int finish_exchange(struct cmcwh_exchange *x) {
 int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker,
                         const struct cmcwh_access *access, struct mg_connection *connection) {
     struct cmcwh_exchange *x = &worker->exchange;
-    int read;
+    int result;
 
     if (!x->begun) {
         begin_exchange(x, server, worker, access, connection);
@@ -6450,12 +6566,11 @@ int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker
         begin_body(x);
         honour_expect(x);
     }
-    read = read_body(x);
-    if (read == CMCWH_PENDING) {
-        return CMCWH_PENDING;
+    result = x->committed ? CMCWH_OK : read_body(x);
+    if (result == CMCWH_OK && (x->committed || check_key(x))) {
+        result = store(x);
     }
-    (void)(read == CMCWH_OK && check_key(x) && store(x));
-    return finish_exchange(x);
+    return result == CMCWH_PENDING || result == CMCWH_STORING ? result : finish_exchange(x);
 }
 
 /* What is said to whoever is refused, by status. */

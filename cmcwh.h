@@ -136,24 +136,25 @@ extern "C" {
  */
 enum cmcwh_result {
     CMCWH_OK = 0,
-    CMCWH_ERR_JSON = -1,       /* "malformed_json": not JSON (RFC 8259) in UTF-8 (RFC 3629) */
-    CMCWH_ERR_FORM = -2,       /* "malformed_form": not application/x-www-form-urlencoded, or
-                                  not multipart/form-data */
-    CMCWH_ERR_DEPTH = -3,      /* "too_deep": nested deeper than CMCWH_DEPTH_MAX */
-    CMCWH_ERR_MISSING = -4,    /* "missing_field": good JSON, but a member of a CMC event lacks */
-    CMCWH_ERR_TYPE = -5,       /* "wrong_type": good JSON, but a member is of another type */
-    CMCWH_ERR_EVENT_TYPE = -6, /* "event_type_mismatch": event_type and the key in event differ */
-    CMCWH_ERR_FULL = -7,       /* "ring_full": no room for the whole request */
-    CMCWH_ERR_STORAGE = -8,    /* "storage_failed": the ring's storage, or without one a required
-                                  sink, could not take the events */
-    CMCWH_ERR_RECORD = -9,     /* "damaged_record": not a record, or its CRC does not match */
-    CMCWH_ERR_ARGUMENT = -10,  /* "bad_argument": a value in a config is out of its range */
-    CMCWH_ERR_WRITE = -11,     /* "write_failed": a sink's write or sync function failed */
-    CMCWH_ERR_FORMAT = -12,    /* "not_a_ring": the storage holds no ring that can be opened */
-    CMCWH_PENDING = -13,       /* "pending": no success yet and no failure either: ask again */
-    CMCWH_ERR_NOBODY = -14,    /* "unauthorized": credentials are missing */
-    CMCWH_ERR_WRONG = -15,     /* "unauthorized": credentials are wrong */
-    CMCWH_ERR_MEDIA_TYPE = -16 /* "unsupported_media_type": a Content-Type that is not taken */
+    CMCWH_ERR_JSON = -1,        /* "malformed_json": not JSON (RFC 8259) in UTF-8 (RFC 3629) */
+    CMCWH_ERR_FORM = -2,        /* "malformed_form": not application/x-www-form-urlencoded, or
+                                   not multipart/form-data */
+    CMCWH_ERR_DEPTH = -3,       /* "too_deep": nested deeper than CMCWH_DEPTH_MAX */
+    CMCWH_ERR_MISSING = -4,     /* "missing_field": good JSON, but a member of a CMC event lacks */
+    CMCWH_ERR_TYPE = -5,        /* "wrong_type": good JSON, but a member is of another type */
+    CMCWH_ERR_EVENT_TYPE = -6,  /* "event_type_mismatch": event_type and the key in event differ */
+    CMCWH_ERR_FULL = -7,        /* "ring_full": no room for the whole request */
+    CMCWH_ERR_STORAGE = -8,     /* "storage_failed": the ring's storage, or without one a required
+                                   sink, could not take the events */
+    CMCWH_ERR_RECORD = -9,      /* "damaged_record": not a record, or its CRC does not match */
+    CMCWH_ERR_ARGUMENT = -10,   /* "bad_argument": a value in a config is out of its range */
+    CMCWH_ERR_WRITE = -11,      /* "write_failed": a sink's write or sync function failed */
+    CMCWH_ERR_FORMAT = -12,     /* "not_a_ring": the storage holds no ring that can be opened */
+    CMCWH_PENDING = -13,        /* "pending": no success yet and no failure either: ask again */
+    CMCWH_ERR_NOBODY = -14,     /* "unauthorized": credentials are missing */
+    CMCWH_ERR_WRONG = -15,      /* "unauthorized": credentials are wrong */
+    CMCWH_ERR_MEDIA_TYPE = -16, /* "unsupported_media_type": a Content-Type that is not taken */
+    CMCWH_STORING = -17         /* "storing": as pending, for events that are whole */
 };
 
 /* The name that enum cmcwh_result has in quotes, as HTTP answers carry it; "ok" for results >= 0.
@@ -401,7 +402,7 @@ int cmcwh_storage_probe(const struct cmcwh_storage *storage, struct cmcwh_geomet
  * reader that is not required loses the oldest ones instead, counted.
  *
  * With `confirm`, committed events are safe only when every required reader has taken them
- * (cmcwh_ring_confirm waits for that), and readers that are not required see them only then:
+ * (cmcwh_parser_commit waits for that), and readers that are not required see them only then:
  * events that are taken back reach no sink that had not been asked to keep them.
  *
  * With `storage`, committed events are safe when they are on it, and readers see them only then.
@@ -427,8 +428,15 @@ struct cmcwh_ring_config {
     /* NULL: the ring lives in memory only. */
     const struct cmcwh_storage *storage;
 
-    /* How long a request waits for a free record while others drain. 0: not at all. */
-    uint32_t room_wait;
+    /* How many ms a request waits for a free record while others drain, 0: not at all. More than
+     * `room_waiters` at a time wait only while some come free: with one fewer than there are
+     * threads, one is left to refuse requests when a reader stands still. */
+    uint32_t room_wait, room_waiters;
+
+    /* How many ms a request waits to be safe, 0: as long as it takes. Then it fails with
+     * CMCWH_ERR_STORAGE: with confirm by cmcwh_ring_stall for each required reader that has not
+     * taken it; with storage unless it is just being written, for that cannot be taken back. */
+    uint32_t confirm_wait;
 };
 
 /* Makes an empty ring in memory (config->storage is NULL); the next event is number `first_seq` (1
@@ -480,6 +488,11 @@ int cmcwh_ring_acknowledge(struct cmcwh_ring *ring, int reader);
  * and a required reader it is taken back instead, and for `retry` ms (without a clock: 0) requests
  * are refused at once. Acknowledging ends the failure. */
 void cmcwh_ring_fail(struct cmcwh_ring *ring, int reader, uint32_t retry);
+
+/* The same by another thread than the reader's, which hangs: with confirm it lets those go who wait
+ * for it. What the reader has read and not acknowledged is not to count any more, even if it was
+ * written: its cmcwh_ring_acknowledge returns CMCWH_ERR_STORAGE, and cmcwh_sink_pump undoes it. */
+void cmcwh_ring_stall(struct cmcwh_ring *ring, int reader, uint32_t retry);
 
 struct cmcwh_ring_state {
     uint32_t capacity, in_use;          /* records */
@@ -845,6 +858,11 @@ struct cmcwh_server_config {
     int (*read)(void *context, struct mg_connection *connection, const char **bytes);
     void (*took)(void *context, struct mg_connection *connection, size_t length);
 
+    /* NULL: cmcwh_server_handle waits until it is known whether the events are safe. Otherwise it
+     * does not, but returns CMCWH_STORING, and then this is called once, by any thread, with the
+     * ring's lock held: it must be short, and call nothing of cmcwh. */
+    void (*settled)(void *context, struct mg_connection *connection);
+
     /* Will this connection be closed after its answer, because it cannot rest as long as keep_alive
      * promises, or civetweb cannot go on with it? Then the answer says so. */
     bool (*closing)(void *context, const struct mg_connection *connection);
@@ -876,8 +894,9 @@ int cmcwh_server_init(struct cmcwh_server *server, const struct cmcwh_server_con
 /* Reads one request, stores its events, answers: the HTTP status, which civetweb's begin_request
  * callback returns in turn. `worker` is the request's until then. CMCWH_PENDING, with config.read
  * only: the body is not all there; call again, from any thread, with the same arguments, when more
- * of it is, or end the request with cmcwh_server_refuse. `access` (NULL: everybody may post) must
- * stay as it is until the request is answered. */
+ * of it is, or end the request with cmcwh_server_refuse. CMCWH_STORING, with config.settled only:
+ * it is not known yet what is to be answered; call again when that is called. `access` (NULL:
+ * everybody may post) must stay as it is until the request is answered. */
 int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker,
                         const struct cmcwh_access *access, struct mg_connection *connection);
 
@@ -910,9 +929,15 @@ struct cmcwh_batch {
     uint32_t first, last;
     uint32_t count;
     uint32_t spare, spares; /* taken from the ring, not used yet */
+    /* Before the commit; NULL: whoever confirms waits. Called once, with the lock held, when a
+     * batch that was found pending is to be confirmed again. */
+    void (*settled)(void *context);
+    void *context;
     /* After the commit: */
     uint64_t first_seq;
+    uint64_t since; /* ticks */
     int outcome;
+    bool parked; /* it was found pending */
     struct cmcwh_batch *next_waiting;
 };
 
@@ -954,8 +979,9 @@ struct cmcwh_ring {
     uint32_t head, tail; /* committed, oldest to newest */
     uint32_t free; /* in memory the first free record, on storage where to look for the next */
     uint32_t in_use;
-    uint32_t waiting_readers;
+    uint32_t waiting_readers, room_waiters;
     uint64_t next_seq;
+    uint64_t freed;              /* ticks at which records last came free */
     struct cmcwh_batch *waiting; /* committed, not confirmed; oldest first */
     struct cmcwh_keeper keeper;
     struct cmcwh_reader readers[CMCWH_READERS_MAX];
@@ -1080,6 +1106,7 @@ struct cmcwh_exchange {
     char peer[CMCWH_ADDRESS_SIZE];
     int head;   /* what cmcwh_authorized said */
     bool begun; /* it has been looked at, and is not answered yet */
+    bool committed;
 
     /* The body. */
     struct cmcwh_content content;
