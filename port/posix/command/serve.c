@@ -66,7 +66,9 @@ static bool start_ring(struct service *service) {
                                                                             : RING_FILE_RECORDS,
                                      .port = &service->platform.port,
                                      .confirm = options->sync && options->ring == NULL,
-                                     .room_wait = 1000};
+                                     .room_wait = 1000,
+                                     .room_waiters = options->workers - 1,
+                                     .confirm_wait = 2000};
     int error = platform_init(&service->platform);
 
     if (options->ring != NULL) {

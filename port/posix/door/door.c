@@ -9,14 +9,16 @@
  *   GREETS    the first record of a TLS handshake    timeout     closed
  *   SHAKES    the other side of the TLS handshake    timeout     closed
  *   RESTS     the first byte of a request            keep+grace  closed; a new one: timeout
+ *   QUEUES    others, which are being stored         QUEUE       503
  *   BEGINS    the rest of a request, in the kernel   timeout     408
  *   FEEDS     more of a request, in an exchange      timeout     408
+ *   STORES    its events to be safe                  patience    it is asked whether to go on so
  *   ANSWERS   room for the rest of an answer         LINGER      closed
  *   LINGERS   the other side's end, and drops        LINGER      closed
  *             what comes
  *
- *   FREE -> PROXIES -> GREETS -> SHAKES -> RESTS -> BEGINS -> FEEDS -> ANSWERS -> RESTS, or
- *   LINGERS -> FREE
+ *   FREE -> PROXIES -> GREETS -> SHAKES -> RESTS -> BEGINS -> FEEDS -> STORES -> ANSWERS -> RESTS,
+ *   or LINGERS -> FREE
  *
  * Steps are left out that need not be waited for; a request that is there whole goes from RESTS to
  * RESTS at once. `word` holds the state, whether a thread HOLDS the connection, whether something
@@ -32,6 +34,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,13 +52,15 @@
 #include "platform/platform.h"
 
 enum {
-    LINGER = 2000, /* ms for an answer to go, and for the end of a connection */
-    TICK = 100,    /* ms between looks at the time, while something is to be late soon */
-    MOMENT = 500,  /* ms in which requests that are on their way may come at the end */
-    NEW = 250,     /* ms that a request in pieces is taken to be older, to have come slower */
-    AT_ONCE = 32,  /* pieces or requests that a connection may have before others */
-    TRIES = 8,     /* to take something from one who may go on just then */
-    RESERVE = 24   /* places that are not promised to connections which are kept */
+    LINGER = 2000,  /* ms for an answer to go, and for the end of a connection */
+    QUEUE = 1500,   /* ms in which a request must have begun to be stored */
+    PATIENCE = 250, /* ms between looks at what is being stored for long */
+    TICK = 100,     /* ms between looks at the time, while something is to be late soon */
+    MOMENT = 500,   /* ms in which requests that are on their way may come at the end */
+    NEW = 250,      /* ms that a request in pieces is taken to be older, to have come slower */
+    AT_ONCE = 32,   /* pieces or requests that a connection may have before others */
+    TRIES = 8,      /* to take something from one who may go on just then */
+    RESERVE = 24    /* places that are not promised to connections which are kept */
 };
 
 /* A thread needs some 10 KiB, and OpenSSL more. A sanitizer needs far more. */
@@ -63,7 +68,19 @@ enum {
 #define DOOR_STACK_SIZE 131072
 #endif
 
-enum state { FREE, PROXIES, GREETS, SHAKES, RESTS, BEGINS, FEEDS, ANSWERS, LINGERS };
+enum state {
+    FREE,
+    PROXIES,
+    GREETS,
+    SHAKES,
+    RESTS,
+    QUEUES,
+    BEGINS,
+    FEEDS,
+    STORES,
+    ANSWERS,
+    LINGERS
+};
 
 enum {
     STATE = 0x0F,
@@ -99,7 +116,8 @@ struct connection {
     enum exchange_state outcome; /* once it has been answered */
     unsigned port;               /* ours */
     char name[INET6_ADDRSTRLEN]; /* who is at its other end */
-    struct connection *next;     /* of the free ones; with the mutex held */
+    struct connection *next;     /* of the free ones, or in the queue; with the mutex held */
+    bool queued;                 /* the same */
 };
 
 /* Is anybody taken? Everybody; nobody is kept; nobody. */
@@ -122,6 +140,8 @@ struct door {
 
     pthread_mutex_t mutex; /* guards what follows up to the next line */
     struct connection *free;
+    struct connection *queue;       /* the first waits longest */
+    unsigned storing, storing_most; /* the first may be read at any time */
     struct exchange *idle;
     struct tally tally;
     unsigned kept, kept_most, shakes_most;
@@ -363,6 +383,113 @@ bool door_keeps(struct exchange *exchange) {
     return c->kept;
 }
 
+/* ---- Epoll ---- */
+
+/* What epoll says of which connection. Listeners come behind all places. */
+static const uint64_t WAKE = UINT32_MAX;
+
+static uint64_t event_of(const struct connection *c) {
+    return (uint64_t)(word_of(c) / ONE) << 32 | (uint64_t)(c - c->door->connections);
+}
+
+/* What epoll is to tell of it. False: it cannot. */
+static bool arm(struct connection *c, enum state next) {
+    uint32_t wanted = c->writes                          ? EPOLLOUT
+                      : next == QUEUES || next == STORES ? 0
+                                                         : EPOLLIN | EPOLLRDHUP;
+    struct epoll_event event = {.events = wanted | EPOLLET, .data = {.u64 = event_of(c)}};
+    int what = c->armed == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+
+    if (c->armed == event.events &&
+        (wanted == 0 || (c->quiet && !c->writes && (word_of(c) & ENDED) == 0))) {
+        return true;
+    }
+    c->armed = event.events;
+    return epoll_ctl(c->door->epoll, what, c->socket, &event) == 0;
+}
+
+/* It goes on at once, in some thread. Its holder may be anybody. */
+static void call(struct connection *c) {
+    if (take(c, word_of(c) / ONE, false)) {
+        enum state state = state_in(word_of(c));
+
+        c->writes = true;
+        do { /* what epoll says while it is held is said to nobody */
+            (void)arm(c, state);
+        } while (!let_go(c, state));
+    }
+}
+
+void door_settled(struct exchange *exchange) {
+    call(exchange->connection);
+}
+
+/* ---- The queue: who waits until fewer are being stored ---- */
+
+/* With the mutex held. */
+static void unqueue(struct connection *c) {
+    struct connection **at = &c->door->queue;
+
+    while (c->queued && *at != c) {
+        at = &(*at)->next;
+    }
+    if (c->queued) {
+        *at = c->next;
+        c->queued = false;
+    }
+}
+
+/* Whoever was called too early has not lost his place. With the mutex held. */
+static void queue(struct connection *c, bool first) {
+    struct connection **at = &c->door->queue;
+
+    while (*at != NULL && !first) {
+        at = &(*at)->next;
+    }
+    c->next = *at;
+    *at = c;
+    c->queued = true;
+}
+
+/* Takes the first one off. With the mutex held; NULL: there is none. */
+static struct connection *next_in_queue(struct door *door) {
+    struct connection *c = door->queue;
+
+    if (c != NULL) {
+        unqueue(c);
+    }
+    return c;
+}
+
+/* Must its request wait for others, which are being stored? If not, and it has, it begins now, and
+ * so may the next one: perhaps this one has not to be waited for. */
+static bool has_to_queue(struct connection *c, enum state *state) {
+    struct door *door = c->door;
+    struct connection *next = NULL;
+    bool full, queued = *state == QUEUES;
+
+    if (!queued && __atomic_load_n(&door->storing, __ATOMIC_RELAXED) < door->storing_most) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&door->mutex);
+    full = door->storing >= door->storing_most;
+    if (full && !c->queued) {
+        queue(c, queued);
+    } else if (!full) {
+        unqueue(c);
+        next = next_in_queue(door);
+    }
+    (void)pthread_mutex_unlock(&door->mutex);
+    if (next != NULL) {
+        call(next);
+    }
+    if (full != queued) {
+        set_deadline(c, full ? QUEUE : door->config.timeout);
+    }
+    *state = full ? QUEUES : queued ? BEGINS : *state;
+    return full;
+}
+
 /* ---- Exchanges ---- */
 
 /* The connection needs its exchange no longer. */
@@ -537,6 +664,7 @@ static void end(struct thread *t, struct connection *c) {
     shakes_no_longer(c);
     (void)close(c->socket);
     (void)pthread_mutex_lock(&door->mutex);
+    unqueue(c);
     door->kept -= c->kept;
     c->kept = false;
     __atomic_store_n(&c->word, (word_of(c) | (ONE - 1)) + 1, __ATOMIC_RELEASE);
@@ -553,10 +681,13 @@ static void evict(struct thread *t, struct connection *c, int status, const char
     if (state == RESTS && !c->secure && available(c->socket) > 0) {
         state = BEGINS; /* nobody has looked yet */
     }
-    if (state == BEGINS) {
+    if (state == BEGINS || state == QUEUES) {
         lend(t, c);
     }
-    if (state == BEGINS || state == FEEDS) {
+    if (state == STORES && exchange_go_on(c->exchange) != EXCHANGE_STORES) {
+        (void)flush(c);
+    }
+    if (state == BEGINS || state == QUEUES || state == FEEDS) {
         (void)exchange_refuse(c->exchange, status);
         (void)flush(c);
         (void)linger(c); /* what is left unread would reset the connection */
@@ -645,6 +776,34 @@ static enum state wait_for_rest(struct thread *t, struct connection *c, enum sta
     return FEEDS;
 }
 
+/* Whoever stores it will call: until then neither bytes nor an end of the connection matter. */
+static enum state store(struct connection *c, enum state state) {
+    struct door *door = c->door;
+
+    if (state != STORES) {
+        (void)pthread_mutex_lock(&door->mutex);
+        __atomic_store_n(&door->storing, door->storing + 1, __ATOMIC_RELAXED);
+        (void)pthread_mutex_unlock(&door->mutex);
+    }
+    if (state != STORES || is_late(c)) {
+        set_deadline(c, PATIENCE);
+    }
+    return STORES;
+}
+
+/* It is known what became of it: the next one may begin. */
+static void stored(struct door *door) {
+    struct connection *next;
+
+    (void)pthread_mutex_lock(&door->mutex);
+    __atomic_store_n(&door->storing, door->storing - 1, __ATOMIC_RELAXED);
+    next = next_in_queue(door);
+    (void)pthread_mutex_unlock(&door->mutex);
+    if (next != NULL) {
+        call(next);
+    }
+}
+
 /* Reads what there is of a request, `limit` bytes at most, and answers it when it is whole. */
 static enum state feed(struct thread *t, struct connection *c, enum state state, size_t limit) {
     struct exchange *x = c->exchange;
@@ -659,6 +818,13 @@ static enum state feed(struct thread *t, struct connection *c, enum state state,
         char *at;
         int came;
 
+        if (outcome == EXCHANGE_STORES) {
+            return store(c, state);
+        }
+        if (state == STORES) {
+            stored(t->door);
+            state = FEEDS;
+        }
         if (outcome != EXCHANGE_READS) {
             c->outcome = outcome;
             state = answer(t, c);
@@ -697,6 +863,7 @@ static enum state begin(struct thread *t, struct connection *c, enum state state
     ssize_t looked;
     char *at;
 
+    c->writes = false;
     if (c->tls != NULL) {
         if (!tls_pending(c->tls) && !record_there(c)) {
             if (c->low == 1 || state == BEGINS) {
@@ -704,6 +871,9 @@ static enum state begin(struct thread *t, struct connection *c, enum state state
             }
             set_deadline(c, t->door->config.timeout);
             return BEGINS;
+        }
+        if (has_to_queue(c, &state)) {
+            return QUEUES;
         }
         lend(t, c);
         return doors_of(t->door) == CLOSED && state == RESTS ? refuse(t, c, 503)
@@ -718,6 +888,10 @@ static enum state begin(struct thread *t, struct connection *c, enum state state
     }
     if (doors_of(t->door) == CLOSED && state == RESTS) {
         return refuse(t, c, 503);
+    }
+    if (has_to_queue(c, &state)) {
+        release(t, c);
+        return QUEUES;
     }
     there = (size_t)looked < room ? (size_t)looked : available(c->socket);
     look = look_request(at, (size_t)looked, there, t->door->config.longest, &need);
@@ -880,6 +1054,7 @@ static enum state step(struct thread *t, struct connection *c, enum state state)
     case SHAKES:
         return shake(t, c);
     case FEEDS:
+    case STORES:
         return feed(t, c, state, SIZE_MAX);
     case ANSWERS:
         return answer(t, c);
@@ -892,28 +1067,11 @@ static enum state step(struct thread *t, struct connection *c, enum state state)
 
 /* ---- A connection that is held ---- */
 
-/* What epoll says of which connection. Listeners come behind all places. */
-static const uint64_t WAKE = UINT32_MAX;
-
-static uint64_t event_of(const struct connection *c) {
-    return (uint64_t)(word_of(c) / ONE) << 32 | (uint64_t)(c - c->door->connections);
-}
-
-/* What epoll is to tell of it. False: it cannot. */
-static bool arm(struct connection *c) {
-    struct epoll_event event = {.events = (c->writes ? EPOLLOUT : EPOLLIN | EPOLLRDHUP) | EPOLLET,
-                                .data = {.u64 = event_of(c)}};
-    int what = c->armed == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-
-    if (c->quiet && !c->writes && c->armed == event.events && (word_of(c) & ENDED) == 0) {
-        return true;
-    }
-    c->armed = event.events;
-    return epoll_ctl(c->door->epoll, what, c->socket, &event) == 0;
-}
-
 /* It waits for the next step, or is closed. False: something has come meanwhile. */
 static bool settle(struct thread *t, struct connection *c, enum state next) {
+    while (next == STORES && t->spare == NULL && !find_spare(t)) {
+        (void)sched_yield(); /* some are left that are not being stored: see make_places */
+    }
     if (next != FREE && t->spare == NULL && !find_spare(t)) {
         if (next == FEEDS) {
             (void)exchange_refuse(c->exchange, 503);
@@ -921,7 +1079,7 @@ static bool settle(struct thread *t, struct connection *c, enum state next) {
         }
         next = FREE;
     }
-    if (next == FREE || !arm(c)) {
+    if (next == FREE || !arm(c, next)) {
         end(t, c);
         return true;
     }
@@ -936,14 +1094,28 @@ static void work_on(struct thread *t, struct connection *c, enum state state) {
 }
 
 /* It has waited too long. */
+static enum state late(struct thread *t, struct connection *c, enum state state) {
+    switch (state) {
+    case QUEUES:
+        lend(t, c);
+        return refuse(t, c, 503);
+    case BEGINS:
+        lend(t, c);
+        return refuse(t, c, 408);
+    case FEEDS:
+        return refuse(t, c, 408);
+    case STORES:
+        return step(t, c, state);
+    default:
+        return FREE;
+    }
+}
+
 static void be_late(struct thread *t, struct connection *c) {
     enum state state = state_in(word_of(c));
 
     c->quiet = false;
-    if (state == BEGINS) {
-        lend(t, c);
-    }
-    state = state == BEGINS || state == FEEDS ? refuse(t, c, 408) : FREE;
+    state = late(t, c, state);
     if (!settle(t, c, state)) {
         work_on(t, c, state);
     }
@@ -964,7 +1136,7 @@ static struct connection *find_place(struct thread *t) {
         if (c != NULL) {
             return c;
         }
-        c = choose(door, ~(1U << FREE), yield_place);
+        c = choose(door, ~(1U << FREE | 1U << STORES), yield_place);
         if (c != NULL) {
             evict(t, c, 503, "a connection");
         }
@@ -1161,7 +1333,7 @@ static bool make_places(struct door *door) {
     while (size < 2 * (size_t)count) {
         size *= 2;
     }
-    door->exchange_count = config->workers + 1 + config->slow;
+    door->exchange_count = config->workers + 1 + 3 * config->workers + config->slow;
     door->connections = calloc(count, sizeof *door->connections);
     door->tally = (struct tally){calloc(size, sizeof *door->tally.entries), size};
     door->threads = calloc(config->workers + 1, sizeof *door->threads);
@@ -1183,6 +1355,7 @@ static bool make_places(struct door *door) {
             door->idle = &door->exchanges[i];
         }
     }
+    door->storing_most = 2 * config->workers;
     door->kept_most = count - (count / 4 < RESERVE ? count / 4 : RESERVE);
     door->shakes_most = count / 8 > 16 ? count / 8 : 16;
     return true;
@@ -1223,7 +1396,7 @@ static bool some_begun(const struct door *door) {
     for (unsigned i = 0; i < door->config.connections; i++) {
         uint32_t word = word_of(&door->connections[i]);
 
-        if (is_held(word) || (state_in(word) >= BEGINS && state_in(word) <= ANSWERS)) {
+        if (is_held(word) || (state_in(word) >= QUEUES && state_in(word) <= ANSWERS)) {
             return true;
         }
     }

@@ -39,6 +39,9 @@ struct door *door_open(const struct door_config *config);
  * before it has rested as long as the client is told. Called while it is being answered. */
 bool door_keeps(struct exchange *exchange);
 
+/* This exchange, which was being stored, can be gone on with. Any thread, with any lock held. */
+void door_settled(struct exchange *exchange);
+
 /* The proxy at the other end of this exchange says for whom it asks. */
 void door_speaks_for(struct exchange *exchange, const char *address);
 

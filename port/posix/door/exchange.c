@@ -111,7 +111,9 @@ enum exchange_state exchange_go_on(struct exchange *exchange) {
     auth = exchange->auth;
     status = cmcwh_server_handle(exchange->server, &exchange->worker,
                                  auth == NULL ? NULL : &auth->access, exchange->civetweb);
-    return status == CMCWH_PENDING ? EXCHANGE_READS : answered(exchange, status);
+    return status == CMCWH_PENDING   ? EXCHANGE_READS
+           : status == CMCWH_STORING ? EXCHANGE_STORES
+                                     : answered(exchange, status);
 }
 
 bool exchange_empty(const struct exchange *exchange) {

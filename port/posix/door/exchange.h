@@ -34,6 +34,7 @@ struct exchange {
 /* What becomes of it when it has been looked at. */
 enum exchange_state {
     EXCHANGE_READS,  /* it needs more bytes */
+    EXCHANGE_STORES, /* it is being stored; door_settled is called when it can be gone on with */
     EXCHANGE_STAYS,  /* answered: the connection is kept */
     EXCHANGE_CLOSES, /* answered, with a 200: the connection is to be closed */
     EXCHANGE_REFUSES /* answered otherwise, and to be closed: more of the request may come */
@@ -68,10 +69,11 @@ bool exchange_empty(const struct exchange *exchange);
 /* The next request over the same connection; how many bytes of it are there already. */
 size_t exchange_again(struct exchange *exchange);
 
-/* Ends it with this status: see cmcwh_server_refuse. */
+/* Ends it with this status: see cmcwh_server_refuse. Not while it is being stored. */
 enum exchange_state exchange_refuse(struct exchange *exchange, int status);
 
-/* The connection is of no use any more: what has been taken of the request is given back. */
+/* The connection is of no use any more: what has been taken of the request is given back. Not
+ * while it is being stored by another thread. */
 void exchange_drop(struct exchange *exchange);
 
 #endif

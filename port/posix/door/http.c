@@ -44,6 +44,11 @@ static void took(void *context, struct mg_connection *connection, size_t length)
     exchange_took(exchange_of(connection), length);
 }
 
+static void settled(void *context, struct mg_connection *connection) {
+    (void)context;
+    door_settled(exchange_of(connection));
+}
+
 static bool closing(void *context, const struct mg_connection *connection) {
     (void)context;
     return !door_keeps(exchange_of(connection));
@@ -68,6 +73,7 @@ static bool start_server(struct http *http) {
                                          .allow = allow,
                                          .read = read_body,
                                          .took = took,
+                                         .settled = settled,
                                          .closing = closing,
                                          .log = log_server};
 
