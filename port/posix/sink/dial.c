@@ -15,23 +15,25 @@
 #include "platform/network.h"
 #include "platform/platform.h"
 
-bool dial_ready(int descriptor, short events, uint64_t start) {
+bool dial_wait(const struct sink *sink, int descriptor, short events, uint64_t until) {
+    enum { SLICE = 100 }; /* ms after which a stop is noticed */
+
     for (;;) {
-        uint64_t passed = platform_ticks() - start;
+        uint64_t now = platform_ticks(), left = until > now ? until - now : 0;
         struct pollfd entry = {.fd = descriptor, .events = events};
-        int ready = passed >= SINK_TIMEOUT ? 0 : poll(&entry, 1, (int)(SINK_TIMEOUT - passed));
+        int ready = poll(&entry, 1, left < SLICE ? (int)left : SLICE);
 
         if (ready > 0) {
             return true;
         }
-        if (ready == 0 || errno != EINTR) {
+        if (left == 0 || (ready < 0 && errno != EINTR) || sink_stopping(sink)) {
             return false;
         }
     }
 }
 
 /* The descriptor, or -1. */
-static int try_connect(const struct addrinfo *address, uint64_t start) {
+static int try_connect(const struct sink *sink, const struct addrinfo *address, uint64_t until) {
     int error = 0, one = 1;
     unsigned timeout = 2 * SINK_TIMEOUT;
     socklen_t length = sizeof error;
@@ -49,7 +51,7 @@ static int try_connect(const struct addrinfo *address, uint64_t start) {
         error = errno;
         if (error == EINPROGRESS) {
             error = ETIMEDOUT;
-            if (dial_ready(descriptor, POLLOUT, start)) {
+            if (dial_wait(sink, descriptor, POLLOUT, until)) {
                 (void)getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length);
             }
         }
@@ -65,7 +67,7 @@ static int try_connect(const struct addrinfo *address, uint64_t start) {
 int dial(struct sink *sink, const char *peer, int type) {
     struct addrinfo hints = {.ai_socktype = type}, *found = NULL;
     char host[256] = "", port[8] = "";
-    uint64_t start = platform_ticks();
+    uint64_t until = platform_ticks() + SINK_TIMEOUT;
     int error;
 
     (void)network_split(peer, host, sizeof host, port, sizeof port);
@@ -76,7 +78,7 @@ int dial(struct sink *sink, const char *peer, int type) {
         return -1;
     }
     for (const struct addrinfo *at = found; at != NULL && sink->descriptor < 0; at = at->ai_next) {
-        sink->descriptor = try_connect(at, start);
+        sink->descriptor = try_connect(sink, at, until);
         error = errno;
     }
     freeaddrinfo(found);
@@ -94,20 +96,22 @@ const char *dial_target(char *text) {
                : "//HOST:PORT after the colon";
 }
 
+/* A peer that talks on and on fills its own window, and holds up nobody. */
 bool dial_hung_up(int descriptor) {
-    char byte;
-    ssize_t got;
+    struct pollfd entry = {.fd = descriptor, .events = POLLIN | POLLRDHUP};
+    char dropped[4096];
 
-    do {
-        got = recv(descriptor, &byte, 1, MSG_DONTWAIT);
-    } while (got > 0);
-    return got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    if (poll(&entry, 1, 0) <= 0) {
+        return false;
+    }
+    return (entry.revents & ~POLLIN) != 0 ||
+           recv(descriptor, dropped, sizeof dropped, MSG_DONTWAIT) == 0;
 }
 
 /* write() for sockets too: SIGPIPE is ignored wherever sinks run. */
 int send_all(struct sink *sink, const void *bytes, size_t length, const char *broken) {
     const char *from = bytes;
-    uint64_t start = platform_ticks();
+    uint64_t until = platform_ticks() + SINK_TIMEOUT;
 
     while (length > 0) {
         ssize_t written = write(sink->descriptor, from, length);
@@ -115,9 +119,12 @@ int send_all(struct sink *sink, const void *bytes, size_t length, const char *br
         if (written > 0) {
             from += written;
             length -= (size_t)written;
-            start = platform_ticks();
+            until = platform_ticks() + SINK_TIMEOUT;
         } else if (written < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) {
-            if (!dial_ready(sink->descriptor, POLLOUT, start)) {
+            if (errno == ENOBUFS) { /* poll() knows nothing of it */
+                (void)poll(NULL, 0, 10);
+            }
+            if (platform_ticks() >= until || !dial_wait(sink, sink->descriptor, POLLOUT, until)) {
                 return sink_trouble(sink, "takes nothing more", 0);
             }
         } else if (written == 0 || errno != EINTR) {

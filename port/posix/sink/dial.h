@@ -12,14 +12,16 @@ int dial(struct sink *sink, const char *peer, int type);
 /* For `target` of media that dial: HOST:PORT, perhaps behind "//", which is taken away. */
 const char *dial_target(char *text);
 
-/* Waits until the descriptor can be written to (or read from), for SINK_TIMEOUT from `start`. */
-bool dial_ready(int descriptor, short events, uint64_t start);
+/* Waits for these events of poll(), or an error there, until ticks are `until` or the sink is to
+ * stop: false. Without events only for an error. */
+bool dial_wait(const struct sink *sink, int descriptor, short events, uint64_t until);
 
-/* Has the peer closed the connection? What it has sent is dropped. */
+/* Has the peer closed the connection? Some of what it has sent is dropped: it never takes long. */
 bool dial_hung_up(int descriptor);
 
 /* Writes all, to a file, a line or a socket; of datagrams it is one. 0, or -1 with sink->trouble:
- * `broken` and the reason, or that for SINK_TIMEOUT nothing was taken. */
+ * `broken` and the reason, or that for SINK_TIMEOUT nothing was taken. Only a regular file may
+ * block. */
 int send_all(struct sink *sink, const void *bytes, size_t length, const char *broken);
 
 #endif

@@ -68,6 +68,15 @@ static void wake(const struct sink *sink) {
     sink->ring->config.port->wake(sink->ring->config.port->context);
 }
 
+bool sink_stopping(const struct sink *sink) {
+    bool stop;
+
+    lock(sink);
+    stop = sink->stop;
+    unlock(sink);
+    return stop;
+}
+
 /* Between rounds: what was delivered is told, and what is asked is heard. True: to stop. */
 static bool meet(struct sink *sink, bool *reopen) {
     bool stop;

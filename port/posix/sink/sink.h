@@ -42,7 +42,8 @@ struct sink_medium {
 
     /* These run in the sink's own thread (before it runs, in main), one at a time. They return 0,
      * or -1 after sink_trouble. They may block while the medium makes progress, and SINK_TIMEOUT
-     * beyond that; they allocate nothing that grows, and touch neither the ring nor its lock.
+     * beyond that, or until sink_stopping; they allocate nothing that grows, and do not touch the
+     * ring.
      *
      * open    sets sink->descriptor. After a failure it is called again, later and later.
      * write   takes all of it, one or several whole records as encoded, or fails; several writes
@@ -112,6 +113,10 @@ uint32_t sink_finish(struct sink *sink, uint64_t ms);
 void sink_free(struct sink *sink);
 
 /* ---- For media ---- */
+
+/* Has the end been asked for? Whoever waits gives up then, and has failed: what was not taken is
+ * not acknowledged. */
+bool sink_stopping(const struct sink *sink);
 
 /* Sets sink->trouble, with the system's error text when `error` is not 0. Returns -1. */
 int sink_trouble(struct sink *sink, const char *what, int error);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 
@@ -17,12 +16,6 @@ static int32_t utc_offset(void) {
     return localtime_r(&now, &local) == NULL ? 0 : (int32_t)(local.tm_gmtoff / 60);
 }
 
-static void send_timeout(int descriptor) {
-    struct timeval limit = {.tv_sec = SINK_TIMEOUT / 1000};
-
-    (void)setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-}
-
 static int local_open(struct sink *sink) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const char *path = sink->target[0] != '\0' ? sink->target : "/dev/log";
@@ -31,7 +24,7 @@ static int local_open(struct sink *sink) {
         return sink_trouble(sink, "the socket's path is too long", 0);
     }
     memcpy(address.sun_path, path, strlen(path) + 1);
-    sink->descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    sink->descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (sink->descriptor < 0) {
         return sink_trouble(sink, "no socket", errno);
     }
@@ -40,7 +33,6 @@ static int local_open(struct sink *sink) {
         sink_close(sink);
         return -1;
     }
-    send_timeout(sink->descriptor);
     sink->identity.utc_offset = utc_offset();
     return 0;
 }
