@@ -4,9 +4,11 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 
 from harness import PATIENCE, Peer, Server, body, eventually, free_port, run, unframe
 
@@ -90,6 +92,122 @@ def test_torn_last_line_is_cut_off():
         assert "not whole" in server.stderr()
         assert server.post(body()).status == 200
         assert [line["seq"] for line in server.lines()] == [1, 2, 1]
+
+
+def test_torn_last_line_behind_stdout():
+    """Standard output is not appended to by itself, and shared with stderr."""
+    server = Server("--sink", "stdout:", sink=False)
+    whole = '{"seq":1}\n{"seq":2}\n'
+    path = server.write("out", whole + '{"seq":3,"to":"x')
+
+    def redirect():
+        os.dup2(os.open(path, os.O_WRONLY), 1)
+        os.lseek(1, 3, os.SEEK_SET)
+    server.preload = redirect
+    with server:
+        assert "not whole" in server.stderr()
+        assert server.post(body(2)).status == 200
+        assert [line["seq"] for line in server.lines(path)] == [1, 2, 1, 2]
+
+
+def test_stdout_on_a_file_without_a_name():
+    """Whoever gave it holds it, and reads it. One that loses its name later takes nothing more."""
+    with tempfile.TemporaryFile() as file:
+        with Server("--sink", "stdout:", sink=False, preload=lambda: os.dup2(file.fileno(), 1)) as server:
+            assert server.post(body()).status == 200
+            file.seek(0)
+            assert file.read().count(b"\n") == 1
+    with Server("--sink", "stdout:", sink=False) as server:
+        os.unlink(server.path("stdout"))
+        assert server.post(body()).status == 503
+        assert "was deleted" in server.stderr()
+
+
+def test_file_deleted():
+    with Server() as server:
+        assert server.post(body()).status == 200
+        os.unlink(server.log)
+        assert server.post(body(2)).status == 200
+        assert [line["seq"] for line in server.lines()] == [2, 3]
+        os.rename(server.log, server.log + ".old")  # but a rename alone needs a SIGHUP
+        assert server.post(body()).status == 200
+        assert [line["seq"] for line in server.lines(server.log + ".old")] == [2, 3, 4]
+        os.unlink(server.log + ".old")
+        assert server.post(body()).status == 200
+        assert [line["seq"] for line in server.lines()] == [5]
+        assert server.stderr().count("was deleted") == 2
+
+
+def test_file_replaced_by_what_takes_nothing():
+    with Server() as server:
+        for make, remove in ((os.mkdir, os.rmdir), (os.mkfifo, os.unlink)):
+            eventually(lambda: server.post(body()).status == 200, "a file again")
+            os.unlink(server.log)
+            make(server.log)
+            for _ in range(3):
+                assert server.post(body()).status == 503
+            remove(server.log)
+        eventually(lambda: server.post(body(first=7)).status == 200, "a file again")
+        assert server.lines()[-1]["to"] == "user7@example.jp"
+
+
+def test_directory_vanished_and_back():
+    server = Server("--sink", "file:@/d/log", sink=False)
+    os.mkdir(server.path("d"))
+    with server:
+        assert server.post(body()).status == 200
+        shutil.rmtree(server.path("d"))
+        answer = server.post(body())
+        assert (answer.status, answer.json()["error"]) == (503, "storage_failed")
+        assert "No such file or directory" in server.stderr()
+        os.mkdir(server.path("d"))
+        eventually(lambda: server.post(body(first=7)).status == 200, "the directory")
+        assert [line["to"] for line in server.lines(server.path("d/log"))] == ["user7@example.jp"]
+
+
+class Fifo:
+    """The end of a FIFO that reads."""
+
+    def __init__(self, path):
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self.bytes = b""
+
+    def read(self):
+        try:
+            while True:
+                data = os.read(self.descriptor, 65536)
+                if not data:
+                    break
+                self.bytes += data
+        except BlockingIOError:
+            pass
+        return self.bytes
+
+    def lines(self):
+        return [json.loads(line) for line in self.read().split(b"\n")[:-1]]
+
+    def close(self):
+        os.close(self.descriptor)
+
+
+def test_fifo_that_nobody_reads():
+    server = Server("--sink", "file:@/fifo")
+    os.mkfifo(server.path("fifo"))
+    reader = Fifo(server.path("fifo"))
+    with server:
+        assert server.post(body()).status == 200
+        assert [line["seq"] for line in reader.lines()] == [1]
+        reader.close()
+        answer = server.post(body())
+        assert (answer.status, answer.json()["error"]) == (503, "storage_failed")
+        assert server.post(body()).status == 503
+        reader = Fifo(server.path("fifo"))
+        eventually(lambda: server.post(body(first=7)).status == 200, "a reader")
+        assert [line["to"] for line in reader.lines()] == ["user7@example.jp"]
+        reader.close()
+        assert server.lines()[-1]["to"] == "user7@example.jp"
+        status, _, said = run("serve", "--listen", "127.0.0.1:0", "--sink", "file:" + server.path("fifo"))
+        assert status == 1 and "nobody reads this FIFO" in said, said
 
 
 def test_binary_log_and_cat():
@@ -374,27 +492,36 @@ def limit_files():
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
-def test_full_disk():
+def full_disk(server, log):
     """A limit of the file's size stands for the disk: writes fail half-way, as on a full one."""
+    stored = 0
+    while True:
+        answer = server.post(body(5, first=stored, reason="x" * 300))
+        if answer.status != 200:
+            break
+        stored += 5
+    assert (answer.status, answer.json()["error"]) == (503, "storage_failed")
+    assert int(answer.headers["retry-after"][0]) >= 1
+    lines = server.lines(log)
+    assert [line["to"] for line in lines] == ["user%d@example.jp" % i for i in range(stored)]
+    assert server.post(body(5, reason="x" * 300)).status == 503
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE,
+                     (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    eventually(lambda: server.post(body(5, first=stored, reason="x" * 300)).status == 200, "room")
+    lines = server.lines(log)
+    assert [line["seq"] for line in lines] == list(range(1, stored + 6)), "seq has gaps"
+    said = server.wait_said("works again")
+    assert said.count("trying again") == said.count("works again") == 1, said
+
+
+def test_full_disk():
     with Server(preload=limit_files) as server:
-        stored = 0
-        while True:
-            answer = server.post(body(5, first=stored, reason="x" * 300))
-            if answer.status != 200:
-                break
-            stored += 5
-        assert (answer.status, answer.json()["error"]) == (503, "storage_failed")
-        assert int(answer.headers["retry-after"][0]) >= 1
-        lines = server.lines()
-        assert [line["to"] for line in lines] == ["user%d@example.jp" % i for i in range(stored)]
-        assert server.post(body(5, reason="x" * 300)).status == 503
-        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE,
-                         (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        eventually(lambda: server.post(body(5, first=stored, reason="x" * 300)).status == 200, "room")
-        lines = server.lines()
-        assert [line["seq"] for line in lines] == list(range(1, stored + 6)), "seq has gaps"
-        said = server.wait_said("works again")
-        assert said.count("trying again") == said.count("works again") == 1, said
+        full_disk(server, server.log)
+
+
+def test_full_disk_behind_stdout():
+    with Server("--sink", "stdout:", sink=False, preload=limit_files) as server:
+        full_disk(server, server.path("stdout"))
 
 
 def test_full_device():

@@ -1,12 +1,16 @@
 """Hundreds of senders that stall: a good request is answered all the same, and soon."""
 
+import fcntl
+import json
 import os
 import re
 import resource
+import select
+import signal
 import socket
 import time
 
-from harness import Client, Server, body, eventually, request
+from harness import PATIENCE, Client, Server, body, eventually, request
 from test_https import Https
 
 STALLED = 500
@@ -179,3 +183,61 @@ def test_more_than_may_wait():
 def test_handshakes_that_stall():
     stalled(b"", server=Https(*PATIENT))
     stalled(b"\x16\x03\x01\x02\x00\x01\x00\x01", server=Https(*PATIENT))
+
+
+class UnreadPipe:
+    """A small pipe, which the server gets as its standard output."""
+
+    def __init__(self):
+        self.reader, self.writer = os.pipe()
+        fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, 4096)
+        self.bytes = b""
+
+    def give(self):
+        os.dup2(self.writer, 1)
+
+    def filled(self):
+        return bool(select.select([self.reader], [], [], 0)[0])
+
+    def read(self):
+        """All that was there so far."""
+        while self.filled():
+            self.bytes += os.read(self.reader, 65536)
+        return self.bytes
+
+    def close(self):
+        os.close(self.reader)
+        os.close(self.writer)
+
+
+def test_a_pipe_that_nobody_reads():
+    pipe = UnreadPipe()
+    with Server("--sink", "stdout:", sink=False, preload=pipe.give) as server:
+        assert server.post(body()).status == 200
+        answer = server.post(body(20, reason="x" * 300))
+        assert (answer.status, answer.json()["error"]) == (503, "storage_failed")
+        assert "takes nothing more" in server.stderr()
+        assert server.post(body()).status == 503
+        # What broke off is ended, and what comes is whole.
+        eventually(lambda: pipe.read() and server.post(body(first=7)).status == 200, "a reader")
+        lines = pipe.read().split(b"\n")
+        assert json.loads(lines[0])["to"] == "user0@example.jp"
+        assert json.loads(lines[-2])["to"] == "user7@example.jp" and lines[-1] == b""
+        assert server.stderr().count("trying again") == 1, server.stderr()
+        # The pipe is others' too, and blocks as it did.
+        assert fcntl.fcntl(pipe.writer, fcntl.F_GETFL) & os.O_NONBLOCK == 0
+    pipe.close()
+
+
+def test_a_pipe_that_nobody_reads_does_not_keep_the_server():
+    pipe = UnreadPipe()
+    with Server("--sink", "stdout:", "--body-timeout", "1", sink=False, preload=pipe.give) as server:
+        client = Client(server.port)
+        client.send(request(body(20, reason="x" * 300)))
+        eventually(pipe.filled, "a part of it")
+        server.signal(signal.SIGTERM)
+        assert client.answer().status == 503
+        client.close()
+        assert server.process.wait(PATIENCE) == 0
+        assert "were not taken" not in server.stderr()
+    pipe.close()

@@ -3,6 +3,7 @@
 #include "sink/dial.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -108,28 +109,52 @@ bool dial_hung_up(int descriptor) {
            recv(descriptor, dropped, sizeof dropped, MSG_DONTWAIT) == 0;
 }
 
+/* A descriptor that others have too is not made non-blocking, which would be theirs as well: a pipe
+ * that can be written to has room for PIPE_BUF bytes. */
+static ssize_t send_shared(const struct sink *sink, const void *bytes, size_t length) {
+    struct pollfd entry = {.fd = sink->descriptor, .events = POLLOUT};
+    ssize_t sent = send(sink->descriptor, bytes, length, MSG_DONTWAIT);
+
+    if (sent >= 0 || errno != ENOTSOCK) {
+        return sent;
+    }
+    if (poll(&entry, 1, 0) <= 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return write(sink->descriptor, bytes, length < PIPE_BUF ? length : PIPE_BUF);
+}
+
 /* write() for sockets too: SIGPIPE is ignored wherever sinks run. */
-int send_all(struct sink *sink, const void *bytes, size_t length, const char *broken) {
+size_t send_most(struct sink *sink, const void *bytes, size_t length, const char *broken) {
     const char *from = bytes;
     uint64_t until = platform_ticks() + SINK_TIMEOUT;
+    size_t left = length;
 
-    while (length > 0) {
-        ssize_t written = write(sink->descriptor, from, length);
+    while (left > 0) {
+        ssize_t sent =
+            sink->shared ? send_shared(sink, from, left) : write(sink->descriptor, from, left);
 
-        if (written > 0) {
-            from += written;
-            length -= (size_t)written;
+        if (sent > 0) {
+            from += sent;
+            left -= (size_t)sent;
             until = platform_ticks() + SINK_TIMEOUT;
-        } else if (written < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) {
+        } else if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) {
             if (errno == ENOBUFS) { /* poll() knows nothing of it */
                 (void)poll(NULL, 0, 10);
             }
             if (platform_ticks() >= until || !dial_wait(sink, sink->descriptor, POLLOUT, until)) {
-                return sink_trouble(sink, "takes nothing more", 0);
+                (void)sink_trouble(sink, "takes nothing more", 0);
+                break;
             }
-        } else if (written == 0 || errno != EINTR) {
-            return sink_trouble(sink, broken, written == 0 ? EIO : errno);
+        } else if (sent == 0 || errno != EINTR) {
+            (void)sink_trouble(sink, broken, sent == 0 ? EIO : errno);
+            break;
         }
     }
-    return 0;
+    return length - left;
+}
+
+int send_all(struct sink *sink, const void *bytes, size_t length, const char *broken) {
+    return send_most(sink, bytes, length, broken) == length ? 0 : -1;
 }

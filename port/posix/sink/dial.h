@@ -19,9 +19,13 @@ bool dial_wait(const struct sink *sink, int descriptor, short events, uint64_t u
 /* Has the peer closed the connection? Some of what it has sent is dropped: it never takes long. */
 bool dial_hung_up(int descriptor);
 
-/* Writes all, to a file, a line or a socket; of datagrams it is one. 0, or -1 with sink->trouble:
- * `broken` and the reason, or that for SINK_TIMEOUT nothing was taken. Only a regular file may
- * block. */
+/* Writes all, to a file, a line or a socket; of datagrams it is one. Returns how many bytes were
+ * taken; when these are not all, sink->trouble says why: `broken` and the reason, or that for
+ * SINK_TIMEOUT nothing was taken. The descriptor does not block, unless it is a regular file or
+ * sink->shared: then as much is written at a time as cannot block. */
+size_t send_most(struct sink *sink, const void *bytes, size_t length, const char *broken);
+
+/* The same: 0, or -1 when these are not all. */
 int send_all(struct sink *sink, const void *bytes, size_t length, const char *broken);
 
 #endif

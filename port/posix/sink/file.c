@@ -1,15 +1,13 @@
-/* file: a file, which ends with a whole line (or frame) whenever nobody is writing: what a failed
- * write or a crash has left of one is cut off. Not here: trying again (sink.c). */
-#include "sink/dial.h"
+/* file: what a path names, opened anew when it was deleted, and rotated. Not here: what that may
+ * be, and that it ends with a whole line (outlet.c). */
+#include "sink/outlet.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,117 +15,47 @@
 
 /* What only a file has. */
 struct log {
+    struct outlet outlet;
     uint64_t rotate; /* bytes, 0: never */
     unsigned keep;   /* old files */
-    off_t undo_to;   /* its size before the last whole write */
-    bool mid;        /* something was written since the last sync */
-    bool regular;    /* it can be truncated */
 };
 
 static const struct log at_first = {.keep = 5};
 
-static char terminator(const struct sink *sink) {
-    return sink->encoding == CMCWH_ENCODE_BINARY ? '\0' : '\n';
-}
+/* A pipe is opened for writing only, or its first reader would be this process. */
+static int open_path(struct sink *sink, mode_t *kind) {
+    enum { COMMON = O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
+    struct stat status;
+    int descriptor;
 
-/* Where the last whole line ends, in a file of `size` bytes. */
-static off_t whole_size(const struct sink *sink, int descriptor, off_t size) {
-    char block[4096];
-
-    while (size > 0) {
-        size_t length = size < (off_t)sizeof block ? (size_t)size : sizeof block;
-        ssize_t got = pread(descriptor, block, length, size - (off_t)length);
-
-        if (got != (ssize_t)length) {
-            return -1;
-        }
-        for (size_t i = length; i > 0; i--) {
-            if (block[i - 1] == terminator(sink)) {
-                return size - (off_t)(length - i);
-            }
-        }
-        size -= (off_t)length;
+    *kind = stat(sink->target, &status) == 0 ? status.st_mode & S_IFMT : S_IFREG;
+    if (*kind != S_IFREG) {
+        return open(sink->target, O_WRONLY | COMMON);
     }
-    return 0;
-}
-
-/* Does a line (or frame) of ours begin at `offset`, as far as it goes? */
-static bool ours(const struct sink *sink, int descriptor, off_t offset) {
-    const char *begin = sink->encoding == CMCWH_ENCODE_JSON     ? "{\"seq\":"
-                        : sink->encoding == CMCWH_ENCODE_LOGFMT ? "seq="
-                                                                : CMCWH_RECORD_MAGIC;
-    char bytes[8];
-    ssize_t got;
-
-    /* The first byte of a frame is its code, then comes the record. */
-    offset += sink->encoding == CMCWH_ENCODE_BINARY;
-    got = pread(descriptor, bytes, strlen(begin), offset);
-    return got >= 0 && memcmp(bytes, begin, (size_t)got) == 0;
-}
-
-/* Cuts off what a crash may have left of a line of ours. What somebody else has left there stays,
- * and is ended, so that it does not run into what comes. */
-static int repair(struct sink *sink, int descriptor, off_t size) {
-    off_t whole = whole_size(sink, descriptor, size);
-    char end = terminator(sink);
-
-    if (whole < 0 || whole == size) {
-        return whole < 0 ? -1 : 0;
-    }
-    if (ours(sink, descriptor, whole)) {
-        log_line(CMCWH_LOG_WARN, "sink '%s': the last line is not whole: %lld bytes are cut off",
-                 sink->uri, (long long)(size - whole));
-        return ftruncate(descriptor, whole);
-    }
-    log_line(CMCWH_LOG_WARN, "sink '%s': the file does not end as one of this format: it is kept",
-             sink->uri);
-    return write(descriptor, &end, 1) == 1 ? 0 : -1;
+    descriptor = open(sink->target, O_RDWR | O_CREAT | COMMON, 0640);
+    return descriptor < 0 && errno == EACCES ? open(sink->target, O_WRONLY | COMMON) : descriptor;
 }
 
 static int file_open(struct sink *sink) {
-    struct log *log = sink->own;
+    mode_t kind;
     struct stat status;
-    int descriptor = open(sink->target, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    int descriptor = open_path(sink, &kind);
+    bool readable;
 
-    if (descriptor < 0 && (errno == EACCES || errno == ENXIO || errno == EPERM)) {
-        descriptor = open(sink->target, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0 && errno == ENXIO) {
+        return kind == S_IFIFO
+                   ? sink_trouble(sink, "nobody reads this FIFO", 0)
+                   : sink_trouble(sink, "is a socket, or a device that is not there", 0);
     }
     if (descriptor < 0) {
         return sink_trouble(sink, "cannot be opened", errno);
     }
-    if (fstat(descriptor, &status) != 0) {
-        (void)sink_trouble(sink, "cannot be looked at", errno);
+    if (fstat(descriptor, &status) == 0 && (status.st_mode & S_IFMT) != kind) {
         (void)close(descriptor);
-        return -1;
+        return sink_trouble(sink, "is being replaced", 0);
     }
-    log->regular = S_ISREG(status.st_mode);
-    if (log->regular && flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-        (void)close(descriptor); /* undoing would cut off what the other has written */
-        return sink_trouble(sink, "another sink or process writes to it", 0);
-    }
-    if (log->regular && repair(sink, descriptor, status.st_size) != 0) {
-        (void)sink_trouble(sink, "its last line cannot be repaired", errno);
-        (void)close(descriptor);
-        return -1;
-    }
-    sink->descriptor = descriptor;
-    log->mid = false;
-    return 0;
-}
-
-/* Names must be on the disk before what is under them is promised. */
-static int sync_directory(const struct sink *sink) {
-    char path[PATH_MAX];
-    int descriptor, result;
-
-    memcpy(path, sink->target, strlen(sink->target) + 1);
-    descriptor = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0) {
-        return -1;
-    }
-    result = fsync(descriptor);
-    (void)close(descriptor);
-    return result;
+    readable = (fcntl(descriptor, F_GETFL) & O_ACCMODE) == O_RDWR;
+    return outlet_take(sink, descriptor, readable ? descriptor : -1);
 }
 
 static void old_name(const struct sink *sink, unsigned number, char *name, size_t size) {
@@ -151,69 +79,34 @@ static int rotate(struct sink *sink) {
         }
     }
     sink_close(sink);
-    if (file_open(sink) < 0) {
-        return -1;
-    }
-    return sink->durable && sync_directory(sink) != 0
-               ? sink_trouble(sink, "its directory cannot be synced", errno)
-               : 0;
-}
-
-static int file_size(struct sink *sink, off_t *size) {
-    struct stat status;
-
-    if (fstat(sink->descriptor, &status) != 0) {
-        return sink_trouble(sink, "cannot be looked at", errno);
-    }
-    *size = status.st_size;
-    return 0;
+    return file_open(sink);
 }
 
 /* A whole request, or several, begin: what comes is written to one file, and can be undone. */
 static int begin(struct sink *sink, size_t length) {
-    struct log *log = sink->own;
+    const struct log *log = sink->own;
+    const struct outlet *outlet = &log->outlet;
 
-    if (file_size(sink, &log->undo_to) < 0) {
+    if (outlet_begin(sink) < 0) {
         return -1;
     }
-    if (log->rotate != 0 && log->undo_to > 0 && (uint64_t)log->undo_to + length > log->rotate &&
-        (rotate(sink) < 0 || file_size(sink, &log->undo_to) < 0)) {
-        return -1;
+    if (outlet->deleted) {
+        log_line(CMCWH_LOG_WARN, "sink '%s': was deleted; it is opened anew", sink->uri);
+        sink_close(sink);
+        return file_open(sink);
     }
-    log->mid = true;
-    return 0;
+    return log->rotate != 0 && outlet->size > 0 && (uint64_t)outlet->size + length > log->rotate
+               ? rotate(sink)
+               : 0;
 }
 
 static int file_write(void *context, const void *bytes, size_t length) {
     struct sink *sink = context;
     const struct log *log = sink->own;
 
-    if (log->regular && !log->mid && begin(sink, length) < 0) {
-        return -1;
-    }
-    return send_all(sink, bytes, length, "cannot be written");
-}
-
-static int file_sync(void *context) {
-    struct sink *sink = context;
-    struct log *log = sink->own;
-
-    log->mid = false;
-    if (!sink->durable || !log->regular || fdatasync(sink->descriptor) == 0) {
-        return 0;
-    }
-    return sink_trouble(sink, "cannot be synced", errno);
-}
-
-static void file_undo(void *context) {
-    struct sink *sink = context;
-    struct log *log = sink->own;
-
-    log->mid = false;
-    if (sink->descriptor >= 0 && log->regular && ftruncate(sink->descriptor, log->undo_to) != 0) {
-        log_line(CMCWH_LOG_ERROR, "sink '%s': what was written in part cannot be cut off: %s",
-                 sink->uri, strerror(errno));
-    }
+    return log->outlet.regular && !log->outlet.mid && begin(sink, length) < 0
+               ? -1
+               : outlet_write(sink, bytes, length);
 }
 
 /* ---- Parameters ---- */
@@ -260,6 +153,6 @@ const struct sink_medium sink_file = {.scheme = "file",
                                       .own_size = sizeof at_first,
                                       .open = file_open,
                                       .write = file_write,
-                                      .sync = file_sync,
-                                      .undo = file_undo,
+                                      .sync = outlet_sync,
+                                      .undo = outlet_undo,
                                       .close = sink_close};

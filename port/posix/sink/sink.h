@@ -74,6 +74,7 @@ struct sink {
 
     /* While it runs, of its thread. */
     int descriptor;             /* -1: not open */
+    bool shared;                /* others write there too, so that it may block: see send_most */
     char trouble[SINK_TROUBLE]; /* why the last call has failed */
     void *own;
     struct cmcwh_ring *ring;

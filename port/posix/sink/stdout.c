@@ -1,27 +1,88 @@
-/* stdout: whatever standard output is. Not here: repair, rotation, undoing (file.c). */
-#include "sink/dial.h"
+/* stdout: whatever standard output is. Not here: what that may be (outlet.c). */
+#include "sink/outlet.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* Its way into the same file, pipe or terminal, with flags that are nobody else's. */
+#define ITSELF "/proc/self/fd/1"
+
+/* What only standard output has. */
+struct output {
+    struct outlet outlet;
+    bool known; /* it was opened before */
+};
+
+static const struct output at_first;
 
 static const char *stdout_target(char *text) {
     return text[0] == '\0' ? NULL : "nothing after 'stdout:'";
 }
 
-static int stdout_open(struct sink *sink) {
-    sink->descriptor = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    return sink->descriptor < 0 ? sink_trouble(sink, "standard output is closed", errno) : 0;
+/* It is written to where it ends, whatever the shell or another program has made of its offset:
+ * that does no harm to those who share it. */
+static int take_file(struct sink *sink, int flags, const struct stat *status) {
+    struct output *output = sink->own;
+    int descriptor, reading, result;
+
+    if (!output->known) {
+        output->known = true;
+        output->outlet.nameless = status->st_nlink == 0;
+    }
+    if (fcntl(STDOUT_FILENO, F_SETFL, flags | O_APPEND) != 0) {
+        return sink_trouble(sink, "cannot be appended to", errno);
+    }
+    descriptor = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (descriptor < 0) {
+        return sink_trouble(sink, "no descriptor", errno);
+    }
+    reading = open(ITSELF, O_RDONLY | O_CLOEXEC);
+    result = outlet_take(sink, descriptor, reading);
+    if (reading >= 0) {
+        (void)close(reading);
+    }
+    return result;
 }
 
-static int stdout_write(void *context, const void *bytes, size_t length) {
-    return send_all(context, bytes, length, "cannot be written");
+/* Not blocking would be so for everybody who has this pipe or terminal from the same shell, so it
+ * is opened once more. A socket cannot be, nor what is another user's. */
+static int take_other(struct sink *sink, const struct stat *status) {
+    int descriptor = open(ITSELF, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    if (descriptor < 0 && errno == ENXIO && S_ISFIFO(status->st_mode)) {
+        return sink_trouble(sink, "nobody reads it", 0);
+    }
+    sink->shared = descriptor < 0;
+    if (sink->shared) {
+        descriptor = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    }
+    return descriptor < 0 ? sink_trouble(sink, "no descriptor", errno)
+                          : outlet_take(sink, descriptor, -1);
+}
+
+static int stdout_open(struct sink *sink) {
+    int flags = fcntl(STDOUT_FILENO, F_GETFL);
+    struct stat status;
+
+    if (flags < 0 || fstat(STDOUT_FILENO, &status) != 0) {
+        return sink_trouble(sink, "standard output is closed", errno);
+    }
+    if ((flags & O_ACCMODE) == O_RDONLY) {
+        return sink_trouble(sink, "standard output is closed, or only for reading", 0);
+    }
+    return S_ISREG(status.st_mode) ? take_file(sink, flags, &status) : take_other(sink, &status);
 }
 
 const struct sink_medium sink_stdout = {.scheme = "stdout",
                                         .help = "stdout:",
                                         .encoding = CMCWH_ENCODE_JSON,
                                         .target = stdout_target,
+                                        .own = &at_first,
+                                        .own_size = sizeof at_first,
                                         .open = stdout_open,
-                                        .write = stdout_write,
+                                        .write = outlet_write,
+                                        .sync = outlet_sync,
+                                        .undo = outlet_undo,
                                         .close = sink_close};

@@ -1,0 +1,40 @@
+/* What takes lines (or frames) one after the other, whatever its descriptor is. Which kind is
+ * handled how stands in outlet.c. */
+#ifndef CMCWH_OUTLET_H
+#define CMCWH_OUTLET_H
+
+#include "sink/sink.h"
+
+#include <sys/types.h>
+
+/* What a medium of this sort owns begins with one. */
+struct outlet {
+    /* A regular file: */
+    bool regular;
+    bool nameless; /* it was given without a name: that it has none is no trouble */
+    bool deleted;
+    bool mid;    /* something was written since the last sync */
+    bool begun;  /* what may be undone: */
+    off_t size;  /* its size before that */
+    off_t grown; /* and how much was written since */
+
+    /* Everything else: */
+    bool torn;  /* a line broke off: its end comes before the next */
+    bool stuck; /* the last write has failed */
+};
+
+/* Looks at what `descriptor` is, and makes it the sink's. `reading` (-1: none) is one to read what
+ * a regular file holds. 0, or -1 with sink->trouble: then `descriptor` is closed, and the sink's is
+ * as it was. */
+int outlet_take(struct sink *sink, int descriptor, int reading);
+
+/* A group of writes to a regular file begins: its size is looked at, and whether it was deleted.
+ * outlet_write does so too, when nobody has. 0, or -1 with sink->trouble. */
+int outlet_begin(struct sink *sink);
+
+/* For struct sink_medium. */
+int outlet_write(void *sink, const void *bytes, size_t length);
+int outlet_sync(void *sink);
+void outlet_undo(void *sink);
+
+#endif
