@@ -74,6 +74,58 @@ def test_file_rotation():
         assert seqs == list(range(seqs[0], 121)), seqs
 
 
+def test_rotation_that_cannot_be_done():
+    """The log grows meanwhile, and nothing is moved that is no log."""
+    server = Server("--sink", "file:@/r?rotate=2k&keep=4", sink=False)
+    os.mkdir(server.path("r.2"))
+    server.write("r.1", "old\n")
+    with server:
+        for i in range(20):
+            assert server.post(body(3, first=3 * i)).status == 200
+        assert [line["seq"] for line in server.lines(server.path("r"))] == list(range(1, 61))
+        assert sorted(name for name in os.listdir(server.folder) if name.startswith("r")) == ["r", "r.1", "r.2"]
+        said = server.stderr()
+        assert said.count("cannot be rotated: '%s' is no file" % server.path("r.2")) == 1, said
+        os.rmdir(server.path("r.2"))
+        server.signal(signal.SIGHUP)
+
+        def rotated():
+            assert server.post(body()).status == 200
+            return "is rotated again" in server.stderr()
+        eventually(rotated, "a rotation")
+        with open(server.path("r.2"), "rb") as file:
+            assert file.read() == b"old\n"
+        seqs = [line["seq"] for name in ("r.1", "r") for line in server.lines(server.path(name))]
+        assert seqs == list(range(1, len(seqs) + 1)) and len(seqs) > 60, seqs
+
+
+def test_rotation_into_a_gap():
+    """A rotation that was interrupted is completed; no old log goes while there is room."""
+    server = Server("--sink", "file:@/r?rotate=2k&keep=3", sink=False)
+    server.write("r.2", "2\n")
+    server.write("r.3", "3\n")
+    with server:
+        for i in range(3):
+            assert server.post(body(3)).status == 200
+        assert len(server.lines(server.path("r.1"))) == 6
+        for name, text in (("r.2", "2\n"), ("r.3", "3\n")):
+            with open(server.path(name), encoding="ascii") as file:
+                assert file.read() == text
+
+
+def test_rotation_moves_only_its_own_file():
+    server = Server("--sink", "file:@/r?rotate=2k&keep=3", sink=False)
+    with server:
+        assert server.post(body(3)).status == 200
+        os.rename(server.path("r"), server.path("mine"))
+        server.write("r", '{"seq":1}\n')
+        for _ in range(2):
+            assert server.post(body(3)).status == 200
+        assert len(server.lines(server.path("r"))) == 4, "it is not appended to"
+        assert [line["seq"] for line in server.lines(server.path("mine"))] == [1, 2, 3, 4, 5, 6]
+        assert not os.path.exists(server.path("r.1"))
+
+
 def test_file_reopened_on_sighup():
     with Server() as server:
         assert server.post(body()).status == 200

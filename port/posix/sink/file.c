@@ -12,18 +12,23 @@
 #include <unistd.h>
 
 #include "platform/log.h"
+#include "platform/platform.h"
 
 /* What only a file has. */
 struct log {
     struct outlet outlet;
-    uint64_t rotate; /* bytes, 0: never */
-    unsigned keep;   /* old files */
+    uint64_t rotate;       /* bytes, 0: never */
+    unsigned keep;         /* old files */
+    bool growing;          /* it could not be rotated: that was said */
+    uint64_t rotate_after; /* ticks: not tried before */
 };
+
+enum { ROTATE_AGAIN = 60000 }; /* ms after which a rotation that failed is tried again */
 
 static const struct log at_first = {.keep = 5};
 
 /* A pipe is opened for writing only, or its first reader would be this process. */
-static int open_path(struct sink *sink, mode_t *kind) {
+static int open_it(struct sink *sink, mode_t *kind) {
     enum { COMMON = O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
     struct stat status;
     int descriptor;
@@ -36,10 +41,10 @@ static int open_path(struct sink *sink, mode_t *kind) {
     return descriptor < 0 && errno == EACCES ? open(sink->target, O_WRONLY | COMMON) : descriptor;
 }
 
-static int file_open(struct sink *sink) {
+static int open_path(struct sink *sink) {
     mode_t kind;
     struct stat status;
-    int descriptor = open_path(sink, &kind);
+    int descriptor = open_it(sink, &kind);
     bool readable;
 
     if (descriptor < 0 && errno == ENXIO) {
@@ -58,28 +63,103 @@ static int file_open(struct sink *sink) {
     return outlet_take(sink, descriptor, readable ? descriptor : -1);
 }
 
-static void old_name(const struct sink *sink, unsigned number, char *name, size_t size) {
-    (void)snprintf(name, size, "%s.%u", sink->target, number);
+/* The operator may have set right what kept it from being rotated. */
+static int file_open(struct sink *sink) {
+    struct log *log = sink->own;
+
+    log->rotate_after = 0;
+    return open_path(sink);
 }
 
-/* PATH becomes PATH.1, PATH.1 becomes PATH.2, ...; the oldest goes. */
-static int rotate(struct sink *sink) {
+static void old_name(const struct sink *sink, unsigned number, char *name, size_t size) {
+    if (number > 0) {
+        (void)snprintf(name, size, "%s.%u", sink->target, number);
+    } else {
+        (void)snprintf(name, size, "%s", sink->target);
+    }
+}
+
+/* How many old files there are in a row: behind a gap nothing need be moved. -1: something that is
+ * no log has the name of one. */
+static int old_files(struct sink *sink) {
+    const struct log *log = sink->own;
+    char name[PATH_MAX + 16], what[SINK_TROUBLE];
+    struct stat status;
+    unsigned number = 1;
+
+    for (; number <= log->keep; number++) {
+        old_name(sink, number, name, sizeof name);
+        if (lstat(name, &status) != 0) {
+            break;
+        }
+        if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode)) {
+            (void)snprintf(what, sizeof what, "cannot be rotated: '%.200s' is no file", name);
+            return sink_trouble(sink, what, 0);
+        }
+    }
+    return (int)number - 1;
+}
+
+/* PATH becomes PATH.1, PATH.1 becomes PATH.2, ...; the oldest goes when there are too many. */
+static int move_up(struct sink *sink) {
     const struct log *log = sink->own;
     char from[PATH_MAX + 16], to[PATH_MAX + 16];
+    int old = old_files(sink);
 
-    for (unsigned number = log->keep; number > 0; number--) {
+    if (old < 0) {
+        return -1;
+    }
+    for (unsigned number = (unsigned)old < log->keep ? (unsigned)old + 1 : log->keep; number > 0;
+         number--) {
+        old_name(sink, number - 1, from, sizeof from);
         old_name(sink, number, to, sizeof to);
-        if (number > 1) {
-            old_name(sink, number - 1, from, sizeof from);
-        } else {
-            memcpy(from, sink->target, strlen(sink->target) + 1);
-        }
-        if (rename(from, to) != 0 && errno != ENOENT) {
+        if (rename(from, to) != 0) {
             return sink_trouble(sink, "cannot be rotated", errno);
         }
     }
-    sink_close(sink);
-    return file_open(sink);
+    return 0;
+}
+
+/* A file that is no longer behind its path was moved by somebody else, or by a rotation that did
+ * not come to its end. */
+static bool in_place(const struct sink *sink) {
+    struct stat ours, there;
+
+    return fstat(sink->descriptor, &ours) == 0 && stat(sink->target, &there) == 0 &&
+           ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
+static int rotate(struct sink *sink) {
+    int before = sink->descriptor;
+
+    if ((in_place(sink) && move_up(sink) < 0) || open_path(sink) < 0) {
+        return -1;
+    }
+    (void)close(before);
+    return 0;
+}
+
+/* Where it cannot be rotated, it grows: that is better than to take nothing. */
+static void rotate_or_grow(struct sink *sink) {
+    struct log *log = sink->own;
+
+    if (platform_ticks() < log->rotate_after) {
+        return;
+    }
+    if (rotate(sink) == 0) {
+        if (log->growing) {
+            log_line(CMCWH_LOG_INFO, "sink '%s': is rotated again", sink->uri);
+        }
+        log->growing = false;
+        return;
+    }
+    if (!log->growing) {
+        log_line(CMCWH_LOG_ERROR,
+                 "sink '%s': %s; it grows meanwhile, and is rotated when that can be done",
+                 sink->uri, sink->trouble);
+    }
+    log->growing = true;
+    log->rotate_after = platform_ticks() + ROTATE_AGAIN;
 }
 
 /* A whole request, or several, begin: what comes is written to one file, and can be undone. */
@@ -95,9 +175,10 @@ static int begin(struct sink *sink, size_t length) {
         sink_close(sink);
         return file_open(sink);
     }
-    return log->rotate != 0 && outlet->size > 0 && (uint64_t)outlet->size + length > log->rotate
-               ? rotate(sink)
-               : 0;
+    if (log->rotate != 0 && outlet->size > 0 && (uint64_t)outlet->size + length > log->rotate) {
+        rotate_or_grow(sink);
+    }
+    return 0;
 }
 
 static int file_write(void *context, const void *bytes, size_t length) {
