@@ -510,6 +510,16 @@ def test_required_sink_that_cannot_be_opened():
         assert said.count("\n") == 1 and uri in said, said
 
 
+def test_serial_file_stays_as_it_is():
+    server = Server()
+    path = server.write("file", "no line end")
+    status, _, said = run("serve", "--listen", "127.0.0.1:0", "--sink", "serial:" + path)
+    assert status == 1 and "is not a serial line" in said, said
+    with open(path, encoding="ascii") as file:
+        assert file.read() == "no line end"
+    shutil.rmtree(server.folder)
+
+
 def test_one_writer_a_file():
     with Server() as server:
         status, _, said = run("serve", "--listen", "127.0.0.1:0", "--sink", "file:" + server.log)

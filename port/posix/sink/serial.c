@@ -1,10 +1,11 @@
 /* serial: a line, 8 data bits, no parity, one stop bit, no flow control. Not here: frames and
- * lines, which are encodings (cmcwh.c). */
-#include "sink/dial.h"
+ * lines, which are encodings (cmcwh.c), and that one which broke off is ended (outlet.c). */
+#include "sink/outlet.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
@@ -14,8 +15,11 @@
 
 /* What only a line has. */
 struct line {
+    struct outlet outlet;
     unsigned baud;
-    bool torn; /* a record broke off: to be ended before the next */
+    size_t written; /* bytes since the last sync */
+    bool draining;  /* `drainer` has not ended yet */
+    pthread_t drainer;
 };
 
 static const struct line at_first = {.baud = 115200};
@@ -39,12 +43,12 @@ static bool speed_of(unsigned baud, speed_t *speed) {
     return false;
 }
 
-static int set_line(struct sink *sink) {
+static int set_line(struct sink *sink, int descriptor) {
     const struct line *own = sink->own;
     struct termios line;
     speed_t speed;
 
-    if (tcgetattr(sink->descriptor, &line) != 0) {
+    if (tcgetattr(descriptor, &line) != 0) {
         return sink_trouble(sink, "is not a serial line", errno);
     }
     if (!speed_of(own->baud, &speed)) {
@@ -54,7 +58,7 @@ static int set_line(struct sink *sink) {
     line.c_cflag &= ~(tcflag_t)(CRTSCTS | CSTOPB);
     line.c_cflag |= CLOCAL | CREAD;
     if (cfsetispeed(&line, speed) != 0 || cfsetospeed(&line, speed) != 0 ||
-        tcsetattr(sink->descriptor, TCSANOW, &line) != 0) {
+        tcsetattr(descriptor, TCSANOW, &line) != 0) {
         return sink_trouble(sink, "cannot be set to this baud rate", errno);
     }
     return 0;
@@ -66,57 +70,122 @@ static void serial_close(struct sink *sink) {
     sink->descriptor = -1;
 }
 
-static int put(struct sink *sink, const void *bytes, size_t length) {
-    return send_all(sink, bytes, length, "the line broke");
+/* A tcdrain, which knows no time-out: in a thread of its own it may take as long as it likes, and
+ * has nothing that is anybody else's. */
+struct drain {
+    int descriptor, error;
+};
+
+static void *drain(void *context) {
+    struct drain *drain = context;
+
+    drain->error = tcdrain(drain->descriptor) == 0 ? 0 : errno;
+    return drain;
+}
+
+/* 0, or an error number. */
+static int begin_drain(const struct sink *sink) {
+    struct line *line = sink->own;
+    struct drain *context = malloc(sizeof *context);
+    int error = ENOMEM;
+
+    if (context != NULL) {
+        context->descriptor = sink->descriptor;
+        error = pthread_create(&line->drainer, NULL, drain, context);
+    }
+    if (error != 0) {
+        free(context);
+    }
+    line->draining = error == 0;
+    return error;
+}
+
+/* Is there one that has not ended? If it has, *error says how. */
+static bool drains(struct line *line, int *error) {
+    void *context;
+
+    if (line->draining && pthread_tryjoin_np(line->drainer, &context) == 0) {
+        *error = ((struct drain *)context)->error;
+        free(context);
+        line->draining = false;
+    }
+    return line->draining;
+}
+
+/* How many bytes have not left for the wire, or 1 where only tcdrain knows whether all have. -1
+ * with sink->trouble. */
+static int unsent(struct sink *sink) {
+    struct line *line = sink->own;
+    int error = 0, waiting = 0;
+
+    if (!line->draining) {
+        if (ioctl(sink->descriptor, TIOCOUTQ, &waiting) == 0) {
+            return waiting;
+        }
+        error = errno == ENOTTY || errno == EINVAL ? begin_drain(sink) : errno;
+    }
+    if (drains(line, &error)) {
+        return 1;
+    }
+    return error == 0 ? 0 : sink_trouble(sink, "the line broke", error);
 }
 
 static int serial_open(struct sink *sink) {
     struct line *line = sink->own;
-    char end = sink->encoding == CMCWH_ENCODE_BINARY ? '\0' : '\n';
+    int descriptor, error;
 
-    sink->descriptor = open(sink->target, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-    if (sink->descriptor < 0) {
+    if (drains(line, &error)) { /* of before: it is still stuck */
+        return sink_trouble(sink, "takes nothing more", 0);
+    }
+    descriptor = open(sink->target, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (descriptor < 0) {
         return sink_trouble(sink, "cannot be opened", errno);
     }
-    /* What broke off before must not run into what comes. */
-    if (set_line(sink) < 0 || (line->torn && put(sink, &end, 1) < 0)) {
-        serial_close(sink);
+    if (set_line(sink, descriptor) < 0) {
+        (void)close(descriptor);
         return -1;
     }
-    line->torn = false;
-    return 0;
+    return outlet_take(sink, descriptor, -1);
+}
+
+/* What the line has not sent is dropped with it, wherever in a record that is. */
+static int broke(struct sink *sink) {
+    struct line *line = sink->own;
+
+    line->outlet.torn = true;
+    return -1;
 }
 
 static int serial_write(void *context, const void *bytes, size_t length) {
     struct sink *sink = context;
     struct line *line = sink->own;
 
-    line->torn = true;
-    if (put(sink, bytes, length) < 0) {
-        return -1;
-    }
-    line->torn = false;
-    return 0;
+    line->written += length;
+    return outlet_write(sink, bytes, length) < 0 ? broke(sink) : 0;
 }
 
-/* Until the last byte has left for the wire. */
+/* Until the last byte has left for the wire: SINK_TIMEOUT from the last that was seen to leave, and
+ * where none can be seen, from when the line has had the time for all of them. */
 static int serial_sync(void *context) {
     struct sink *sink = context;
     struct line *line = sink->own;
-    uint64_t start = platform_ticks();
-    int waiting = 0, before = 0;
+    uint64_t start = platform_ticks(), needed = line->written * UINT64_C(10000) / line->baud;
+    int waiting = unsent(sink), before = waiting;
 
-    while (ioctl(sink->descriptor, TIOCOUTQ, &waiting) == 0 && waiting > 0) {
+    line->written = 0;
+    for (; waiting > 0; waiting = unsent(sink)) {
         if (waiting != before) {
             start = platform_ticks();
             before = waiting;
-        } else if (platform_ticks() - start > SINK_TIMEOUT) {
-            line->torn = true;
-            return sink_trouble(sink, "takes nothing more", 0);
+        }
+        if (platform_ticks() - start > SINK_TIMEOUT + (line->draining ? needed : 0) ||
+            sink_stopping(sink)) {
+            (void)sink_trouble(sink, "takes nothing more", 0);
+            return broke(sink);
         }
         (void)poll(NULL, 0, 2);
     }
-    return 0;
+    return waiting < 0 ? broke(sink) : 0;
 }
 
 static bool set_baud(struct sink *sink, const char *value) {
