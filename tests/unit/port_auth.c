@@ -86,7 +86,11 @@ static void wrong_lines(void **state) {
     assert_wrong("bearer=x\n", ":1: expected");
     assert_wrong("token\n", ":1: expected");
     assert_null(read_file("bearer x\0y\n", 11, 0600)); /* a zero ends what C takes for the line */
-    assert_said(":1: this line is too long");
+    assert_said(":1: a zero byte");
+    assert_null(read_file("bearer x\n\0basic u:p", 19, 0600));
+    assert_said(":2: a zero byte");
+    assert_null(read_file("bearer x\rbasic u:p\r", 19, 0600));
+    assert_said(":1: a carriage return within a line");
 }
 
 /* What was refused is not told: it may be a secret. */

@@ -219,7 +219,11 @@ static void wrong_lines(void **state) {
     assert_said(":1: this line is too long");
     /* A zero ends what C takes for the line. */
     assert_int_equal(read_bytes("workers = 1\0\n", 13, ""), OPTIONS_WRONG);
-    assert_said(":1: this line is too long");
+    assert_said(":1: a zero byte");
+    assert_int_equal(read_bytes("workers = 1\n\0path = /x", 22, ""), OPTIONS_WRONG);
+    assert_said(":2: a zero byte");
+    assert_int_equal(read_bytes("workers = 1\rsync = never\r", 25, ""), OPTIONS_WRONG);
+    assert_said(":1: a carriage return within a line");
     read_wrong("--config /nowhere/at/all", "--config: /nowhere/at/all: No such file");
     read_wrong("--config=/", "--config: /: Is a directory");
 }

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "platform/log.h"
 #include "door/tls.h"
+#include "platform/given.h"
+#include "platform/log.h"
 
 /* Stores a value. Returns what was expected instead, or NULL. */
 typedef const char *(*setter)(struct options *options, const char *value);
@@ -260,19 +261,17 @@ static const char *keep(struct options *options, const char *value) {
 }
 
 /* One line of --config. */
-static bool config_line(struct options *options, const char *path, unsigned number_of, char *line) {
+static bool config_line(struct options *options, const struct given *file, char *line) {
     char *name = line + strspn(line, " \t"), *value, *end;
     const struct option *option;
     const char *expected, *kept;
 
-    line[strcspn(line, "\r\n")] = '\0';
     if (*name == '\0' || *name == '#') {
         return true;
     }
     value = strchr(name, '=');
     if (value == NULL) {
-        log_usage("%s:%u: expected: name = value", path, number_of);
-        return false;
+        return given_wrong(file, file->line, "expected: name = value");
     }
     for (end = value; end > name && (end[-1] == ' ' || end[-1] == '\t'); end--) {
     }
@@ -283,39 +282,35 @@ static bool config_line(struct options *options, const char *path, unsigned numb
         *--end = '\0';
     }
     if (option == NULL) {
-        log_usage("%s:%u: there is no option '%s': see cmcwh serve --help", path, number_of, name);
+        log_usage("%s: %s:%u: there is no option '%s': see cmcwh serve --help", file->option,
+                  file->path, file->line, name);
         return false;
     }
     kept = keep(options, value);
     expected = kept == NULL ? "files of 16 KiB at most" : option->set(options, kept);
     if (expected != NULL) {
-        log_usage("%s:%u: %s: '%s': expected %s", path, number_of, option->name, value, expected);
+        log_usage("%s: %s:%u: %s: '%s': expected %s", file->option, file->path, file->line,
+                  option->name, value, expected);
     }
     return expected == NULL;
 }
 
 static bool config_file(struct options *options, const char *path) {
-    FILE *file = fopen(path, "re");
-    char line[1024];
-    bool right = file != NULL;
+    struct given file;
+    const char *fault = NULL;
+    bool right = given_read(&file, "--config", path);
+    char *line;
 
-    if (file == NULL) {
-        log_usage("--config: %s: %s", path, strerror(errno));
+    if (!right) {
         return false;
     }
-    for (unsigned number_of = 1; right && fgets(line, sizeof line, file) != NULL; number_of++) {
-        if (strchr(line, '\n') == NULL && !feof(file)) {
-            log_usage("%s:%u: this line is too long", path, number_of);
-            right = false;
-        } else {
-            right = config_line(options, path, number_of, line);
-        }
+    while (right && (line = given_line(&file, &fault)) != NULL) {
+        right = config_line(options, &file, line);
     }
-    if (right && ferror(file)) { /* half of it would be another configuration */
-        log_usage("--config: %s: %s", path, strerror(errno));
-        right = false;
+    if (fault != NULL) {
+        right = given_wrong(&file, file.line, fault);
     }
-    (void)fclose(file);
+    given_free(&file);
     return right;
 }
 

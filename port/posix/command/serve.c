@@ -139,9 +139,6 @@ static bool start(struct service *service) {
             return false;
         }
     }
-    if (options->tls_cert != NULL && !tls_load(options->tls_cert, options->tls_key)) {
-        return false;
-    }
     if (options->user != NULL && !late && !process_become(options->user)) {
         return false;
     }
@@ -301,6 +298,9 @@ int serve(const struct options *options) {
             return 2;
         }
         auth_use(auth);
+    }
+    if (options->tls_cert != NULL && !tls_load(options->tls_cert, options->tls_key)) {
+        return 2;
     }
     process_take_signals();
     right = start(&service);

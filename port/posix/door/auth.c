@@ -2,14 +2,12 @@
  * request (cmcwh.c). */
 #include "door/auth.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "platform/log.h"
+#include "platform/given.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct auth *in_force;
@@ -79,7 +77,6 @@ static const char *parse_line(struct auth *auth, char *line) {
     char *word = line + strspn(line, " \t"), *secret;
     size_t length;
 
-    line[strcspn(line, "\r\n")] = '\0';
     if (*word == '\0' || *word == '#') {
         return NULL;
     }
@@ -93,26 +90,20 @@ static const char *parse_line(struct auth *auth, char *line) {
     return add(auth, word, secret);
 }
 
-static bool parse(struct auth *auth, FILE *file, const char *path) {
-    char line[1024];
+static bool parse(struct auth *auth, struct given *file) {
+    const char *fault;
+    char *line;
 
-    for (unsigned number = 1; fgets(line, sizeof line, file) != NULL; number++) {
-        const char *fault = strchr(line, '\n') == NULL && !feof(file) ? "this line is too long"
-                                                                      : parse_line(auth, line);
-
+    while ((line = given_line(file, &fault)) != NULL) {
+        fault = parse_line(auth, line);
         if (fault != NULL) {
-            log_usage("--auth-file: %s:%u: %s", path, number, fault);
-            return false;
+            break;
         }
     }
-    if (ferror(file)) { /* half of it would refuse some who may post */
-        log_usage("--auth-file: %s: %s", path, strerror(errno));
-        return false;
+    if (fault != NULL) {
+        return given_wrong(file, file->line, fault);
     }
-    if (auth->access.count == 0) {
-        log_usage("--auth-file: %s: there is no credential in it", path);
-    }
-    return auth->access.count > 0;
+    return auth->access.count > 0 || given_wrong(file, 0, "there is no credential in it");
 }
 
 /* systemd lets the service's user read its credentials by an ACL, whose mask stands where the
@@ -126,30 +117,34 @@ static mode_t forbidden(const char *path) {
     return credential ? S_IWGRP | S_IXGRP | S_IRWXO : S_IRWXG | S_IRWXO;
 }
 
-struct auth *auth_read(const char *path) {
-    FILE *file = fopen(path, "re");
-    struct auth *auth = NULL;
-    struct stat status;
+/* What a file says that only its owner may read. */
+static struct auth *take(struct given *file) {
+    struct auth *auth;
 
-    if (file == NULL || fstat(fileno(file), &status) != 0) {
-        log_usage("--auth-file: %s: %s", path, strerror(errno));
-    } else if ((status.st_mode & forbidden(path)) != 0) {
-        log_usage("--auth-file: %s: others may read it; make it private with: chmod 600 %s", path,
-                  path);
-    } else {
-        auth = calloc(1, sizeof *auth);
-        if (auth == NULL) {
-            log_usage("--auth-file: %s: out of memory", path);
-        } else if (!parse(auth, file, path)) {
-            free(auth);
-            auth = NULL;
-        } else {
-            auth->access.credentials = auth->credentials;
-            auth->users = 1; /* whoever holds the pointer */
-        }
+    if ((file->mode & forbidden(file->path)) != 0) {
+        (void)given_wrong(file, 0, "others may read it; make it private with chmod 600");
+        return NULL;
     }
-    if (file != NULL) {
-        (void)fclose(file);
+    auth = calloc(1, sizeof *auth);
+    if (auth == NULL) {
+        (void)given_wrong(file, 0, "out of memory");
+    } else if (!parse(auth, file)) {
+        free(auth);
+        auth = NULL;
+    } else {
+        auth->access.credentials = auth->credentials;
+        auth->users = 1; /* whoever holds the pointer */
+    }
+    return auth;
+}
+
+struct auth *auth_read(const char *path) {
+    struct given file;
+    struct auth *auth = NULL;
+
+    if (given_read(&file, "--auth-file", path)) {
+        auth = take(&file);
+        given_free(&file);
     }
     return auth;
 }

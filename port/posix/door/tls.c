@@ -2,6 +2,7 @@
  * a new one can be read while others are being served. Not here: who waits for what (door.c). */
 #include "door/tls.h"
 
+#include "platform/given.h"
 #include "platform/log.h"
 
 #if CMCWH_TLS
@@ -25,14 +26,11 @@ bool tls_built_in(void) {
     return true;
 }
 
-static bool refuse_file(const char *option, const char *path, const char *what) {
-    log_line(CMCWH_LOG_ERROR, "%s: %s: %s", option, path, what);
-    ERR_clear_error();
-    return false;
-}
-
 static const char *reason(void) {
-    const char *text = ERR_reason_error_string(ERR_peek_error());
+    unsigned long error = ERR_peek_error();
+    const char *text = ERR_GET_REASON(error) == PEM_R_BAD_PASSWORD_READ
+                           ? "it asks for a pass phrase: expected a key without one"
+                           : ERR_reason_error_string(error);
 
     return text == NULL ? "not PEM, or not of the right kind" : text;
 }
@@ -46,22 +44,10 @@ static int no_pass_phrase(char *buffer, int size, int writing, void *unused) {
     return -1;
 }
 
-static bool readable(const char *option, const char *path, bool secret) {
-    struct stat status;
-    FILE *file = fopen(path, "re");
-    bool opened = file != NULL && fstat(fileno(file), &status) == 0;
-    int error = errno;
-
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    if (!opened) {
-        return refuse_file(option, path, strerror(error));
-    }
-    if (secret && (status.st_mode & S_IRWXO) != 0) {
-        return refuse_file(option, path, "others may read it: chmod 640, or 600");
-    }
-    return true;
+static bool refuse(const struct given *file, const char *fault) {
+    (void)given_wrong(file, 0, fault);
+    ERR_clear_error();
+    return false;
 }
 
 /* A device whose clock is not set yet must still start: said, not refused. */
@@ -77,25 +63,68 @@ static void check_dates(const char *path, SSL_CTX *context) {
     }
 }
 
-static bool fill(SSL_CTX *context, const char *certificate, const char *key) {
-    if (!readable("--tls-cert", certificate, false) || !readable("--tls-key", key, true)) {
-        return false;
+/* The certificates that stand behind the first one. */
+static bool add_chain(SSL_CTX *context, BIO *bio) {
+    X509 *next;
+
+    while ((next = PEM_read_bio_X509(bio, NULL, no_pass_phrase, NULL)) != NULL) {
+        if (SSL_CTX_add0_chain_cert(context, next) != 1) {
+            X509_free(next);
+            return false;
+        }
     }
-    SSL_CTX_set_default_passwd_cb(context, no_pass_phrase);
-    if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1) {
-        return refuse_file("--tls-cert", certificate, reason());
+    if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
+        return false; /* something is there, and it is none */
     }
-    if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1) {
-        return refuse_file("--tls-key", key,
-                           ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH
-                               ? "it is not the key of the certificate"
-                               : reason());
-    }
-    if (SSL_CTX_check_private_key(context) != 1) {
-        return refuse_file("--tls-key", key, "it is not the key of the certificate");
-    }
-    check_dates(certificate, context);
+    ERR_clear_error();
     return true;
+}
+
+static bool use_certificate(SSL_CTX *context, const struct given *file) {
+    BIO *bio = BIO_new_mem_buf(file->bytes, (int)file->length);
+    X509 *first = bio == NULL ? NULL : PEM_read_bio_X509_AUX(bio, NULL, no_pass_phrase, NULL);
+    bool right =
+        first != NULL && SSL_CTX_use_certificate(context, first) == 1 && add_chain(context, bio);
+
+    X509_free(first);
+    (void)BIO_free(bio);
+    return right || refuse(file, reason());
+}
+
+static bool use_key(SSL_CTX *context, const struct given *file) {
+    BIO *bio = BIO_new_mem_buf(file->bytes, (int)file->length);
+    EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, no_pass_phrase, NULL);
+    bool fits = key != NULL && SSL_CTX_use_PrivateKey(context, key) == 1 &&
+                SSL_CTX_check_private_key(context) == 1;
+    bool read = key != NULL;
+
+    EVP_PKEY_free(key);
+    (void)BIO_free(bio);
+    return fits || refuse(file, read ? "it is not the key of the certificate" : reason());
+}
+
+static bool load_certificate(SSL_CTX *context, const char *path) {
+    struct given file;
+    bool right = given_read(&file, "--tls-cert", path);
+
+    if (right) {
+        right = use_certificate(context, &file);
+        given_free(&file);
+    }
+    return right;
+}
+
+static bool load_key(SSL_CTX *context, const char *path) {
+    struct given file;
+    bool right = given_read(&file, "--tls-key", path);
+
+    if (right) {
+        right = (file.mode & S_IRWXO) != 0
+                    ? given_wrong(&file, 0, "others may read it: chmod 640, or 600")
+                    : use_key(context, &file);
+        given_free(&file);
+    }
+    return right;
 }
 
 /* A handshake wants a certificate. */
@@ -140,12 +169,13 @@ bool tls_load(const char *certificate, const char *key) {
     }
     if (context == NULL || tls.context == NULL) {
         SSL_CTX_free(context);
-        return refuse_file("--tls-cert", certificate, "no memory");
+        return log_failure("memory for TLS", ENOMEM);
     }
-    if (!fill(context, certificate, key)) {
+    if (!load_certificate(context, certificate) || !load_key(context, key)) {
         SSL_CTX_free(context);
         return false;
     }
+    check_dates(certificate, context);
     (void)pthread_mutex_lock(&tls.mutex);
     old = tls.current;
     tls.current = context;

@@ -1,0 +1,184 @@
+/* Files that a person names: looked at before they are opened, and read whole. Not here: what is in
+ * them. */
+#include "platform/given.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "platform/log.h"
+
+/* ---- Opening ---- */
+
+/* NULL: a regular file. */
+static const char *kind_of(mode_t mode) {
+    return S_ISREG(mode)    ? NULL
+           : S_ISDIR(mode)  ? "Is a directory, not a file"
+           : S_ISFIFO(mode) ? "Is a pipe, not a file"
+           : S_ISSOCK(mode) ? "Is a socket, not a file"
+           : S_ISLNK(mode)  ? "Is a link, which is not followed here"
+                            : "Is a device, not a file";
+}
+
+/* Opening is something done to a device or a pipe: one looks before, and once more at what was
+ * opened. Nothing that is opened here waits. */
+int given_open(const char *path, int flags, const char **fault) {
+    struct stat status;
+    int descriptor = -1;
+
+    *fault = NULL;
+    if (((flags & O_NOFOLLOW) != 0 ? lstat(path, &status) : stat(path, &status)) == 0) {
+        *fault = kind_of(status.st_mode);
+        errno = EINVAL;
+    } else if (errno != ENOENT || (flags & O_CREAT) == 0) {
+        *fault = strerror(errno);
+    }
+    if (*fault != NULL) {
+        return -1;
+    }
+    descriptor = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+    if (descriptor < 0 || fstat(descriptor, &status) != 0) {
+        *fault = strerror(errno);
+    } else {
+        *fault = kind_of(status.st_mode);
+        errno = EINVAL;
+    }
+    if (*fault != NULL && descriptor >= 0) {
+        (void)close(descriptor);
+        descriptor = -1;
+    }
+    return descriptor;
+}
+
+/* ---- What is wrong ---- */
+
+bool given_wrong(const struct given *given, unsigned line, const char *fault) {
+    if (line == 0) {
+        log_usage("%s: %s: %s", given->option, given->path, fault);
+    } else {
+        log_usage("%s: %s:%u: %s", given->option, given->path, line, fault);
+    }
+    return false;
+}
+
+/* It cannot be opened: for whom not, and where a relative name was looked for; a link is told apart
+ * from nothing. */
+static bool cannot_open(const struct given *given, const char *fault, int error) {
+    char link[PATH_MAX] = "", whom[32] = "", where[PATH_MAX] = "", text[3 * PATH_MAX];
+    ssize_t length = error == EINVAL ? -1 : readlink(given->path, link, sizeof link - 1);
+
+    if (error == EACCES) {
+        (void)snprintf(whom, sizeof whom, " for uid %ld", (long)geteuid());
+    }
+    if (error != EINVAL && given->path[0] != '/' && getcwd(where, sizeof where) == NULL) {
+        where[0] = '\0';
+    }
+    link[length < 0 ? 0 : length] = '\0';
+    (void)snprintf(text, sizeof text, "%s%s%s%s%s%s%s", length < 0 ? "" : "a link to ", link,
+                   length < 0 ? "" : ": ", fault, whom, where[0] != '\0' ? ", looked for in " : "",
+                   where);
+    return given_wrong(given, 0, text);
+}
+
+/* ---- Reading ---- */
+
+/* Up to GIVEN_MOST bytes; more: it is too large. */
+static bool read_all(struct given *given, int descriptor) {
+    ssize_t got = 1;
+
+    while (got != 0 && given->length <= GIVEN_MOST) {
+        got = read(descriptor, given->bytes + given->length, GIVEN_MOST + 1 - given->length);
+        if (got < 0 && errno != EINTR) {
+            return given_wrong(given, 0, strerror(errno));
+        }
+        given->length += got > 0 ? (size_t)got : 0;
+    }
+    given->bytes[given->length] = '\0';
+    return given->length <= GIVEN_MOST ||
+           given_wrong(given, 0, "is longer than 128 KiB: is it the right file?");
+}
+
+/* Some editors put these bytes before UTF-8. */
+static void skip_mark(struct given *given) {
+    static const char mark[] = "\xEF\xBB\xBF";
+
+    if (strncmp(given->bytes, mark, sizeof mark - 1) == 0) {
+        given->length -= sizeof mark - 1;
+        memmove(given->bytes, given->bytes + sizeof mark - 1, given->length + 1);
+    }
+}
+
+static bool check_text(const struct given *given) {
+    unsigned line = 1;
+
+    for (size_t i = 0; i < given->length; i++) {
+        if (given->bytes[i] == '\0') {
+            return given_wrong(given, line, "a zero byte: expected a file of text (UTF-8)");
+        }
+        if (given->bytes[i] == '\r' && i + 1 < given->length && given->bytes[i + 1] != '\n') {
+            return given_wrong(given, line,
+                               "a carriage return within a line: expected lines that end in LF");
+        }
+        line += given->bytes[i] == '\n';
+    }
+    return true;
+}
+
+bool given_read(struct given *given, const char *option, const char *path) {
+    struct stat status = {0};
+    const char *fault;
+    int descriptor = given_open(path, O_RDONLY, &fault);
+    bool right;
+
+    *given = (struct given){.option = option, .path = path};
+    if (descriptor < 0) {
+        return cannot_open(given, fault, errno);
+    }
+    (void)fstat(descriptor, &status);
+    given->mode = status.st_mode;
+    given->bytes = malloc(GIVEN_MOST + 2);
+    right = given->bytes == NULL ? given_wrong(given, 0, strerror(ENOMEM))
+                                 : read_all(given, descriptor);
+    (void)close(descriptor);
+    if (right) {
+        skip_mark(given);
+        right = check_text(given);
+    }
+    given->next = given->bytes;
+    if (!right) {
+        given_free(given);
+    }
+    return right;
+}
+
+char *given_line(struct given *given, const char **fault) {
+    char *line = given->next, *end = strchr(line, '\n');
+    size_t length = end == NULL ? strlen(line) : (size_t)(end - line);
+
+    *fault = NULL;
+    if (*line == '\0') {
+        return NULL;
+    }
+    given->line++;
+    given->next += length + (end != NULL);
+    length -= length > 0 && line[length - 1] == '\r';
+    line[length] = '\0';
+    if (length > GIVEN_LINE) {
+        *fault = "this line is too long";
+        return NULL;
+    }
+    return line;
+}
+
+void given_free(struct given *given) {
+    if (given->bytes != NULL) {
+        explicit_bzero(given->bytes, GIVEN_MOST + 2);
+        free(given->bytes);
+        given->bytes = given->next = NULL;
+    }
+}

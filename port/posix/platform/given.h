@@ -1,0 +1,42 @@
+/* Files that a person names: options, credentials, certificates, keys. Whatever such a name leads
+ * to, nothing waits for it, and one line says what is wrong with it. */
+#ifndef CMCWH_GIVEN_H
+#define CMCWH_GIVEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Longer files are not what they are taken for; nor are longer lines. */
+enum { GIVEN_MOST = 131072, GIVEN_LINE = 1023 };
+
+/* Opens a regular file, with the flags of open(). -1: *fault says what is there instead, or why it
+ * cannot be opened; errno is ENOENT when nothing is there. */
+int given_open(const char *path, int flags, const char **fault);
+
+struct given {
+    const char *option, *path; /* for messages */
+    char *bytes;               /* all of them, and a zero */
+    size_t length;
+    mode_t mode;
+
+    /* For given_line. */
+    char *next;
+    unsigned line; /* the number of the line that was read last */
+};
+
+/* Reads a whole file of text. It has no zero byte; its lines end in LF or CR LF. False: one line
+ * has said what is wrong, and given_free need not be called. */
+bool given_read(struct given *given, const char *option, const char *path);
+
+/* The next line without its end, to be changed as one likes. NULL: there is none, or it is too
+ * long, and *fault says so. */
+char *given_line(struct given *given, const char **fault);
+
+/* Says what is wrong with the file (line 0) or a line of it. Returns false. */
+bool given_wrong(const struct given *given, unsigned line, const char *fault);
+
+/* What was in it may have been secret: nothing of it stays in memory. */
+void given_free(struct given *given);
+
+#endif

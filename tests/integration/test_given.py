@@ -1,0 +1,148 @@
+"""Files that a person names, and what may be in their place: at the start, and at SIGHUP."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+from harness import Server, body, eventually, run
+from test_https import Https, certificate
+
+AUTH = ["Authorization: Bearer right"]
+
+
+class Folder:
+    """What can be where a file is expected, under names of its own."""
+
+    def __init__(self):
+        self.path = tempfile.mkdtemp(prefix="cmcwh-test-")
+        self.sockets = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        for each in self.sockets:
+            each.close()
+        shutil.rmtree(self.path)
+
+    def text(self, path, content):
+        with open(path, "wb") as file:
+            file.write(content)
+        os.chmod(path, 0o600)
+
+    def socket(self, path):
+        self.sockets.append(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        self.sockets[-1].bind(path)
+
+    def kinds(self):
+        """Each as its name, what puts it at a path, and what is said of it."""
+        return (
+            ("missing", lambda path: None, "No such file"),
+            ("directory", os.mkdir, "Is a directory"),
+            ("pipe", os.mkfifo, "Is a pipe"),
+            ("socket", self.socket, "Is a socket"),
+            ("device", lambda path: os.symlink("/dev/zero", path), "Is a device"),
+            ("dangling", lambda path: os.symlink("/nowhere/at/all", path), "a link to /nowhere/at/all: No such"),
+            ("circle", lambda path: os.symlink(path, path), "symbolic links"),
+            ("zero", lambda path: self.text(path, b"# text\n\0bearer x"), ":2: a zero byte"),
+            ("wide", lambda path: self.text(path, "bearer x\n".encode("utf-16")), ":1: a zero byte"),
+            ("old", lambda path: self.text(path, b"# text\rbearer x\r"), ":1: a carriage return"),
+            ("large", lambda path: self.text(path, b"# text\n" * 20000), "longer than 128 KiB"),
+            ("empty", lambda path: self.text(path, b""), None),  # each option has its own word for it
+        )
+
+
+def remove(path):
+    if os.path.islink(path) or not os.path.isdir(path):
+        if os.path.lexists(path):
+            os.unlink(path)
+    else:
+        os.rmdir(path)
+
+
+def test_wrong_kinds_at_the_start():
+    """Each ends it with 2 and one line that names the file. An empty --config is one without options."""
+    with Folder() as folder:
+        cert, key = certificate(folder.path, "good")
+        path = os.path.join(folder.path, "file")
+        options = {"--config": [], "--auth-file": [], "--tls-cert": ["--tls-key", key],
+                   "--tls-key": ["--tls-cert", cert]}
+        for option, more in options.items():
+            for kind, put, what in folder.kinds():
+                if option == "--config" and kind == "empty":
+                    continue
+                put(path)
+                status, output, said = run("serve", "--listen", "127.0.0.1:0", option, path, *more)
+                if option.startswith("--tls") and "this build has no TLS" in said:
+                    break
+                assert (status, output) == (2, b""), (option, kind, status, said)
+                assert said.startswith("cmcwh: %s: %s" % (option, path)) and said.count("\n") == 1, said
+                assert what is None or what in said, (option, kind, said)
+                remove(path)
+
+
+def refused_reload(server, put, path, option):
+    """What was read before stays in force, and everything else goes on."""
+    said = server.stderr().count("stays in force")
+    os.rename(path, path + ".good")
+    put(path)
+    server.signal(signal.SIGHUP)
+    server.wait_said("stays in force", said + 1)
+    assert "cmcwh: %s: %s" % (option, path) in server.stderr(), server.stderr()
+    server.signal(signal.SIGUSR1)
+    eventually(lambda: server.stderr().count("cmcwh: ring in_use") > said, "counters")
+    remove(path)
+    os.rename(path + ".good", path)
+
+
+def test_wrong_kinds_at_sighup():
+    server = Server("--auth-file", "@/auth", "--config", "@/conf")
+    auth, conf = server.write("auth", "bearer right\n"), server.write("conf", "path = /mails\n")
+    with Folder() as folder, server:
+        for kind, put, what in folder.kinds():
+            refused_reload(server, put, auth, "--auth-file")
+            assert what is None or what in server.stderr(), (kind, server.stderr())
+            assert server.post(body(), headers=AUTH).status == 200, kind
+            assert server.post(body()).status == 401, kind
+        os.unlink(conf)  # is not read again
+        os.mkfifo(conf)
+        server.signal(signal.SIGHUP)
+        server.wait_said("files are opened anew")
+
+
+def test_wrong_certificates_at_sighup():
+    server = Https()
+    with Folder() as folder, server:
+        for name, option in (("tls.pem", "--tls-cert"), ("tls.key", "--tls-key")):
+            for kind, put, what in folder.kinds():
+                refused_reload(server, put, server.path(name), option)
+                assert what is None or what in server.stderr(), (kind, server.stderr())
+                assert server.post(body()).status == 200, kind
+
+
+def shown_chain(port):
+    """What a client gets of the certificates."""
+    return subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % port, "-showcerts"],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=30, check=False).stdout
+
+
+def test_chain_of_certificates():
+    """All that the file has are sent; a file whose last one is cut off is refused."""
+    server = Https()
+    with open(server.path("tls.pem"), "rb") as file:
+        first = file.read()
+    with open(certificate(server.folder, "other", subject="issuer")[0], "rb") as file:
+        second = file.read()
+    with open(server.path("tls.pem"), "wb") as file:
+        file.write(b"some words before\r\n" + first + b"and between\n" + second.replace(b"\n", b"\r\n"))
+    with server:
+        assert b"issuer" in shown_chain(server.port)
+        with open(server.path("tls.pem"), "wb") as file:
+            file.write(first + second[:-40])
+        server.signal(signal.SIGHUP)
+        server.wait_said("stays in force")
+        assert b"issuer" in shown_chain(server.port)
