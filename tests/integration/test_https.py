@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import threading
 
+import harness
 from harness import Client, Server, Skipped, body, eventually, payload, request, run
 
 
@@ -268,7 +269,8 @@ def test_what_is_refused_at_start():
         cert, key = server.path("tls.pem"), server.path("tls.key")
         other_key = certificate(server.folder, "other")[1]
         assert "needs --tls-cert and --tls-key" in refused(server)
-        assert "needs --tls-cert" in refused(server, "--tls-cert", cert)
+        assert "--tls-key must be given too" in refused(server, "--tls-cert", cert)
+        assert "--tls-cert must be given too" in refused(server, "--tls-key", key)
         assert "No such file" in refused(server, "--tls-cert", server.path("x"), "--tls-key", key)
         assert "not the key of the certificate" in refused(server, "--tls-cert", cert, "--tls-key",
                                                            other_key)
@@ -296,6 +298,61 @@ def test_expired_certificate_is_said():
                     "-out", cert], check=True, stderr=subprocess.DEVNULL)
     with server:
         assert "the certificate has expired" in server.stderr()
+
+
+DAYS = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+static int days; /* that have passed because somebody waited for a signal */
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    int (*real)(clockid_t, struct timespec *) =
+        (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real(clock, time);
+    if (clock != CLOCK_REALTIME) time->tv_sec += 86400 * __atomic_load_n(&days, __ATOMIC_SEQ_CST);
+    return result;
+}
+int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *time) {
+    int (*real)(const sigset_t *, siginfo_t *, const struct timespec *) =
+        (int (*)(const sigset_t *, siginfo_t *, const struct timespec *))dlsym(RTLD_NEXT, "sigtimedwait");
+    if (days == 3 || time->tv_sec > 86400) return real(set, info, time);
+    __atomic_add_fetch(&days, 1, __ATOMIC_SEQ_CST);
+    errno = EAGAIN;
+    return -1;
+}
+"""
+
+
+def three_days(folder):
+    """For a server whose first three days are over at once: each takes as long as waiting for a signal."""
+    with open(harness.CMCWH, "rb") as file:
+        if b"/ld-" not in file.read(4096):
+            raise Skipped("a static program takes no library to be loaded before others")
+    source, library = os.path.join(folder, "days.c"), os.path.join(folder, "days.so")
+    with open(source, "w", encoding="ascii") as file:
+        file.write(DAYS)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+
+    def preload():
+        os.environ["LD_PRELOAD"] = library
+        os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    return preload
+
+
+def test_certificate_that_ends_soon_is_said_daily():
+    for days, said in ((13, "days: renew it"), (30, None)):
+        server = Https()
+        certificate(server.folder, "tls", days=days)
+        server.preload = three_days(server.folder)
+        with server:
+            if said is not None:
+                server.wait_said(said, 4)  # when it was read, and on three days
+            server.signal(signal.SIGUSR1)
+            server.wait_said("ring in_use")
+            assert server.post(body()).status == 200
+            assert server.stderr().count("--tls-cert:") == (4 if said else 0), server.stderr()
 
 
 def test_certificate_reloaded_under_load():

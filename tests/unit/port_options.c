@@ -143,13 +143,24 @@ static void wrong_values(void **state) {
     read_wrong("--path mails", "begins with '/'");
     read_wrong("--path /a?b", "begins with '/'");
     read_wrong("--path /%41", "begins with '/'");
+    read_wrong("--path /a\rX:b", "control characters");
+    read_wrong("--path /a\x1b", "control characters");
+    read_wrong("--path /a\x7f", "control characters");
+    read_right("--path /\xE3\x81\x82");
+    read_wrong("--auth-file=", "expected a file's path");
+    read_wrong("--pid-file=", "expected a file's path");
+    read_wrong("--config=", "--config: : No such file");
     read_wrong("--allow 192.0.2.0/33", "an address or a range");
     read_wrong("--proxy everybody", "an address or a range");
     read_wrong("--listen 8080", "ADDR:PORT");
     read_wrong("--log-level warning", "error, warn, info or debug");
     if (tls_built_in()) {
         read_wrong("--listen 127.0.0.1:1s", "HTTPS needs --tls-cert and --tls-key");
-        read_wrong("--listen 127.0.0.1:1s --tls-cert c", "HTTPS needs");
+        read_wrong("--listen 127.0.0.1:1s --tls-cert c", "--tls-key must be given too");
+        read_wrong("--tls-cert c", "--tls-key must be given too");
+        read_wrong("--tls-key k", "--tls-cert must be given too");
+        read_wrong("--tls-cert=", "--tls-cert: '': expected a file's path");
+        read_wrong("--tls-key=", "expected a file's path");
         read_right("--listen 127.0.0.1:1s --tls-cert c --tls-key k");
     } else {
         read_wrong("--listen 127.0.0.1:1s", "this build has no TLS");

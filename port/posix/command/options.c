@@ -51,25 +51,32 @@ static const char *set_listen(struct options *options, const char *value) {
 }
 
 static const char *set_path(struct options *options, const char *value) {
+    bool plain = value[0] == '/' && strpbrk(value, "?#%") == NULL;
+
+    for (const char *at = value; *at != '\0'; at++) {
+        plain = plain && (unsigned char)*at > ' ' && *at != 0x7F;
+    }
     options->path = value;
-    return value[0] == '/' && strpbrk(value, "?#% \t") == NULL
-               ? NULL
-               : "a path that begins with '/', without '?', '#', '%' and spaces";
+    return plain ? NULL
+                 : "a path that begins with '/', without '?', '#', '%', spaces and control "
+                   "characters";
+}
+
+static const char *set_file(const char **file, const char *value) {
+    *file = value;
+    return value[0] != '\0' ? NULL : "a file's path";
 }
 
 static const char *set_auth_file(struct options *options, const char *value) {
-    options->auth_file = value;
-    return NULL;
+    return set_file(&options->auth_file, value);
 }
 
 static const char *set_tls_cert(struct options *options, const char *value) {
-    options->tls_cert = value;
-    return tls_built_in() ? NULL : "nothing: this build has no TLS";
+    return tls_built_in() ? set_file(&options->tls_cert, value) : "nothing: this build has no TLS";
 }
 
 static const char *set_tls_key(struct options *options, const char *value) {
-    options->tls_key = value;
-    return tls_built_in() ? NULL : "nothing: this build has no TLS";
+    return tls_built_in() ? set_file(&options->tls_key, value) : "nothing: this build has no TLS";
 }
 
 static const char *add_network(struct network *networks, unsigned *count, const char *value) {
@@ -144,8 +151,7 @@ static const char *set_keep_alive(struct options *options, const char *value) {
 }
 
 static const char *set_pid_file(struct options *options, const char *value) {
-    options->pid_file = value;
-    return NULL;
+    return set_file(&options->pid_file, value);
 }
 
 static const char *set_user(struct options *options, const char *value) {
@@ -387,6 +393,22 @@ static bool config_files(struct options *options, int count, char **arguments) {
     return true;
 }
 
+/* What no option can see alone. */
+static bool fit(const struct options *options) {
+    if ((options->tls_cert == NULL) != (options->tls_key == NULL)) {
+        log_usage("--tls-%s must be given too: a certificate and its key belong together",
+                  options->tls_cert == NULL ? "cert" : "key");
+        return false;
+    }
+    for (unsigned i = 0; i < options->listeners; i++) {
+        if (network_secure(options->listen[i]) && options->tls_cert == NULL) {
+            log_usage("--listen: '%s': HTTPS needs --tls-cert and --tls-key", options->listen[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
 enum options_result options_read(struct options *options, int count, char **arguments) {
     memset(options, 0, offsetof(struct options, text));
     options->text_used = 0;
@@ -413,12 +435,8 @@ enum options_result options_read(struct options *options, int count, char **argu
             return OPTIONS_WRONG;
         }
     }
-    for (unsigned i = 0; i < options->listeners; i++) {
-        if (network_secure(options->listen[i]) &&
-            (options->tls_cert == NULL || options->tls_key == NULL)) {
-            log_usage("--listen: '%s': HTTPS needs --tls-cert and --tls-key", options->listen[i]);
-            return OPTIONS_WRONG;
-        }
+    if (!fit(options)) {
+        return OPTIONS_WRONG;
     }
     if (options->listeners == 0) {
         options->listen[options->listeners++] = "127.0.0.1:8080";

@@ -185,15 +185,32 @@ static void say_status(struct service *service) {
     status_log(&status);
 }
 
-static void heed_wishes(struct service *service) {
-    enum process_wish wish;
+static void do_daily(const struct service *service) {
+    if (service->options->tls_cert != NULL) {
+        tls_say_dates(service->options->tls_cert);
+    }
+}
 
-    while ((wish = process_wait()) != PROCESS_STOP) {
+/* Until somebody wants it to stop. */
+static void heed_wishes(struct service *service) {
+    enum { DAY = 86400000 };
+    uint64_t start = platform_ticks();
+    enum process_wish wish = PROCESS_NOTHING;
+
+    while (wish != PROCESS_STOP) {
+        uint64_t passed = platform_ticks() - start;
+
+        if (passed >= DAY) {
+            do_daily(service);
+            start += passed;
+            passed = 0;
+        }
+        wish = process_wait(DAY - passed);
         if (wish == PROCESS_RELOAD) {
             notify("RELOADING=1");
             reload(service);
             notify("READY=1");
-        } else {
+        } else if (wish == PROCESS_STATUS) {
             say_status(service);
         }
     }

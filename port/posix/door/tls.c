@@ -50,19 +50,6 @@ static bool refuse(const struct given *file, const char *fault) {
     return false;
 }
 
-/* A device whose clock is not set yet must still start: said, not refused. */
-static void check_dates(const char *path, SSL_CTX *context) {
-    const X509 *certificate = SSL_CTX_get0_certificate(context);
-
-    if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0) {
-        log_line(CMCWH_LOG_WARN,
-                 "--tls-cert: %s: the certificate has expired: senders will refuse it", path);
-    } else if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
-        log_line(CMCWH_LOG_WARN,
-                 "--tls-cert: %s: the certificate is not valid yet, or the clock is wrong", path);
-    }
-}
-
 /* The certificates that stand behind the first one. */
 static bool add_chain(SSL_CTX *context, BIO *bio) {
     X509 *next;
@@ -161,6 +148,26 @@ static SSL_CTX *new_context(void) {
     return context;
 }
 
+/* A device whose clock is not set yet must still start: said, not refused. */
+void tls_say_dates(const char *path) {
+    enum { SOON = 14 };
+    const X509 *certificate = SSL_CTX_get0_certificate(tls.current);
+    int days = 0, seconds = 0;
+
+    (void)ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(certificate));
+    if (days < 0 || seconds < 0) {
+        log_line(CMCWH_LOG_WARN,
+                 "--tls-cert: %s: the certificate has expired: senders will refuse it", path);
+    } else if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
+        log_line(CMCWH_LOG_WARN,
+                 "--tls-cert: %s: the certificate is not valid yet, or the clock is wrong", path);
+    } else if (days < SOON) {
+        log_line(CMCWH_LOG_WARN,
+                 "--tls-cert: %s: the certificate ends in %d day%s: renew it, then send SIGHUP",
+                 path, days, days == 1 ? "" : "s");
+    }
+}
+
 bool tls_load(const char *certificate, const char *key) {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method()), *old;
 
@@ -175,12 +182,12 @@ bool tls_load(const char *certificate, const char *key) {
         SSL_CTX_free(context);
         return false;
     }
-    check_dates(certificate, context);
     (void)pthread_mutex_lock(&tls.mutex);
     old = tls.current;
     tls.current = context;
     (void)pthread_mutex_unlock(&tls.mutex);
     SSL_CTX_free(old);
+    tls_say_dates(certificate);
     return true;
 }
 
@@ -261,6 +268,10 @@ void tls_end(void) {
 
 bool tls_built_in(void) {
     return false;
+}
+
+void tls_say_dates(const char *path) {
+    (void)path;
 }
 
 bool tls_load(const char *certificate, const char *key) {

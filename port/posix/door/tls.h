@@ -14,6 +14,10 @@ bool tls_built_in(void);
  * thread. */
 bool tls_load(const char *certificate, const char *key);
 
+/* Says when the certificate that was loaded, from this path, has ended, or will within 14 days. The
+ * same thread. tls_load does it too. */
+void tls_say_dates(const char *path);
+
 /* When no session is left. */
 void tls_end(void);
 

@@ -79,13 +79,15 @@ void process_take_signals(void) {
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error like any other */
 }
 
-enum process_wish process_wait(void) {
-    int signal;
+enum process_wish process_wait(uint64_t ms) {
+    const struct timespec time = {.tv_sec = (time_t)(ms / 1000),
+                                  .tv_nsec = (long)(ms % 1000) * 1000000};
+    int signal = sigtimedwait(&taken, NULL, &time);
 
-    if (sigwait(&taken, &signal) != 0) {
-        return PROCESS_STOP;
-    }
-    return signal == SIGHUP ? PROCESS_RELOAD : signal == SIGUSR1 ? PROCESS_STATUS : PROCESS_STOP;
+    return signal < 0          ? PROCESS_NOTHING
+           : signal == SIGHUP  ? PROCESS_RELOAD
+           : signal == SIGUSR1 ? PROCESS_STATUS
+                               : PROCESS_STOP;
 }
 
 void process_let_signals_kill(void) {
