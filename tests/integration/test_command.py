@@ -142,7 +142,7 @@ def test_user():
         with open("/proc/%d/status" % server.process.pid) as file:
             assert re.search(r"Uid:\t(\d+)", file.read()).group(1) != "0"
         assert server.post(body()).status == 200
-    assert run("serve", "--user", "no-such-user", "--listen", "127.0.0.1:0")[0] == 1
+    assert run("serve", "--user", "no-such-user", "--listen", "127.0.0.1:0")[0] == 2
 
 
 def test_counters():

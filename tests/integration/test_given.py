@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 
@@ -146,3 +147,93 @@ def test_chain_of_certificates():
         server.signal(signal.SIGHUP)
         server.wait_said("stays in force")
         assert b"issuer" in shown_chain(server.port)
+
+
+def state_of(path):
+    """All that must be as it was."""
+    status = os.lstat(path)
+    content = open(path, "rb").read() if stat.S_ISREG(status.st_mode) else os.path.islink(path) and os.readlink(path)
+    return status.st_ino, status.st_mode, status.st_rdev, status.st_nlink, status.st_mtime_ns, content
+
+
+def foreign(folder):
+    """What somebody else may have put where the daemon makes a file of its own."""
+    victim = os.path.join(folder.path, "victim")
+    folder.text(victim, b"precious\n")
+    number, empty, zeros = (os.path.join(folder.path, name) for name in ("number", "empty", "zeros"))
+    folder.text(number, b"12345\n")
+    folder.text(empty, b"")
+    folder.text(zeros, b"\0" * 8192)
+    yield from (entry for entry in folder.kinds() if entry[0] in ("directory", "pipe", "socket", "device", "dangling"))
+    yield "text", lambda path: folder.text(path, b"precious\n"), None
+    yield "number and more", lambda path: folder.text(path, b"12345\nprecious\n"), None
+    yield "hard link to text", lambda path: os.link(victim, path), None
+    yield "hard link to a number", lambda path: os.link(number, path), None
+    yield "hard link to nothing", lambda path: os.link(empty, path), None
+    yield "hard link to zeros", lambda path: os.link(zeros, path), None
+    yield "link to text", lambda path: os.symlink(victim, path), None
+    yield "link to a number", lambda path: os.symlink(number, path), None
+    if os.geteuid() == 0:
+        try:
+            os.mknod(os.path.join(folder.path, "can"), 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+            os.unlink(os.path.join(folder.path, "can"))
+            yield "node", lambda path: os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 3)), None
+        except PermissionError:
+            pass
+        yield "another user's number", lambda path: (folder.text(path, b"12345\n"), os.chown(path, 65534, 65534)), None
+        yield "another user's zeros", lambda path: (folder.text(path, bytes(8192)), os.chown(path, 65534, 65534)), None
+
+
+def test_nothing_that_is_not_ours_is_touched():
+    """Behind --pid-file, and where a new ring is made."""
+    with Folder() as folder:
+        ring = os.path.join(folder.path, "ring")
+        for options, path in ((["--pid-file", os.path.join(folder.path, "pid")], os.path.join(folder.path, "pid")),
+                              (["--ring", ring], ring + ".new")):
+            for kind, put, _ in foreign(folder):
+                put(path)
+                before = state_of(path)
+                status, output, said = run("serve", "--listen", "127.0.0.1:0", *options)
+                assert (status, output) == (2, b""), (options, kind, status, said)
+                assert path in said and said.count("\n") == 1, (kind, said)
+                assert state_of(path) == before, (options, kind)
+                assert not os.path.lexists(ring), kind
+                remove(path)
+
+
+def test_wrong_kinds_of_ring():
+    with Folder() as folder:
+        path = os.path.join(folder.path, "ring")
+        for kind, put, what in folder.kinds():
+            if kind in ("missing", "empty"):
+                continue
+            put(path)
+            before = state_of(path)
+            status, output, said = run("serve", "--listen", "127.0.0.1:0", "--ring", path)
+            assert (status, output) == (2, b""), (kind, status, said)
+            assert path in said and said.count("\n") == 1, said
+            if kind in ("directory", "pipe", "socket", "device", "circle"):
+                assert what in said, said
+            assert state_of(path) == before, kind
+            assert os.listdir(folder.path) == ["ring"], os.listdir(folder.path)
+            remove(path)
+
+
+def test_what_we_have_left_is_taken_over():
+    """A pid file of a process that was killed, and a ring that was being made when the power went."""
+    with Server("--pid-file", "@/pid", "--ring", "@/ring") as server:
+        for left in (b"", bytes(100000), b"CMCWRING" + bytes(5000)):
+            server.kill()
+            assert os.path.exists(server.path("pid"))
+            os.unlink(server.path("ring"))
+            with open(os.open(server.path("ring.new"), os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
+                file.write(left)
+            server.restart()
+            with open(server.path("pid"), encoding="ascii") as file:
+                assert int(file.read()) == server.process.pid
+            assert not os.path.exists(server.path("ring.new"))
+            assert server.post(body()).status == 200
+        os.unlink(server.path("pid"))  # and somebody else makes one of that name
+        server.write("pid", "12345\n")
+        server.stop()
+        assert os.path.exists(server.path("pid"))

@@ -178,7 +178,7 @@ static void open_door(void) {
     assert_int_equal(cmcwh_ring_attach(&ring, NULL, true), 0);
     assert_int_equal(cmcwh_server_init(&server, &server_config), CMCWH_OK);
     listener_count = listeners.count;
-    assert_true(listen_open(&listeners, 1, listener));
+    assert_int_equal(listen_open(&listeners, 1, listener), OUTCOME_RIGHT);
     /* Connections have it from their listener: answers soon find no room. */
     for (unsigned i = 0; i < listener_count; i++) {
         (void)setsockopt(listener[i].socket, SOL_SOCKET, SO_SNDBUF, &little, sizeof little);

@@ -12,6 +12,7 @@
 #include "door/tls.h"
 #include "platform/log.h"
 #include "platform/notify.h"
+#include "platform/outcome.h"
 #include "platform/platform.h"
 #include "platform/process.h"
 #include "platform/ring_file.h"
@@ -41,26 +42,26 @@ static void say_recovery(const char *path, const struct cmcwh_recovery *found) {
              path, found->kept, found->next_seq, found->dropped, found->damaged);
 }
 
-static bool open_ring(struct service *service, struct cmcwh_ring_config *config) {
+static enum outcome open_ring(struct service *service, struct cmcwh_ring_config *config) {
     const struct options *options = service->options;
     struct cmcwh_recovery found;
     int result;
 
     if (options->ring == NULL) {
-        return cmcwh_ring_init(&service->ring, config, 1) >= 0;
+        return cmcwh_ring_init(&service->ring, config, 1) >= 0 ? OUTCOME_RIGHT : OUTCOME_WRONG;
     }
     config->storage = &service->file.storage;
     result = cmcwh_ring_open(&service->ring, config, &found);
     if (result < 0) {
         log_line(CMCWH_LOG_ERROR, "ring '%s': %s; move the file away, and a new one is made",
                  options->ring, found.why != NULL ? found.why : strerror(errno));
-        return false;
+        return found.why != NULL ? OUTCOME_WRONG : outcome_of(errno);
     }
     say_recovery(options->ring, &found);
-    return true;
+    return OUTCOME_RIGHT;
 }
 
-static bool start_ring(struct service *service) {
+static enum outcome start_ring(struct service *service) {
     const struct options *options = service->options;
     struct cmcwh_ring_config ring = {.capacity = options->ring_records != 0 ? options->ring_records
                                                                             : RING_FILE_RECORDS,
@@ -72,8 +73,11 @@ static bool start_ring(struct service *service) {
     int error = platform_init(&service->platform);
 
     if (options->ring != NULL) {
-        if (!ring_file_open(&service->file, options->ring, options->ring_records, options->sync)) {
-            return false;
+        enum outcome opened =
+            ring_file_open(&service->file, options->ring, options->ring_records, options->sync);
+
+        if (opened != OUTCOME_RIGHT) {
+            return opened;
         }
         ring.capacity = service->file.geometry.records;
         service->platform.sync_time = &service->file.sync_time;
@@ -87,29 +91,30 @@ static bool start_ring(struct service *service) {
     service->buffers = malloc((size_t)options->sinks * SINK_BUFFER);
     if (error != 0 || service->records == NULL || service->links == NULL ||
         service->buffers == NULL) {
-        return log_failure("memory for the ring (--ring-records)", error != 0 ? error : ENOMEM);
+        (void)log_failure("memory for the ring (--ring-records)", error != 0 ? error : ENOMEM);
+        return OUTCOME_FAILED;
     }
     ring.records = service->records;
     ring.links = service->links;
     return open_ring(service, &ring);
 }
 
-static bool start_sinks(struct service *service) {
+static enum outcome start_sinks(struct service *service) {
     for (unsigned i = 0; i < service->options->sinks; i++) {
         if (!sink_prepare(&service->sinks[i], &service->ring,
                           service->buffers + (size_t)i * SINK_BUFFER)) {
-            return false;
+            return OUTCOME_FAILED;
         }
     }
     for (unsigned i = 0; i < service->options->sinks; i++) {
         if (!sink_start(&service->sinks[i])) {
-            return false;
+            return OUTCOME_FAILED;
         }
     }
-    return true;
+    return OUTCOME_RIGHT;
 }
 
-static bool start_http(struct service *service) {
+static enum outcome start_http(struct service *service) {
     const struct options *options = service->options;
     const struct http_config config = {.ring = &service->ring,
                                        .listeners = {options->listen, options->listeners},
@@ -127,30 +132,35 @@ static bool start_http(struct service *service) {
     return http_start(&service->http, &config);
 }
 
+static enum outcome start_steps(struct service *service) {
+    enum outcome outcome = start_ring(service);
+
+    outcome = outcome != OUTCOME_RIGHT ? outcome : start_sinks(service);
+    return outcome != OUTCOME_RIGHT ? outcome : start_http(service);
+}
+
 /* Root is given up before any file is opened, unless a listener needs a privileged port. */
-static bool start(struct service *service) {
+static enum outcome start(struct service *service) {
     const struct options *options = service->options;
     const struct listeners listeners = {options->listen, options->listeners};
     bool late = options->user != NULL && listen_privileged(&listeners);
+    enum outcome outcome = OUTCOME_RIGHT;
 
     if (options->pid_file != NULL) {
-        service->pid_file = process_claim(options->pid_file);
-        if (service->pid_file < 0) {
-            return false;
-        }
+        outcome = process_claim(options->pid_file, &service->pid_file);
     }
-    if (options->user != NULL && !late && !process_become(options->user)) {
-        return false;
+    if (outcome == OUTCOME_RIGHT && options->user != NULL && !late) {
+        outcome = process_become(options->user);
     }
-    if (!start_ring(service) || !start_sinks(service) || !start_http(service)) {
-        return false;
+    outcome = outcome != OUTCOME_RIGHT ? outcome : start_steps(service);
+    if (outcome == OUTCOME_RIGHT && late) {
+        outcome = process_become(options->user);
     }
-    if (late && !process_become(options->user)) {
-        return false;
+    if (outcome == OUTCOME_RIGHT) {
+        listen_warn(&listeners, options->auth_file != NULL);
+        http_say(&service->http);
     }
-    listen_warn(&listeners, options->auth_file != NULL);
-    http_say(&service->http);
-    return true;
+    return outcome;
 }
 
 /* ---- While it runs ---- */
@@ -295,40 +305,50 @@ static void free_all(struct service *service) {
     free(service->buffers);
 }
 
-int serve(const struct options *options) {
-    static struct service service; /* too large for a stack, and there is one */
-    bool right;
+/* What can be said before anything is done. */
+static enum outcome read_options(struct service *service) {
+    const struct options *options = service->options;
 
-    /* The rest is zero, and need not take memory yet. */
-    service.options = options;
-    service.pid_file = -1;
-    service.file.descriptor = -1;
     for (unsigned i = 0; i < options->sinks; i++) {
-        if (!sink_parse(&service.sinks[i], options->sink[i], options->sync)) {
-            return 2;
+        if (!sink_parse(&service->sinks[i], options->sink[i], options->sync)) {
+            return OUTCOME_WRONG;
         }
     }
     if (options->auth_file != NULL) {
         struct auth *auth = auth_read(options->auth_file);
 
         if (auth == NULL) {
-            return 2;
+            return OUTCOME_WRONG;
         }
         auth_use(auth);
     }
-    if (options->tls_cert != NULL && !tls_load(options->tls_cert, options->tls_key)) {
-        return 2;
+    return options->tls_cert == NULL || tls_load(options->tls_cert, options->tls_key)
+               ? OUTCOME_RIGHT
+               : OUTCOME_WRONG;
+}
+
+int serve(const struct options *options) {
+    static struct service service; /* too large for a stack, and there is one */
+    enum outcome outcome;
+
+    /* The rest is zero, and need not take memory yet. */
+    service.options = options;
+    service.pid_file = -1;
+    service.file.descriptor = -1;
+    outcome = read_options(&service);
+    if (outcome != OUTCOME_RIGHT) {
+        return (int)outcome;
     }
     process_take_signals();
-    right = start(&service);
-    if (right) {
+    outcome = start(&service);
+    if (outcome == OUTCOME_RIGHT) {
         notify("READY=1");
         heed_wishes(&service);
         notify("STOPPING=1");
-        right = stop(&service);
+        outcome = stop(&service) ? OUTCOME_RIGHT : OUTCOME_FAILED;
     } else {
         (void)stop(&service);
     }
     free_all(&service);
-    return right ? 0 : 1;
+    return (int)outcome;
 }

@@ -109,7 +109,7 @@ static unsigned limit_connections(const struct http_config *config) {
     return (unsigned)limit.rlim_cur - OTHERS;
 }
 
-bool http_start(struct http *http, const struct http_config *config) {
+enum outcome http_start(struct http *http, const struct http_config *config) {
     struct door_config door = {.server = &http->server,
                                .listeners = http->listener,
                                .listener_count = config->listeners.count,
@@ -123,13 +123,18 @@ bool http_start(struct http *http, const struct http_config *config) {
                                .allow = config->allowed > 0 ? allow : NULL,
                                .context = http};
 
+    enum outcome outcome;
+
     http->config = *config;
-    if (door.connections == 0 || !start_server(http) ||
-        !listen_open(&http->config.listeners, config->body_timeout, http->listener)) {
-        return false;
+    if (door.connections == 0 || !start_server(http)) {
+        return OUTCOME_WRONG;
     }
-    http->door = door_open(&door);
-    return http->door != NULL;
+    outcome = listen_open(&http->config.listeners, config->body_timeout, http->listener);
+    if (outcome == OUTCOME_RIGHT) {
+        http->door = door_open(&door);
+        outcome = http->door != NULL ? OUTCOME_RIGHT : OUTCOME_FAILED;
+    }
+    return outcome;
 }
 
 void http_say(const struct http *http) {

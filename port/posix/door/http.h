@@ -5,6 +5,7 @@
 #include "cmcwh.h"
 #include "door/door.h"
 #include "platform/network.h"
+#include "platform/outcome.h"
 #include "platform/platform.h"
 
 /* What it points to must stay. */
@@ -27,9 +28,9 @@ struct http {
     struct door *door;
 };
 
-/* False: one line has said why, and http_stop is to be called all the same. All memory is taken
- * here, before it listens. */
-bool http_start(struct http *http, const struct http_config *config);
+/* If it cannot, one line has said why, and http_stop is to be called all the same. All memory is
+ * taken here, before it listens. */
+enum outcome http_start(struct http *http, const struct http_config *config);
 
 /* Says where it listens. */
 void http_say(const struct http *http);

@@ -14,8 +14,36 @@
 
 enum { BACKLOG = 1024 };
 
+#ifndef IPV6_FREEBIND /* some C libraries do not name it */
+#define IPV6_FREEBIND 78
+#endif
+
 static void set(int socket, int level, int name, int value) {
     (void)setsockopt(socket, level, name, &value, sizeof value);
+}
+
+/* An address that this machine does not have yet is no fault: its link may be down, or a lease not
+ * have come. The socket gets connections as soon as it is there. */
+static bool bind_to(int socket, const char *text, const struct sockaddr_storage *address,
+                    socklen_t length) {
+    const struct sockaddr *at = (const struct sockaddr *)address;
+    bool six = address->ss_family == AF_INET6;
+
+    if (bind(socket, at, length) == 0) {
+        return true;
+    }
+    if (errno != EADDRNOTAVAIL) {
+        return false;
+    }
+    set(socket, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_FREEBIND : IP_FREEBIND, 1);
+    if (bind(socket, at, length) != 0) {
+        return false;
+    }
+    log_line(CMCWH_LOG_WARN,
+             "--listen: %s: this machine does not have that address yet: it is listened on as soon "
+             "as it has",
+             text);
+    return true;
 }
 
 /* A socket that listens, or -1. Connections have these settings from it. */
@@ -36,8 +64,7 @@ static int open_socket(const char *text, unsigned defer) {
     if (address.ss_family == AF_INET6) {
         set(opened, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     }
-    if (bind(opened, (const struct sockaddr *)&address, length) != 0 ||
-        listen(opened, BACKLOG) != 0) {
+    if (!bind_to(opened, text, &address, length) || listen(opened, BACKLOG) != 0) {
         int error = errno;
 
         (void)close(opened);
@@ -47,7 +74,7 @@ static int open_socket(const char *text, unsigned defer) {
     return opened;
 }
 
-bool listen_open(const struct listeners *listeners, unsigned defer, struct listener *out) {
+enum outcome listen_open(const struct listeners *listeners, unsigned defer, struct listener *out) {
     for (unsigned i = 0; i < listeners->count; i++) {
         const char *text = listeners->text[i];
         union network_address address = {.any = {.sa_family = AF_UNSPEC}};
@@ -56,12 +83,16 @@ bool listen_open(const struct listeners *listeners, unsigned defer, struct liste
         out[i].secure = network_secure(text);
         out[i].socket = open_socket(text, defer);
         if (out[i].socket < 0 || getsockname(out[i].socket, &address.any, &length) != 0) {
-            log_line(CMCWH_LOG_ERROR, "--listen: cannot listen on %s: %s", text, strerror(errno));
-            return false;
+            int error = errno;
+
+            log_line(CMCWH_LOG_ERROR, "--listen: cannot listen on %s: %s%s", text, strerror(error),
+                     error == EACCES ? ": ports below 1024 are root's, or CAP_NET_BIND_SERVICE's"
+                                     : "");
+            return outcome_of(error);
         }
         out[i].port = ntohs(address.four.sin_port); /* where IPv6 has it too */
     }
-    return true;
+    return OUTCOME_RIGHT;
 }
 
 void listen_close(struct listener *listener, unsigned count) {

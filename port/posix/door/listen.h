@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "platform/outcome.h"
+
 enum { LISTEN_MAX = 8 };
 
 /* As the options have them; network_listener has taken each. */
@@ -20,9 +22,10 @@ struct listener {
     unsigned port;
 };
 
-/* Listens on all of them; a connection may send nothing for `defer` seconds before it is accepted.
- * False: one line has said on which it cannot; listen_close in any case. */
-bool listen_open(const struct listeners *listeners, unsigned defer, struct listener *out);
+/* Listens on all of them, also at an address that this machine does not have yet; a connection may
+ * send nothing for `defer` seconds before it is accepted. If it cannot, one line has said on which;
+ * listen_close in any case. */
+enum outcome listen_open(const struct listeners *listeners, unsigned defer, struct listener *out);
 
 /* Those that are zero, too. */
 void listen_close(struct listener *listener, unsigned count);

@@ -55,6 +55,13 @@ int given_open(const char *path, int flags, const char **fault) {
     return descriptor;
 }
 
+bool given_is(const char *path, int descriptor) {
+    struct stat named, opened;
+
+    return lstat(path, &named) == 0 && fstat(descriptor, &opened) == 0 &&
+           named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+}
+
 /* ---- What is wrong ---- */
 
 bool given_wrong(const struct given *given, unsigned line, const char *fault) {

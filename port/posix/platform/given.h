@@ -14,6 +14,9 @@ enum { GIVEN_MOST = 131072, GIVEN_LINE = 1023 };
  * cannot be opened; errno is ENOENT when nothing is there. */
 int given_open(const char *path, int flags, const char **fault);
 
+/* Does the name (no link) still lead to the file that is open? */
+bool given_is(const char *path, int descriptor);
+
 struct given {
     const char *option, *path; /* for messages */
     char *bytes;               /* all of them, and a zero */

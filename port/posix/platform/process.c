@@ -6,64 +6,123 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/given.h"
 #include "platform/log.h"
 
 static sigset_t taken;
 
-bool process_become(const char *name) {
+enum outcome process_become(const char *name) {
     const struct passwd *user = getpwnam(name);
 
     if (user == NULL) {
         log_line(CMCWH_LOG_ERROR, "--user: there is no user '%s'", name);
-        return false;
+        return OUTCOME_WRONG;
     }
     if (geteuid() == user->pw_uid) {
-        return true;
+        return OUTCOME_RIGHT;
     }
     if (initgroups(name, user->pw_gid) != 0 || setgid(user->pw_gid) != 0 ||
         setuid(user->pw_uid) != 0) {
-        log_line(CMCWH_LOG_ERROR, "--user: cannot become '%s': %s", name, strerror(errno));
-        return false;
+        int error = errno;
+
+        log_line(CMCWH_LOG_ERROR, "--user: cannot become '%s': %s", name, strerror(error));
+        return outcome_of(error);
     }
-    return true;
+    return OUTCOME_RIGHT;
 }
 
-/* Locks the file and writes into it. */
-static bool fill(int descriptor, const char *path) {
+/* ---- The pid file ---- */
+
+static enum outcome refuse(const char *path, const char *what, enum outcome outcome) {
+    log_line(CMCWH_LOG_ERROR, "--pid-file: %s: %s", path, what);
+    return outcome;
+}
+
+/* Has one of us left it? There is one name for it, nobody else has made it, and it holds a number
+ * or, if the disk was full, nothing. */
+static bool left_over(int descriptor) {
     char text[32];
-    int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    ssize_t length = pread(descriptor, text, sizeof text - 1, 0);
+    struct stat status;
 
-    if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-        log_line(CMCWH_LOG_ERROR, "--pid-file: %s: another instance is running", path);
+    if (length < 0 || fstat(descriptor, &status) != 0 || status.st_nlink != 1 ||
+        status.st_uid != geteuid()) {
         return false;
     }
-    if (ftruncate(descriptor, 0) != 0 || write(descriptor, text, (size_t)length) != length) {
-        log_line(CMCWH_LOG_ERROR, "--pid-file: %s: %s", path, strerror(errno));
-        (void)unlink(path);
-        return false;
-    }
-    return true;
+    text[length] = '\0';
+    return length == 0 || (strspn(text, "0123456789") == (size_t)length - 1 && length > 1 &&
+                           text[length - 1] == '\n');
 }
 
-int process_claim(const char *path) {
-    int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+/* Writes our number into the file, which is locked. */
+static enum outcome fill(const char *path, int descriptor) {
+    char text[32];
+    int length = snprintf(text, sizeof text, "%ld\n", (long)getpid()), error;
+
+    if (fchmod(descriptor, 0644) == 0 && ftruncate(descriptor, 0) == 0 &&
+        write(descriptor, text, (size_t)length) == length) {
+        return OUTCOME_RIGHT;
+    }
+    error = errno;
+    return refuse(path, strerror(error), outcome_of(error));
+}
+
+/* Makes it, or opens what an earlier process has left. */
+static int open_pid_file(const char *path, bool *made, const char **fault) {
+    int descriptor = given_open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, fault);
+
+    *made = descriptor >= 0;
+    return descriptor < 0 && errno == EEXIST ? given_open(path, O_RDWR | O_NOFOLLOW, fault)
+                                             : descriptor;
+}
+
+/* The file is open. Only who has locked it may do anything to it. */
+static enum outcome take(const char *path, int descriptor, bool made) {
+    enum outcome outcome;
+
+    if (flock(descriptor, LOCK_EX | LOCK_NB) != 0 || !given_is(path, descriptor)) {
+        return refuse(path, "another instance is running, or is just ending", OUTCOME_FAILED);
+    }
+    if (!made && !left_over(descriptor)) {
+        return refuse(path, "is no pid file that this program has left: it is kept as it is",
+                      OUTCOME_WRONG);
+    }
+    outcome = fill(path, descriptor);
+    if (made && outcome != OUTCOME_RIGHT) {
+        (void)unlink(path);
+    }
+    return outcome;
+}
+
+enum outcome process_claim(const char *path, int *claimed) {
+    bool made;
+    const char *fault;
+    int descriptor = open_pid_file(path, &made, &fault);
+    enum outcome outcome;
 
     if (descriptor < 0) {
-        log_line(CMCWH_LOG_ERROR, "--pid-file: %s: %s", path, strerror(errno));
-    } else if (!fill(descriptor, path)) {
-        (void)close(descriptor);
-        descriptor = -1;
+        return refuse(path, fault, outcome_of(errno));
     }
-    return descriptor;
+    outcome = take(path, descriptor, made);
+    if (outcome != OUTCOME_RIGHT) {
+        (void)close(descriptor);
+    } else {
+        *claimed = descriptor;
+    }
+    return outcome;
 }
 
 void process_unclaim(const char *path, int descriptor) {
-    (void)unlink(path);
+    if (given_is(path, descriptor)) {
+        (void)unlink(path);
+    }
     (void)close(descriptor);
 }
 

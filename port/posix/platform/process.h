@@ -2,18 +2,20 @@
 #ifndef CMCWH_PROCESS_H
 #define CMCWH_PROCESS_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
-/* Gives up root for this user. False: one line has said why not. Before other threads start, or all
- * of them change. */
-bool process_become(const char *name);
+#include "platform/outcome.h"
+
+/* Gives up root for this user. If it cannot, one line has said why. Before other threads start, or
+ * all of them change. */
+enum outcome process_become(const char *name);
 
 /* Writes the pid file, which stays locked while the process runs, so that a second instance sees
- * that there is a first. Returns its descriptor, or -1: one line has said why. */
-int process_claim(const char *path);
+ * that there is a first. Its place is empty, or one of us has left it: nothing else is touched.
+ * Sets *claimed to its descriptor; if it cannot, one line has said why. */
+enum outcome process_claim(const char *path, int *claimed);
 
-/* Removes the pid file, and closes its descriptor. */
+/* Removes the pid file, if it is still that one, and closes its descriptor. */
 void process_unclaim(const char *path, int descriptor);
 
 /* From now on signals come to process_wait only. Before other threads start, from main's. */

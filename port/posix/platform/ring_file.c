@@ -13,11 +13,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/given.h"
 #include "platform/log.h"
 #include "platform/platform.h"
 
 /* Parts that are written apart from each other share no page. */
 enum { BLOCK = 4096 };
+
+static const char MAGIC[] = "CMCWRING"; /* how one begins */
 
 /* ---- What the ring calls ---- */
 
@@ -105,14 +108,14 @@ static int file_sync(void *context) {
 
 /* ---- Opening ---- */
 
-static bool refuse(const struct ring_file *file, const char *what) {
+static enum outcome refuse(const struct ring_file *file, const char *what) {
     log_line(CMCWH_LOG_ERROR, "ring '%s': %s", file->path, what);
-    return false;
+    return OUTCOME_WRONG;
 }
 
-static bool refuse_with(const struct ring_file *file, const char *what, int error) {
+static enum outcome refuse_with(const struct ring_file *file, const char *what, int error) {
     log_line(CMCWH_LOG_ERROR, "ring '%s': %s: %s", file->path, what, strerror(error));
-    return false;
+    return outcome_of(error);
 }
 
 static bool sync_directory(const char *path) {
@@ -154,15 +157,15 @@ static int write_to_zeros(void *context, uint64_t offset, const void *bytes, siz
 }
 
 /* Makes the file under the name `made`, which is locked, and gives it its own. */
-static bool make(struct ring_file *file, const char *made, uint32_t records) {
+static enum outcome make(struct ring_file *file, const char *made, uint32_t records) {
     struct cmcwh_geometry geometry = {.records = records, .block = BLOCK};
     uint64_t size = 3 * (uint64_t)BLOCK + (uint64_t)records * CMCWH_RECORD_SIZE;
     struct cmcwh_storage storage = file->storage;
 
     storage.write = write_to_zeros;
-    if (fchmod(file->descriptor, 0600) != 0 || ftruncate(file->descriptor, 0) != 0 ||
-        fill(file->descriptor, size) != 0 || cmcwh_storage_format(&storage, &geometry) < 0 ||
-        fsync(file->descriptor) != 0 || rename(made, file->path) != 0) {
+    if (fchmod(file->descriptor, 0600) != 0 || fill(file->descriptor, size) != 0 ||
+        cmcwh_storage_format(&storage, &geometry) < 0 || fsync(file->descriptor) != 0 ||
+        rename(made, file->path) != 0) {
         int error = errno;
 
         (void)unlink(made);
@@ -173,77 +176,137 @@ static bool make(struct ring_file *file, const char *made, uint32_t records) {
     }
     log_line(CMCWH_LOG_INFO, "ring '%s': made, %" PRIu32 " records, %" PRIu64 " bytes", file->path,
              records, geometry.size);
-    return true;
+    return OUTCOME_RIGHT;
 }
 
-static bool lock(struct ring_file *file) {
-    return flock(file->descriptor, LOCK_EX | LOCK_NB) == 0 ||
-           refuse(file, "another process uses it");
+static enum outcome busy(const struct ring_file *file, const char *what) {
+    (void)refuse(file, what);
+    return OUTCOME_FAILED;
 }
 
-static bool create(struct ring_file *file, uint32_t records) {
+static enum outcome lock(struct ring_file *file) {
+    return flock(file->descriptor, LOCK_EX | LOCK_NB) == 0 ? OUTCOME_RIGHT
+                                                           : busy(file, "another process uses it");
+}
+
+/* Is it what a power cut leaves of one that was being made? There is one name for it, it is private
+ * to us, and begins with zeros, or as a ring does. */
+static bool left_over(int descriptor) {
+    char begin[8];
+    ssize_t length = pread(descriptor, begin, sizeof begin, 0);
+    struct stat status;
+
+    return fstat(descriptor, &status) == 0 && status.st_nlink == 1 && status.st_uid == geteuid() &&
+           (status.st_mode & 07777) == 0600 && length >= 0 &&
+           (memcmp(begin, zeros, (size_t)length) == 0 ||
+            (length == sizeof begin && memcmp(begin, MAGIC, sizeof begin) == 0));
+}
+
+/* Takes away what an earlier process has left there. True: somebody works on it. */
+static bool clear(const char *made) {
+    const char *fault;
+    int descriptor = given_open(made, O_RDWR | O_NOFOLLOW, &fault);
+    bool used = false;
+
+    if (descriptor >= 0) {
+        used = flock(descriptor, LOCK_EX | LOCK_NB) != 0 || !given_is(made, descriptor);
+        if (!used && left_over(descriptor)) {
+            (void)unlink(made);
+        }
+        (void)close(descriptor);
+    }
+    return used;
+}
+
+/* A new one, under another name. */
+static enum outcome create(struct ring_file *file, uint32_t records) {
     char made[PATH_MAX + 8];
-    bool done;
+    const char *fault;
+    struct stat status;
+    enum outcome outcome;
 
     (void)snprintf(made, sizeof made, "%s.new", file->path);
-    file->descriptor = open(made, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (clear(made)) {
+        return busy(file, "another process is just making it");
+    }
+    file->descriptor = given_open(made, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, &fault);
     if (file->descriptor < 0) {
-        return refuse_with(file, "cannot be made", errno);
+        int error = errno;
+
+        log_line(CMCWH_LOG_ERROR, "ring '%s': cannot be made: %s: %s%s", file->path, made, fault,
+                 error == EEXIST || error == EINVAL ? ": move it away" : "");
+        return outcome_of(error);
     }
-    if (!lock(file)) {
-        return false;
+    outcome = lock(file);
+    if (outcome != OUTCOME_RIGHT) {
+        return outcome;
     }
-    /* Whoever held the lock before may have made it meanwhile. */
-    done = access(file->path, F_OK) != 0 || refuse(file, "another process is just making it");
-    return done && make(file, made, records);
+    if (!given_is(made, file->descriptor)) { /* it has been cleared before it was locked */
+        return busy(file, "another process is just making it");
+    }
+    /* Whoever held the lock before may have made it meanwhile; a link that leads nowhere is
+     * somebody's too. */
+    if (lstat(file->path, &status) == 0) {
+        (void)unlink(made);
+        return S_ISLNK(status.st_mode) ? refuse(file, "is a link that leads nowhere")
+                                       : busy(file, "another process is just making it");
+    }
+    return make(file, made, records);
+}
+
+/* Does it have another size than it says, or than was asked for? Says how in `text`. */
+static bool misfits(const struct ring_file *file, uint32_t records, off_t size, char *text,
+                    size_t room) {
+    if ((uint64_t)size != file->geometry.size) {
+        (void)snprintf(text, room,
+                       "it has %lld bytes where its header says %" PRIu64 ": it was truncated, or "
+                       "is not whole",
+                       (long long)size, file->geometry.size);
+        return true;
+    }
+    if (records != 0 && records != file->geometry.records) {
+        (void)snprintf(text, room,
+                       "it holds %" PRIu32 " records, --ring-records says %" PRIu32
+                       ": leave that option out",
+                       file->geometry.records, records);
+        return true;
+    }
+    return false;
 }
 
 /* Is the file one that can be opened? Asked when it is locked: before, its size may change. */
-static bool check(struct ring_file *file, uint32_t records) {
+static enum outcome check(struct ring_file *file, uint32_t records) {
     const char *why = NULL;
     struct stat status;
     char text[160];
 
-    if (fstat(file->descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
-        return refuse(file, "not a regular file");
+    if (fstat(file->descriptor, &status) != 0) {
+        return refuse_with(file, "cannot be looked at", errno);
     }
     if (status.st_size < CMCWH_STORAGE_HEADER) {
         why = "it is no ring of cmcwh";
     } else if (cmcwh_storage_probe(&file->storage, &file->geometry, &why) == CMCWH_ERR_STORAGE) {
         return refuse_with(file, "cannot be read", errno);
     }
-    if (why == NULL && (uint64_t)status.st_size != file->geometry.size) {
-        (void)snprintf(text, sizeof text,
-                       "it has %lld bytes where its header says %" PRIu64 ": it was truncated, or "
-                       "is not whole",
-                       (long long)status.st_size, file->geometry.size);
+    if (why == NULL && misfits(file, records, status.st_size, text, sizeof text)) {
         why = text;
     }
-    if (why == NULL && records != 0 && records != file->geometry.records) {
-        (void)snprintf(text, sizeof text,
-                       "it holds %" PRIu32 " records, --ring-records says %" PRIu32
-                       ": leave that option out",
-                       file->geometry.records, records);
-        why = text;
-    }
-    if (why != NULL && file->storage.write == NULL) {
-        return refuse(file, why);
-    }
-    if (why != NULL) {
+    if (why != NULL && file->storage.write != NULL) {
         log_line(CMCWH_LOG_ERROR, "ring '%s': %s; or move the file away, and a new one is made",
                  file->path, why);
+        return OUTCOME_WRONG;
     }
-    return why == NULL;
+    return why == NULL ? OUTCOME_RIGHT : refuse(file, why);
 }
 
 static bool prepare(struct ring_file *file, const char *path) {
     *file = (struct ring_file){
         .path = path, .descriptor = -1, .storage = {.context = file, .read = file_read}};
-    return strlen(path) < PATH_MAX || refuse(file, "the path is too long");
+    return strlen(path) < PATH_MAX || refuse(file, "the path is too long") == OUTCOME_RIGHT;
 }
 
 /* It holds addresses of people, and whoever can write to it can make up events. */
-static bool check_mode(const struct ring_file *file) {
+static enum outcome check_mode(const struct ring_file *file) {
     struct stat status;
 
     if (fstat(file->descriptor, &status) != 0) {
@@ -256,43 +319,57 @@ static bool check_mode(const struct ring_file *file) {
         log_line(CMCWH_LOG_WARN, "ring '%s': others than its owner may read it: chmod 600",
                  file->path);
     }
-    return true;
+    return OUTCOME_RIGHT;
 }
 
-bool ring_file_open(struct ring_file *file, const char *path, uint32_t records, bool sync) {
-    bool opened;
+/* One that is there. */
+static enum outcome open_old(struct ring_file *file, uint32_t records) {
+    enum outcome outcome = lock(file);
+
+    outcome = outcome != OUTCOME_RIGHT ? outcome : check(file, records);
+    return outcome != OUTCOME_RIGHT ? outcome : check_mode(file);
+}
+
+enum outcome ring_file_open(struct ring_file *file, const char *path, uint32_t records, bool sync) {
+    enum outcome outcome;
+    const char *fault;
 
     if (!prepare(file, path)) {
-        return false;
+        return OUTCOME_WRONG;
     }
     file->storage.write = file_write;
     file->storage.sync = file_sync;
-    file->descriptor = open(path, O_RDWR | O_CLOEXEC);
+    file->descriptor = given_open(path, O_RDWR, &fault);
     if (file->descriptor >= 0) {
-        opened = lock(file) && check(file, records) && check_mode(file);
+        outcome = open_old(file, records);
     } else if (errno == ENOENT) {
-        opened = create(file, records != 0 ? records : RING_FILE_RECORDS) && check(file, records);
+        outcome = create(file, records != 0 ? records : RING_FILE_RECORDS);
+        outcome = outcome != OUTCOME_RIGHT ? outcome : check(file, records);
     } else {
-        return refuse_with(file, "cannot be opened", errno);
+        outcome = outcome_of(errno);
+        (void)refuse(file, fault);
     }
     if (!sync) {
         file->storage.sync = NULL;
     }
-    if (!opened) {
+    if (outcome != OUTCOME_RIGHT) {
         ring_file_close(file);
     }
-    return opened;
+    return outcome;
 }
 
 bool ring_file_view(struct ring_file *file, const char *path) {
+    const char *fault;
+
     if (!prepare(file, path)) {
         return false;
     }
-    file->descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    file->descriptor = given_open(path, O_RDONLY, &fault);
     if (file->descriptor < 0) {
-        return refuse_with(file, "cannot be opened", errno);
+        (void)refuse(file, fault);
+        return false;
     }
-    if (!check(file, 0)) {
+    if (check(file, 0) != OUTCOME_RIGHT) {
         ring_file_close(file);
         return false;
     }
@@ -307,10 +384,11 @@ void ring_file_close(struct ring_file *file) {
 }
 
 bool ring_file_is(const char *path) {
-    char magic[8] = "";
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    bool is = descriptor >= 0 && pread(descriptor, magic, sizeof magic, 0) == sizeof magic &&
-              memcmp(magic, "CMCWRING", sizeof magic) == 0;
+    char magic[sizeof MAGIC] = "";
+    const char *fault;
+    int descriptor = given_open(path, O_RDONLY, &fault);
+    bool is = descriptor >= 0 && pread(descriptor, magic, sizeof MAGIC - 1, 0) > 0 &&
+              strcmp(magic, MAGIC) == 0;
 
     if (descriptor >= 0) {
         (void)close(descriptor);

@@ -3,6 +3,7 @@
 #define CMCWH_RING_FILE_H
 
 #include "cmcwh.h"
+#include "platform/outcome.h"
 
 struct ring_file {
     const char *path;
@@ -17,8 +18,8 @@ enum { RING_FILE_RECORDS = 1024 };
 
 /* Opens the file for one process, or makes it with `records` records (0: as many as the file has,
  * RING_FILE_RECORDS in a new one). With `sync`, what was written is synced when the ring asks for
- * it. False: one line has said why not, and the file is as it was. */
-bool ring_file_open(struct ring_file *file, const char *path, uint32_t records, bool sync);
+ * it. If it cannot, one line has said why, and the file is as it was. */
+enum outcome ring_file_open(struct ring_file *file, const char *path, uint32_t records, bool sync);
 
 /* Opens the file to look at: nothing is locked or changed. */
 bool ring_file_view(struct ring_file *file, const char *path);
