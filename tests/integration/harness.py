@@ -320,6 +320,22 @@ def run(*arguments, data=None, preload=None):
     return result.returncode, result.stdout, result.stderr.decode("utf-8", "replace")
 
 
+def loading(folder, source):
+    """For preload=: compiles C that takes the place of functions of the C library, and loads it."""
+    with open(CMCWH, "rb") as file:
+        if b"/ld-" not in file.read(4096):
+            raise Skipped("a static program takes no library to be loaded before others")
+    path = os.path.join(folder, "preload")
+    with open(path + ".c", "w", encoding="ascii") as file:
+        file.write(source)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", path + ".so", path + ".c", "-ldl"], check=True)
+
+    def preload():
+        os.environ["LD_PRELOAD"] = path + ".so"
+        os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    return preload
+
+
 FIELDS = ["reason", "sourceIp", "returnPath", "created", "subject", "apiData", "messageId", "from",
           "to", "senderIp", "status", "", "event_type", "server_composition"]
 

@@ -7,8 +7,7 @@ import ssl
 import subprocess
 import threading
 
-import harness
-from harness import Client, Server, Skipped, body, eventually, payload, request, run
+from harness import Client, Server, Skipped, body, eventually, loading, payload, request, run
 
 
 def certificate(folder, name, days=30, subject="localhost"):
@@ -300,6 +299,7 @@ def test_expired_certificate_is_said():
         assert "the certificate has expired" in server.stderr()
 
 
+# The first three days are over at once: each takes as long as waiting for a signal.
 DAYS = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -325,27 +325,11 @@ int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *ti
 """
 
 
-def three_days(folder):
-    """For a server whose first three days are over at once: each takes as long as waiting for a signal."""
-    with open(harness.CMCWH, "rb") as file:
-        if b"/ld-" not in file.read(4096):
-            raise Skipped("a static program takes no library to be loaded before others")
-    source, library = os.path.join(folder, "days.c"), os.path.join(folder, "days.so")
-    with open(source, "w", encoding="ascii") as file:
-        file.write(DAYS)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-
-    def preload():
-        os.environ["LD_PRELOAD"] = library
-        os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
-    return preload
-
-
 def test_certificate_that_ends_soon_is_said_daily():
     for days, said in ((13, "days: renew it"), (30, None)):
         server = Https()
         certificate(server.folder, "tls", days=days)
-        server.preload = three_days(server.folder)
+        server.preload = loading(server.folder, DAYS)
         with server:
             if said is not None:
                 server.wait_said(said, 4)  # when it was read, and on three days

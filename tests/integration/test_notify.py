@@ -70,7 +70,7 @@ def test_nothing_when_the_start_fails():
                     raise RuntimeError("it started")
             except AssertionError as error:
                 assert "ended at once" in str(error)
-            assert server.process.returncode == 1 and manager.silent()
+            assert server.process.returncode == 2 and manager.silent()
 
 
 def auth(name, mode, directory):

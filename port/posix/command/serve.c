@@ -100,16 +100,26 @@ static enum outcome start_ring(struct service *service) {
 }
 
 static enum outcome start_sinks(struct service *service) {
+    enum { MOMENT = 2000 };
+    uint64_t until = platform_ticks() + MOMENT;
+
     for (unsigned i = 0; i < service->options->sinks; i++) {
-        if (!sink_prepare(&service->sinks[i], &service->ring,
-                          service->buffers + (size_t)i * SINK_BUFFER)) {
-            return OUTCOME_FAILED;
+        enum outcome outcome = sink_prepare(&service->sinks[i], &service->ring,
+                                            service->buffers + (size_t)i * SINK_BUFFER);
+
+        if (outcome != OUTCOME_RIGHT) {
+            return outcome;
         }
     }
     for (unsigned i = 0; i < service->options->sinks; i++) {
         if (!sink_start(&service->sinks[i])) {
             return OUTCOME_FAILED;
         }
+    }
+    /* Those who come first are not refused because a sink is just being opened; and the names of
+     * hosts may take as long as they like to be found. */
+    for (unsigned i = 0; i < service->options->sinks; i++) {
+        sink_await(&service->sinks[i], until);
     }
     return OUTCOME_RIGHT;
 }
@@ -312,6 +322,12 @@ static enum outcome read_options(struct service *service) {
     for (unsigned i = 0; i < options->sinks; i++) {
         if (!sink_parse(&service->sinks[i], options->sink[i], options->sync)) {
             return OUTCOME_WRONG;
+        }
+        for (unsigned j = 0; j < i; j++) {
+            if (sink_same(&service->sinks[i], &service->sinks[j])) {
+                log_usage("--sink: '%s': another sink has the same place", options->sink[i]);
+                return OUTCOME_WRONG;
+            }
         }
     }
     if (options->auth_file != NULL) {

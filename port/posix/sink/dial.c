@@ -65,10 +65,10 @@ static int try_connect(const struct sink *sink, const struct addrinfo *address, 
     return descriptor;
 }
 
-int dial(struct sink *sink, const char *peer, int type) {
+/* The addresses of a peer, to be freed. NULL: sink->trouble says why not. */
+static struct addrinfo *find(struct sink *sink, const char *peer, int type) {
     struct addrinfo hints = {.ai_socktype = type}, *found = NULL;
     char host[256] = "", port[8] = "";
-    uint64_t until = platform_ticks() + SINK_TIMEOUT;
     int error;
 
     (void)network_split(peer, host, sizeof host, port, sizeof port);
@@ -76,6 +76,27 @@ int dial(struct sink *sink, const char *peer, int type) {
     if (error != 0) {
         (void)snprintf(sink->trouble, sizeof sink->trouble, "host '%.200s': %s", host,
                        gai_strerror(error));
+    }
+    return error == 0 ? found : NULL;
+}
+
+/* Names may be known later, as after a power cut that everything had. */
+enum outcome dial_look(struct sink *sink, bool reach) {
+    struct addrinfo *found = reach ? find(sink, sink->target, SOCK_DGRAM) : NULL;
+    enum outcome outcome = !reach || found != NULL ? OUTCOME_RIGHT : OUTCOME_FAILED;
+
+    if (found != NULL) {
+        freeaddrinfo(found);
+    }
+    return outcome;
+}
+
+int dial(struct sink *sink, const char *peer, int type) {
+    struct addrinfo *found = find(sink, peer, type);
+    uint64_t until = platform_ticks() + SINK_TIMEOUT;
+    int error = 0;
+
+    if (found == NULL) {
         return -1;
     }
     for (const struct addrinfo *at = found; at != NULL && sink->descriptor < 0; at = at->ai_next) {

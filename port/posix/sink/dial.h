@@ -9,6 +9,9 @@
  * not block. 0, or -1 with sink->trouble. */
 int dial(struct sink *sink, const char *peer, int type);
 
+/* For `look` of media that dial. */
+enum outcome dial_look(struct sink *sink, bool reach);
+
 /* For `target` of media that dial: HOST:PORT, perhaps behind "//", which is taken away. */
 const char *dial_target(char *text);
 

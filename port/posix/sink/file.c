@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,28 @@ struct log {
 enum { ROTATE_AGAIN = 60000 }; /* ms after which a rotation that failed is tried again */
 
 static const struct log at_first = {.keep = 5};
+
+static enum outcome file_look(struct sink *sink, bool reach) {
+    char path[PATH_MAX];
+    struct stat status = {0};
+
+    (void)reach;
+    if (stat(sink->target, &status) != 0 && errno == ENOENT) { /* it will be made */
+        memcpy(path, sink->target, strlen(sink->target) + 1);
+        return faccessat(AT_FDCWD, dirname(path), W_OK | X_OK, AT_EACCESS) == 0
+                   ? OUTCOME_RIGHT
+                   : sink_unfit(sink, "no file can be made in its directory", errno,
+                                outcome_of(errno));
+    }
+    if (faccessat(AT_FDCWD, sink->target, W_OK, AT_EACCESS) != 0) {
+        return sink_unfit(sink, "cannot be written", errno, outcome_of(errno));
+    }
+    return S_ISDIR(status.st_mode)   ? sink_unfit(sink, "is a directory", 0, OUTCOME_WRONG)
+           : S_ISBLK(status.st_mode) ? sink_unfit(sink, "is a disk", 0, OUTCOME_WRONG)
+           : S_ISSOCK(status.st_mode)
+               ? sink_unfit(sink, "is a socket, which syslog:PATH is for", 0, OUTCOME_WRONG)
+               : OUTCOME_RIGHT;
+}
 
 /* A pipe is opened for writing only, or its first reader would be this process. */
 static int open_it(struct sink *sink, mode_t *kind) {
@@ -232,6 +255,7 @@ const struct sink_medium sink_file = {.scheme = "file",
                                       .parameters = parameters,
                                       .own = &at_first,
                                       .own_size = sizeof at_first,
+                                      .look = file_look,
                                       .open = file_open,
                                       .write = file_write,
                                       .sync = outlet_sync,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -130,6 +131,32 @@ static int unsent(struct sink *sink) {
     return error == 0 ? 0 : sink_trouble(sink, "the line broke", error);
 }
 
+/* A line that is not plugged in may come; what is there and is none will not become one. */
+static enum outcome serial_look(struct sink *sink, bool reach) {
+    enum outcome outcome = OUTCOME_RIGHT;
+    struct stat status;
+    int descriptor;
+
+    (void)reach;
+    if (stat(sink->target, &status) != 0) {
+        return sink_unfit(sink, "cannot be opened", errno,
+                          errno == ENOENT ? OUTCOME_FAILED : outcome_of(errno));
+    }
+    if (!S_ISCHR(status.st_mode)) {
+        return sink_unfit(sink, "is not a serial line", 0, OUTCOME_WRONG);
+    }
+    descriptor = open(sink->target, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (descriptor < 0) {
+        return sink_unfit(sink, "cannot be opened", errno, outcome_of(errno));
+    }
+    if (isatty(descriptor) == 0) {
+        outcome = sink_unfit(sink, "is not a serial line", errno,
+                             errno == ENOTTY ? OUTCOME_WRONG : OUTCOME_FAILED);
+    }
+    (void)close(descriptor);
+    return outcome;
+}
+
 static int serial_open(struct sink *sink) {
     struct line *line = sink->own;
     int descriptor, error;
@@ -207,6 +234,7 @@ const struct sink_medium sink_serial = {.scheme = "serial",
                                         .parameters = parameters,
                                         .own = &at_first,
                                         .own_size = sizeof at_first,
+                                        .look = serial_look,
                                         .open = serial_open,
                                         .write = serial_write,
                                         .sync = serial_sync,

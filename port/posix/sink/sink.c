@@ -17,12 +17,21 @@ int sink_trouble(struct sink *sink, const char *what, int error) {
     return -1;
 }
 
+enum outcome sink_unfit(struct sink *sink, const char *what, int error, enum outcome outcome) {
+    (void)sink_trouble(sink, what, error);
+    return outcome;
+}
+
 void sink_close(struct sink *sink) {
     (void)close(sink->descriptor);
     sink->descriptor = -1;
 }
 
-bool sink_prepare(struct sink *sink, struct cmcwh_ring *ring, char *buffer) {
+bool sink_same(const struct sink *sink, const struct sink *other) {
+    return sink->medium == other->medium && strcmp(sink->target, other->target) == 0;
+}
+
+enum outcome sink_prepare(struct sink *sink, struct cmcwh_ring *ring, char *buffer) {
     struct cmcwh_sink_config config = {.ring = ring,
                                        .encoding = sink->encoding,
                                        .syslog = &sink->identity,
@@ -45,14 +54,15 @@ bool sink_prepare(struct sink *sink, struct cmcwh_ring *ring, char *buffer) {
     config.reader = cmcwh_ring_attach(ring, name, sink->required);
     if (cmcwh_sink_init(&sink->pump, &config) < 0) {
         log_line(CMCWH_LOG_ERROR, "--sink: '%s': could not be attached", sink->uri);
-        return false;
+        return OUTCOME_WRONG;
     }
-    if (sink->medium->open(sink) < 0) {
-        log_line(sink->required ? CMCWH_LOG_ERROR : CMCWH_LOG_WARN, "--sink: '%s': %s%s", sink->uri,
-                 sink->trouble, sink->required ? "" : "; will be tried again");
-        return !sink->required;
+    /* One that holds nobody up does not hold up the start either. */
+    if (sink->required && sink->medium->look != NULL &&
+        sink->medium->look(sink, false) == OUTCOME_WRONG) {
+        log_line(CMCWH_LOG_ERROR, "--sink: '%s': %s", sink->uri, sink->trouble);
+        return OUTCOME_WRONG;
     }
-    return true;
+    return OUTCOME_RIGHT;
 }
 
 /* The ring's lock guards what a sink's thread and others tell each other: it waits there anyway. */
@@ -93,7 +103,9 @@ static bool meet(struct sink *sink, bool *reopen) {
 /* Tells others why it does not work; NULL: it does. */
 static void tell(struct sink *sink, const char *trouble) {
     lock(sink);
+    sink->tried = true;
     (void)snprintf(sink->failing, sizeof sink->failing, "%s", trouble == NULL ? "" : trouble);
+    wake(sink);
     unlock(sink);
 }
 
@@ -162,8 +174,14 @@ static int work(struct sink *sink, bool reopen) {
     if (reopen && sink->descriptor >= 0) {
         sink->medium->close(sink);
     }
-    if (sink->descriptor < 0 && sink->medium->open(sink) < 0) {
-        return -1;
+    if (sink->descriptor < 0) {
+        if (sink->medium->open(sink) < 0) {
+            return -1;
+        }
+        if (!sink->tried) { /* nothing has been read yet: this says that it has not failed */
+            (void)cmcwh_ring_acknowledge(sink->ring, sink->pump.config.reader);
+            tell(sink, NULL);
+        }
     }
     return cmcwh_sink_pump(&sink->pump);
 }
@@ -188,12 +206,6 @@ static void *sink_thread(void *context) {
     struct trial trial = {0};
     bool reopen;
 
-    if (sink->descriptor < 0) {
-        trial.since = platform_ticks(); /* said at the start */
-        trial.pause = 100;
-        tell(sink, sink->trouble);
-        cmcwh_ring_fail(sink->ring, sink->pump.config.reader, trial.pause);
-    }
     while (!meet(sink, &reopen)) {
         int count = work(sink, reopen);
 
@@ -214,13 +226,27 @@ static void *sink_thread(void *context) {
 }
 
 bool sink_start(struct sink *sink) {
-    int error = pthread_create(&sink->thread, NULL, sink_thread, sink);
+    int error;
 
+    /* Until it is open, nobody waits for it. */
+    cmcwh_ring_fail(sink->ring, sink->pump.config.reader, 2 * SINK_TIMEOUT);
+    error = pthread_create(&sink->thread, NULL, sink_thread, sink);
     sink->running = error == 0;
     if (error != 0) {
         log_line(CMCWH_LOG_ERROR, "sink '%s': no thread: %s", sink->uri, strerror(error));
     }
     return sink->running;
+}
+
+void sink_await(struct sink *sink, uint64_t ticks) {
+    uint64_t now;
+
+    lock(sink);
+    while (!sink->tried && (now = platform_ticks()) < ticks) {
+        (void)sink->ring->config.port->wait(sink->ring->config.port->context,
+                                            (uint32_t)(ticks - now));
+    }
+    unlock(sink);
 }
 
 void sink_reopen(struct sink *sink) {

@@ -11,6 +11,8 @@
 #include <limits.h>
 #include <pthread.h>
 
+#include "platform/outcome.h"
+
 struct sink;
 
 /* NAME=VALUE in a URI, of one medium only. `set` says whether the value is right. */
@@ -40,10 +42,15 @@ struct sink_medium {
     const void *own;
     size_t own_size;
 
-    /* These run in the sink's own thread (before it runs, in main), one at a time. They return 0,
-     * or -1 after sink_trouble. They may block while the medium makes progress, and SINK_TIMEOUT
-     * beyond that, or until sink_stopping; they allocate nothing that grows, and do not touch the
-     * ring.
+    /* What can be known without opening it, or changing anything: OUTCOME_WRONG, after
+     * sink_trouble, of what no time will mend; OUTCOME_FAILED of what is not there yet and may
+     * come. With `reach`, which may take a while, names of hosts are looked up. In main, before its
+     * thread runs. NULL: nothing. */
+    enum outcome (*look)(struct sink *sink, bool reach);
+
+    /* These run in the sink's own thread, one at a time. They return 0, or -1 after sink_trouble.
+     * They may block while the medium makes progress, and SINK_TIMEOUT beyond that, or until
+     * sink_stopping; they allocate nothing that grows, and do not touch the ring.
      *
      * open    sets sink->descriptor. After a failure it is called again, later and later.
      * write   takes all of it, one or several whole records as encoded, or fails; several writes
@@ -86,6 +93,7 @@ struct sink {
 
     /* Under the ring's lock: what others ask of it, and what it tells them. */
     bool reopen, stop;
+    bool tried; /* to open it, for the first time */
     uint64_t delivered;
     char failing[SINK_TROUBLE]; /* why it is not working; "": it is */
 };
@@ -96,10 +104,20 @@ bool sink_parse(struct sink *sink, const char *uri, bool durable);
 /* The media, for --help. */
 void sink_print_media(void);
 
-/* Opens it, attaches it to the ring and starts its thread. `buffer` has SINK_BUFFER bytes. False
- * when a required one cannot be opened: one line has said why. */
-bool sink_prepare(struct sink *sink, struct cmcwh_ring *ring, char *buffer);
+/* Has it the same place as another? */
+bool sink_same(const struct sink *sink, const struct sink *other);
+
+/* Attaches it to the ring. `buffer` has SINK_BUFFER bytes. Unless it can, one line has said why: a
+ * required one that is wrong in itself is OUTCOME_WRONG. */
+enum outcome sink_prepare(struct sink *sink, struct cmcwh_ring *ring, char *buffer);
+
+/* Starts its thread, which opens it, and tries again if it is not there yet. False: one line has
+ * said why not. */
 bool sink_start(struct sink *sink);
+
+/* Waits until its thread has tried to open it, until `ticks` at most. Until it has, no request
+ * waits for it. */
+void sink_await(struct sink *sink, uint64_t ticks);
 
 /* Asks its thread to open its file anew. Any thread. */
 void sink_reopen(struct sink *sink);
@@ -121,6 +139,9 @@ bool sink_stopping(const struct sink *sink);
 
 /* Sets sink->trouble, with the system's error text when `error` is not 0. Returns -1. */
 int sink_trouble(struct sink *sink, const char *what, int error);
+
+/* The same for `look`. Returns `outcome`. */
+enum outcome sink_unfit(struct sink *sink, const char *what, int error, enum outcome outcome);
 
 /* A whole number from `least` to `most`, and nothing else. */
 bool sink_number(const char *text, uint64_t least, uint64_t most, uint64_t *number);

@@ -46,6 +46,13 @@ static int take_file(struct sink *sink, int flags, const struct stat *status) {
     return result;
 }
 
+static enum outcome stdout_look(struct sink *sink, bool reach) {
+    (void)reach;
+    return fcntl(STDOUT_FILENO, F_GETFD) >= 0
+               ? OUTCOME_RIGHT
+               : sink_unfit(sink, "standard output is closed", 0, OUTCOME_WRONG);
+}
+
 /* Not blocking would be so for everybody who has this pipe or terminal from the same shell, so it
  * is opened once more. A socket cannot be, nor what is another user's. */
 static int take_other(struct sink *sink, const struct stat *status) {
@@ -81,6 +88,7 @@ const struct sink_medium sink_stdout = {.scheme = "stdout",
                                         .target = stdout_target,
                                         .own = &at_first,
                                         .own_size = sizeof at_first,
+                                        .look = stdout_look,
                                         .open = stdout_open,
                                         .write = outlet_write,
                                         .sync = outlet_sync,

@@ -3,10 +3,13 @@
 #include "sink/dial.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Minutes east of UTC: local daemons expect local time. */
 static int32_t utc_offset(void) {
@@ -16,9 +19,34 @@ static int32_t utc_offset(void) {
     return localtime_r(&now, &local) == NULL ? 0 : (int32_t)(local.tm_gmtoff / 60);
 }
 
+static const char *local_path(const struct sink *sink) {
+    return sink->target[0] != '\0' ? sink->target : "/dev/log";
+}
+
+/* The daemon may start after us. */
+static enum outcome local_look(struct sink *sink, bool reach) {
+    const char *path = local_path(sink);
+    struct stat status;
+
+    (void)reach;
+    if (strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path) {
+        return sink_unfit(sink, "the socket's path is too long", 0, OUTCOME_WRONG);
+    }
+    if (stat(path, &status) != 0) {
+        return sink_unfit(sink, "no syslog daemon answers there", errno,
+                          errno == ENOENT ? OUTCOME_FAILED : outcome_of(errno));
+    }
+    if (!S_ISSOCK(status.st_mode)) {
+        return sink_unfit(sink, "is not a socket", 0, OUTCOME_WRONG);
+    }
+    return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0
+               ? OUTCOME_RIGHT
+               : sink_unfit(sink, "cannot be written", errno, outcome_of(errno));
+}
+
 static int local_open(struct sink *sink) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const char *path = sink->target[0] != '\0' ? sink->target : "/dev/log";
+    const char *path = local_path(sink);
 
     if (strlen(path) >= sizeof address.sun_path) {
         return sink_trouble(sink, "the socket's path is too long", 0);
@@ -63,6 +91,7 @@ const struct sink_medium sink_syslog = {.scheme = "syslog",
                                         .encoding = CMCWH_ENCODE_RFC3164,
                                         .fixed = true,
                                         .single = true,
+                                        .look = local_look,
                                         .open = local_open,
                                         .write = datagram_write,
                                         .close = sink_close};
@@ -74,6 +103,7 @@ const struct sink_medium sink_udp = {.scheme = "syslog+udp",
                                      .besteffort = true,
                                      .single = true,
                                      .target = dial_target,
+                                     .look = dial_look,
                                      .open = udp_open,
                                      .write = datagram_write,
                                      .close = sink_close};
@@ -83,6 +113,7 @@ const struct sink_medium sink_tcp = {.scheme = "syslog+tcp",
                                      .encoding = CMCWH_ENCODE_RFC6587,
                                      .fixed = true,
                                      .target = dial_target,
+                                     .look = dial_look,
                                      .open = tcp_open,
                                      .write = tcp_write,
                                      .close = sink_close};
