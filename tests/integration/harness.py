@@ -371,7 +371,7 @@ class Peer:
         self.messages, self.stream = [], b""
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.socket = socket.socket(family, kind)
-        if kind == socket.SOCK_STREAM and address[1] != 0:  # a connection may still be there
+        if family == socket.AF_INET and address[1] != 0:  # a connection may still be there, or free_port's
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if kind == socket.SOCK_DGRAM:  # what finds no room is lost: as much as the system allows
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)

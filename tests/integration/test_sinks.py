@@ -343,6 +343,26 @@ def test_syslog_udp():
             assert_harmless(peer.messages[0])
 
 
+def test_syslog_udp_to_a_closed_port():
+    """It does not work until somebody listens, and what was sent before is sent again."""
+    port = free_port(socket.SOCK_DGRAM)
+    with Server("--sink", "syslog+udp://127.0.0.1:%d" % port) as server:
+        for i in range(20):
+            assert server.post(body(first=i)).status == 200
+        server.wait_said("trying again")
+        for _ in range(3):  # it is opened anew, which proves nothing
+            server.signal(signal.SIGHUP)
+            assert server.post(body(first=100)).status == 200
+        server.signal(signal.SIGUSR1)
+        said = server.wait_said("delivered=0")
+        assert re.search(r"sink 'syslog\+udp:\S+ behind=23 lost=0 failed=yes delivered=0\n", said), said
+        with Peer(socket.SOCK_DGRAM, ("127.0.0.1", port)) as peer:
+            said = server.wait_said("works again")
+            eventually(lambda: len(peer.messages) >= 23, "what had waited")
+            assert b" to=user0@example.jp " in peer.messages[0]
+        assert said.count("trying again") == said.count("works again") == 1, said
+
+
 def test_syslog_tcp_and_reconnect():
     with Peer(socket.SOCK_STREAM) as peer:
         uri = "syslog+tcp://127.0.0.1:%d" % peer.address[1]

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "platform/platform.h"
+
 /* Minutes east of UTC: local daemons expect local time. */
 static int32_t utc_offset(void) {
     time_t now = time(NULL);
@@ -65,8 +67,38 @@ static int local_open(struct sink *sink) {
     return 0;
 }
 
+/* What only UDP has. */
+struct datagrams {
+    bool proven; /* a message was taken, and nothing came back for a while */
+};
+
+static const struct datagrams unproven;
+
 static int udp_open(struct sink *sink) {
+    struct datagrams *own = sink->own;
+
+    own->proven = false;
     return dial(sink, sink->target, SOCK_DGRAM);
+}
+
+/* That nobody listens comes back after a while, and is waited for once. Later it is only looked at:
+ * then the messages that were sent just before are lost, as UDP has it. */
+static int udp_sync(void *context) {
+    enum { A_WHILE = 500 }; /* ms */
+    struct sink *sink = context;
+    struct datagrams *own = sink->own;
+    int error = 0;
+    socklen_t length = sizeof error;
+
+    if (!own->proven) {
+        (void)dial_wait(sink, sink->descriptor, 0, platform_ticks() + A_WHILE);
+    }
+    (void)getsockopt(sink->descriptor, SOL_SOCKET, SO_ERROR, &error, &length);
+    if (error != 0) {
+        return sink_trouble(sink, "does not take messages", error);
+    }
+    own->proven = true;
+    return 0;
 }
 
 static int tcp_open(struct sink *sink) {
@@ -103,9 +135,12 @@ const struct sink_medium sink_udp = {.scheme = "syslog+udp",
                                      .besteffort = true,
                                      .single = true,
                                      .target = dial_target,
+                                     .own = &unproven,
+                                     .own_size = sizeof unproven,
                                      .look = dial_look,
                                      .open = udp_open,
                                      .write = datagram_write,
+                                     .sync = udp_sync,
                                      .close = sink_close};
 
 const struct sink_medium sink_tcp = {.scheme = "syslog+tcp",
