@@ -7,8 +7,10 @@
  * platform/  the system, for all of these: time, log, process, addresses, the ring's file
  *
  * Not here: what a subcommand does. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmcwh.h"
 #include "command/commands.h"
@@ -49,9 +51,20 @@ static int command_serve(int count, char **arguments) {
     return serve(&options);
 }
 
+/* What is opened must not come in the place of a standard descriptor that is closed, or messages
+ * and events would be written into it. What cannot be written to stands there instead. */
+static void keep_places(void) {
+    for (int place = STDIN_FILENO; place <= STDERR_FILENO; place++) {
+        if (fcntl(place, F_GETFD) < 0) {
+            (void)open("/dev/null", O_RDONLY);
+        }
+    }
+}
+
 int main(int count, char **arguments) {
     const char *command = count > 1 ? arguments[1] : "serve";
 
+    keep_places();
     if (strcmp(command, "--version") == 0) {
         return puts("cmcwh " CMCWH_VERSION) < 0;
     }

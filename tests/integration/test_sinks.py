@@ -175,6 +175,16 @@ def test_stdout_on_a_file_without_a_name():
         assert "was deleted" in server.stderr()
 
 
+def test_stdout_that_is_closed():
+    """No other file comes in its place."""
+    server = Server("--pid-file", "@/pid")
+    for standard in ([1], [0, 1, 2]):
+        status, _, said = run("serve", "--listen", "127.0.0.1:0", *server.options[:2], "--sink", "stdout:",
+                              preload=lambda: [os.close(descriptor) for descriptor in standard])
+        assert status == 1 and (2 in standard or "standard output is closed" in said), (status, said)
+    shutil.rmtree(server.folder)
+
+
 def test_file_deleted():
     with Server() as server:
         assert server.post(body()).status == 200
