@@ -14,6 +14,7 @@
 
 #include "cmcwh.h"
 #include "command/commands.h"
+#include "command/config.h"
 #include "command/options.h"
 #include "command/serve.h"
 #include "platform/log.h"
@@ -23,14 +24,16 @@ static const char usage[] =
     "usage: cmcwh [serve] [OPTIONS]     receive webhooks of Customers Mail Cloud\n"
     "       cmcwh cat [OPTIONS] FILE    print the records of a ring, a log or frames\n"
     "       cmcwh check [OPTIONS] FILE  parse one request body as the server would\n"
-    "       cmcwh --help | --version    (also: cmcwh cat --help, cmcwh check --help)\n"
+    "       cmcwh help [serve|cat|check]\n"
+    "       cmcwh --help | --version\n"
     "\n"
     "Options of serve, with their defaults:\n";
 
 static const char more[] =
     "Signals: SIGTERM, SIGINT stop in order; SIGHUP opens log files anew and reads\n"
     "  the auth file, the certificate and its key again; SIGUSR1 prints counters.\n"
-    "Exit status: 0 right, 1 failed while running, 2 wrong usage or configuration.\n";
+    "Exit status: 0 right, 1 failed, also a start that may go better next time,\n"
+    "  2 wrong usage or configuration.\n";
 
 static int command_serve(int count, char **arguments) {
     static struct options options; /* it holds what a --config file says */
@@ -48,7 +51,38 @@ static int command_serve(int count, char **arguments) {
         break;
     }
     log_set_level(options.log_level);
-    return serve(&options);
+    return options.check ? config_check(&options) : serve(&options);
+}
+
+typedef int (*command_run)(int count, char **arguments);
+
+/* NULL: there is none of that name, and one line has said so. */
+static command_run find(const char *name) {
+    static const struct {
+        const char *name;
+        command_run run;
+    } commands[] = {{"serve", command_serve}, {"cat", command_cat}, {"check", command_check}};
+
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            return commands[i].run;
+        }
+    }
+    log_usage("there is no command '%s': expected serve, cat, check or help", name);
+    return NULL;
+}
+
+/* help [COMMAND] */
+static int command_help(int count, char **arguments) {
+    static char option[] = "--help", *options[] = {option};
+    command_run run;
+
+    if (count > 1) {
+        log_usage("help: '%s': expected one command", arguments[1]);
+        return 2;
+    }
+    run = count == 0 ? command_serve : find(arguments[0]);
+    return run == NULL ? 2 : run(1, options);
 }
 
 /* What is opened must not come in the place of a standard descriptor that is closed, or messages
@@ -63,23 +97,18 @@ static void keep_places(void) {
 
 int main(int count, char **arguments) {
     const char *command = count > 1 ? arguments[1] : "serve";
+    command_run run;
 
     keep_places();
     if (strcmp(command, "--version") == 0) {
         return puts("cmcwh " CMCWH_VERSION) < 0;
     }
-    if (strcmp(command, "serve") == 0) {
-        return command_serve(count > 1 ? count - 2 : 0, arguments + (count > 1 ? 2 : 1));
+    if (count < 2 || command[0] == '-') {
+        return command_serve(count < 2 ? 0 : count - 1, arguments + 1);
     }
-    if (strcmp(command, "cat") == 0) {
-        return command_cat(count - 2, arguments + 2);
+    if (strcmp(command, "help") == 0) {
+        return command_help(count - 2, arguments + 2);
     }
-    if (strcmp(command, "check") == 0) {
-        return command_check(count - 2, arguments + 2);
-    }
-    if (command[0] == '-') {
-        return command_serve(count - 1, arguments + 1);
-    }
-    log_usage("there is no command '%s': expected serve, cat or check", command);
-    return 2;
+    run = find(command);
+    return run == NULL ? 2 : run(count - 2, arguments + 2);
 }

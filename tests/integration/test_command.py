@@ -29,6 +29,14 @@ def test_help_and_version():
         assert b"--" + option.encode() in output, option
 
 
+def test_help_is_a_command_too():
+    for command in ("serve", "cat", "check"):
+        assert run("help", command) == run(command, "--help")
+    assert run("help") == run("--help")
+    assert_usage(["help", "nonsense"], "'nonsense'", "serve, cat, check or help")
+    assert_usage(["help", "cat", "check"], "'check'")
+
+
 def test_wrong_usage():
     for arguments, part in (
             (["nonsense"], "nonsense"), (["--nonsense"], "--nonsense"), (["serve", "x"], "'x'"),
@@ -48,6 +56,7 @@ def test_wrong_usage():
             (["--sink", "stdout:?policy=no"], "besteffort"), (["--auth-file", "/nowhere"], "/nowhere"),
             (["--config", "/nowhere"], "/nowhere"), (["--config"], "--config"),
             (["cat"], "FILE"), (["cat", "--what", "x"], "--what"), (["check"], "FILE"),
+            (["--check-config=x"], "--check-config"), (["--check-config", "x"], "'x'"),
             (["check", "--type", "xml", "x"], "xml"), (["check", "a", "b"], "'b'")):
         assert_usage(arguments, part)
     assert_usage(sum([["--listen", "127.0.0.1:0"] for i in range(9)], []), "8 listeners")

@@ -237,3 +237,65 @@ def test_what_we_have_left_is_taken_over():
         server.write("pid", "12345\n")
         server.stop()
         assert os.path.exists(server.path("pid"))
+
+
+def everything(folder):
+    """The files below a folder, and what is in them."""
+    return {os.path.join(at, name): state_of(os.path.join(at, name))
+            for at, folders, files in os.walk(folder) for name in folders + files}
+
+
+def assert_checked(options, status, *parts):
+    """Each part in a line of its own, and nothing else; nothing has been changed or made."""
+    code, output, said = run("serve", "--check-config", *options)
+    assert code == status, (options, code, said)
+    assert (output != b"") == (status == 0) and len(parts) == said.count("\n"), (parts, said)
+    for part in parts:
+        assert sum(part in line for line in said.split("\n")) == 1, (part, said)
+
+
+def test_check_config_says_all_that_is_wrong():
+    with Folder() as folder:
+        def path(name):
+            return os.path.join(folder.path, name)
+        folder.text(path("auth"), b"bearer x\n")
+        folder.text(path("text"), b"precious\n")
+        right = ["--listen", "127.0.0.1:0", "--auth-file", path("auth"), "--pid-file", path("pid"), "--ring",
+                 path("ring"), "--sink", "file:" + path("log"), "--sink", "syslog+tcp://127.0.0.1:1"]
+        before = everything(folder.path)
+        assert_checked(right, 0)
+        assert_checked(["--listen", "192.0.2.7:80", "--auth-file", path("text"), "--pid-file", path("text"),
+                        "--ring", path("text"), "--sink", "file:" + path("no/log"), "--sink",
+                        "syslog:" + path("no"), "--sink", "serial:" + path("text"), "--sink",
+                        "syslog+udp://no-such-host.invalid:514"], 2,
+                       "--listen: cannot listen on 192.0.2.7:80", "--auth-file: %s:1:" % path("text"),
+                       "--pid-file: " + path("text"), "ring '" + path("text"), path("no/log"),
+                       "syslog:" + path("no"), "is not a serial line", "no-such-host.invalid")
+        assert_checked(["--sink", "stdout:", "--sink", "stdout:?format=logfmt"], 2, "the same place")
+        assert_checked(["--user", "no-such-user"], 2, "no-such-user")
+        for name in ("pid", "ring"):
+            assert_checked(["--%s%s" % (name, "-file" if name == "pid" else ""), path("no/" + name)], 2, "No such file")
+        assert everything(folder.path) == before
+
+
+def test_check_config_beside_the_one_that_serves():
+    server = Server("--pid-file", "@/pid", "--ring", "@/ring", "--config", "@/conf")
+    server.write("conf", "workers = 2\n")
+    with server:
+        assert server.post(body()).status == 200
+        before = {name: each[:-2] for name, each in everything(server.folder).items()}
+        assert_checked(["--listen", "127.0.0.1:%d" % server.port] + server.options, 0)
+        assert {name: each[:-2] for name, each in everything(server.folder).items()} == before
+        assert server.post(body()).status == 200
+
+
+def test_check_config_as_the_user():
+    if os.geteuid() != 0:
+        return
+    with Folder() as folder:
+        folder.text(os.path.join(folder.path, "auth"), b"bearer x\n")
+        os.mkdir(os.path.join(folder.path, "private"), 0o700)
+        os.chmod(folder.path, 0o755)
+        assert_checked(["--user", "nobody", "--auth-file", os.path.join(folder.path, "auth"), "--ring",
+                        os.path.join(folder.path, "ring"), "--sink", "file:" + os.path.join(folder.path, "private/log")],
+                       2, "SIGHUP will not read it again", "ring '", "private/log': cannot be written")

@@ -109,6 +109,10 @@ static void each_option(void **state) {
     assert_null(options.ring);
     assert_int_equal(options.log_level, CMCWH_LOG_ERROR);
     assert_int_equal(options.workers, 2);
+    assert_false(options.check);
+    read_right("--check-config --workers 3");
+    assert_true(options.check);
+    assert_int_equal(options.workers, 3);
     read_right("--path=/a=b"); /* only the first '=' ends the name */
     assert_string_equal(options.path, "/a=b");
 }
@@ -219,6 +223,7 @@ static void wrong_lines(void **state) {
     file_wrong("= 1\n", ":1: there is no option ''");
     file_wrong("worker = 1\n", ":1: there is no option 'worker'");
     file_wrong("--workers = 1\n", ":1: there is no option '--workers'");
+    file_wrong("check-config = yes\n", ":1: there is no option 'check-config'");
     file_wrong("config = other\n", ":1: there is no option 'config'");
     file_wrong("workers = \n", ":1: workers: '': expected a number");
     file_wrong("workers = 1 2\n", "workers: '1 2': expected a number");

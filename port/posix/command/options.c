@@ -242,7 +242,8 @@ void options_print(void) {
         }
     }
     puts("  --config FILE             options as lines 'name = value', '#' comments;\n"
-         "                            the command line wins");
+         "                            the command line wins\n"
+         "  --check-config            say all that is wrong, or not there now, and end");
 }
 
 static const struct option *find(const char *name, size_t length) {
@@ -337,6 +338,10 @@ static bool argument(struct options *options, int count, char **arguments, int *
     const struct option *option = NULL;
     bool config = length == 8 && memcmp(text, "--config", 8) == 0;
 
+    if (strcmp(text, "--check-config") == 0) {
+        options->check = true;
+        return true;
+    }
     if (length > 2 && text[0] == '-' && text[1] == '-') {
         option = find(text + 2, length - 2);
     }

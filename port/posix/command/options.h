@@ -31,6 +31,7 @@ struct options {
     const char *pid_file;
     const char *user;
     enum cmcwh_level log_level;
+    bool check;              /* --check-config */
     char text[OPTIONS_TEXT]; /* values of --config files */
     size_t text_used;
 };

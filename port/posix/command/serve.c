@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "admin/status.h"
+#include "command/config.h"
 #include "door/auth.h"
 #include "door/http.h"
 #include "door/tls.h"
@@ -167,6 +168,7 @@ static enum outcome start(struct service *service) {
         outcome = process_become(options->user);
     }
     if (outcome == OUTCOME_RIGHT) {
+        config_say_unreadable(options);
         listen_warn(&listeners, options->auth_file != NULL);
         http_say(&service->http);
     }
@@ -315,34 +317,6 @@ static void free_all(struct service *service) {
     free(service->buffers);
 }
 
-/* What can be said before anything is done. */
-static enum outcome read_options(struct service *service) {
-    const struct options *options = service->options;
-
-    for (unsigned i = 0; i < options->sinks; i++) {
-        if (!sink_parse(&service->sinks[i], options->sink[i], options->sync)) {
-            return OUTCOME_WRONG;
-        }
-        for (unsigned j = 0; j < i; j++) {
-            if (sink_same(&service->sinks[i], &service->sinks[j])) {
-                log_usage("--sink: '%s': another sink has the same place", options->sink[i]);
-                return OUTCOME_WRONG;
-            }
-        }
-    }
-    if (options->auth_file != NULL) {
-        struct auth *auth = auth_read(options->auth_file);
-
-        if (auth == NULL) {
-            return OUTCOME_WRONG;
-        }
-        auth_use(auth);
-    }
-    return options->tls_cert == NULL || tls_load(options->tls_cert, options->tls_key)
-               ? OUTCOME_RIGHT
-               : OUTCOME_WRONG;
-}
-
 int serve(const struct options *options) {
     static struct service service; /* too large for a stack, and there is one */
     enum outcome outcome;
@@ -351,7 +325,7 @@ int serve(const struct options *options) {
     service.options = options;
     service.pid_file = -1;
     service.file.descriptor = -1;
-    outcome = read_options(&service);
+    outcome = config_read(options, service.sinks);
     if (outcome != OUTCOME_RIGHT) {
         return (int)outcome;
     }

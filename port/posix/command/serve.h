@@ -4,7 +4,7 @@
 
 #include "command/options.h"
 
-/* Returns the process's exit status: 0 right, 1 failed, 2 wrong configuration. */
+/* Returns the process's exit status, an enum outcome. */
 int serve(const struct options *options);
 
 #endif

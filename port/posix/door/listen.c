@@ -74,6 +74,11 @@ static int open_socket(const char *text, unsigned defer) {
     return opened;
 }
 
+static void refuse(const char *text, int error) {
+    log_line(CMCWH_LOG_ERROR, "--listen: cannot listen on %s: %s%s", text, strerror(error),
+             error == EACCES ? ": ports below 1024 are root's, or CAP_NET_BIND_SERVICE's" : "");
+}
+
 enum outcome listen_open(const struct listeners *listeners, unsigned defer, struct listener *out) {
     for (unsigned i = 0; i < listeners->count; i++) {
         const char *text = listeners->text[i];
@@ -85,14 +90,34 @@ enum outcome listen_open(const struct listeners *listeners, unsigned defer, stru
         if (out[i].socket < 0 || getsockname(out[i].socket, &address.any, &length) != 0) {
             int error = errno;
 
-            log_line(CMCWH_LOG_ERROR, "--listen: cannot listen on %s: %s%s", text, strerror(error),
-                     error == EACCES ? ": ports below 1024 are root's, or CAP_NET_BIND_SERVICE's"
-                                     : "");
+            refuse(text, error);
             return outcome_of(error);
         }
         out[i].port = ntohs(address.four.sin_port); /* where IPv6 has it too */
     }
     return OUTCOME_RIGHT;
+}
+
+enum outcome listen_look(const struct listeners *listeners) {
+    enum outcome outcome = OUTCOME_RIGHT;
+
+    for (unsigned i = 0; i < listeners->count; i++) {
+        struct sockaddr_storage address;
+        socklen_t length;
+        int opened;
+
+        (void)network_listener(listeners->text[i], &address, &length);
+        opened = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (opened < 0 ||
+            (bind(opened, (const struct sockaddr *)&address, length) != 0 && errno != EADDRINUSE)) {
+            refuse(listeners->text[i], errno);
+            outcome = OUTCOME_WRONG;
+        }
+        if (opened >= 0) {
+            (void)close(opened);
+        }
+    }
+    return outcome;
 }
 
 void listen_close(struct listener *listener, unsigned count) {

@@ -27,6 +27,10 @@ struct listener {
  * listen_close in any case. */
 enum outcome listen_open(const struct listeners *listeners, unsigned defer, struct listener *out);
 
+/* Could it listen on all of them now, unless somebody does? One line has said of each on which it
+ * could not. */
+enum outcome listen_look(const struct listeners *listeners);
+
 /* Those that are zero, too. */
 void listen_close(struct listener *listener, unsigned count);
 

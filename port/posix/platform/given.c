@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +54,24 @@ int given_open(const char *path, int flags, const char **fault) {
         descriptor = -1;
     }
     return descriptor;
+}
+
+int given_makable(const char *path) {
+    char copy[PATH_MAX];
+
+    if ((size_t)snprintf(copy, sizeof copy, "%s", path) >= sizeof copy) {
+        return ENAMETOOLONG;
+    }
+    return faccessat(AT_FDCWD, dirname(copy), W_OK | X_OK, AT_EACCESS) == 0 ? 0 : errno;
+}
+
+void given_say_unreadable(const char *option, const char *path) {
+    if (path != NULL && faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) != 0) {
+        log_line(CMCWH_LOG_WARN,
+                 "%s: %s: %s for uid %ld: SIGHUP will not read it again, and what was read now "
+                 "stays in force",
+                 option, path, strerror(errno), (long)geteuid());
+    }
 }
 
 bool given_is(const char *path, int descriptor) {

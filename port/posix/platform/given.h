@@ -14,6 +14,12 @@ enum { GIVEN_MOST = 131072, GIVEN_LINE = 1023 };
  * cannot be opened; errno is ENOENT when nothing is there. */
 int given_open(const char *path, int flags, const char **fault);
 
+/* May a file be made there? 0, or the error. */
+int given_makable(const char *path);
+
+/* Says so when this process may not read a file (NULL: none) that it will read again. */
+void given_say_unreadable(const char *option, const char *path);
+
 /* Does the name (no link) still lead to the file that is open? */
 bool given_is(const char *path, int descriptor);
 

@@ -45,6 +45,8 @@ static enum outcome refuse(const char *path, const char *what, enum outcome outc
     return outcome;
 }
 
+static const char FOREIGN[] = "is no pid file that this program has left: it is kept as it is";
+
 /* Has one of us left it? There is one name for it, nobody else has made it, and it holds a number
  * or, if the disk was full, nothing. */
 static bool left_over(int descriptor) {
@@ -91,8 +93,7 @@ static enum outcome take(const char *path, int descriptor, bool made) {
         return refuse(path, "another instance is running, or is just ending", OUTCOME_FAILED);
     }
     if (!made && !left_over(descriptor)) {
-        return refuse(path, "is no pid file that this program has left: it is kept as it is",
-                      OUTCOME_WRONG);
+        return refuse(path, FOREIGN, OUTCOME_WRONG);
     }
     outcome = fill(path, descriptor);
     if (made && outcome != OUTCOME_RIGHT) {
@@ -116,6 +117,25 @@ enum outcome process_claim(const char *path, int *claimed) {
     } else {
         *claimed = descriptor;
     }
+    return outcome;
+}
+
+enum outcome process_look(const char *path) {
+    const char *fault;
+    int descriptor = given_open(path, O_RDWR | O_NOFOLLOW, &fault), error = errno;
+    enum outcome outcome = OUTCOME_RIGHT;
+
+    if (descriptor < 0 && error == ENOENT) {
+        error = given_makable(path);
+        return error == 0 ? OUTCOME_RIGHT : refuse(path, strerror(error), outcome_of(error));
+    }
+    if (descriptor < 0) {
+        return refuse(path, fault, outcome_of(error));
+    }
+    if (!left_over(descriptor)) {
+        outcome = refuse(path, FOREIGN, OUTCOME_WRONG);
+    }
+    (void)close(descriptor);
     return outcome;
 }
 

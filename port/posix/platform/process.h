@@ -15,6 +15,9 @@ enum outcome process_become(const char *name);
  * Sets *claimed to its descriptor; if it cannot, one line has said why. */
 enum outcome process_claim(const char *path, int *claimed);
 
+/* Could it be claimed, unless another instance has? Changes nothing. */
+enum outcome process_look(const char *path);
+
 /* Removes the pid file, if it is still that one, and closes its descriptor. */
 void process_unclaim(const char *path, int descriptor);
 

@@ -358,6 +358,30 @@ enum outcome ring_file_open(struct ring_file *file, const char *path, uint32_t r
     return outcome;
 }
 
+enum outcome ring_file_look(const char *path, uint32_t records) {
+    struct ring_file file;
+    enum outcome outcome;
+    const char *fault;
+    int error;
+
+    if (!prepare(&file, path)) {
+        return OUTCOME_WRONG;
+    }
+    file.storage.write = file_write; /* which is not called */
+    file.descriptor = given_open(path, O_RDWR, &fault);
+    if (file.descriptor >= 0) {
+        outcome = check(&file, records);
+        outcome = outcome != OUTCOME_RIGHT ? outcome : check_mode(&file);
+        ring_file_close(&file);
+        return outcome;
+    }
+    if (errno != ENOENT) {
+        return refuse(&file, fault);
+    }
+    error = given_makable(path);
+    return error == 0 ? OUTCOME_RIGHT : refuse_with(&file, "cannot be made", error);
+}
+
 bool ring_file_view(struct ring_file *file, const char *path) {
     const char *fault;
 

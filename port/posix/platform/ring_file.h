@@ -21,6 +21,9 @@ enum { RING_FILE_RECORDS = 1024 };
  * it. If it cannot, one line has said why, and the file is as it was. */
 enum outcome ring_file_open(struct ring_file *file, const char *path, uint32_t records, bool sync);
 
+/* Could it be opened so, unless another process uses it? Changes nothing. */
+enum outcome ring_file_look(const char *path, uint32_t records);
+
 /* Opens the file to look at: nothing is locked or changed. */
 bool ring_file_view(struct ring_file *file, const char *path);
 

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/given.h"
 #include "platform/log.h"
 #include "platform/platform.h"
 
@@ -29,16 +30,15 @@ enum { ROTATE_AGAIN = 60000 }; /* ms after which a rotation that failed is tried
 static const struct log at_first = {.keep = 5};
 
 static enum outcome file_look(struct sink *sink, bool reach) {
-    char path[PATH_MAX];
     struct stat status = {0};
 
     (void)reach;
     if (stat(sink->target, &status) != 0 && errno == ENOENT) { /* it will be made */
-        memcpy(path, sink->target, strlen(sink->target) + 1);
-        return faccessat(AT_FDCWD, dirname(path), W_OK | X_OK, AT_EACCESS) == 0
-                   ? OUTCOME_RIGHT
-                   : sink_unfit(sink, "no file can be made in its directory", errno,
-                                outcome_of(errno));
+        int error = given_makable(sink->target);
+
+        return error == 0 ? OUTCOME_RIGHT
+                          : sink_unfit(sink, "no file can be made in its directory", error,
+                                       outcome_of(error));
     }
     if (faccessat(AT_FDCWD, sink->target, W_OK, AT_EACCESS) != 0) {
         return sink_unfit(sink, "cannot be written", errno, outcome_of(errno));

@@ -1,0 +1,99 @@
+/* cmcwh serve: what its options lead to is read and looked at. Not here: which options there are
+ * (options.c), and opening what is written to (serve.c). */
+#include "command/config.h"
+
+#include <stdio.h>
+
+#include "door/auth.h"
+#include "door/listen.h"
+#include "door/tls.h"
+#include "platform/given.h"
+#include "platform/log.h"
+#include "platform/process.h"
+#include "platform/ring_file.h"
+
+/* ---- For who serves, too ---- */
+
+static enum outcome parse_sinks(const struct options *options, struct sink *sinks) {
+    for (unsigned i = 0; i < options->sinks; i++) {
+        if (!sink_parse(&sinks[i], options->sink[i], options->sync)) {
+            return OUTCOME_WRONG;
+        }
+        for (unsigned j = 0; j < i; j++) {
+            if (sink_same(&sinks[i], &sinks[j])) {
+                log_usage("--sink: '%s': another sink has the same place", options->sink[i]);
+                return OUTCOME_WRONG;
+            }
+        }
+    }
+    return OUTCOME_RIGHT;
+}
+
+static enum outcome read_auth(const struct options *options) {
+    struct auth *auth = options->auth_file == NULL ? NULL : auth_read(options->auth_file);
+
+    auth_use(auth);
+    return options->auth_file == NULL || auth != NULL ? OUTCOME_RIGHT : OUTCOME_WRONG;
+}
+
+static enum outcome read_certificate(const struct options *options) {
+    return options->tls_cert == NULL || tls_load(options->tls_cert, options->tls_key)
+               ? OUTCOME_RIGHT
+               : OUTCOME_WRONG;
+}
+
+enum outcome config_read(const struct options *options, struct sink sinks[CMCWH_READERS_MAX]) {
+    enum outcome outcome = parse_sinks(options, sinks);
+
+    outcome = outcome != OUTCOME_RIGHT ? outcome : read_auth(options);
+    return outcome != OUTCOME_RIGHT ? outcome : read_certificate(options);
+}
+
+void config_say_unreadable(const struct options *options) {
+    given_say_unreadable("--auth-file", options->auth_file);
+    given_say_unreadable("--tls-cert", options->tls_cert);
+    given_say_unreadable("--tls-key", options->tls_key);
+}
+
+/* ---- --check-config ---- */
+
+static enum outcome look_at_sinks(const struct options *options, struct sink *sinks) {
+    enum outcome outcome = OUTCOME_RIGHT;
+
+    for (unsigned i = 0; i < options->sinks; i++) {
+        struct sink *sink = &sinks[i];
+
+        if (sink->medium->look != NULL && sink->medium->look(sink, true) != OUTCOME_RIGHT) {
+            log_usage("--sink: '%s': %s", sink->uri, sink->trouble);
+            outcome = OUTCOME_WRONG;
+        }
+    }
+    return outcome;
+}
+
+static bool look_at_ring(const struct options *options) {
+    return options->ring == NULL ||
+           ring_file_look(options->ring, options->ring_records) == OUTCOME_RIGHT;
+}
+
+int config_check(const struct options *options) {
+    static struct sink sinks[CMCWH_READERS_MAX];
+    const struct listeners listeners = {options->listen, options->listeners};
+    bool parsed = parse_sinks(options, sinks) == OUTCOME_RIGHT, right = parsed;
+    bool late = options->user != NULL && listen_privileged(&listeners); /* as when it starts */
+
+    right = read_auth(options) == OUTCOME_RIGHT && right;
+    right = read_certificate(options) == OUTCOME_RIGHT && right;
+    right =
+        (options->pid_file == NULL || process_look(options->pid_file) == OUTCOME_RIGHT) && right;
+    right = listen_look(&listeners) == OUTCOME_RIGHT && right;
+    right = (!late || look_at_ring(options)) && right;
+    right = (options->user == NULL || process_become(options->user) == OUTCOME_RIGHT) && right;
+    config_say_unreadable(options);
+    right = (late || look_at_ring(options)) && right;
+    right = (!parsed || look_at_sinks(options, sinks) == OUTCOME_RIGHT) && right;
+    if (right) {
+        (void)puts("cmcwh: the configuration is right");
+    }
+    return right ? (int)OUTCOME_RIGHT : (int)OUTCOME_WRONG;
+}
