@@ -2156,6 +2156,12 @@ static void free_chain(struct cmcwh_ring *ring, uint32_t first, uint32_t last, u
     ring->in_use -= count;
 }
 
+static void ring_moves(struct cmcwh_ring *ring) {
+    if (ring->config.room_waiters > 0) {
+        ring->moved = port_ticks(ring);
+    }
+}
+
 /* Frees the committed records before seq `low`. */
 static void ring_free_to(struct cmcwh_ring *ring, uint64_t low) {
     uint32_t first = ring->head, last = CMCWH_NONE, count = 0;
@@ -2170,7 +2176,7 @@ static void ring_free_to(struct cmcwh_ring *ring, uint64_t low) {
     }
     if (count > 0) {
         free_chain(ring, first, last, count);
-        ring->freed = port_ticks(ring);
+        ring_moves(ring);
     }
 }
 
@@ -3203,6 +3209,7 @@ static void batch_stock(struct cmcwh_batch *batch) {
         }
         last = slot;
     }
+    ring_moves(ring);
 }
 
 /* Gives back what was not needed, with the lock held. */
@@ -3231,9 +3238,10 @@ static bool ring_finds_room(struct cmcwh_ring *ring) {
 
 #define ROOM_LOOK 250 /* ms */
 
-/* Has nothing come free for a while? Whoever waits for room then keeps a thread for nothing. */
-static bool ring_stands_still(const struct cmcwh_ring *ring) {
-    return port_ticks(ring) - ring->freed >= ROOM_LOOK;
+/* May one more wait for room? Not if as many do as may, and nothing has come free for a while. */
+static bool ring_may_wait(const struct cmcwh_ring *ring) {
+    return ring->config.room_waiters == 0 || ring->room_waiters <= ring->config.room_waiters ||
+           port_ticks(ring) - ring->moved < ROOM_LOOK;
 }
 
 /* Waits for a free record, with the lock held. Not if every one is held by this very batch. */
@@ -3245,8 +3253,7 @@ static bool batch_wait(const struct cmcwh_batch *batch) {
     uint64_t start = room || hopeless ? 0 : port_ticks(ring), passed = 0;
 
     ring->room_waiters++;
-    while (!room && !hopeless && passed < config->room_wait &&
-           (ring->room_waiters <= config->room_waiters || !ring_stands_still(ring))) {
+    while (!room && !hopeless && passed < config->room_wait && ring_may_wait(ring)) {
         (void)port_wait(ring, smaller((size_t)(config->room_wait - passed), ROOM_LOOK));
         passed = port_ticks(ring) - start;
         room = ring_finds_room(ring);

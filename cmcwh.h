@@ -429,8 +429,8 @@ struct cmcwh_ring_config {
     const struct cmcwh_storage *storage;
 
     /* How many ms a request waits for a free record while others drain, 0: not at all. More than
-     * `room_waiters` at a time wait only while some come free: with one fewer than there are
-     * threads, one is left to refuse requests when a reader stands still. */
+     * `room_waiters` at a time (0: any number) wait only while some come free: with one fewer than
+     * there are threads, one is left to refuse requests when a reader stands still. */
     uint32_t room_wait, room_waiters;
 
     /* How many ms a request waits to be safe, 0: as long as it takes. Then it fails with
@@ -981,7 +981,7 @@ struct cmcwh_ring {
     uint32_t in_use;
     uint32_t waiting_readers, room_waiters;
     uint64_t next_seq;
-    uint64_t freed;              /* ticks at which records last came free */
+    uint64_t moved;              /* with room_waiters: when records were last taken or freed */
     struct cmcwh_batch *waiting; /* committed, not confirmed; oldest first */
     struct cmcwh_keeper keeper;
     struct cmcwh_reader readers[CMCWH_READERS_MAX];

@@ -202,7 +202,7 @@ static void close_door(void) {
     struct cmcwh_ring_state state;
 
     door_drain(door, HANGS * 1000);
-    door_close(door);
+    assert_true(door_close(door));
     listen_close(listener, listener_count);
     read_ring();
     cmcwh_server_count(&server, &counters);
@@ -580,7 +580,7 @@ static void closed_at_any_moment(void **state) {
         if (seed % 2 == 0) {
             door_drain(door, below(100));
         }
-        door_close(door);
+        assert_true(door_close(door));
         for (unsigned i = 0; i < CLIENTS_MAX; i++) {
             stop(&clients[i]);
         }

@@ -74,6 +74,7 @@ static void defaults(void **state) {
     assert_int_equal(options.workers, 4);
     assert_int_equal(options.body_max, 8388608);
     assert_int_equal(options.body_timeout, 10);
+    assert_int_equal(options.store_timeout, 2);
     assert_int_equal(options.keep_alive, 60);
     assert_int_equal(options.log_level, CMCWH_LOG_INFO);
     assert_int_equal(options.networks + options.proxy_count, 0);
@@ -142,6 +143,7 @@ static void wrong_values(void **state) {
     read_wrong("--body-max 0", "expected");
     read_wrong("--body-max 1099511627777", "expected");
     read_wrong("--body-timeout 0", "expected");
+    read_wrong("--store-timeout 61", "expected");
     read_wrong("--body-timeout 3601", "expected");
     read_wrong("--keep-alive 3601", "expected a number of seconds from 0 to 3600");
     read_wrong("--path mails", "begins with '/'");

@@ -368,22 +368,145 @@ static void numbers_that_were_taken_are_not_used_again(void **state) {
     expect(f.reader, 3, 1);
 }
 
+/* It may be in the middle of a write that does not return: nobody waits for it any longer, and what
+ * it has in hand does not count when it comes back. */
+static void a_reader_that_hangs(void **state) {
+    struct cmcwh_batch batch;
+
+    (void)state;
+    fixture_init(&f, 8, true);
+    batch = hold(2);
+    assert_int_equal(batch_commit(&batch, no_text), 2);
+    expect(f.reader, 1, 1);
+    cmcwh_ring_stall(&f.ring, f.reader, UINT32_MAX);
+    assert_int_equal(batch_confirm(&batch), CMCWH_ERR_STORAGE);
+    assert_true(state_of_ring().failed[f.reader]);
+    f.now += 1000000;
+    batch = hold(1);
+    assert_int_equal(batch_commit(&batch, no_text), CMCWH_ERR_STORAGE);
+    batch_abort(&batch);
+    expect_nothing(f.reader);
+    assert_int_equal(cmcwh_ring_acknowledge(&f.ring, f.reader), CMCWH_ERR_STORAGE);
+    assert_false(state_of_ring().failed[f.reader]);
+    batch = hold(1);
+    assert_int_equal(batch_commit(&batch, no_text), 1);
+    expect(f.reader, 1, 1); /* the numbers were taken by nobody: used again */
+    acknowledge(f.reader);
+    assert_int_equal(batch_confirm(&batch), CMCWH_OK);
+}
+
+/* Its events are in the ring: it gets them all, once. */
+static void a_reader_that_hangs_keeps_what_is_safe(void **state) {
+    (void)state;
+    fixture_init(&f, 8, false);
+    commit(3);
+    expect(f.reader, 1, 2);
+    cmcwh_ring_stall(&f.ring, f.reader, UINT32_MAX);
+    assert_true(state_of_ring().failed[f.reader]);
+    commit(1);
+    acknowledge(f.reader);
+    assert_false(state_of_ring().failed[f.reader]);
+    expect(f.reader, 3, 2);
+}
+
+/* A reader that takes its time is failed by those who wait, in no more time than they have. */
+static void waiting_has_an_end(void **state) {
+    struct cmcwh_batch one, two;
+    int other;
+
+    (void)state;
+    fixture_init(&f, 8, true);
+    f.ring.config.confirm_wait = 100;
+    other = cmcwh_ring_attach(&f.ring, NULL, true);
+    one = hold(1);
+    assert_int_equal(batch_commit(&one, no_text), 1);
+    f.now += 50;
+    two = hold(1);
+    assert_int_equal(batch_commit(&two, no_text), 1);
+    f.now += 49;
+    expect(other, 1, 1);
+    acknowledge(other);
+    assert_int_equal(batch_confirm(&one), CMCWH_PENDING);
+    f.now += 1;
+    assert_int_equal(batch_confirm(&two), CMCWH_PENDING);
+    assert_int_equal(batch_confirm(&one), CMCWH_ERR_STORAGE);
+    assert_int_equal(batch_confirm(&two), CMCWH_ERR_STORAGE);
+    assert_true(state_of_ring().failed[f.reader]);
+    assert_false(state_of_ring().failed[other]);
+    assert_int_equal(state_of_ring().retry, 100);
+}
+
+static void count_call(void *context) {
+    ++*(unsigned *)context;
+}
+
+/* Whoever has asked is called when it is worth asking again, once; and nobody else. */
+static void called_when_it_is_settled(void **state) {
+    unsigned calls[3] = {0, 0, 0};
+    struct cmcwh_batch batches[3];
+
+    (void)state;
+    fixture_init(&f, 8, true);
+    for (unsigned i = 0; i < 3; i++) {
+        batches[i] = hold(1);
+        batches[i].settled = count_call;
+        batches[i].context = &calls[i];
+        assert_int_equal(batch_commit(&batches[i], no_text), 1);
+    }
+    assert_int_equal(batch_confirm(&batches[0]), CMCWH_PENDING);
+    assert_int_equal(batch_confirm(&batches[2]), CMCWH_PENDING);
+    expect(f.reader, 1, 2);
+    assert_int_equal(calls[0] + calls[1] + calls[2], 0);
+    acknowledge(f.reader);
+    assert_int_equal(calls[0], 1);
+    assert_int_equal(calls[1], 0); /* it has not asked yet, and will be told when it does */
+    assert_int_equal(calls[2], 0);
+    assert_int_equal(batch_confirm(&batches[0]), CMCWH_OK);
+    assert_int_equal(batch_confirm(&batches[1]), CMCWH_OK);
+    cmcwh_ring_fail(&f.ring, f.reader, 0);
+    assert_int_equal(calls[2], 1);
+    assert_int_equal(batch_confirm(&batches[2]), CMCWH_ERR_STORAGE);
+    assert_int_equal(calls[0] + calls[1] + calls[2], 2);
+}
+
+/* Nobody is called for one that was given up. */
+static void given_up_while_it_is_pending(void **state) {
+    struct cmcwh_batch batch;
+    unsigned calls = 0;
+
+    (void)state;
+    fixture_init(&f, 8, true);
+    batch = hold(1);
+    batch.settled = count_call;
+    batch.context = &calls;
+    assert_int_equal(batch_commit(&batch, no_text), 1);
+    assert_int_equal(batch_confirm(&batch), CMCWH_PENDING);
+    batch_abort(&batch);
+    expect(f.reader, 1, 1); /* nobody will know that it was taken */
+    acknowledge(f.reader);
+    assert_int_equal(calls, 0);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bad_configs),
-        cmocka_unit_test(committed_in_one_step),
-        cmocka_unit_test(aborted_is_free_again),
-        cmocka_unit_test(an_empty_batch),
-        cmocka_unit_test(interleaved_requests),
-        cmocka_unit_test(round_and_round),
-        cmocka_unit_test(a_required_reader_keeps_its_records),
-        cmocka_unit_test(a_besteffort_reader_loses_the_oldest),
-        cmocka_unit_test(evicted_while_being_written),
-        cmocka_unit_test(a_failed_write_is_read_again),
-        cmocka_unit_test(confirmed_when_all_required_have_it),
-        cmocka_unit_test(a_failed_reader_takes_all_back),
-        cmocka_unit_test(taken_back_from_a_reader_that_was_writing),
-        cmocka_unit_test(numbers_that_were_taken_are_not_used_again)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(bad_configs),
+                                       cmocka_unit_test(committed_in_one_step),
+                                       cmocka_unit_test(aborted_is_free_again),
+                                       cmocka_unit_test(an_empty_batch),
+                                       cmocka_unit_test(interleaved_requests),
+                                       cmocka_unit_test(round_and_round),
+                                       cmocka_unit_test(a_required_reader_keeps_its_records),
+                                       cmocka_unit_test(a_besteffort_reader_loses_the_oldest),
+                                       cmocka_unit_test(evicted_while_being_written),
+                                       cmocka_unit_test(a_failed_write_is_read_again),
+                                       cmocka_unit_test(confirmed_when_all_required_have_it),
+                                       cmocka_unit_test(a_failed_reader_takes_all_back),
+                                       cmocka_unit_test(taken_back_from_a_reader_that_was_writing),
+                                       cmocka_unit_test(numbers_that_were_taken_are_not_used_again),
+                                       cmocka_unit_test(a_reader_that_hangs),
+                                       cmocka_unit_test(a_reader_that_hangs_keeps_what_is_safe),
+                                       cmocka_unit_test(waiting_has_an_end),
+                                       cmocka_unit_test(called_when_it_is_settled),
+                                       cmocka_unit_test(given_up_while_it_is_pending)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

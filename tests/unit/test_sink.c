@@ -17,6 +17,7 @@ static struct medium {
     unsigned calls, fail_at; /* 0: never */
     unsigned writes, syncs, undos;
     int spoiler; /* a reader that fails between sync and acknowledgement, or -1 */
+    bool hangs;  /* in a write, for so long that another thread fails its reader */
 } medium;
 
 static bool fails(void) {
@@ -30,6 +31,10 @@ static int medium_write(void *context, const void *bytes, size_t length) {
         medium.mid = true;
     }
     medium.writes++;
+    if (medium.hangs) {
+        cmcwh_ring_stall(&f.ring, f.reader, UINT32_MAX);
+        medium.hangs = false;
+    }
     if (fails()) {
         memcpy(medium.kept + medium.used, bytes, length / 2); /* a part stays */
         medium.used += length / 2;
@@ -256,6 +261,25 @@ static void taken_back_at_the_last_moment(void **state) {
     assert_int_equal(cmcwh_sink_pump(&sink), 0);
 }
 
+/* A write that comes back when nobody waits for it any longer is undone, even if it went well. */
+static void written_too_late(void **state) {
+    struct cmcwh_sink sink;
+
+    (void)state;
+    fixture_init(&f, 16, true);
+    sink = sink_of(sizeof buffer, false);
+    assert_int_equal(
+        feed(&f, CMCWH_JSON, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{}]}}", 49, 100),
+        1);
+    assert_int_equal(batch_commit(&f.parser.batch, (struct cmcwh_text){"", 0}), 1);
+    medium.hangs = true;
+    assert_int_equal(cmcwh_sink_pump(&sink), 0);
+    assert_int_equal(medium.undos, 1);
+    assert_int_equal(medium.used, 0);
+    assert_int_equal(batch_confirm(&f.parser.batch), CMCWH_ERR_STORAGE);
+    assert_int_equal(sink.delivered, 0);
+}
+
 /* Frames hold what the ring holds, with a CRC: the ring's records in memory have none. */
 static void frames_are_sealed(void **state) {
     static struct cmcwh_deframer deframer;
@@ -297,6 +321,7 @@ int main(void) {
                                        cmocka_unit_test(failing_the_nth_call),
                                        cmocka_unit_test(failing_the_nth_call_with_confirm),
                                        cmocka_unit_test(taken_back_at_the_last_moment),
+                                       cmocka_unit_test(written_too_late),
                                        cmocka_unit_test(frames_are_sealed)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

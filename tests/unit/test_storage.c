@@ -722,6 +722,64 @@ static void refused_with_the_one_before(void **state) {
     assert_int_equal(read_right(log_reader, NULL), 2);
 }
 
+static struct cmcwh_batch written; /* at that moment */
+static unsigned called;
+
+static void count_call(void *context) {
+    (void)context;
+    called++;
+}
+
+static void ask_late(struct disk *disk_in_use) {
+    disk_in_use->cut = NULL;
+    assert_int_equal(batch_commit(&behind, no_text), 1);
+    assert_int_equal(batch_confirm(&behind), CMCWH_PENDING);
+    assert_int_equal(called, 0);
+}
+
+/* A request that came while another one was written, and does not wait: it is called to go on. */
+static void called_when_the_storage_is_free(void **state) {
+    (void)state;
+    new_ring();
+    called = 0;
+    behind = hold(1, 2);
+    behind.settled = count_call;
+    written = hold(1, 1);
+    assert_int_equal(batch_commit(&written, no_text), 1);
+    disk.cut = ask_late;
+    assert_int_equal(batch_confirm(&written), CMCWH_OK);
+    assert_int_equal(called, 1);
+    assert_int_equal(batch_confirm(&behind), CMCWH_OK);
+    assert_int_equal(called, 1);
+    assert_int_equal(read_right(log_reader, NULL), 2);
+}
+
+static void lose_patience(struct disk *disk_in_use) {
+    disk_in_use->cut = NULL;
+    assert_int_equal(batch_commit(&behind, no_text), 1);
+    ticks += 99;
+    assert_int_equal(batch_confirm(&behind), CMCWH_PENDING);
+    ticks++;
+    assert_int_equal(batch_confirm(&behind), CMCWH_ERR_STORAGE);
+    batch_abort(&behind);
+    assert_int_equal(batch_confirm(&written), CMCWH_PENDING); /* who knows what is there? */
+}
+
+/* A storage that takes its time is waited for so long, unless it is just writing the events. */
+static void waiting_has_an_end(void **state) {
+    (void)state;
+    new_ring();
+    ring.config.confirm_wait = 100;
+    behind = hold(1, 99);
+    written = hold(1, 1);
+    assert_int_equal(batch_commit(&written, no_text), 1);
+    disk.cut = lose_patience;
+    assert_int_equal(batch_confirm(&written), CMCWH_OK);
+    assert_int_equal(read_right(log_reader, NULL), 1);
+    acknowledge(log_reader);
+    assert_int_equal(store_events(CAPACITY, 2), CMCWH_OK);
+}
+
 static unsigned reads_left;
 
 static int read_some(void *context, uint64_t offset, void *bytes, size_t length) {
@@ -861,6 +919,8 @@ int main(void) {
         cmocka_unit_test(refused_is_gone),
         cmocka_unit_test(opening_fails),
         cmocka_unit_test(refused_with_the_one_before),
+        cmocka_unit_test(called_when_the_storage_is_free),
+        cmocka_unit_test(waiting_has_an_end),
         cmocka_unit_test(reading_fails),
         cmocka_unit_test(a_later_number_in_the_wrong_place),
         cmocka_unit_test(pauses_grow),

@@ -138,6 +138,10 @@ static const char *set_body_max(struct options *options, const char *value) {
                : "a number of bytes from 1 to 1099511627776";
 }
 
+static const char *set_store_timeout(struct options *options, const char *value) {
+    return small_number(value, 1, 60, &options->store_timeout) ? NULL : "seconds, from 1 to 60";
+}
+
 static const char *set_body_timeout(struct options *options, const char *value) {
     return small_number(value, 1, 3600, &options->body_timeout)
                ? NULL
@@ -216,6 +220,7 @@ static const struct option {
      set_slow_requests},
     {"body-max", "BYTES", "longest body taken (8388608)", set_body_max},
     {"body-timeout", "SECONDS", "a request must be whole within this (10)", set_body_timeout},
+    {"store-timeout", "SECONDS", "and stored within this (2), or it gets 503", set_store_timeout},
     {"keep-alive", "SECONDS",
      "a connection may rest so long between requests,\n"
      "as its client is told; 0: none is kept (60)",
@@ -424,6 +429,7 @@ enum options_result options_read(struct options *options, int count, char **argu
     options->slow_requests = 20;
     options->body_max = 8388608;
     options->body_timeout = 10;
+    options->store_timeout = 2;
     options->keep_alive = 60;
     options->log_level = CMCWH_LOG_INFO;
     for (int i = 0; i < count; i++) {

@@ -26,8 +26,8 @@ struct options {
     bool sync;
     uint32_t workers, connections, slow_requests;
     uint64_t body_max;
-    uint32_t body_timeout; /* seconds */
-    uint32_t keep_alive;   /* seconds; 0: no connection is kept */
+    uint32_t body_timeout, store_timeout; /* seconds */
+    uint32_t keep_alive;                  /* seconds; 0: no connection is kept */
     const char *pid_file;
     const char *user;
     enum cmcwh_level log_level;

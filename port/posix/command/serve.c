@@ -31,6 +31,7 @@ struct service {
     uint32_t *links;
     char *buffers;
     int pid_file;
+    bool hangs; /* a thread could not be ended */
 };
 
 /* ---- Start ---- */
@@ -68,9 +69,9 @@ static enum outcome start_ring(struct service *service) {
                                                                             : RING_FILE_RECORDS,
                                      .port = &service->platform.port,
                                      .confirm = options->sync && options->ring == NULL,
-                                     .room_wait = 1000,
+                                     .room_wait = options->workers > 1 ? 1000 : 100,
                                      .room_waiters = options->workers - 1,
-                                     .confirm_wait = 2000};
+                                     .confirm_wait = options->store_timeout * 1000};
     int error = platform_init(&service->platform);
 
     if (options->ring != NULL) {
@@ -215,7 +216,7 @@ static void do_daily(const struct service *service) {
 
 /* Until somebody wants it to stop. */
 static void heed_wishes(struct service *service) {
-    enum { DAY = 86400000 };
+    enum { DAY = 86400000, WATCH = 1000 };
     uint64_t start = platform_ticks();
     enum process_wish wish = PROCESS_NOTHING;
 
@@ -225,9 +226,11 @@ static void heed_wishes(struct service *service) {
         if (passed >= DAY) {
             do_daily(service);
             start += passed;
-            passed = 0;
         }
-        wish = process_wait(DAY - passed);
+        for (unsigned i = 0; i < service->options->sinks; i++) {
+            sink_watch(&service->sinks[i]);
+        }
+        wish = process_wait(WATCH);
         if (wish == PROCESS_RELOAD) {
             notify("RELOADING=1");
             reload(service);
@@ -250,10 +253,10 @@ static uint64_t left_of(uint64_t start, uint64_t ms) {
 static void give_up_waiting(struct service *service) {
     for (unsigned i = 0; i < service->options->sinks; i++) {
         if (service->sinks[i].required && service->sinks[i].running) {
-            cmcwh_ring_fail(&service->ring, service->sinks[i].pump.config.reader, UINT32_MAX);
+            cmcwh_ring_stall(&service->ring, service->sinks[i].pump.config.reader, UINT32_MAX);
         }
     }
-    http_wait(&service->http, 500);
+    http_wait(&service->http, 200);
 }
 
 /* Returns how many events are lost because a required sink did not take them. */
@@ -273,29 +276,37 @@ static uint32_t stop_sink(struct service *service, struct sink *sink, uint64_t m
     return sink->required ? missed : 0;
 }
 
-/* In order: no new request, those in flight are answered, sinks take what is left. */
+/* In order: no new request, those in flight are answered, sinks take what is left. What does not
+ * get on is not waited for: the whole takes less than 3 s, unless a slow sink works till the end.
+ */
 static bool stop(struct service *service) {
+    enum { REQUESTS = 800 /* ms */ };
     uint64_t start = platform_ticks(), limit = service->options->body_timeout * UINT64_C(1000);
     uint32_t left = 0;
 
     process_let_signals_kill();
-    if (!http_drain(&service->http, (uint32_t)limit)) {
+    if (!http_drain(&service->http, REQUESTS)) {
         give_up_waiting(service);
     }
-    http_stop(&service->http);
+    service->hangs = !http_stop(&service->http);
+    for (unsigned i = 0; i < service->options->sinks; i++) {
+        if (service->sinks[i].ring != NULL) {
+            sink_hurry(&service->sinks[i]);
+        }
+    }
     for (unsigned i = 0; i < service->options->sinks; i++) {
         if (service->sinks[i].ring != NULL) {
             left += stop_sink(service, &service->sinks[i], left_of(start, limit));
         }
     }
-    if (service->ring.config.storage != NULL) {
+    if (service->ring.config.storage != NULL && !service->hangs) {
         (void)cmcwh_ring_flush(&service->ring);
     }
-    return left == 0;
+    return left == 0 && !service->hangs;
 }
 
 static void free_all(struct service *service) {
-    bool hanging = false;
+    bool hanging = service->hangs;
 
     for (unsigned i = 0; i < service->options->sinks; i++) {
         hanging = hanging || service->sinks[i].running;
@@ -305,7 +316,7 @@ static void free_all(struct service *service) {
     if (service->pid_file >= 0) {
         process_unclaim(service->options->pid_file, service->pid_file);
     }
-    if (hanging) { /* a sink that hangs still uses its memory */
+    if (hanging) { /* what hangs still uses its memory */
         return;
     }
     for (unsigned i = 0; i < service->options->sinks; i++) {

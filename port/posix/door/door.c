@@ -42,6 +42,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "door/look.h"
@@ -54,7 +55,7 @@
 enum {
     LINGER = 2000,  /* ms for an answer to go, and for the end of a connection */
     QUEUE = 1500,   /* ms in which a request must have begun to be stored */
-    PATIENCE = 250, /* ms between looks at what is being stored for long */
+    PATIENCE = 100, /* ms between looks at what is being stored for long */
     TICK = 100,     /* ms between looks at the time, while something is to be late soon */
     MOMENT = 500,   /* ms in which requests that are on their way may come at the end */
     NEW = 250,      /* ms that a request in pieces is taken to be older, to have come slower */
@@ -1383,7 +1384,7 @@ struct door *door_open(const struct door_config *config) {
     door->epoll = door->wake = -1;
     (void)pthread_mutex_init(&door->mutex, NULL);
     if (!make_places(door) || !make_epoll(door) || !start_threads(door)) {
-        door_close(door);
+        (void)door_close(door);
         return NULL;
     }
     return door;
@@ -1434,18 +1435,31 @@ static void close_all(struct door *door) {
     }
 }
 
-void door_close(struct door *door) {
+/* False: one is in a call that does not return, as a write to a disk that is away. */
+static bool end_threads(struct door *door) {
+    struct timespec deadline;
+    bool ended = true;
+
+    (void)clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += 1;
+    for (unsigned i = 0; door->threads != NULL && i <= door->config.workers; i++) {
+        ended = (!door->threads[i].started ||
+                 pthread_timedjoin_np(door->threads[i].id, NULL, &deadline) == 0) &&
+                ended;
+    }
+    return ended;
+}
+
+bool door_close(struct door *door) {
     if (door == NULL) {
-        return;
+        return true;
     }
     __atomic_store_n(&door->stop, true, __ATOMIC_RELEASE);
     if (door->wake >= 0) {
         (void)eventfd_write(door->wake, 1);
     }
-    for (unsigned i = 0; door->threads != NULL && i <= door->config.workers; i++) {
-        if (door->threads[i].started) {
-            (void)pthread_join(door->threads[i].id, NULL);
-        }
+    if (!end_threads(door)) {
+        return false;
     }
     close_all(door);
     if (door->epoll >= 0) {
@@ -1460,4 +1474,5 @@ void door_close(struct door *door) {
     free(door->connections);
     free(door->threads);
     free(door);
+    return true;
 }

@@ -54,7 +54,8 @@ void door_disbelieves(struct exchange *exchange);
  * most. */
 void door_drain(struct door *door, uint32_t ms);
 
-/* Ends its threads and closes every connection. NULL: nothing. */
-void door_close(struct door *door);
+/* Ends its threads and closes every connection. False: a thread hangs, and everything stays as it
+ * is. NULL: nothing. */
+bool door_close(struct door *door);
 
 #endif

@@ -157,8 +157,10 @@ void http_wait(struct http *http, uint32_t ms) {
     (void)cmcwh_server_drain(&http->server, ms);
 }
 
-void http_stop(struct http *http) {
-    door_close(http->door);
+bool http_stop(struct http *http) {
+    bool ended = door_close(http->door);
+
     http->door = NULL;
     listen_close(http->listener, http->config.listeners.count);
+    return ended;
 }

@@ -42,7 +42,7 @@ bool http_drain(struct http *http, uint32_t ms);
 /* Waits once more for those. */
 void http_wait(struct http *http, uint32_t ms);
 
-/* Whatever has been started ends. */
-void http_stop(struct http *http);
+/* Whatever has been started ends. False: something hangs, and all of it stays. */
+bool http_stop(struct http *http);
 
 #endif

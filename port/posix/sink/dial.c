@@ -159,6 +159,7 @@ size_t send_most(struct sink *sink, const void *bytes, size_t length, const char
         if (sent > 0) {
             from += sent;
             left -= (size_t)sent;
+            sink_moves(sink);
             until = platform_ticks() + SINK_TIMEOUT;
         } else if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) {
             if (errno == ENOBUFS) { /* poll() knows nothing of it */

@@ -204,6 +204,7 @@ static int serial_sync(void *context) {
         if (waiting != before) {
             start = platform_ticks();
             before = waiting;
+            sink_moves(sink);
         }
         if (platform_ticks() - start > SINK_TIMEOUT + (line->draining ? needed : 0) ||
             sink_stopping(sink)) {

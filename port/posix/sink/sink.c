@@ -87,17 +87,29 @@ bool sink_stopping(const struct sink *sink) {
     return stop;
 }
 
-/* Between rounds: what was delivered is told, and what is asked is heard. True: to stop. */
-static bool meet(struct sink *sink, bool *reopen) {
-    bool stop;
+static uint32_t low_ticks(void) {
+    return (uint32_t)platform_ticks() | 1;
+}
+
+void sink_moves(struct sink *sink) {
+    __atomic_store_n(&sink->moved, low_ticks(), __ATOMIC_RELAXED);
+}
+
+/* What others ask of a sink. */
+struct wish {
+    bool reopen, finish, stop;
+};
+
+/* Between rounds: what was delivered is told, and what is asked is heard. */
+static struct wish meet(struct sink *sink) {
+    struct wish wish;
 
     lock(sink);
     sink->delivered = sink->pump.delivered;
-    *reopen = sink->reopen;
+    wish = (struct wish){sink->reopen, sink->finish, sink->stop};
     sink->reopen = false;
-    stop = sink->stop;
     unlock(sink);
-    return stop;
+    return wish;
 }
 
 /* Tells others why it does not work; NULL: it does. */
@@ -135,7 +147,7 @@ static void rest_a_while(struct sink *sink, struct trial *trial) {
     cmcwh_ring_fail(sink->ring, sink->pump.config.reader, trial->pause);
     until = platform_ticks() + trial->pause;
     lock(sink);
-    while (!sink->stop && platform_ticks() < until) {
+    while (!sink->reopen && !sink->finish && !sink->stop && platform_ticks() < until) {
         (void)sink->ring->config.port->wait(sink->ring->config.port->context,
                                             (uint32_t)(until - platform_ticks()));
     }
@@ -169,8 +181,8 @@ static void say_lost(struct sink *sink, struct trial *trial, bool last) {
     }
 }
 
-/* One round: opens if need be, and takes what there is. Returns how many records, or -1. */
-static int work(struct sink *sink, bool reopen) {
+/* Opens if need be, and takes what there is. Returns how many records, or -1. */
+static int open_and_pump(struct sink *sink, bool reopen) {
     if (reopen && sink->descriptor >= 0) {
         sink->medium->close(sink);
     }
@@ -184,6 +196,32 @@ static int work(struct sink *sink, bool reopen) {
         }
     }
     return cmcwh_sink_pump(&sink->pump);
+}
+
+/* It has been found hanging, and hangs no longer: it is to be waited for again. */
+static void return_to_life(struct sink *sink, struct trial *trial) {
+    bool stalled;
+
+    lock(sink);
+    stalled = sink->stalled;
+    sink->stalled = false;
+    unlock(sink);
+    if (stalled) {
+        trial->since = trial->since == 0 ? platform_ticks() - SINK_HANGS : trial->since;
+        trial->pause = 100;
+        cmcwh_ring_fail(sink->ring, sink->pump.config.reader, 0);
+    }
+}
+
+/* One round. */
+static int work(struct sink *sink, struct trial *trial, bool reopen) {
+    int count;
+
+    sink_moves(sink);
+    count = open_and_pump(sink, reopen);
+    __atomic_store_n(&sink->moved, 0, __ATOMIC_RELAXED);
+    return_to_life(sink, trial);
+    return count;
 }
 
 /* Where no request waits for this sink, it lets a few more records come before it writes: waking
@@ -204,11 +242,14 @@ static void gather(struct sink *sink) {
 static void *sink_thread(void *context) {
     struct sink *sink = context;
     struct trial trial = {0};
-    bool reopen;
+    struct wish wish;
 
-    while (!meet(sink, &reopen)) {
-        int count = work(sink, reopen);
+    while (wish = meet(sink), !wish.stop) {
+        int count = work(sink, &trial, wish.reopen);
 
+        if (count <= 0 && wish.finish) {
+            break;
+        }
         if (count < 0) {
             rest_a_while(sink, &trial);
         } else if (count > 0) { /* that it could be opened proves little: the disk may be full */
@@ -216,12 +257,15 @@ static void *sink_thread(void *context) {
         } else if (!cmcwh_ring_wait(sink->ring, sink->pump.config.reader, 1000)) {
             (void)cmcwh_ring_flush(sink->ring);
         }
-        if (count >= 0) {
+        if (count >= 0 && !wish.finish) {
             gather(sink);
         }
         say_lost(sink, &trial, false);
     }
     say_lost(sink, &trial, true);
+    lock(sink);
+    sink->ended = true;
+    unlock(sink);
     return NULL;
 }
 
@@ -266,24 +310,68 @@ uint64_t sink_progress(struct sink *sink, char trouble[SINK_TROUBLE]) {
     return delivered;
 }
 
-static uint32_t behind(struct sink *sink, bool *hopeless) {
+/* For how many ms it has not got on with its work; with none, since `otherwise`. */
+static uint32_t at_rest(const struct sink *sink, uint32_t otherwise) {
+    uint32_t moved = __atomic_load_n(&sink->moved, __ATOMIC_RELAXED);
+    uint32_t passed = low_ticks() - (moved != 0 ? moved : otherwise);
+
+    return passed <= INT32_MAX ? passed : 0; /* it may just have moved */
+}
+
+void sink_watch(struct sink *sink) {
+    bool known;
+
+    if (!sink->running || at_rest(sink, low_ticks()) < SINK_HANGS) {
+        return;
+    }
+    cmcwh_ring_stall(sink->ring, sink->pump.config.reader, UINT32_MAX);
+    lock(sink);
+    known = sink->stalled || sink->failing[0] != '\0';
+    sink->stalled = true;
+    if (!known) {
+        (void)snprintf(sink->failing, sizeof sink->failing,
+                       "hangs: a call of the system has not "
+                       "returned for %u s",
+                       SINK_HANGS / 1000);
+    }
+    unlock(sink);
+    if (!known) {
+        log_line(CMCWH_LOG_ERROR,
+                 "sink '%s': hangs: a call of the system has not returned for %u s%s", sink->uri,
+                 SINK_HANGS / 1000, sink->required ? "; requests may get 503" : "");
+    }
+}
+
+void sink_hurry(struct sink *sink) {
+    lock(sink);
+    sink->finish = true;
+    wake(sink);
+    unlock(sink);
+}
+
+static bool has_ended(const struct sink *sink) {
+    bool ended;
+
+    lock(sink);
+    ended = sink->ended;
+    unlock(sink);
+    return ended;
+}
+
+static uint32_t behind(const struct sink *sink) {
     struct cmcwh_ring_state state;
 
     cmcwh_ring_state(sink->ring, &state);
-    /* What a dead sink has not taken is safe in a ring file. */
-    *hopeless = sink->ring->config.storage != NULL && state.failed[sink->pump.config.reader];
     return state.behind[sink->pump.config.reader];
 }
 
 uint32_t sink_finish(struct sink *sink, uint64_t ms) {
     uint64_t start = platform_ticks();
-    bool hopeless;
-    uint32_t left = behind(sink, &hopeless);
     struct timespec deadline;
 
-    while (sink->running && left > 0 && !hopeless && platform_ticks() - start < ms) {
+    while (sink->running && !has_ended(sink) && platform_ticks() - start < ms &&
+           at_rest(sink, (uint32_t)start) < SINK_LAST) {
         (void)poll(NULL, 0, 10);
-        left = behind(sink, &hopeless);
     }
     lock(sink);
     sink->stop = true;
@@ -292,11 +380,13 @@ uint32_t sink_finish(struct sink *sink, uint64_t ms) {
     if (sink->running) {
         /* A thread that hangs in a write must not keep the process: it ends with it. */
         (void)clock_gettime(CLOCK_REALTIME, &deadline);
-        deadline.tv_sec += 1;
+        deadline.tv_nsec += 300000000;
+        deadline.tv_sec += deadline.tv_nsec / 1000000000;
+        deadline.tv_nsec %= 1000000000;
         sink->running = pthread_timedjoin_np(sink->thread, NULL, &deadline) != 0;
     }
     if (!sink->running && sink->descriptor >= 0) {
         sink->medium->close(sink);
     }
-    return left;
+    return behind(sink);
 }

@@ -67,7 +67,13 @@ struct sink_medium {
     void (*close)(struct sink *sink);
 };
 
-enum { SINK_BUFFER = 65536, SINK_TIMEOUT = 5000, SINK_TROUBLE = 256 };
+enum {
+    SINK_BUFFER = 65536,
+    SINK_TROUBLE = 256,
+    SINK_TIMEOUT = 5000,              /* ms */
+    SINK_HANGS = SINK_TIMEOUT + 1000, /* ms in one call of the system */
+    SINK_LAST = 1200                  /* the same, at the end */
+};
 
 struct sink {
     const struct sink_medium *medium;
@@ -91,9 +97,13 @@ struct sink {
     pthread_t thread;
     bool running; /* main's */
 
+    uint32_t moved; /* atomic: ticks, low bits, at which it last got on with its work; 0: none */
+
     /* Under the ring's lock: what others ask of it, and what it tells them. */
-    bool reopen, stop;
-    bool tried; /* to open it, for the first time */
+    bool reopen, finish, stop;
+    bool ended;   /* it will do no more */
+    bool stalled; /* sink_watch has found it hanging */
+    bool tried;   /* to open it, for the first time */
     uint64_t delivered;
     char failing[SINK_TROUBLE]; /* why it is not working; "": it is */
 };
@@ -125,7 +135,15 @@ void sink_reopen(struct sink *sink);
 /* How many records it has delivered, and why it does not work, "" when it does. Any thread. */
 uint64_t sink_progress(struct sink *sink, char trouble[SINK_TROUBLE]);
 
-/* Gives it `ms` to take what is left, and ends it. Returns how many records it did not take. */
+/* Does it hang in a call that does not return? Then nobody waits for it any longer, until it
+ * returns. To be called every second or so, by one thread that is not its own. */
+void sink_watch(struct sink *sink);
+
+/* Asks it to take what is left, with one more try if it does not work, and to end. */
+void sink_hurry(struct sink *sink);
+
+/* Waits for that, `ms` at most, and no longer than it gets on. Returns how many records it did not
+ * take. */
 uint32_t sink_finish(struct sink *sink, uint64_t ms);
 
 /* Frees what sink_parse has allocated. Not while it runs. */
@@ -136,6 +154,9 @@ void sink_free(struct sink *sink);
 /* Has the end been asked for? Whoever waits gives up then, and has failed: what was not taken is
  * not acknowledged. */
 bool sink_stopping(const struct sink *sink);
+
+/* It has got on with a write that takes its time. */
+void sink_moves(struct sink *sink);
 
 /* Sets sink->trouble, with the system's error text when `error` is not 0. Returns -1. */
 int sink_trouble(struct sink *sink, const char *what, int error);

@@ -8,6 +8,7 @@
 
 /* Its way into the same file, pipe or terminal, with flags that are nobody else's. */
 #define ITSELF "/proc/self/fd/1"
+#define CLOSED "standard output is closed, or only for reading"
 
 /* What only standard output has. */
 struct output {
@@ -47,10 +48,12 @@ static int take_file(struct sink *sink, int flags, const struct stat *status) {
 }
 
 static enum outcome stdout_look(struct sink *sink, bool reach) {
+    int flags = fcntl(STDOUT_FILENO, F_GETFL);
+
     (void)reach;
-    return fcntl(STDOUT_FILENO, F_GETFD) >= 0
+    return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY
                ? OUTCOME_RIGHT
-               : sink_unfit(sink, "standard output is closed", 0, OUTCOME_WRONG);
+               : sink_unfit(sink, CLOSED, 0, OUTCOME_WRONG);
 }
 
 /* Not blocking would be so for everybody who has this pipe or terminal from the same shell, so it
@@ -74,10 +77,7 @@ static int stdout_open(struct sink *sink) {
     struct stat status;
 
     if (flags < 0 || fstat(STDOUT_FILENO, &status) != 0) {
-        return sink_trouble(sink, "standard output is closed", errno);
-    }
-    if ((flags & O_ACCMODE) == O_RDONLY) {
-        return sink_trouble(sink, "standard output is closed, or only for reading", 0);
+        return sink_trouble(sink, CLOSED, errno);
     }
     return S_ISREG(status.st_mode) ? take_file(sink, flags, &status) : take_other(sink, &status);
 }

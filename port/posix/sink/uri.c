@@ -2,6 +2,7 @@
  * anything. */
 #include "sink/sink.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,7 +177,7 @@ bool sink_parse(struct sink *sink, const char *uri, bool durable) {
     if (medium->own != NULL) {
         sink->own = malloc(medium->own_size);
         if (sink->own == NULL) {
-            return wrong(uri, uri, "more memory");
+            return log_failure("memory for a sink (--sink)", ENOMEM);
         }
         memcpy(sink->own, medium->own, medium->own_size);
     }
