@@ -15,7 +15,7 @@ $(OUT)/fuzz/differential: tests/fuzz/differential.c $(OUT)/fuzz/fuzz.o $(OUT)/cm
 	$(call say,CC $<)$(FUZZ_C) $(filter-out %.h,$^) -ljansson -o $@
 
 $(OUT)/fuzz/frame $(OUT)/fuzz/ring: $(OUT)/fuzz/%: tests/fuzz/%.c $(OUT)/fuzz/fuzz.o $(OUT)/libcmcwh.a
-	$(call say,CC $<)$(FUZZ_C) $(filter-out %.h,$^) -o $@
+	$(call say,CC $<)$(FUZZ_C) $(filter-out %.h cmcwh.c,$^) -o $@
 
 $(OUT)/fuzz/request: tests/fuzz/request.c $(OUT)/fuzz/fuzz.o $(OUT)/port.a
 	$(call say,CC $<)$(PORT_C) -fsanitize=fuzzer $(filter-out %.h,$^) $(LIBRARIES) -o $@
