@@ -902,20 +902,38 @@ static char *put_quoted(char *out, struct cmcwh_text text) {
     return out;
 }
 
+/* The bytes that the first character of a text takes when it is escaped; its own in *bytes. */
+static size_t escaped_size(struct cmcwh_text text, size_t *bytes) {
+    char escaped[12];
+
+    *bytes = 1;
+    while (*bytes < smaller(4, text.length) && (text.data[*bytes] & 0xC0) == 0x80) {
+        ++*bytes;
+    }
+    text.length = *bytes;
+    return needs_look((unsigned char)*text.data)
+               ? (size_t)(put_escaped(escaped, text, false) - escaped)
+               : text.length;
+}
+
 /* How much of a text may be escaped into `room` bytes, in whole characters. */
 static size_t fit_escaped(struct cmcwh_text text, size_t room) {
-    size_t fit = 0, used = 0;
+    size_t fit = text.length <= room / 6 ? text.length : 0;
 
-    for (size_t i = 0; i < text.length; i++) {
-        if ((text.data[i] & 0xC0) != 0x80) {
-            fit = i;
+    while (fit < text.length) {
+        struct cmcwh_text rest = {text.data + fit, text.length - fit};
+        size_t bytes = 8, size = 8;
+
+        if (rest.length < 8 || room < 8 || not_plain(word_at(rest.data)) != 0) {
+            size = escaped_size(rest, &bytes);
         }
-        used += needs_look((unsigned char)text.data[i]) ? 6 : 1;
-        if (used > room) {
-            return fit;
+        if (size > room) {
+            break;
         }
+        room -= size;
+        fit += bytes;
     }
-    return text.length;
+    return fit;
 }
 
 /* In quotes, cut where it would take more than `room` bytes between them. */
@@ -1105,7 +1123,7 @@ void cmcwh_record_read(const struct cmcwh_record *record, struct cmcwh_event *ev
     event->severity = event->kind == CMCWH_DELIVERIES && event->status <= CMCWH_DEFERRED
                           ? delivery_statuses[event->status].severity
                           : kinds[event->kind].severity;
-    event->truncated = get16(record->bytes + AT_TRUNCATED);
+    event->truncated = get16(record->bytes + AT_TRUNCATED) & ((1u << CMCWH_FIELDS) - 1);
     record_texts(record, event->texts);
 }
 
@@ -1551,32 +1569,106 @@ static void record_finish(struct cmcwh_record *record, const struct seal *seal) 
  * event and change nothing; where the bytes go is the sinks' business.
  */
 
-/* The order in which fields come out, JSON and logfmt alike. */
-static const uint8_t field_order[] = {CMCWH_EVENT_TYPE, CMCWH_SERVER_COMPOSITION, CMCWH_STATUS,
-                                      CMCWH_CREATED,    CMCWH_MESSAGE_ID,         CMCWH_FROM,
-                                      CMCWH_TO,         CMCWH_RETURN_PATH,        CMCWH_SUBJECT,
-                                      CMCWH_REASON,     CMCWH_SOURCE_IP,          CMCWH_SENDER_IP,
-                                      CMCWH_API_DATA};
+/* What comes out beside an event's texts. */
+enum { SEQ = CMCWH_FIELDS, ID, RECEIVED, BOUNCE, TRUNCATED, CUT, ITEMS };
 
-/* The names of cut fields, quoted by `quote` and with commas between. */
-static char *put_truncated(char *out, unsigned truncated, const char *quote) {
+/* The order in which it comes out; behind it come the event's own members, and CUT. logfmt begins
+ * with what it is read for: who reads syslog may cut it. */
+static const uint8_t json_order[] = {SEQ,
+                                     ID,
+                                     RECEIVED,
+                                     CMCWH_EVENT_TYPE,
+                                     CMCWH_SERVER_COMPOSITION,
+                                     CMCWH_STATUS,
+                                     BOUNCE,
+                                     CMCWH_CREATED,
+                                     CMCWH_MESSAGE_ID,
+                                     CMCWH_FROM,
+                                     CMCWH_TO,
+                                     CMCWH_RETURN_PATH,
+                                     CMCWH_SUBJECT,
+                                     CMCWH_REASON,
+                                     CMCWH_SOURCE_IP,
+                                     CMCWH_SENDER_IP,
+                                     CMCWH_API_DATA,
+                                     TRUNCATED};
+static const uint8_t logfmt_order[] = {CMCWH_EVENT_TYPE,
+                                       CMCWH_STATUS,
+                                       BOUNCE,
+                                       CMCWH_TO,
+                                       CMCWH_REASON,
+                                       CMCWH_MESSAGE_ID,
+                                       CMCWH_CREATED,
+                                       CMCWH_FROM,
+                                       CMCWH_SUBJECT,
+                                       ID,
+                                       SEQ,
+                                       RECEIVED,
+                                       CMCWH_RETURN_PATH,
+                                       CMCWH_SOURCE_IP,
+                                       CMCWH_SENDER_IP,
+                                       CMCWH_API_DATA,
+                                       CMCWH_SERVER_COMPOSITION,
+                                       TRUNCATED};
+
+static const char *item_name(unsigned item) {
+    static const char others[] = "seq\0id\0received\0bounce\0truncated\0cut";
+
+    return item == CMCWH_MEMBERS ? "members"
+           : item < CMCWH_FIELDS ? fields[item].name
+                                 : word_number(others, item - CMCWH_FIELDS);
+}
+
+/* The names of the items in a mask, quoted by `quote` and with commas between. */
+static char *put_names(char *out, unsigned items, const char *quote) {
     const char *comma = "";
 
-    for (unsigned field = 0; field < CMCWH_FIELDS; field++) {
-        if (truncated >> field & 1) {
-            out = put_word(out, comma);
-            out = put_word(out, quote);
-            out = put_word(out, field == CMCWH_MEMBERS ? "members" : fields[field].name);
-            out = put_word(out, quote);
+    for (unsigned item = 0; item < ITEMS; item++) {
+        if (items >> item & 1) {
+            out = put_word(put_word(out, comma), quote);
+            out = put_word(put_word(out, item_name(item)), quote);
             comma = ",";
         }
     }
     return out;
 }
 
-static char *put_field_name(char *out, unsigned field) {
-    memcpy(out, fields[field].name, sizeof fields[field].name); /* of one size: without a call */
-    return out + fields[field].length;
+static char *put_name(char *out, unsigned item) {
+    if (item >= CMCWH_FIELDS) {
+        return put_word(out, item_name(item));
+    }
+    memcpy(out, fields[item].name, sizeof fields[item].name); /* of one size: without a call */
+    return out + fields[item].length;
+}
+
+/* Numbers and a time: without anything to escape. */
+static bool is_stamp(unsigned item) {
+    return item >= SEQ && item <= RECEIVED;
+}
+
+static struct cmcwh_text stamp_text(const struct cmcwh_event *event, unsigned item, char *out) {
+    const char *end = item == SEQ  ? put_decimal(out, event->seq)
+                      : item == ID ? put_hex(out, event->id, 16)
+                                   : put_time(out, event->received);
+    struct cmcwh_text text = {out, (size_t)(end - out)};
+
+    return text;
+}
+
+enum { STAMP_MAX = 24 };
+
+/* The value of an item, a stamp written at `stamp`; without data where this event has none.
+ * TRUNCATED is a list, which the formats write. */
+static struct cmcwh_text item_text(const struct cmcwh_event *event, unsigned item, char *stamp) {
+    if (item < CMCWH_FIELDS) {
+        return event->texts[item];
+    }
+    if (is_stamp(item)) {
+        return stamp_text(event, item, stamp);
+    }
+    return text_of(item == BOUNCE && event->kind == CMCWH_BOUNCES ? cmcwh_bounce_name(event->status)
+                   : item == TRUNCATED && event->truncated != 0   ? ""
+                                                                  : NULL);
 }
 
 /* What an event's own member is called in an output: its name, in a logfmt key with '_' for what
@@ -1615,14 +1707,10 @@ static bool label_is(const struct label *label, struct cmcwh_text name, int fold
 /* Could it pass for a name of ours? Some readers do not look at the case of letters. A logfmt key
  * is not empty. */
 static bool label_ours(const struct label *label) {
-    static const char ours[] = "seq\0id\0received\0truncated\0";
     bool taken = label->key && label->prefix.length + label->name.length == 0;
 
-    for (const char *name = ours; !taken && *name != '\0'; name = word_number(name, 1)) {
-        taken = label_is(label, text_of(name), 0x20);
-    }
-    for (size_t i = 0; !taken && i < sizeof field_order; i++) {
-        taken = label_is(label, text_of(fields[field_order[i]].name), 0x20);
+    for (unsigned item = 0; !taken && item < ITEMS; item++) {
+        taken = item != CMCWH_MEMBERS && label_is(label, text_of(item_name(item)), 0x20);
     }
     return taken;
 }
@@ -1683,25 +1771,26 @@ static char *put_label(char *out, struct cmcwh_text members, struct cmcwh_text n
 static char *put_json(char *out, const struct cmcwh_event *event) {
     const struct cmcwh_text *texts = event->texts;
     struct cmcwh_text rest = texts[CMCWH_MEMBERS], name, value;
+    char stamp[STAMP_MAX], *start = out;
 
-    out = put_word(out, "{\"seq\":");
-    out = put_decimal(out, event->seq);
-    out = put_word(out, ",\"id\":\"");
-    out = put_hex(out, event->id, 16);
-    out = put_word(out, "\",\"received\":\"");
-    out = put_time(out, event->received);
-    *out++ = '"';
-    for (size_t i = 0; i < sizeof field_order; i++) {
+    for (size_t i = 0; i < sizeof json_order; i++) {
+        unsigned item = json_order[i];
+        struct cmcwh_text text = item_text(event, item, stamp);
+
+        if (text.data == NULL) {
+            continue;
+        }
         out = put_word(out, ",\"");
-        out = put_field_name(out, field_order[i]);
-        out = put_word(out, "\":");
-        out = put_quoted(out, texts[field_order[i]]);
+        out = put_word(put_name(out, item), "\":");
+        if (item == TRUNCATED) {
+            *out++ = '[';
+            out = put_names(out, event->truncated, "\"");
+            *out++ = ']';
+        } else {
+            out = item == SEQ ? put_bytes(out, text.data, text.length) : put_quoted(out, text);
+        }
     }
-    if (event->truncated != 0) {
-        out = put_word(out, ",\"truncated\":[");
-        out = put_truncated(out, event->truncated, "\"");
-        *out++ = ']';
-    }
+    *start = '{';
     while (next_member(&rest, &name, &value)) {
         out = put_word(out, ",\"");
         out = put_label(out, texts[CMCWH_MEMBERS], name, false);
@@ -1713,7 +1802,18 @@ static char *put_json(char *out, const struct cmcwh_event *event) {
 
 /* A logfmt value needs no quotes when it is all letters, digits and harmless marks. */
 static bool bare_value(struct cmcwh_text text) {
-    for (size_t i = 0; i < text.length; i++) {
+    size_t i = 0;
+
+    while (text.length - i >= 8) {
+        uint64_t word = word_at(text.data + i);
+        uint64_t space = word ^ lanes * ' ', equals = word ^ lanes * '=';
+
+        if (not_plain(word) != 0 || (((space - lanes) | (equals - lanes)) & lanes << 7) != 0) {
+            break;
+        }
+        i += 8;
+    }
+    for (; i < text.length; i++) {
         unsigned char byte = (unsigned char)text.data[i];
 
         if (byte <= ' ' || byte == '=' || needs_look(byte)) {
@@ -1731,34 +1831,107 @@ static char *put_member_value(char *out, struct cmcwh_text value) {
     return bare_value(value) ? put_bytes(out, value.data, value.length) : put_quoted(out, value);
 }
 
-static char *put_logfmt(char *out, const struct cmcwh_event *event) {
-    const struct cmcwh_text *texts = event->texts;
-    struct cmcwh_text rest = texts[CMCWH_MEMBERS], name, value;
+/* How much of an event comes out as logfmt: so many items, no text longer than so much, and own
+ * members while all is within `room`. Then, what was cut, and what is the first to lack. */
+struct extent {
+    unsigned items, longest;
+    size_t room;
+    unsigned cut;
+};
 
-    out = put_word(out, "seq=");
-    out = put_decimal(out, event->seq);
-    out = put_word(out, " id=");
-    out = put_hex(out, event->id, 16);
-    out = put_word(out, " received=");
-    out = put_time(out, event->received);
-    for (size_t i = 0; i < sizeof field_order; i++) {
-        value = texts[field_order[i]];
-        *out++ = ' ';
-        out = put_field_name(out, field_order[i]);
-        *out++ = '=';
-        out = bare_value(value) ? put_bytes(out, value.data, value.length) : put_quoted(out, value);
+static const struct extent everything = {ITEMS, 6 * CMCWH_RECORD_SIZE, SIZE_MAX, 0};
+
+/* An item's value. A text is cut if that saves more than its name in `cut=` takes. */
+static char *put_value(char *out, struct cmcwh_text text, unsigned item, struct extent *extent) {
+    size_t worth = extent->longest + strlen(item_name(item)) + 1;
+
+    if (item < CMCWH_FIELDS && fit_escaped(text, worth) < text.length) {
+        text.length = fit_escaped(text, extent->longest);
+        extent->cut |= 1u << item;
     }
-    if (event->truncated != 0) {
-        out = put_word(out, " truncated=");
-        out = put_truncated(out, event->truncated, "");
-    }
+    return is_stamp(item) || bare_value(text) ? put_bytes(out, text.data, text.length)
+                                              : put_quoted(out, text);
+}
+
+static char *put_cut(char *out, unsigned cut) {
+    return cut == 0 ? out : put_names(put_word(out, " cut="), cut, "");
+}
+
+static char *put_members(char *out, const char *start, struct cmcwh_text members,
+                         struct extent *extent) {
+    struct cmcwh_text rest = members, name, value;
+
     while (next_member(&rest, &name, &value)) {
-        *out++ = ' ';
-        out = put_label(out, texts[CMCWH_MEMBERS], name, true);
-        *out++ = '=';
-        out = put_member_value(out, value);
+        char *end = put_word(out, " ");
+
+        end = put_word(put_label(end, members, name, true), "=");
+        end = put_member_value(end, value);
+        if ((size_t)(put_cut(end, extent->cut | 1u << CMCWH_MEMBERS) - start) > extent->room) {
+            extent->cut |= 1u << CMCWH_MEMBERS;
+            break;
+        }
+        out = end;
     }
     return out;
+}
+
+static char *put_logfmt(char *out, const struct cmcwh_event *event, struct extent *extent) {
+    const char *start = out;
+    char stamp[STAMP_MAX];
+
+    extent->cut = 0;
+    for (unsigned i = 0; i < sizeof logfmt_order; i++) {
+        unsigned item = logfmt_order[i];
+        struct cmcwh_text text = item_text(event, item, stamp);
+
+        if (text.data == NULL) {
+            continue;
+        }
+        if (i >= extent->items) {
+            extent->cut |= 1u << item;
+            break;
+        }
+        out = put_word(put_name(put_word(out, i == 0 ? "" : " "), item), "=");
+        out = item == TRUNCATED ? put_names(out, event->truncated, "")
+                                : put_value(out, text, item, extent);
+    }
+    out = put_members(out, start, event->texts[CMCWH_MEMBERS], extent);
+    return put_cut(out, extent->cut);
+}
+
+/* Finds the largest value of `what`, a part of the extent, with which the event fits into `room`:
+ * from what it is, which must do, to `most`. Tries at `out`. */
+static void extend(char *out, const struct cmcwh_event *event, struct extent *extent,
+                   unsigned *what, unsigned most, size_t room) {
+    unsigned least = *what;
+
+    while (least < most) {
+        *what = most - (most - least) / 2;
+        if ((size_t)(put_logfmt(out, event, extent) - out) <= room) {
+            least = *what;
+        } else {
+            most = *what - 1;
+        }
+    }
+    *what = least;
+}
+
+/* The event in `room` bytes. The longest texts give way first, down to ENOUGH; then what stands
+ * last; then also the texts of the first MUST items. */
+static char *put_within(char *out, const struct cmcwh_event *event, size_t room) {
+    enum { MUST = 5, ENOUGH = 96 };
+    struct extent extent = everything;
+    char *end = put_logfmt(out, event, &extent);
+
+    if ((size_t)(end - out) <= room) {
+        return end;
+    }
+    extent = (struct extent){.items = MUST, .longest = ENOUGH};
+    extend(out, event, &extent, &extent.items, ITEMS, room);
+    extent.longest = 0;
+    extend(out, event, &extent, &extent.longest, (unsigned)room, room);
+    extent.room = extent.items == ITEMS ? room : 0;
+    return put_logfmt(out, event, &extent);
 }
 
 /* A header field of RFC 5424: printable ASCII without spaces, "-" for none. */
@@ -1784,23 +1957,26 @@ static char *put_priority(char *out, const struct cmcwh_event *event,
 
 static char *put_rfc5424(char *out, const struct cmcwh_event *event,
                          const struct cmcwh_syslog *syslog) {
+    const char *start = out;
+
     out = put_priority(out, event, syslog);
     out = put_word(out, "1 ");
     out = put_time(out, event->received);
     *out++ = ' ';
-    out = put_header(out, syslog->hostname, 255);
+    out = put_header(out, syslog->hostname, smaller(255, syslog->max / 4));
     out = put_word(out, " cmcwh ");
-    out = put_header(out, syslog->process_id, 128);
+    out = put_header(out, syslog->process_id, smaller(128, syslog->max / 16));
     *out++ = ' ';
     out = put_word(out, kinds[event->kind].name);
     out = put_word(out, " - ");
-    return put_logfmt(out, event);
+    return put_within(out, event, syslog->max - (size_t)(out - start));
 }
 
 static char *put_rfc3164(char *out, const struct cmcwh_event *event,
                          const struct cmcwh_syslog *syslog) {
     int64_t local = (int64_t)event->received + (int64_t)syslog->utc_offset * 60000;
     struct calendar c = calendar_of(local < 0 ? 0 : (uint64_t)local);
+    const char *start = out;
 
     out = put_priority(out, event, syslog);
     out = put_bytes(out, month_names + 3 * (c.month - 1), 3);
@@ -1812,11 +1988,11 @@ static char *put_rfc3164(char *out, const struct cmcwh_event *event,
     out = put_word(out, " cmcwh");
     if (syslog->process_id != NULL) {
         *out++ = '[';
-        out = put_header(out, syslog->process_id, 128);
+        out = put_header(out, syslog->process_id, smaller(128, syslog->max / 16));
         *out++ = ']';
     }
     out = put_word(out, ": ");
-    return put_logfmt(out, event);
+    return put_within(out, event, syslog->max - (size_t)(out - start));
 }
 
 /* Octet counting: the length stands before the message, so the message is written behind the
@@ -1858,20 +2034,28 @@ static char *put_frame(char *out, const struct cmcwh_record *record) {
 /* logfmt, and syslog, which carries it. */
 static char *put_lines(char *out, const struct cmcwh_event *event, enum cmcwh_encoding encoding,
                        const struct cmcwh_syslog *syslog) {
-    static const struct cmcwh_syslog nobody = {NULL, NULL, 1, 0};
+    struct cmcwh_syslog who = {.facility = 1};
+    struct extent extent = everything;
 
-    if (syslog == NULL) {
-        syslog = &nobody;
+    if (syslog != NULL) {
+        who = *syslog;
+    }
+    if (who.max == 0) {
+        who.max = encoding == CMCWH_ENCODE_RFC3164   ? 1024
+                  : encoding == CMCWH_ENCODE_RFC5424 ? 1180
+                                                     : 8192;
+    } else if (who.max < CMCWH_SYSLOG_LEAST) {
+        who.max = CMCWH_SYSLOG_LEAST;
     }
     switch (encoding) {
     case CMCWH_ENCODE_RFC5424:
-        return put_rfc5424(out, event, syslog);
+        return put_rfc5424(out, event, &who);
     case CMCWH_ENCODE_RFC6587:
-        return put_rfc6587(out, event, syslog);
+        return put_rfc6587(out, event, &who);
     case CMCWH_ENCODE_RFC3164:
-        return put_rfc3164(out, event, syslog);
+        return put_rfc3164(out, event, &who);
     default:
-        return put_word(put_logfmt(out, event), "\n");
+        return put_word(put_logfmt(out, event, &extent), "\n");
     }
 }
 

@@ -621,19 +621,33 @@ struct cmcwh_text cmcwh_parser_api_key(const struct cmcwh_parser *parser);
 
 enum cmcwh_encoding {
     CMCWH_ENCODE_JSON,    /* an object and a newline */
-    CMCWH_ENCODE_LOGFMT,  /* key=value pairs and a newline; values quoted when needed */
+    CMCWH_ENCODE_LOGFMT,  /* key=value pairs and a newline, values quoted when needed; first what
+                             it is read for: event_type, status, bounce, to, reason */
     CMCWH_ENCODE_BINARY,  /* the record's bytes in use in a COBS frame, ended by a zero byte */
     CMCWH_ENCODE_RFC5424, /* a syslog message with logfmt as its text, no newline */
     CMCWH_ENCODE_RFC6587, /* a message of RFC 5424, before it its length and a space (TCP) */
     CMCWH_ENCODE_RFC3164  /* the form that local syslog daemons expect on their socket */
 };
 
-/* Who speaks in a syslog message. NULL texts become "-" or are left out. */
+/* The least that a syslog message may be limited to. */
+#define CMCWH_SYSLOG_LEAST 240
+
+/* Who speaks in a syslog message, and how long it may be. NULL texts become "-" or are left out. */
 struct cmcwh_syslog {
     const char *hostname;
     const char *process_id;
     unsigned facility;  /* 0 to 23 (RFC 5424 table 1); 1: user, 2: mail, 3: daemon */
     int32_t utc_offset; /* minutes east of UTC; for RFC 3164, whose time is local */
+
+    /* Bytes that no message exceeds, its header included, but not the length that RFC 6587 puts
+     * before it: CMCWH_SYSLOG_LEAST or more. 0: 1024 for RFC 3164, which knows no more; 1180 for
+     * RFC 5424, a datagram that links take whole; 8192 for RFC 6587.
+     * What would be longer is made to fit. Its longest texts are cut, each to the same length and
+     * at a character. When that is 96 bytes, what stands last is left out instead, down to the five
+     * items that come first: of these something always comes. The message then ends in `cut=` and
+     * the names of what is cut, with the first that is left out and "members" for those of the
+     * event's own. hostname may take a quarter of a message, process_id a sixteenth. */
+    uint32_t max;
 };
 
 /* `syslog` may be NULL for the encodings that are not syslog's. */

@@ -1,5 +1,7 @@
 #include "fuzz.h"
 
+#include "../unit/logfmt.h"
+
 struct cmcwh_ring *fuzz_ring(void) {
     static struct cmcwh_record records[FUZZ_RECORDS];
     static uint32_t links[FUZZ_RECORDS];
@@ -50,8 +52,46 @@ static void check_text(const char *text, size_t length, bool printable) {
     }
 }
 
-void fuzz_check_record(const struct cmcwh_record *record) {
-    static const struct cmcwh_syslog syslog = {"host", "1", 2, 540};
+/* Behind the nth such byte. */
+static struct cmcwh_text behind(struct cmcwh_text text, char byte, unsigned n) {
+    for (; n > 0; text.data++, text.length--) {
+        MUST(text.length > 0);
+        n -= *text.data == byte;
+    }
+    return text;
+}
+
+/* A syslog message of at most `max` bytes: an event of which a part may lack, but in good order. */
+static void check_message(const struct cmcwh_record *record, enum cmcwh_encoding encoding,
+                          uint32_t max, struct cmcwh_text line) {
+    static char out[CMCWH_ENCODED_MAX], name[256];
+    struct cmcwh_syslog syslog = {name, name, 23, 540, max};
+    struct cmcwh_text message = {out, 0}, text;
+
+    memset(name, 'n', max % 256);
+    name[max % 256] = '\0';
+    message.length = cmcwh_encode(record, encoding, &syslog, out);
+    message = behind(message, ' ', encoding == CMCWH_ENCODE_RFC6587);
+    text = encoding == CMCWH_ENCODE_RFC3164 ? behind(behind(message, ']', 1), ' ', 1)
+                                            : behind(message, ' ', 7);
+    MUST(message.length <= max);
+    MUST(logfmt_cut_fault(line.data, line.length, text.data, text.length) == NULL);
+}
+
+static void check_messages(const struct cmcwh_record *record, uint64_t id) {
+    static char out[CMCWH_ENCODED_MAX];
+    struct cmcwh_text line = {out, cmcwh_encode(record, CMCWH_ENCODE_LOGFMT, NULL, out) - 1};
+
+    for (int encoding = CMCWH_ENCODE_RFC5424; encoding <= CMCWH_ENCODE_RFC3164; encoding++) {
+        uint32_t max = CMCWH_SYSLOG_LEAST + (uint32_t)(id >> 8 * encoding) % 2048;
+
+        check_message(record, (enum cmcwh_encoding)encoding, CMCWH_SYSLOG_LEAST, line);
+        check_message(record, (enum cmcwh_encoding)encoding, max, line);
+    }
+}
+
+void fuzz_check_record(const struct cmcwh_record *record, bool parsed) {
+    static const struct cmcwh_syslog syslog = {"host", "1", 2, 540, 0};
     static char out[CMCWH_ENCODED_MAX];
     struct cmcwh_event event;
 
@@ -72,5 +112,8 @@ void fuzz_check_record(const struct cmcwh_record *record) {
         } else {
             check_text(out, length, true);
         }
+    }
+    if (parsed || event.texts[CMCWH_MEMBERS].length == 0) { /* others' need not be JSON */
+        check_messages(record, event.id);
     }
 }

@@ -25,7 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 /* An empty ring of FUZZ_RECORDS records in memory with one reader, 0; the same memory each time. */
 struct cmcwh_ring *fuzz_ring(void);
 
-/* The record is whole, its texts are UTF-8, and no encoding of it carries a control character. */
-void fuzz_check_record(const struct cmcwh_record *record);
+/* The record is whole, its texts are UTF-8, no encoding of it carries a control character, and
+ * syslog messages are no longer than they may be, and logfmt. `parsed`: the parser has made it. */
+void fuzz_check_record(const struct cmcwh_record *record, bool parsed);
 
 #endif

@@ -87,9 +87,9 @@ def test_each_field_in_each_output():
 def test_members_and_names_of_unknown_kinds():
     """Names of members, and values that are kept as JSON, are the sender's too."""
     event = {text: text for text in FORGERIES}
-    event.update({"seq": "9", "id": "8", "truncated": "7", "nest": {EVIL: [EVIL, None, {"k": EVIL}]}})
+    event.update({"seq": "9", "id": "8", "truncated": "7", "bounce": "6", "cut": "5", "nest": {EVIL: [EVIL, None, {"k": EVIL}]}})
     with Peer(socket.SOCK_DGRAM) as peer:
-        with Server("--sink", "syslog+udp://127.0.0.1:%d?policy=required" % peer.address[1],
+        with Server("--sink", "syslog+udp://127.0.0.1:%d?policy=required&max=8192" % peer.address[1],
                     "--sink", "file:@/logfmt?format=logfmt") as server:
             kinds = ["blocks", " ", "x" * 300, "\u65e5\u672c"] + FORGERIES
             for kind in kinds:
@@ -117,7 +117,7 @@ def test_names_of_members_forge_nothing():
     """Whatever a sender calls its members: each value comes out once, under a name of its own, and what
     is ours stays ours, also for readers that do not look at the case of letters."""
     source = random.Random(4)
-    parts = ["event_", "event", "_", " ", "=", "2", "3", "seq", "id", "status", "type", "a", "\u00e9", "\u65e5", "\n",
+    parts = ["event_", "event", "_", " ", "=", "2", "3", "seq", "id", "status", "bounce", "cut", "type", "a", "\u00e9", "\u65e5", "\n",
              "\"", "SEQ", "Truncated", ""]
     events = []
     for _ in range(200):

@@ -383,7 +383,7 @@ def test_cat_of_a_ring_that_is_in_use():
         assert code == 0 and said == "" and out.decode().splitlines() == \
             [line for line in open(server.log, encoding="utf-8").read().splitlines()]
         code, out, _ = run("cat", "--format", "logfmt", server.path("ring"))
-        assert code == 0 and out.count(b"\nseq=") == 9
+        assert code == 0 and out.count(b"\nevent_type=") == 9
         follower = subprocess.Popen([harness.CMCWH, "cat", "--follow", server.path("ring")],
                                     stdout=subprocess.PIPE)
         try:

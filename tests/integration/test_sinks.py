@@ -44,7 +44,8 @@ def test_stdout():
         assert server.post(body()).status == 200
         lines = server.stdout().split(b"\n")
         assert len(lines) == 3 and lines[2] == b""
-        assert lines[1].startswith(b"seq=2 id=") and b" to=user0@example.jp " in lines[1]
+        assert lines[1].startswith(b"event_type=") and b" to=user0@example.jp " in lines[1]
+        assert b" seq=2 " in lines[1]
         for line in lines:
             assert_harmless(line)
 
@@ -320,7 +321,7 @@ def test_syslog_local_socket():
         assert server.post(body(2)).status == 200
         assert server.post(evil_body()).status == 200
         assert len(eventually(lambda: len(peer.messages) >= 3 and peer.messages, "messages")) == 3
-        pattern = rb"<22>[A-Z][a-z]{2} [ 123]\d \d\d:\d\d:\d\d cmcwh\[%d\]: seq=1 " % server.process.pid
+        pattern = rb"<22>[A-Z][a-z]{2} [ 123]\d \d\d:\d\d:\d\d cmcwh\[%d\]: event_type=" % server.process.pid
         assert re.match(pattern, peer.messages[0]), peer.messages[0]
         assert peer.messages[2].startswith(b"<19>")
         for message in peer.messages:
@@ -349,7 +350,7 @@ def test_syslog_udp():
             assert server.post(evil_body()).status == 200
             eventually(lambda: peer.messages, "a message")
             assert re.match(rb"<19>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \S+ cmcwh \d+ bounces - "
-                            rb"seq=1 id=[0-9a-f]{16} ", peer.messages[0]), peer.messages[0]
+                            rb"event_type=bounces status=.* id=[0-9a-f]{16} seq=1 ", peer.messages[0]), peer.messages[0]
             assert_harmless(peer.messages[0])
 
 

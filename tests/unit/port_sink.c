@@ -55,6 +55,14 @@ static void parameters(void **state) {
     right("syslog:?format=logfmt", "", CMCWH_ENCODE_RFC3164, true);
     right("syslog+udp://h:1?policy=required&format=logfmt", "h:1", CMCWH_ENCODE_RFC5424, true);
     right("syslog+tcp://h:1?policy=besteffort", "h:1", CMCWH_ENCODE_RFC6587, false);
+    right("syslog+tcp://h:1?max=65507", "h:1", CMCWH_ENCODE_RFC6587, true);
+    assert_int_equal(sink.identity.max, 65507);
+    right("syslog+udp://h:1?max=480", "h:1", CMCWH_ENCODE_RFC5424, false);
+    assert_int_equal(sink.identity.max, 480);
+    right("syslog:?max=240", "", CMCWH_ENCODE_RFC3164, true);
+    assert_int_equal(sink.identity.max, 240);
+    right("syslog:", "", CMCWH_ENCODE_RFC3164, true);
+    assert_int_equal(sink.identity.max, 0); /* the encoding's own */
 }
 
 static void no_medium(void **state) {
@@ -116,7 +124,13 @@ static void wrong_parameters(void **state) {
     wrong("serial:x?baud=4000001", "expected baud=RATE, such as 9600 or 115200");
     wrong("serial:x?baud=fast", "expected baud=RATE, such as 9600 or 115200");
     wrong("serial:x?baud=", "expected baud=RATE");
+    wrong("syslog:?max=239", "expected max=BYTES, from 240 to 65507");
+    wrong("syslog:?max=0", "expected max=BYTES, from 240 to 65507");
+    wrong("syslog:?max=1k", "expected max=BYTES, from 240 to 65507");
+    wrong("syslog+udp://h:1?max=65508", "expected max=BYTES, from 240 to 65507");
+    wrong("syslog+tcp://h:1?max=", "expected max=BYTES, from 240 to 65507");
     /* What is another medium's. */
+    wrong("file:x?max=240", "expected format, policy, rotate, keep\n");
     wrong("file:x?baud=9600", "expected format, policy");
     wrong("stdout:?rotate=1M", "expected format, policy\n");
     wrong("serial:x?keep=1", "expected format, policy, baud\n");

@@ -88,7 +88,7 @@ void assert_field(const struct cmcwh_record *record, enum cmcwh_field field, con
 }
 
 const char *encoded(const struct cmcwh_record *record, enum cmcwh_encoding encoding) {
-    static const struct cmcwh_syslog syslog = {"router", "42", 2, 9 * 60};
+    static const struct cmcwh_syslog syslog = {"router", "42", 2, 9 * 60, 0};
     static char text[CMCWH_ENCODED_MAX + 1];
     size_t length = cmcwh_encode(record, encoding, &syslog, text);
 

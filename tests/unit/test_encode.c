@@ -37,11 +37,11 @@ static void lines(void **state) {
         id);
     assert_string_equal(encoded(&record, CMCWH_ENCODE_JSON), expected);
     (void)snprintf(expected, sizeof expected,
-                   "seq=1 id=%s received=2023-01-25T05:03:06.120Z event_type=deliveries "
-                   "server_composition=pro status=queued created=\"2023-01-25 14:03:06\" "
-                   "messageId=<1@example.com> from=\"\" to=u@example.jp returnPath=\"\" "
-                   "subject=\"a \\\"b\\\" = \xe6\x97\xa5\" reason=\"\" sourceIp=100.100.100.1 "
-                   "senderIp=\"\" apiData=\"\"\n",
+                   "event_type=deliveries status=queued to=u@example.jp reason=\"\" "
+                   "messageId=<1@example.com> created=\"2023-01-25 14:03:06\" from=\"\" "
+                   "subject=\"a \\\"b\\\" = \xe6\x97\xa5\" id=%s seq=1 "
+                   "received=2023-01-25T05:03:06.120Z returnPath=\"\" sourceIp=100.100.100.1 "
+                   "senderIp=\"\" apiData=\"\" server_composition=pro\n",
                    id);
     assert_string_equal(encoded(&record, CMCWH_ENCODE_LOGFMT), expected);
 }
@@ -53,16 +53,19 @@ static void syslog_headers(void **state) {
 
     (void)state;
     assert_memory_equal(
-        text, "<22>1 2023-01-25T05:03:06.120Z router cmcwh 42 deliveries - seq=1 ",
-        strlen("<22>1 2023-01-25T05:03:06.120Z router cmcwh 42 deliveries - seq=1 "));
+        text, "<22>1 2023-01-25T05:03:06.120Z router cmcwh 42 deliveries - event_type=",
+        strlen("<22>1 2023-01-25T05:03:06.120Z router cmcwh 42 deliveries - event_type="));
     (void)snprintf(message, sizeof message, "%zu %s", strlen(text), text);
     assert_string_equal(encoded(&record, CMCWH_ENCODE_RFC6587), message);
     text = encoded(&record, CMCWH_ENCODE_RFC3164);
-    assert_memory_equal(text, "<22>Jan 25 14:03:06 cmcwh[42]: seq=1 ",
-                        strlen("<22>Jan 25 14:03:06 cmcwh[42]: seq=1 "));
+    assert_memory_equal(text, "<22>Jan 25 14:03:06 cmcwh[42]: event_type=",
+                        strlen("<22>Jan 25 14:03:06 cmcwh[42]: event_type="));
     assert_null(strchr(text, '\n'));
     {
-        struct cmcwh_syslog nobody = {NULL, NULL, 1, 0}, odd = {"a b\x01", "", 23, -600};
+        struct cmcwh_syslog nobody = {.facility = 1}, odd = {.hostname = "a b\x01",
+                                                             .process_id = "",
+                                                             .facility = 23,
+                                                             .utc_offset = -600};
         size_t length = cmcwh_encode(&record, CMCWH_ENCODE_RFC5424, &nobody, message);
 
         message[length] = '\0';
@@ -91,6 +94,34 @@ static void severities(void **state) {
                       cases[i].type, cases[i].type, cases[i].status);
         record = stored(body);
         assert_int_equal(event_of(&record).severity, cases[i].severity);
+    }
+}
+
+/* A bounce's number has its name beside it; nothing else has. */
+static void bounce_names(void **state) {
+    static const struct {
+        const char *type, *status, *json, *logfmt;
+    } cases[] = {{"bounces", "2", "\"status\":\"2\",\"bounce\":\"unknown user\",\"created\"",
+                  "event_type=bounces status=2 bounce=\"unknown user\" to="},
+                 {"bounces", "99", "\"status\":\"99\",\"bounce\":\"other permanent error\",",
+                  " status=99 bounce=\"other permanent error\" to="},
+                 {"bounces", "11", "\"bounce\":\"unsubscribed\",", " bounce=unsubscribed to="},
+                 {"bounces", "12", "\"status\":\"12\",\"bounce\":\"unknown\",",
+                  " status=12 bounce=unknown to="},
+                 {"bounces", "", "\"status\":\"\",\"bounce\":\"unknown\",",
+                  " status=\"\" bounce=unknown to="},
+                 {"deliveries", "2", "\"status\":\"2\",\"created\"", " status=2 to="},
+                 {"opens", "2", "\"status\":\"2\",\"created\"", " status=2 to="}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct cmcwh_record record;
+
+        (void)sprintf(body, "{\"event_type\":\"%s\",\"event\":{\"%s\":[{\"status\":\"%s\"}]}}",
+                      cases[i].type, cases[i].type, cases[i].status);
+        record = stored(body);
+        assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_JSON), cases[i].json));
+        assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_LOGFMT), cases[i].logfmt));
     }
 }
 
@@ -213,13 +244,13 @@ static void own_members(void **state) {
         strstr(encoded(&record, CMCWH_ENCODE_JSON),
                "\"apiData\":\"\",\"email\":\"a b\",\"event_id\":\"7\",\"n\":{\"x\":[1,\"q\"]},"
                "\"ok\":true,\"event_received\":1,\"event_truncated\":2}\n"));
-    assert_non_null(
-        strstr(encoded(&record, CMCWH_ENCODE_LOGFMT),
-               " apiData=\"\" email=\"a b\" event_id=\"7\" n=\"{\\\"x\\\":[1,\\\"q\\\"]}\" ok=true "
-               "event_received=1 event_truncated=2\n"));
+    assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_LOGFMT),
+                           " server_composition=\"\" email=\"a b\" event_id=\"7\" "
+                           "n=\"{\\\"x\\\":[1,\\\"q\\\"]}\" ok=true "
+                           "event_received=1 event_truncated=2\n"));
 }
 
-/* Names of members that would pass for one of ours, or for another: what comes out behind apiData.
+/* Names of members that would pass for one of ours, or for another: what comes out last.
  */
 static void names_are_not_forged(void **state) {
     static const struct {
@@ -231,6 +262,8 @@ static void names_are_not_forged(void **state) {
         {"\"r\\u0065ceived\":1", "\"event_received\":1", "event_received=1"},
         {"\"trunc\\u0061ted\":1", "\"event_truncated\":1", "event_truncated=1"},
         {"\"event\\u005ftype\":1", "\"event_event_type\":1", "event_event_type=1"},
+        {"\"b\\u006funce\":1,\"cut\":2", "\"event_bounce\":1,\"event_cut\":2",
+         "event_bounce=1 event_cut=2"},
         {"\"SEQ\":1,\"Message\\u0049D\":2", "\"event_SEQ\":1,\"event_MessageID\":2",
          "event_SEQ=1 event_MessageID=2"},
         /* ours in logfmt only */
@@ -258,7 +291,7 @@ static void names_are_not_forged(void **state) {
         {"\"\\/\\u002f\":1,\"//\":2", "\"//\":2", "__=2"},
         {"\"\\u00E9\":1,\"\xc3\xa9\":2", "\"\xc3\xa9\":2", "__=2"},
         {"\"\x7f\\t\":1,\"\\u007F\\u0009\":2", "\"\\u007f\\t\":2", "__t=2"},
-        {"\"a\":1,\"A\":2,\"bounce\":3", "\"a\":1,\"A\":2,\"bounce\":3", "a=1 A=2 bounce=3"},
+        {"\"a\":1,\"A\":2,\"bounces\":3", "\"a\":1,\"A\":2,\"bounces\":3", "a=1 A=2 bounces=3"},
         /* longer than a piece of a spelling, with characters and escapes across its ends */
         {"\"0123456789\xe6\x97\xa5\\ud83d\\ude00\\u0022\\\\0123456789\":1",
          "\"0123456789\xe6\x97\xa5\xf0\x9f\x98\x80\\\"\\\\0123456789\":1",
@@ -275,8 +308,9 @@ static void names_are_not_forged(void **state) {
         record = stored(body);
         (void)snprintf(expected, sizeof expected, "\"apiData\":\"\",%s}\n", cases[i].json);
         assert_string_equal(strstr(encoded(&record, CMCWH_ENCODE_JSON), "\"apiData\""), expected);
-        (void)snprintf(expected, sizeof expected, "apiData=\"\" %s\n", cases[i].logfmt);
-        assert_string_equal(strstr(encoded(&record, CMCWH_ENCODE_LOGFMT), "apiData="), expected);
+        (void)snprintf(expected, sizeof expected, "server_composition=\"\" %s\n", cases[i].logfmt);
+        assert_string_equal(strstr(encoded(&record, CMCWH_ENCODE_LOGFMT), "server_composition=\""),
+                            expected);
     }
 }
 
@@ -349,8 +383,8 @@ static void truncated_is_said(void **state) {
     record = stored(body);
     assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_JSON),
                            "\"apiData\":\"\",\"truncated\":[\"reason\",\"subject\"]}\n"));
-    assert_non_null(
-        strstr(encoded(&record, CMCWH_ENCODE_LOGFMT), " apiData=\"\" truncated=reason,subject\n"));
+    assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_LOGFMT),
+                           " server_composition=\"\" truncated=reason,subject\n"));
 }
 
 /* The longest that can come out, in every encoding; encoded() compares with CMCWH_ENCODED_MAX. */
@@ -378,6 +412,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(lines),
                                        cmocka_unit_test(syslog_headers),
                                        cmocka_unit_test(severities),
+                                       cmocka_unit_test(bounce_names),
                                        cmocka_unit_test(times),
                                        cmocka_unit_test(control_characters),
                                        cmocka_unit_test(raw_c1_in_own_members),

@@ -47,8 +47,9 @@ enum outcome sink_prepare(struct sink *sink, struct cmcwh_ring *ring, char *buff
     sink->ring = ring;
     (void)gethostname(sink->hostname, sizeof sink->hostname - 1);
     (void)snprintf(sink->process_id, sizeof sink->process_id, "%ld", (long)getpid());
-    sink->identity = (struct cmcwh_syslog){
-        .hostname = sink->hostname, .process_id = sink->process_id, .facility = 2};
+    sink->identity.hostname = sink->hostname;
+    sink->identity.process_id = sink->process_id;
+    sink->identity.facility = 2;
     /* Its place in a ring file is under this name, whatever its parameters. */
     (void)snprintf(name, sizeof name, "%s:%s", sink->medium->scheme, sink->target);
     config.reader = cmcwh_ring_attach(ring, name, sink->required);

@@ -92,7 +92,7 @@ struct sink {
     void *own;
     struct cmcwh_ring *ring;
     struct cmcwh_sink pump;
-    struct cmcwh_syslog identity;
+    struct cmcwh_syslog identity; /* its `max` is from the URI */
     char hostname[256], process_id[16];
     pthread_t thread;
     bool running; /* main's */

@@ -118,12 +118,24 @@ static int tcp_write(void *context, const void *bytes, size_t length) {
                : send_all(sink, bytes, length, "the connection broke");
 }
 
+static bool set_max(struct sink *sink, const char *value) {
+    uint64_t max = 0;
+    bool right = sink_number(value, CMCWH_SYSLOG_LEAST, 65507, &max); /* what a datagram takes */
+
+    sink->identity.max = (uint32_t)max;
+    return right;
+}
+
+static const struct sink_parameter parameters[] = {{"max", "max=BYTES, from 240 to 65507", set_max},
+                                                   {NULL, NULL, NULL}};
+
 const struct sink_medium sink_syslog = {.scheme = "syslog",
                                         .help = "syslog:",
                                         .encoding = CMCWH_ENCODE_RFC3164,
                                         .fixed = true,
                                         .single = true,
                                         .look = local_look,
+                                        .parameters = parameters,
                                         .open = local_open,
                                         .write = datagram_write,
                                         .close = sink_close};
@@ -138,6 +150,7 @@ const struct sink_medium sink_udp = {.scheme = "syslog+udp",
                                      .own = &unproven,
                                      .own_size = sizeof unproven,
                                      .look = dial_look,
+                                     .parameters = parameters,
                                      .open = udp_open,
                                      .write = datagram_write,
                                      .sync = udp_sync,
@@ -149,6 +162,7 @@ const struct sink_medium sink_tcp = {.scheme = "syslog+tcp",
                                      .fixed = true,
                                      .target = dial_target,
                                      .look = dial_look,
+                                     .parameters = parameters,
                                      .open = tcp_open,
                                      .write = tcp_write,
                                      .close = sink_close};
