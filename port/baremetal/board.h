@@ -3,9 +3,13 @@
 #define BOARD_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Sends all bytes; waits while the UART is busy. */
 void board_write(const void *bytes, size_t length);
+
+/* Milliseconds since the reset. */
+uint64_t board_ticks(void);
 
 /* Bytes of the stack that have been used at most since the reset. */
 size_t board_stack_used(void);

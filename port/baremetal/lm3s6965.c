@@ -1,4 +1,5 @@
-/* The LM3S6965 (Cortex-M3, 256 KiB of flash, 64 KiB of RAM): reset, UART 0, the end. */
+/* The LM3S6965 (Cortex-M3, 256 KiB of flash, 64 KiB of RAM): reset, UART 0, the time, the end.
+ */
 #include "board.h"
 
 #include <stdint.h>
@@ -16,6 +17,9 @@
 #define UART_BAUD_FINE REGISTER(0x4000c028)
 #define UART_LINE      REGISTER(0x4000c02c)
 #define UART_CONTROL   REGISTER(0x4000c030)
+#define TICK_CONTROL   REGISTER(0xe000e010)
+#define TICK_RELOAD    REGISTER(0xe000e014)
+#define TICK_VALUE     REGISTER(0xe000e018)
 #define RESET          REGISTER(0xe000ed0c)
 
 enum { FLAG_BUSY = 1 << 3, FLAG_FULL = 1 << 5 };
@@ -40,6 +44,30 @@ static void uart_start(void) {
     UART_BAUD_FINE = 33;
     UART_LINE = 0x70;
     UART_CONTROL = 0x301;
+}
+
+static volatile uint64_t milliseconds;
+
+static void tick(void) {
+    milliseconds++;
+}
+
+/* From the processor's 12 MHz, with an interrupt. */
+static void tick_start(void) {
+    TICK_RELOAD = 12000 - 1;
+    TICK_VALUE = 0;
+    TICK_CONTROL = 7;
+}
+
+/* The interrupt may come between the two halves of a number: then it is read again. */
+uint64_t board_ticks(void) {
+    uint64_t first, second = milliseconds;
+
+    do {
+        first = second;
+        second = milliseconds;
+    } while (first != second);
+    return first;
 }
 
 void board_write(const void *bytes, size_t length) {
@@ -87,14 +115,16 @@ static void reset(void) {
     memcpy(link_data, link_data_image, distance(link_data, link_data_end));
     memset(link_bss, 0, distance(link_bss, link_bss_end));
     uart_start();
+    tick_start();
     (void)main();
     board_end();
 }
 
-/* The processor reads its first stack and where to go from here. No interrupt is used. */
+/* The processor reads its first stack and where to go from here. No interrupt is used
+ * but that of the time. */
 static const struct {
     void *stack;
     void (*handlers[15])(void);
 } vectors __attribute__((section(".vectors"), used)) = {
     link_stack_top,
-    {reset, fault, fault, fault, fault, fault, 0, 0, 0, 0, fault, fault, 0, fault, fault}};
+    {reset, fault, fault, fault, fault, fault, 0, 0, 0, 0, fault, fault, 0, fault, tick}};

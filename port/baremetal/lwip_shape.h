@@ -1,8 +1,6 @@
-/* What endpoint.c takes from lwIP 2 (lwip/apps/httpd.h, lwip/apps/fs.h, lwip/pbuf.h), in the same
- * shape, so that the example needs no network stack. -DWITH_LWIP takes lwIP's own headers; its
- * lwipopts.h then needs LWIP_HTTPD_SUPPORT_POST 1, LWIP_HTTPD_CUSTOM_FILES 1, and
- * HTTP_IS_DATA_VOLATILE(hs) TCP_WRITE_FLAG_COPY: the answer's buffer is used again before the
- * sender has acknowledged it. */
+/* What endpoint.c takes from lwIP 2.1 (httpd.h, fs.h, pbuf.h, mem.h), in the same shape, so that
+ * the demo and the unit tests need no network stack. -DWITH_LWIP takes lwIP's own headers, and
+ * checks what lwipopts.h says: lwip_options.h has what it must. */
 #ifndef LWIP_SHAPE_H
 #define LWIP_SHAPE_H
 
@@ -10,10 +8,48 @@
 
 #include <lwip/apps/fs.h>
 #include <lwip/apps/httpd.h>
+#include <lwip/apps/httpd_opts.h>
+#include <lwip/mem.h>
 #include <lwip/pbuf.h>
+#include <lwip/tcp.h>
+
+#if !LWIP_HTTPD_SUPPORT_POST
+#error "lwipopts.h: LWIP_HTTPD_SUPPORT_POST must be 1: a webhook is a POST"
+#endif
+#if !LWIP_HTTPD_CUSTOM_FILES
+#error "lwipopts.h: LWIP_HTTPD_CUSTOM_FILES must be 1: the answers are such files"
+#endif
+#if !LWIP_HTTPD_SUPPORT_REQUESTLIST
+#error "lwipopts.h: LWIP_HTTPD_SUPPORT_REQUESTLIST must be 1: a head may come in several segments"
+#endif
+#if LWIP_HTTPD_POST_MANUAL_WND
+#error "lwipopts.h: LWIP_HTTPD_POST_MANUAL_WND must be 0: the endpoint does not move the window"
+#endif
+#if LWIP_HTTPD_POST_MAX_RESPONSE_URI_LEN < 16
+#error "lwipopts.h: LWIP_HTTPD_POST_MAX_RESPONSE_URI_LEN must be 16 at least, for an answer's name"
+#endif
+#ifndef HTTP_IS_DATA_VOLATILE
+#error "lwipopts.h: HTTP_IS_DATA_VOLATILE(hs) must be TCP_WRITE_FLAG_COPY, or answers get mixed"
+#elif !(HTTP_IS_DATA_VOLATILE(0) & TCP_WRITE_FLAG_COPY)
+#error "lwipopts.h: HTTP_IS_DATA_VOLATILE(hs) must be TCP_WRITE_FLAG_COPY, or answers get mixed"
+#endif
+#if HTTPD_LIMIT_SENDING_TO_2MSS
+#error "lwipopts.h: HTTPD_LIMIT_SENDING_TO_2MSS must be 0: an answer is sent in one go"
+#endif
+#if TCP_SND_BUF < 544
+#error "lwipopts.h: TCP_SND_BUF must be 544 at least: an answer is sent in one go"
+#endif
+#if TCP_SND_QUEUELEN < 16
+#error                                                                                             \
+    "lwipopts.h: TCP_SND_QUEUELEN must be 16 at least: an answer is sent in one go, also to a small MSS"
+#endif
+
+/* A connection of the HTTP server is one of TCP. */
+#define ENDPOINT_REFUSED_MAX MEMP_NUM_TCP_PCB
 
 #else
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef int8_t err_t;
@@ -39,10 +75,9 @@ struct fs_file {
     const char *data;
     int len;
     int index;
+    void *pextension;
     u8_t flags;
 };
-int fs_open_custom(struct fs_file *file, const char *name);
-void fs_close_custom(struct fs_file *file);
 
 err_t httpd_post_begin(void *connection, const char *uri, const char *http_request,
                        u16_t http_request_len, int content_len, char *response_uri,
@@ -50,6 +85,16 @@ err_t httpd_post_begin(void *connection, const char *uri, const char *http_reque
 err_t httpd_post_receive_data(void *connection, struct pbuf *p);
 void httpd_post_finished(void *connection, char *response_uri, u16_t response_uri_len);
 
+/* Memory for one answer at a time, until it has been sent; NULL: there is none now. */
+void *mem_malloc(size_t size);
+void mem_free(void *memory);
+
+#define ENDPOINT_REFUSED_MAX 4
+
 #endif
+
+/* lwIP calls them, and declares them where nobody else can see it. */
+int fs_open_custom(struct fs_file *file, const char *name);
+void fs_close_custom(struct fs_file *file);
 
 #endif

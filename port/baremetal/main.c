@@ -26,6 +26,11 @@ static int uart_write(void *context, const void *bytes, size_t length) {
     return 0;
 }
 
+static uint64_t ticks(void *context) {
+    (void)context;
+    return board_ticks();
+}
+
 /* What a product does whenever lwIP has nothing to do. */
 static void drain(void) {
     int moved;
@@ -40,8 +45,9 @@ static void drain(void) {
 /* A 200 means: in the ring. With .confirm = true it means: on the UART, for the endpoint then
  * drains the ring before it answers. */
 static bool start(void) {
+    static const struct cmcwh_port port = {.ticks = ticks};
     const struct cmcwh_ring_config memory = {
-        .records = records, .links = links, .capacity = RECORDS};
+        .records = records, .links = links, .capacity = RECORDS, .port = &port};
     struct cmcwh_sink_config uart = {.ring = &ring,
                                      .encoding = CMCWH_ENCODE_JSON,
                                      .write = uart_write,
@@ -52,12 +58,23 @@ static bool start(void) {
         return false;
     }
     uart.reader = cmcwh_ring_attach(&ring, NULL, true);
-    endpoint_init(&ring, &access, drain);
-    return uart.reader >= 0 && cmcwh_sink_init(&sink, &uart) >= 0;
+    return uart.reader >= 0 && cmcwh_sink_init(&sink, &uart) >= 0 &&
+           endpoint_init(&ring, &access, drain) >= 0;
 }
 
 static void say(const char *text) {
     board_write(text, strlen(text));
+}
+
+/* Of lwIP, too, there is only one answer at a time. */
+static char answer[1024];
+
+void *mem_malloc(size_t size) {
+    return size <= sizeof answer ? answer : NULL;
+}
+
+void mem_free(void *memory) {
+    (void)memory;
 }
 
 /* Sends the body in chains of two pieces, of 1, 3, 9, 27, 81, 86, 101, ... bytes. */
