@@ -27,7 +27,8 @@ static const struct cmcwh_answer elsewhere = {
     .status = 404, .error = "not_found", .detail = "there is nothing here"};
 
 /* ms after which a request that is read gives way to another one. lwIP closes a connection that has
- * been silent for 8 s, and says so; it says nothing of one that was reset. */
+ * been silent for 8 s, and says so; it says nothing of one that was reset, or that it gave up for
+ * another one. */
 enum { SILENT_MAX = 10000, TIME_MAX = 30000 };
 
 /* A body that is dropped as it comes, and what is answered then: an answer before the end of the
@@ -258,7 +259,7 @@ static struct refused *place_refused(uint32_t now) {
     for (size_t i = 0; i < ENDPOINT_REFUSED_MAX; i++) {
         struct refused *other = &endpoint.refused[i];
 
-        if (other->connection == NULL) {
+        if (other->connection == NULL || connection_lost(other->connection)) {
             return other;
         }
         if (now - other->heard > now - place->heard) {
@@ -308,12 +309,14 @@ static void forget(void *connection) {
     }
 }
 
-/* Whoever has the parser gives way when he is silent or slow. */
+/* Whoever has the parser gives way when he is gone, silent or slow. */
 static bool parser_is_free(void) {
     uint32_t now = ticks();
 
-    if (endpoint.connection != NULL &&
-        (now - endpoint.heard >= SILENT_MAX || now - endpoint.began >= TIME_MAX)) {
+    if (endpoint.connection != NULL && connection_lost(endpoint.connection)) {
+        give_up();
+    } else if (endpoint.connection != NULL &&
+               (now - endpoint.heard >= SILENT_MAX || now - endpoint.began >= TIME_MAX)) {
         refuse(endpoint.connection, endpoint.left, &late);
         give_up();
     }

@@ -11,7 +11,9 @@
 #include <lwip/apps/httpd_opts.h>
 #include <lwip/mem.h>
 #include <lwip/pbuf.h>
+#include <lwip/priv/tcp_priv.h>
 #include <lwip/tcp.h>
+#include <stdbool.h>
 
 #if !LWIP_HTTPD_SUPPORT_POST
 #error "lwipopts.h: LWIP_HTTPD_SUPPORT_POST must be 1: a webhook is a POST"
@@ -47,8 +49,24 @@
 /* A connection of the HTTP server is one of TCP. */
 #define ENDPOINT_REFUSED_MAX MEMP_NUM_TCP_PCB
 
+/* Is it certain that no TCP connection belongs to it any more? */
+static inline bool connection_lost(const void *connection) {
+#if LWIP_ALTCP
+    (void)connection; /* what is between the two, TLS perhaps, does not tell */
+    return false;
+#else
+    const struct tcp_pcb *pcb = tcp_active_pcbs;
+
+    while (pcb != NULL && pcb->callback_arg != connection) {
+        pcb = pcb->next;
+    }
+    return pcb == NULL;
+#endif
+}
+
 #else
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -90,6 +108,11 @@ void *mem_malloc(size_t size);
 void mem_free(void *memory);
 
 #define ENDPOINT_REFUSED_MAX 4
+
+static inline bool connection_lost(const void *connection) {
+    (void)connection;
+    return false;
+}
 
 #endif
 
