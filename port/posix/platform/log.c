@@ -3,13 +3,31 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static enum cmcwh_level limit = CMCWH_LOG_INFO;
 
 void log_set_level(enum cmcwh_level level) {
     limit = level;
+}
+
+/* What a line begins with: our name, or, where stderr goes to systemd's journal, which knows that,
+ * the severity as in syslog (sd-daemon(3)). Who inherits the variable may have another stderr. */
+static const char *prefix(enum cmcwh_level level) {
+    static const char *const severities[] = {"<3>", "<4>", "<6>", "<7>"};
+    const char *journal = getenv("JOURNAL_STREAM");
+    struct stat status;
+    char stream[48];
+
+    if (journal == NULL || fstat(STDERR_FILENO, &status) != 0) {
+        return "cmcwh: ";
+    }
+    (void)snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)status.st_dev,
+                   (unsigned long long)status.st_ino);
+    return strcmp(journal, stream) == 0 ? severities[level] : "cmcwh: ";
 }
 
 /* Control characters, those of C1 in UTF-8 too, become \xHH. */
@@ -30,9 +48,9 @@ static size_t escape(char *out, size_t room, const char *text) {
 }
 
 /* One write, so that lines of several threads do not mix. */
-static void put(const char *level, const char *format, va_list arguments) {
+static void put(enum cmcwh_level level, const char *word, const char *format, va_list arguments) {
     char text[1024], line[2048];
-    size_t used = (size_t)snprintf(line, sizeof line, "cmcwh: %s", level);
+    size_t used = (size_t)snprintf(line, sizeof line, "%s%s", prefix(level), word);
 
     (void)vsnprintf(text, sizeof text, format, arguments); /* NOLINT: clang-tidy 14 does not see
                                                                that the caller began it */
@@ -48,7 +66,7 @@ void log_line(enum cmcwh_level level, const char *format, ...) {
 
     if (level <= limit) {
         va_start(arguments, format);
-        put(names[level], format, arguments);
+        put(level, names[level], format, arguments);
         va_end(arguments);
     }
 }
@@ -62,6 +80,6 @@ void log_usage(const char *format, ...) {
     va_list arguments;
 
     va_start(arguments, format);
-    put("", format, arguments);
+    put(CMCWH_LOG_ERROR, "", format, arguments);
     va_end(arguments);
 }

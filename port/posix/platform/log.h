@@ -1,4 +1,5 @@
-/* The daemon's own messages: one line each on stderr. */
+/* The daemon's own messages: one line each on stderr. Where that is systemd's journal, "<4>" or so
+ * stands in place of "cmcwh: ". */
 #ifndef CMCWH_LOG_H
 #define CMCWH_LOG_H
 
