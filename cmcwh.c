@@ -4422,10 +4422,11 @@ static uint8_t item_open(struct cmcwh_parser *parser, size_t index) {
     struct cmcwh_record *record = batch_add(&parser->batch);
 
     if (record == NULL) {
-        parser_fail(parser, CMCWH_ERR_FULL, window_offset(parser, index),
-                    parser->batch.count == parser->batch.ring->config.capacity
-                        ? "the request holds more events than the ring has records"
-                        : "the ring has no room for the whole request");
+        bool never = parser->batch.count == parser->batch.ring->config.capacity;
+
+        parser_fail(parser, never ? CMCWH_ERR_EVENTS : CMCWH_ERR_FULL, window_offset(parser, index),
+                    never ? "the request holds more events than the ring has records"
+                          : "the ring has no room for the whole request");
         return PLACE_SKIP;
     }
     draft_begin(&parser->draft, record, kind_of(kept_text(&parser->list)));
@@ -5807,11 +5808,13 @@ const char *cmcwh_result_name(int result) {
                                 "unauthorized\0"
                                 "unauthorized\0"
                                 "unsupported_media_type\0"
+                                "storing\0"
+                                "too_many_events\0"
                                 "unknown";
 
-    return word_number(names, result >= 0                     ? 0
-                              : result < CMCWH_ERR_MEDIA_TYPE ? (unsigned)(1 - CMCWH_ERR_MEDIA_TYPE)
-                                                              : (unsigned)-result);
+    return word_number(names, result >= 0                 ? 0
+                              : result < CMCWH_ERR_EVENTS ? (unsigned)(1 - CMCWH_ERR_EVENTS)
+                                                          : (unsigned)-result);
 }
 
 /* 503: the sender is not at fault, and may come again. */
@@ -5824,6 +5827,8 @@ static int http_status(int result) {
     case CMCWH_ERR_NOBODY:
     case CMCWH_ERR_WRONG:
         return 401;
+    case CMCWH_ERR_EVENTS:
+        return 413;
     case CMCWH_ERR_MEDIA_TYPE:
         return 415;
     case CMCWH_ERR_MISSING:

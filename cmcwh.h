@@ -143,7 +143,7 @@ enum cmcwh_result {
     CMCWH_ERR_MISSING = -4,     /* "missing_field": good JSON, but a member of a CMC event lacks */
     CMCWH_ERR_TYPE = -5,        /* "wrong_type": good JSON, but a member is of another type */
     CMCWH_ERR_EVENT_TYPE = -6,  /* "event_type_mismatch": event_type and the key in event differ */
-    CMCWH_ERR_FULL = -7,        /* "ring_full": no room for the whole request */
+    CMCWH_ERR_FULL = -7,        /* "ring_full": no room for the whole request now */
     CMCWH_ERR_STORAGE = -8,     /* "storage_failed": the ring's storage, or without one a required
                                    sink, could not take the events */
     CMCWH_ERR_RECORD = -9,      /* "damaged_record": not a record, or its CRC does not match */
@@ -154,7 +154,9 @@ enum cmcwh_result {
     CMCWH_ERR_NOBODY = -14,     /* "unauthorized": credentials are missing */
     CMCWH_ERR_WRONG = -15,      /* "unauthorized": credentials are wrong */
     CMCWH_ERR_MEDIA_TYPE = -16, /* "unsupported_media_type": a Content-Type that is not taken */
-    CMCWH_STORING = -17         /* "storing": as pending, for events that are whole */
+    CMCWH_STORING = -17,        /* "storing": as pending, for events that are whole */
+    CMCWH_ERR_EVENTS = -18      /* "too_many_events": more than the ring has records: the request
+                                   can never be taken */
 };
 
 /* The name that enum cmcwh_result has in quotes, as HTTP answers carry it; "ok" for results >= 0.
@@ -581,8 +583,8 @@ void cmcwh_parser_init(struct cmcwh_parser *parser, struct cmcwh_ring *ring,
 int cmcwh_parser_boundary(struct cmcwh_parser *parser, struct cmcwh_text boundary);
 
 /* Takes the next piece of the body; the bytes are the caller's again on return. CMCWH_OK, or
- * CMCWH_ERR_JSON, _FORM, _DEPTH, _MISSING, _TYPE, _EVENT_TYPE, _FULL. After an error the parser
- * refuses everything with the same one until it is aborted. */
+ * CMCWH_ERR_JSON, _FORM, _DEPTH, _MISSING, _TYPE, _EVENT_TYPE, _FULL, _EVENTS. After an error the
+ * parser refuses everything with the same one until it is aborted. */
 int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t length);
 
 /* The body is whole. Returns how many events it holds, or an error of cmcwh_parser_feed. Only the

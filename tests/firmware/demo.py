@@ -45,7 +45,7 @@ def requests():
         Request("bad-form", b"event_type=deliveries&event=%7", "form"),
         Request("no-event", b'{"event_type":"deliveries"}'),
         Request("wrong-type", b'{"event_type":"deliveries","event":{"deliveries":7}}'),
-        Request("too-many", many, answer=503),
+        Request("too-many", many, answer=413),
         Request("as-many-as-fit", just),
         Request("connection-lost", one.body[:300], answer=0, length=len(one.body)),
         Request("other-path", one.body, answer=404, uri="/"),

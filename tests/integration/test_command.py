@@ -63,6 +63,20 @@ def test_wrong_usage():
     assert_usage(sum([["--sink", "stdout:"] for i in range(9)], []), "8 sinks")
 
 
+def test_a_ring_that_is_small():
+    """Said where the ring is smaller than what comes at once, also when it is an old file's."""
+    small, enough = (Server("--ring", "@/ring", "--ring-records", count) for count in ("99", "100"))
+    with small, enough:
+        warning = "the ring holds 99 records: a request of more events is answered 413"
+        assert warning in small.stderr()
+        assert "records: a request" not in enough.stderr()
+        small.stop()
+        small.command.remove("--ring-records")
+        small.command.remove("99")
+        small.restart()
+        assert warning in small.stderr()
+
+
 def config(text):
     file = tempfile.NamedTemporaryFile("w", suffix=".conf", delete=False)
     file.write(text)

@@ -59,7 +59,7 @@ def test_post_over_https():
     with Https("--listen", "127.0.0.1:0") as server:
         assert "listening on https://127.0.0.1:" in server.stderr()
         assert server.post(payload("deliveries-queued.json")).json() == {"stored": 1}
-        assert server.post(body(2000, reason="x" * 300)).status == 503  # more than the ring holds
+        assert server.post(body(2000, reason="x" * 300)).status == 413  # more than the ring holds
         assert server.post(body(900, reason="x" * 300)).status == 200
         client = server.client()
         for i in range(5):  # kept alive

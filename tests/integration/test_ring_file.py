@@ -376,7 +376,7 @@ def test_sync_never_says_so():
 
 def test_cat_of_a_ring_that_is_in_use():
     with Server("--ring", "@/ring", "--ring-records", "16") as server:
-        assert server.post(body(20)).status == 503
+        assert server.post(body(20)).status == 413
         assert server.post(body(10)).status == 200
         server.wait_lines(10)
         code, out, said = run("cat", server.path("ring"))

@@ -35,7 +35,9 @@ static void status_of_each_result(void **state) {
                 {CMCWH_ERR_NOBODY, 401},
                 {CMCWH_ERR_WRONG, 401},
                 {CMCWH_ERR_MEDIA_TYPE, 415},
-                {CMCWH_ERR_MEDIA_TYPE - 1, 503},
+                {CMCWH_STORING, 503},
+                {CMCWH_ERR_EVENTS, 413},
+                {CMCWH_ERR_EVENTS - 1, 503},
                 {-1000, 503}};
     static struct fixture f;
 
@@ -49,7 +51,9 @@ static void status_of_each_result(void **state) {
     }
     /* The table knows every result: the first that has no name stands behind the last of it. */
     assert_string_equal(cmcwh_result_name(CMCWH_ERR_MEDIA_TYPE), "unsupported_media_type");
-    assert_string_equal(cmcwh_result_name(CMCWH_ERR_MEDIA_TYPE - 1), "unknown");
+    assert_string_equal(cmcwh_result_name(CMCWH_STORING), "storing");
+    assert_string_equal(cmcwh_result_name(CMCWH_ERR_EVENTS), "too_many_events");
+    assert_string_equal(cmcwh_result_name(CMCWH_ERR_EVENTS - 1), "unknown");
     assert_string_equal(cmcwh_result_name(CMCWH_ERR_NOBODY), "unauthorized");
     assert_string_equal(cmcwh_result_name(CMCWH_ERR_WRONG), "unauthorized");
 }
@@ -160,6 +164,7 @@ static void answer_of_a_parser(void **state) {
     static struct fixture f;
     static const char *const events =
         "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{},{}]}}";
+    static const char *const one = "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{}]}}";
     static const char *const wrong = "{\"event_type\":\"bounces\",\"event\":{\"bounces\":7}}";
     int result;
 
@@ -174,7 +179,18 @@ static void answer_of_a_parser(void **state) {
     assert_true(answer.has_offset);
     assert_int_equal(answer.offset, strchr(wrong, '7') - wrong);
 
+    /* What no ring of this size will ever hold: the sender is told where the first of it begins. */
+    result = post(&f, CMCWH_JSON, events);
+    cmcwh_parser_answer(&f.parser, result, &answer);
+    cmcwh_parser_abort(&f.parser);
+    assert_int_equal(answer.status, 413);
+    assert_string_equal(answer.error, "too_many_events");
+    assert_true(answer.has_offset);
+    assert_int_equal(answer.offset, strrchr(events, '{') - events);
+
     /* Where in the body a ring was full tells nobody anything. */
+    fixture_init(&f, 2, false);
+    assert_int_equal(post(&f, CMCWH_JSON, one), 1);
     result = post(&f, CMCWH_JSON, events);
     cmcwh_parser_answer(&f.parser, result, &answer);
     cmcwh_parser_abort(&f.parser);

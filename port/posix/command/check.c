@@ -95,7 +95,7 @@ static void say_error(const char *name, const struct cmcwh_error *error) {
               error->detail);
 }
 
-/* Parses into a ring of `capacity` records. CMCWH_ERR_FULL asks for a larger one. */
+/* Parses into a ring of `capacity` records. CMCWH_ERR_EVENTS asks for a larger one. */
 static int check(const char *name, const char *bytes, size_t length, enum cmcwh_format format,
                  uint32_t capacity) {
     static struct cmcwh_parser parser;
@@ -124,7 +124,7 @@ static int check(const char *name, const char *bytes, size_t length, enum cmcwh_
     if (result >= 0) {
         (void)cmcwh_parser_commit(&parser);
         result = print_records(&ring, reader);
-    } else if (result != CMCWH_ERR_FULL) {
+    } else if (result != CMCWH_ERR_EVENTS) {
         say_error(name, cmcwh_parser_error(&parser));
         result = 1;
     }
@@ -138,7 +138,7 @@ static int check_file(const char *name, const char *type) {
     enum cmcwh_format format;
     size_t length = 0;
     char *bytes;
-    int result = CMCWH_ERR_FULL;
+    int result = CMCWH_ERR_EVENTS;
 
     if (file == NULL) {
         log_usage("%s: %s", name, strerror(errno));
@@ -150,7 +150,7 @@ static int check_file(const char *name, const char *type) {
         result = 1;
     } else {
         format = format_of(type, bytes, length);
-        for (uint32_t capacity = 1024; result == CMCWH_ERR_FULL; capacity *= 4) {
+        for (uint32_t capacity = 1024; result == CMCWH_ERR_EVENTS; capacity *= 4) {
             result = check(name, bytes, length, format, capacity);
         }
     }

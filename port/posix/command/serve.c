@@ -44,6 +44,20 @@ static void say_recovery(const char *path, const struct cmcwh_recovery *found) {
              path, found->kept, found->next_seq, found->dropped, found->damaged);
 }
 
+/* Events that CMC puts into one request, unless its console says otherwise. */
+enum { USUAL_BATCH = 100 };
+
+/* A request that the ring can never hold is lost for good. */
+static void warn_small(uint32_t records) {
+    if (records < USUAL_BATCH) {
+        log_line(CMCWH_LOG_WARN,
+                 "the ring holds %" PRIu32
+                 " records: a request of more events is answered 413, and "
+                 "Customers Mail Cloud sends up to %d at once; --ring-records should say more",
+                 records, USUAL_BATCH);
+    }
+}
+
 static enum outcome open_ring(struct service *service, struct cmcwh_ring_config *config) {
     const struct options *options = service->options;
     struct cmcwh_recovery found;
@@ -73,11 +87,11 @@ static enum outcome start_ring(struct service *service) {
                                      .room_waiters = options->workers - 1,
                                      .confirm_wait = options->store_timeout * 1000};
     int error = platform_init(&service->platform);
+    enum outcome opened;
 
     if (options->ring != NULL) {
-        enum outcome opened =
+        opened =
             ring_file_open(&service->file, options->ring, options->ring_records, options->sync);
-
         if (opened != OUTCOME_RIGHT) {
             return opened;
         }
@@ -98,7 +112,11 @@ static enum outcome start_ring(struct service *service) {
     }
     ring.records = service->records;
     ring.links = service->links;
-    return open_ring(service, &ring);
+    opened = open_ring(service, &ring);
+    if (opened == OUTCOME_RIGHT) {
+        warn_small(ring.capacity);
+    }
+    return opened;
 }
 
 static enum outcome start_sinks(struct service *service) {
