@@ -325,16 +325,20 @@ def test_ring_that_cannot_be_opened():
 
 
 def test_ring_that_others_may_touch():
+    """As with log files, the group may read what the umask lets it, and everybody nothing."""
+    for umask, mode in ((0o022, 0o640), (0o027, 0o640), (0, 0o640), (0o077, 0o600)):
+        with Server("--ring", "@/ring", preload=lambda umask=umask: os.umask(umask)) as server:
+            assert os.stat(server.path("ring")).st_mode & 0o777 == mode
+            assert "may read it" not in server.stderr()
     with Server("--ring", "@/ring") as server:
-        assert os.stat(server.path("ring")).st_mode & 0o777 == 0o600
         server.stop()
-        os.chmod(server.path("ring"), 0o640)
+        os.chmod(server.path("ring"), 0o604)
         server.restart()
-        assert "may read it: chmod 600" in server.stderr()
+        assert "everybody may read it: chmod 640, or 600" in server.stderr()
         server.stop()
         os.chmod(server.path("ring"), 0o620)
         code, _, said = run("serve", "--listen", "127.0.0.1:0", "--ring", server.path("ring"))
-        assert code == 2 and "may write to it: chmod 600" in said
+        assert code == 2 and "may write to it: chmod 640, or 600" in said
         os.chmod(server.path("ring"), 0o600)
         server.restart()
 
@@ -482,7 +486,7 @@ def test_half_made_ring_is_made_anew():
         assert server.post(body(3)).status == 200
         assert not os.path.exists(server.path("ring.new"))
         assert os.stat(server.path("ring")).st_size == 3 * 4096 + 8 * 1024
-        assert os.stat(server.path("ring")).st_mode & 0o077 == 0
+        assert os.stat(server.path("ring")).st_mode & 0o777 == 0o640
 
 
 def test_no_room_for_a_new_ring():

@@ -156,6 +156,15 @@ static int write_to_zeros(void *context, uint64_t offset, const void *bytes, siz
     return file_write(context, offset, bytes, length);
 }
 
+/* As log files: for its owner, and its group unless the umask says otherwise. Before other threads
+ * start, whose files would have another mask meanwhile. */
+static mode_t mode_of_new(void) {
+    mode_t mask = umask(S_IRWXG | S_IRWXO);
+
+    (void)umask(mask);
+    return (S_IRUSR | S_IWUSR | S_IRGRP) & ~mask;
+}
+
 /* Makes the file under the name `made`, which is locked, and gives it its own. */
 static enum outcome make(struct ring_file *file, const char *made, uint32_t records) {
     struct cmcwh_geometry geometry = {.records = records, .block = BLOCK};
@@ -163,7 +172,7 @@ static enum outcome make(struct ring_file *file, const char *made, uint32_t reco
     struct cmcwh_storage storage = file->storage;
 
     storage.write = write_to_zeros;
-    if (fchmod(file->descriptor, 0600) != 0 || fill(file->descriptor, size) != 0 ||
+    if (fchmod(file->descriptor, mode_of_new()) != 0 || fill(file->descriptor, size) != 0 ||
         cmcwh_storage_format(&storage, &geometry) < 0 || fsync(file->descriptor) != 0 ||
         rename(made, file->path) != 0) {
         int error = errno;
@@ -313,11 +322,10 @@ static enum outcome check_mode(const struct ring_file *file) {
         return refuse_with(file, "cannot be looked at", errno);
     }
     if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        return refuse(file, "others than its owner may write to it: chmod 600");
+        return refuse(file, "others than its owner may write to it: chmod 640, or 600");
     }
-    if ((status.st_mode & (S_IRGRP | S_IROTH)) != 0) {
-        log_line(CMCWH_LOG_WARN, "ring '%s': others than its owner may read it: chmod 600",
-                 file->path);
+    if ((status.st_mode & S_IROTH) != 0) {
+        log_line(CMCWH_LOG_WARN, "ring '%s': everybody may read it: chmod 640, or 600", file->path);
     }
     return OUTCOME_RIGHT;
 }
