@@ -3258,6 +3258,17 @@ static void survey_settle(struct survey *survey) {
     ring->keeper.low = survey->low;
 }
 
+/* Somebody may have written while the records were read: what was overwritten had been delivered,
+ * and is no damage. What has come since need not have been seen. */
+static int survey_look_again(struct survey *survey, struct cmcwh_recovery *found) {
+    uint64_t end = survey->end;
+    int result = survey_state(survey, found);
+
+    survey->low = survey->low < end ? survey->low : end;
+    survey->end = end;
+    return result;
+}
+
 static int survey_run(struct survey *survey, struct cmcwh_recovery *found) {
     struct cmcwh_ring *ring = survey->ring;
     int result = survey_state(survey, found);
@@ -3265,6 +3276,10 @@ static int survey_run(struct survey *survey, struct cmcwh_recovery *found) {
     if (result >= 0) {
         result = survey_read(survey);
     }
+    if (result >= 0 && is_read_only(ring)) {
+        result = survey_look_again(survey, found);
+    }
+    found->low = survey->low;
     if (result >= 0) {
         survey_sort(survey);
         result = survey_mend(survey, found);

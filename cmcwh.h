@@ -452,6 +452,7 @@ struct cmcwh_recovery {
     uint32_t kept;    /* records that some reader may still have to take */
     uint32_t dropped; /* requests that were there in part: never acknowledged */
     uint32_t damaged; /* records that were acknowledged and cannot be read; they are skipped */
+    uint64_t low;     /* every event before this number has been taken by all who must */
     const char *why;  /* with CMCWH_ERR_FORMAT: static text */
 };
 
@@ -461,7 +462,8 @@ struct cmcwh_recovery {
  * failed), CMCWH_ERR_FORMAT (nothing was changed). Before any other thread knows of it.
  * When storage->write is NULL, the ring is one to look at: its readers get every event that can
  * still be read, delivered or not, and nothing can be committed. The storage may be in use by
- * another process meanwhile. */
+ * another process meanwhile. Between the events before found->low some may lack: later ones have
+ * taken their places, which need not happen in the order of their numbers. */
 int cmcwh_ring_open(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config,
                     struct cmcwh_recovery *found);
 

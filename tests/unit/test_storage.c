@@ -388,6 +388,93 @@ static void looking_at_all_that_a_ring_holds(void **state) {
     assert_int_equal(first, LARGE + 1);
 }
 
+/* A server that goes on while somebody looks: between any two pieces that are read it may store
+ * events, in places that the reading has passed, or has still before it. */
+static struct {
+    uint32_t piece, pause, burst, lag; /* after `pause` pieces it stores `burst` events each time */
+    struct cmcwh_batch late;           /* takes its places now, and its numbers later */
+} server;
+
+static void serve_some(void) {
+    struct cmcwh_record record;
+    struct cmcwh_ring_state figures;
+
+    for (uint32_t i = 0; i < server.burst; i++) {
+        if (server.late.count > 0 && i % 5 == 4) {
+            assert_true(batch_commit(&server.late, no_text) >= 0);
+            assert_true(batch_confirm(&server.late) >= 0);
+            server.late.count = 0;
+        } else if (server.late.count == 0 && i % 7 == 3) {
+            server.late = hold(2, 0);
+        }
+        assert_int_equal(store_events(1 + i % 3, 0), CMCWH_OK);
+        cmcwh_ring_state(&ring, &figures);
+        for (uint32_t n = server.lag; n < figures.behind[log_reader]; n++) {
+            assert_int_equal(cmcwh_ring_read(&ring, log_reader, &record), 1);
+        }
+        acknowledge(log_reader);
+    }
+}
+
+static int read_while_it_serves(void *context, uint64_t offset, void *bytes, size_t length) {
+    enum { PIECE = 512 }; /* half a record */
+    size_t done = 0;
+
+    while (done < length) {
+        size_t piece = length - done < PIECE ? length - done : PIECE;
+
+        if (++server.piece % server.pause == 0) {
+            serve_some();
+        }
+        assert_int_equal(disk.storage.read(context, offset + done, (uint8_t *)bytes + done, piece),
+                         0);
+        done += piece;
+    }
+    return 0;
+}
+
+/* All that somebody still has to get is there, and only of what was delivered some may be gone. */
+static void look_at_it(void) {
+    static struct cmcwh_record seen[LARGE];
+    static uint32_t seen_links[LARGE];
+    static struct cmcwh_ring view;
+    struct cmcwh_storage storage = {.context = &disk, .read = read_while_it_serves};
+    struct cmcwh_ring_config config = {
+        .records = seen, .links = seen_links, .capacity = LARGE, .storage = &storage};
+    struct cmcwh_recovery seen_of_it;
+    struct cmcwh_record record;
+    uint64_t before = ring.next_seq, next = 0;
+    int reader;
+
+    assert_int_equal(cmcwh_ring_open(&view, &config, &seen_of_it), CMCWH_OK);
+    assert_int_equal(seen_of_it.damaged, 0);
+    assert_true(seen_of_it.next_seq >= before && seen_of_it.low <= seen_of_it.next_seq);
+    reader = cmcwh_ring_attach(&view, NULL, true);
+    while (cmcwh_ring_read(&view, reader, &record) > 0) {
+        uint64_t seq = event_of(&record).seq;
+
+        assert_int_equal(cmcwh_record_check(&record), CMCWH_OK);
+        assert_true(seq == next || (seq > next && seq <= seen_of_it.low));
+        next = seq + 1;
+    }
+    assert_true(next == seen_of_it.next_seq || seen_of_it.low == seen_of_it.next_seq);
+}
+
+static void looking_at_a_ring_that_wraps(void **state) {
+    (void)state;
+    for (uint32_t pause = 1; pause < 140; pause += 1 + pause / 2) {
+        for (uint32_t burst = 1; burst < 2 * LARGE; burst = 3 * burst + 1) {
+            new_ring_of(LARGE);
+            memset(&server, 0, sizeof server);
+            server.pause = pause;
+            server.burst = burst;
+            server.lag = (pause + burst) % 40;
+            serve_some();
+            look_at_it();
+        }
+    }
+}
+
 /* Requests of the same moment share a sync, and keep their order. Those that wait while one of them
  * does the work are woken. */
 static void group_commit(void **state) {
@@ -907,6 +994,7 @@ int main(void) {
         cmocka_unit_test(a_full_ring),
         cmocka_unit_test(looking_at_a_ring),
         cmocka_unit_test(looking_at_all_that_a_ring_holds),
+        cmocka_unit_test(looking_at_a_ring_that_wraps),
         cmocka_unit_test(group_commit),
         cmocka_unit_test(aborted_before_it_is_written),
         cmocka_unit_test(a_bit_flipped_anywhere),

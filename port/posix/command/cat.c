@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,10 +23,18 @@ static const char usage[] =
     "usage: cmcwh cat [--format json|logfmt] [--follow] FILE\n"
     "Prints the records of a ring file, of a binary log, or of frames from a serial\n"
     "line ('-': standard input). Of a ring it prints every event that can still be\n"
-    "read, delivered or not; the server may be using it. After noise or loss in\n"
-    "frames it goes on with the next one, and says at the end how many bytes it\n"
-    "skipped. With --follow it goes on as events come. Exit status: 1 when something\n"
-    "was read but no record found.\n";
+    "read, delivered or not, and says how many lack in between; the server may be\n"
+    "using it. After noise or loss in frames it goes on with the next one, and says\n"
+    "at the end how many bytes it skipped. With --follow it goes on as events come.\n"
+    "Exit status: 1 when something was read but no record found.\n";
+
+/* Is this the beginning of a log that is text? The first of an event is always its seq. */
+static bool is_text(const char *bytes, size_t length) {
+    static const char json[] = "{\"seq\":", logfmt[] = "seq=";
+
+    return (length >= sizeof json - 1 && memcmp(bytes, json, sizeof json - 1) == 0) ||
+           (length >= sizeof logfmt - 1 && memcmp(bytes, logfmt, sizeof logfmt - 1) == 0);
+}
 
 /* Prints what is in one piece of the stream. */
 static int print_piece(struct cmcwh_deframer *deframer, const char *bytes, size_t length,
@@ -59,6 +68,7 @@ static bool more_comes(int descriptor, bool follow) {
 static int print_stream(int descriptor, const char *name, int encoding, bool follow) {
     static struct cmcwh_deframer deframer;
     char bytes[4096];
+    bool first = true;
     ssize_t got;
 
     cmcwh_deframer_init(&deframer);
@@ -70,6 +80,14 @@ static int print_stream(int descriptor, const char *name, int encoding, bool fol
             log_usage("%s: %s", name, strerror(errno));
             return 1;
         }
+        if (first && got > 0 && is_text(bytes, (size_t)got)) {
+            log_usage(
+                "%s: a log that is text already, an event a line: read it with less, tail -F or "
+                "grep; cmcwh cat is for ring files, binary logs and frames",
+                name);
+            return 1;
+        }
+        first = first && got == 0;
         if (print_piece(&deframer, bytes, (size_t)got, encoding) < 0) {
             return 1;
         }
@@ -109,8 +127,8 @@ static bool view_changed(struct view *view) {
     return changed;
 }
 
-/* Reads the ring. While a server writes to it, a record may seem damaged that is just being
- * overwritten: then once more. */
+/* Reads the ring. While a server writes to it, both copies of its state may seem damaged: then once
+ * more. */
 static int view_read(struct view *view, struct cmcwh_recovery *found) {
     struct cmcwh_ring_config config = {.records = view->records,
                                        .links = view->links,
@@ -121,16 +139,32 @@ static int view_read(struct view *view, struct cmcwh_recovery *found) {
     (void)view_changed(view);
     do {
         result = cmcwh_ring_open(&view->ring, &config, found);
-    } while (view_changed(view) && tries-- > 0 && (result < 0 || found->damaged > 0));
+    } while (result < 0 && view_changed(view) && tries-- > 0);
     return result;
 }
 
-/* Prints what is in the ring from view->next on. A gap in the first pass is nothing to tell:
- * delivered events are overwritten as slots become free, not in the order of their seqs. A gap in a
- * later pass is: its events came and went while we followed. */
-static int view_print(struct view *view, int encoding) {
+/* Which seqs lack between those that were printed. Delivered events are overwritten as their places
+ * become free, not in the order of their seqs, and while a ring is followed they may come and go.
+ */
+struct gaps {
+    uint64_t first; /* of them all */
+    uint64_t count;
+};
+
+/* What lacks from `from` up to `to`, as far as it is no damage, of which there is none before low.
+ */
+static void gaps_add(struct gaps *gaps, uint64_t from, uint64_t to, uint64_t low) {
+    to = to < low ? to : low;
+    if (from != 0 && from < to) {
+        gaps->first = gaps->count == 0 ? from : gaps->first;
+        gaps->count += to - from;
+    }
+}
+
+/* Prints what is in the ring from view->next on, and says what lacks in between. */
+static int view_print(struct view *view, int encoding, uint64_t low) {
     int reader = cmcwh_ring_attach(&view->ring, NULL, true);
-    bool first = view->next == 0;
+    struct gaps gaps = {0, 0};
     struct cmcwh_record record;
     struct cmcwh_event event;
 
@@ -139,14 +173,16 @@ static int view_print(struct view *view, int encoding) {
         if (event.seq < view->next) {
             continue;
         }
-        if (!first && event.seq > view->next) {
-            log_usage("%s: %llu events were gone before they could be read", view->file.path,
-                      (unsigned long long)(event.seq - view->next));
-        }
+        gaps_add(&gaps, view->next, event.seq, low);
         if (command_print(&record, encoding) < 0) {
             return 1;
         }
         view->next = event.seq + 1;
+    }
+    if (gaps.count > 0) {
+        log_usage("%s: %" PRIu64 " delivered events are gone from between these, the first is seq "
+                  "%" PRIu64 ": later ones have taken their places",
+                  view->file.path, gaps.count, gaps.first);
     }
     return fflush(stdout) == 0 ? 0 : 1;
 }
@@ -164,7 +200,7 @@ static int view_run(struct view *view, int encoding, bool follow) {
             log_usage("%s: skipped %llu damaged records", view->file.path,
                       (unsigned long long)found.damaged);
         }
-        if (view_print(view, encoding) != 0) {
+        if (view_print(view, encoding, found.low) != 0) {
             return 1;
         }
         /* Reading a large ring takes a while: no more than a fifth of the time. */
