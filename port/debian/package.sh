@@ -65,7 +65,7 @@ mkdir -p "$tree/civetweb"
 cp -R cmcwh.c cmcwh.h port tests Makefile README.md README.ja.md LICENSE "$tree"
 cp -R "$CIVETWEB/src" "$CIVETWEB/include" "$tree/civetweb"
 cp -R port/debian/package "$debian"
-cp port/systemd/cmcwh.service port/systemd/cmcwh.tmpfiles "$debian"
+cp port/systemd/cmcwh.service port/systemd/cmcwh.sysusers port/systemd/cmcwh.tmpfiles "$debian"
 sed -i "s/@ABI@/$abi/g; s/@VERSION@/$version/g; s/@MAINTAINER@/$MAINTAINER/" "$debian/control" "$debian"/libcmcwh.*
 for file in install symbols; do
     mv "$debian/libcmcwh.$file" "$debian/libcmcwh$abi.$file"

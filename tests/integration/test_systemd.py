@@ -1,8 +1,14 @@
-"""What holds when systemd runs it: messages as its journal reads them, and the unit."""
+"""What holds when systemd runs it: messages as its journal reads them, the unit, its user and places."""
 
 import os
+import shutil
+import subprocess
+import tempfile
 
-from harness import Server, body, run
+import harness
+from harness import Server, Skipped, body, run
+
+UNIT = "port/systemd/cmcwh.service"
 
 
 def journal(offset=0):
@@ -31,3 +37,69 @@ def test_messages_for_somebody_else():
     for preload in (lambda: journal(1), lambda: os.environ.__setitem__("JOURNAL_STREAM", "x"), None):
         said = run("--path", "x", preload=preload)[2]
         assert said.startswith("cmcwh: "), said
+
+
+def systemd(*command):
+    """Runs one of systemd's programs. What it says, with its status before it."""
+    if shutil.which(command[0]) is None:
+        raise Skipped(command[0] + " is not installed")
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                            env=dict(os.environ, LC_ALL="C", SYSTEMD_LOG_LEVEL="warning"))
+    return "%d\n%s" % (result.returncode, result.stdout.decode("utf-8", "replace"))
+
+
+def analyze(verb, *more, change=lambda unit: unit):
+    """systemd-analyze of the unit, whose program is the one that is tested."""
+    with tempfile.TemporaryDirectory(prefix="cmcwh-test-") as folder, \
+            open(UNIT, encoding="utf-8") as unit, \
+            open(os.path.join(folder, "cmcwh.service"), "w", encoding="utf-8") as copy:
+        copy.write(change(unit.read().replace("/usr/bin/cmcwh", os.path.abspath(harness.CMCWH))))
+        copy.flush()
+        return systemd("systemd-analyze", verb, *more, copy.name)
+
+
+def test_unit_is_understood():
+    """Each line by systemd-analyze, which says of an unknown one that it is."""
+    assert analyze("verify", "--man=no") == "0\n"
+    assert "Unknown key" in analyze("verify", "--man=no",
+                                    change=lambda unit: unit.replace("UMask=", "NoMask="))
+
+
+def test_unit_may_do_little():
+    """Exposure below 2 of 10, as systemd sees it; a service that says nothing has 9.6."""
+    assert analyze("security", "--offline=true", "--threshold=20").startswith("0\n")
+
+
+def test_user_and_places():
+    """sysusers.d and tmpfiles.d make what the unit names, and put right what root has copied there."""
+    with open(UNIT, encoding="utf-8") as unit:
+        named = dict(line.split("=", 1) for line in unit.read().split("\n") if line[:1].isalpha())
+    if os.geteuid() != 0:
+        raise Skipped("only root gives files to others")
+    with tempfile.TemporaryDirectory(prefix="cmcwh-test-") as root:
+        for kind in ("sysusers", "tmpfiles"):
+            os.makedirs(os.path.join(root, "usr/lib", kind + ".d"))
+            shutil.copy("port/systemd/cmcwh." + kind, os.path.join(root, "usr/lib", kind + ".d", "cmcwh.conf"))
+        os.makedirs(os.path.join(root, "etc"))
+        with open(os.path.join(root, "etc/group"), "w", encoding="utf-8") as group:
+            group.write("root:x:0:\nadm:x:4:\n")
+        for attempt in range(2):
+            assert systemd("systemd-sysusers", "--root=" + root)[0] == "0"
+            said = systemd("systemd-tmpfiles", "--create", "--root=" + root)
+            assert said == "0\n", said
+            with open(os.path.join(root, "etc/passwd"), encoding="utf-8") as passwd:
+                users = {line.split(":")[0]: int(line.split(":")[2]) for line in passwd}
+            for place in named["ReadWritePaths"].split():
+                place = root + place.lstrip("-")
+                status = os.stat(place)
+                assert (status.st_mode & 0o7777, status.st_uid, status.st_gid) == \
+                    (0o2750, users[named["User"]], 4)
+                if attempt == 0:
+                    with open(os.path.join(place, "copied"), "w", encoding="utf-8"):
+                        os.chmod(os.path.join(place, "copied"), 0o604)
+                else:
+                    status = os.stat(os.path.join(place, "copied"))
+                    assert (status.st_mode & 0o7777, status.st_uid, status.st_gid) == \
+                        (0o640, users[named["User"]], 4)
+            secret = os.stat(os.path.join(root, "etc/cmcwh/credentials"))
+            assert (secret.st_mode & 0o7777, secret.st_uid) == (0o700, 0)
