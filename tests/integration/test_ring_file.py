@@ -21,7 +21,7 @@ KILLS = int(os.environ.get("CMCWH_KILLS", "200"))
 
 def recovery(server):
     """What the line about the ring says: kept, next, dropped, damaged."""
-    found = re.search(r"kept (\d+) events, the next is seq (\d+); dropped (\d+) requests .* "
+    found = re.search(r"(\d+) events wait for sinks, the next is seq (\d+); dropped (\d+) requests .* "
                       r"skipped (\d+) damaged", server.stderr())
     return [int(number) for number in found.groups()]
 

@@ -39,8 +39,9 @@ struct service {
 /* What a ring file held, in one line. */
 static void say_recovery(const char *path, const struct cmcwh_recovery *found) {
     log_line(found->damaged > 0 ? CMCWH_LOG_WARN : CMCWH_LOG_INFO,
-             "ring '%s': kept %" PRIu32 " events, the next is seq %" PRIu64 "; dropped %" PRIu32
-             " requests that were never acknowledged, skipped %" PRIu32 " damaged records",
+             "ring '%s': %" PRIu32 " events wait for sinks, the next is seq %" PRIu64
+             "; dropped %" PRIu32 " requests that were never acknowledged, skipped %" PRIu32
+             " damaged records",
              path, found->kept, found->next_seq, found->dropped, found->damaged);
 }
 
