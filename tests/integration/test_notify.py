@@ -7,6 +7,7 @@ import tempfile
 
 import harness
 from harness import Server, body, eventually
+from test_https import Https
 
 
 class Manager:
@@ -35,6 +36,14 @@ class Manager:
         self.socket.close()
 
 
+def reloaded(server, manager, told):
+    """Reloads, and sees what is told of it, and said last."""
+    server.signal(signal.SIGHUP)
+    assert manager.next() == "RELOADING=1"
+    assert manager.next() == "READY=1\nSTATUS=" + told
+    assert server.stderr().rstrip().split("\n")[-1].endswith(": " + told), server.stderr()
+
+
 def environment(name):
     return lambda: os.environ.__setitem__("NOTIFY_SOCKET", name)
 
@@ -45,7 +54,8 @@ def life(name):
             assert manager.next() == "READY=1"
             assert server.post(body()).status == 200
             server.signal(signal.SIGHUP)
-            assert [manager.next(), manager.next()] == ["RELOADING=1", "READY=1"]
+            assert manager.next() == "RELOADING=1"
+            assert manager.next() == "READY=1\nSTATUS=files are opened anew"
             server.stop()
             assert manager.next() == "STOPPING=1"
         assert manager.silent()
@@ -58,6 +68,29 @@ def test_socket_in_a_directory():
 
 def test_abstract_socket():
     life("@cmcwh-test-%d" % os.getpid())
+
+
+def test_a_reload_that_fails():
+    """The manager and the last line say what could not be read; and when it is right again."""
+    with tempfile.TemporaryDirectory(prefix="cmcwh-test-") as folder:
+        name = os.path.join(folder, "notify")
+        with Manager(name) as manager:
+            server = Https("--auth-file", "@/auth", preload=environment(name))
+            server.write("auth", "api_key k\n")
+            fault = "could not be read again: %s: what was read before stays in force"
+            auth, tls = ("%s %s" % (option, server.path(file))
+                         for option, file in (("--auth-file", "auth"), ("--tls-cert", "tls.pem")))
+            with server:
+                assert manager.next() == "READY=1"
+                for gone, told in ((["auth"], fault % auth), (["tls.pem"], fault % (auth + ", " + tls)),
+                                   ([], fault % (auth + ", " + tls))):
+                    for file in gone:
+                        os.rename(server.path(file), server.path(file + "-gone"))
+                    reloaded(server, manager, told)
+                os.rename(server.path("auth-gone"), server.path("auth"))
+                reloaded(server, manager, fault % tls)
+                os.rename(server.path("tls.pem-gone"), server.path("tls.pem"))
+                reloaded(server, manager, "files are opened anew")
 
 
 def test_nothing_when_the_start_fails():

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -197,26 +198,40 @@ static enum outcome start(struct service *service) {
 
 /* ---- While it runs ---- */
 
-static void reload(struct service *service) {
-    const char *path = service->options->auth_file;
+static bool reload_auth(const char *path) {
+    struct auth *auth = path == NULL ? NULL : auth_read(path);
 
-    for (unsigned i = 0; i < service->options->sinks; i++) {
+    if (auth != NULL) {
+        auth_use(auth);
+    }
+    return path == NULL || auth != NULL;
+}
+
+/* What came of it stands in the last line, and with the service manager. */
+static void reload(struct service *service) {
+    static const char state[] = "READY=1\nSTATUS=";
+    const struct options *options = service->options;
+    bool auth = reload_auth(options->auth_file);
+    bool tls = options->tls_cert == NULL || tls_load(options->tls_cert, options->tls_key);
+    char text[1024], *said = text + sizeof state - 1;
+    size_t room = sizeof text - sizeof state;
+
+    for (unsigned i = 0; i < options->sinks; i++) {
         sink_reopen(&service->sinks[i]);
     }
-    if (path != NULL) {
-        struct auth *auth = auth_read(path);
-
-        if (auth != NULL) {
-            auth_use(auth);
-        } else {
-            log_line(CMCWH_LOG_ERROR, "--auth-file: %s: what was read before stays in force", path);
-        }
+    memcpy(text, state, sizeof state);
+    if (auth && tls) {
+        (void)snprintf(said, room, "files are opened anew");
+    } else {
+        (void)snprintf(said, room,
+                       "could not be read again: %s%.300s%s%s%.300s: what was read before stays in "
+                       "force",
+                       auth ? "" : "--auth-file ", auth ? "" : options->auth_file,
+                       auth || tls ? "" : ", ", tls ? "" : "--tls-cert ",
+                       tls ? "" : options->tls_cert);
     }
-    if (service->options->tls_cert != NULL &&
-        !tls_load(service->options->tls_cert, service->options->tls_key)) {
-        log_line(CMCWH_LOG_ERROR, "--tls-cert: what was read before stays in force");
-    }
-    log_line(CMCWH_LOG_INFO, "files are opened anew");
+    log_line(auth && tls ? CMCWH_LOG_INFO : CMCWH_LOG_ERROR, "%s", said);
+    notify(text);
 }
 
 static void say_status(struct service *service) {
@@ -253,7 +268,6 @@ static void heed_wishes(struct service *service) {
         if (wish == PROCESS_RELOAD) {
             notify("RELOADING=1");
             reload(service);
-            notify("READY=1");
         } else if (wish == PROCESS_STATUS) {
             say_status(service);
         }
