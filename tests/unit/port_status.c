@@ -78,10 +78,58 @@ static void walk(void **state) {
     assert_non_null(strstr(seen, "[2 delivered file:a]"));
 }
 
+static void look_often(struct status_watch *watch, unsigned looks, uint32_t waiting) {
+    status.ring.behind[0] = waiting;
+    for (unsigned i = 0; i < looks; i++) {
+        status_look(watch, &status);
+    }
+}
+
+/* Said when it has lasted, once, and again only after it was better. */
+static void nearly_full(void **state) {
+    enum { MINUTE = 60000 / STATUS_LOOK };
+    struct status_watch watch = {0};
+
+    (void)state;
+    status.sinks[1].required = true;
+    look_often(&watch, MINUTE - 1, 1000);
+    look_often(&watch, 1, 800); /* better for a moment */
+    look_often(&watch, MINUTE - 1, 896);
+    assert_quiet();
+    look_often(&watch, 1, 1024);
+    assert_said("nearly full for a minute: 1024 of 1024 records wait for sink 'file:a'");
+    look_often(&watch, 10 * MINUTE, 1024);
+    look_often(&watch, 1, 512); /* not half empty yet */
+    look_often(&watch, 2 * MINUTE, 1024);
+    assert_quiet();
+    look_often(&watch, 1, 511);
+    look_often(&watch, MINUTE, 1024);
+    assert_said("nearly full");
+}
+
+/* What a besteffort sink has not taken gives way; a ring of one record is full or empty. */
+static void full_of_nothing(void **state) {
+    struct status_watch watch = {0};
+
+    (void)state;
+    look_often(&watch, 100, 1024);
+    status.sink_count = 0;
+    look_often(&watch, 100, 1024);
+    assert_quiet();
+    status.sink_count = 2;
+    status.sinks[1].required = true;
+    status.ring.capacity = 1;
+    look_often(&watch, 100, 0);
+    assert_quiet();
+    look_often(&watch, 100, 1);
+    assert_said("1 of 1 records");
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup(lines, setup),
-                                       cmocka_unit_test_setup(longest, setup),
-                                       cmocka_unit_test_setup(walk, setup)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(lines, setup), cmocka_unit_test_setup(longest, setup),
+        cmocka_unit_test_setup(walk, setup), cmocka_unit_test_setup(nearly_full, setup),
+        cmocka_unit_test_setup(full_of_nothing, setup)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@ void status_take(struct status *status, struct cmcwh_server *server, struct cmcw
 
         sink->uri = sinks[i].uri;
         sink->reader = sinks[i].pump.config.reader;
+        sink->required = sinks[i].required;
         sink->delivered = sink_progress(&sinks[i], sink->trouble);
     }
 }
@@ -129,4 +130,41 @@ void status_log(const struct status *status) {
 
     status_walk(status, add_to_line, &line);
     end_line(&line);
+}
+
+/* ---- The ring ---- */
+
+/* Whom the most records wait for; NULL: nobody. Those that a besteffort sink has not taken make
+ * room when it is needed. */
+static const struct status_sink *slowest(const struct status *status) {
+    const struct status_sink *found = NULL;
+    uint32_t most = 0;
+
+    for (unsigned i = 0; i < status->sink_count; i++) {
+        const struct status_sink *sink = &status->sinks[i];
+
+        if (sink->required && status->ring.behind[sink->reader] > most) {
+            most = status->ring.behind[sink->reader];
+            found = sink;
+        }
+    }
+    return found;
+}
+
+void status_look(struct status_watch *watch, const struct status *status) {
+    enum { LOOKS = 60000 / STATUS_LOOK };
+    const struct status_sink *sink = slowest(status);
+    uint32_t capacity = status->ring.capacity,
+             waiting = sink == NULL ? 0 : status->ring.behind[sink->reader];
+
+    watch->looks = sink != NULL && waiting >= capacity - capacity / 8 ? watch->looks + 1 : 0;
+    watch->said = watch->said && waiting >= capacity / 2;
+    if (sink != NULL && watch->looks >= LOOKS && !watch->said) {
+        watch->said = true;
+        log_line(CMCWH_LOG_WARN,
+                 "the ring has been nearly full for a minute: %" PRIu32 " of %" PRIu32
+                 " records wait for sink '%s'; it is too slow, or --ring-records too small: once "
+                 "it is full, requests get 503",
+                 waiting, capacity, sink->uri);
+    }
 }

@@ -12,6 +12,7 @@ struct status {
     struct status_sink {
         const char *uri;
         int reader;
+        bool required;
         uint64_t delivered;
         char trouble[SINK_TROUBLE]; /* why it does not work; "": it does */
     } sinks[CMCWH_READERS_MAX];
@@ -38,5 +39,15 @@ void status_walk(const struct status *status,
 
 /* Says it in the log, a line each for the server, the ring and every sink. */
 void status_log(const struct status *status);
+
+/* A ring that required sinks keep nearly full is said, once until it has been half empty: it is too
+ * small, or a sink too slow, and the next burst gets 503. To be called every STATUS_LOOK ms;
+ * `watch` is all zero at first. */
+enum { STATUS_LOOK = 10000 };
+struct status_watch {
+    unsigned looks; /* one after the other at which it was nearly full */
+    bool said;
+};
+void status_look(struct status_watch *watch, const struct status *status);
 
 #endif

@@ -234,12 +234,12 @@ static void reload(struct service *service) {
     notify(text);
 }
 
-static void say_status(struct service *service) {
+static const struct status *take_status(struct service *service) {
     static struct status status; /* one thread asks */
 
     status_take(&status, &service->http.server, &service->ring, service->sinks,
                 service->options->sinks);
-    status_log(&status);
+    return &status;
 }
 
 static void do_daily(const struct service *service) {
@@ -248,18 +248,28 @@ static void do_daily(const struct service *service) {
     }
 }
 
+/* Have `ms` passed since *last? Then that is now. */
+static bool due(uint64_t *last, uint64_t ms) {
+    uint64_t now = platform_ticks();
+    bool passed = now - *last >= ms;
+
+    *last = passed ? now : *last;
+    return passed;
+}
+
 /* Until somebody wants it to stop. */
 static void heed_wishes(struct service *service) {
     enum { DAY = 86400000, WATCH = 1000 };
-    uint64_t start = platform_ticks();
+    uint64_t day = platform_ticks(), look = day;
+    struct status_watch watch = {.looks = 0};
     enum process_wish wish = PROCESS_NOTHING;
 
     while (wish != PROCESS_STOP) {
-        uint64_t passed = platform_ticks() - start;
-
-        if (passed >= DAY) {
+        if (due(&day, DAY)) {
             do_daily(service);
-            start += passed;
+        }
+        if (due(&look, STATUS_LOOK)) {
+            status_look(&watch, take_status(service));
         }
         for (unsigned i = 0; i < service->options->sinks; i++) {
             sink_watch(&service->sinks[i]);
@@ -269,7 +279,7 @@ static void heed_wishes(struct service *service) {
             notify("RELOADING=1");
             reload(service);
         } else if (wish == PROCESS_STATUS) {
-            say_status(service);
+            status_log(take_status(service));
         }
     }
 }
