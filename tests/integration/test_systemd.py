@@ -7,6 +7,7 @@ import tempfile
 
 import harness
 from harness import Server, Skipped, body, run
+from test_https import certificate
 
 UNIT = "port/systemd/cmcwh.service"
 
@@ -103,3 +104,34 @@ def test_user_and_places():
                         (0o640, users[named["User"]], 4)
             secret = os.stat(os.path.join(root, "etc/cmcwh/credentials"))
             assert (secret.st_mode & 0o7777, secret.st_uid) == (0o700, 0)
+
+
+def test_certificate_that_certbot_keeps():
+    """Links into a directory that only root may enter are told apart from files that are not there."""
+    if os.geteuid() != 0:
+        raise Skipped("only root keeps out others")
+    with tempfile.TemporaryDirectory(prefix="cmcwh-test-") as folder:
+        places = {}
+        for kind in ("archive", "live"):
+            places[kind] = os.path.join(folder, kind, "example.org")
+            os.makedirs(places[kind])
+        cert, key = certificate(places["archive"], "cert1")
+        for name, target in (("cert.pem", cert), ("privkey.pem", key)):
+            os.symlink(os.path.relpath(target, places["live"]), os.path.join(places["live"], name))
+        os.chmod(folder, 0o755)
+        os.chmod(os.path.join(folder, "archive"), 0o700)
+        program = os.path.join(folder, "cmcwh")  # the other user need not be able to see the tree
+        shutil.copy(harness.CMCWH, program)
+        said = {}
+        for name in ("cert.pem", "chain.pem"):
+            result = subprocess.run(
+                [program, "serve", "--listen", "127.0.0.1:0s", "--tls-key", os.path.join(places["live"], "privkey.pem"),
+                 "--tls-cert", os.path.join(places["live"], name)], stderr=subprocess.PIPE,
+                preexec_fn=lambda: os.setuid(65534), check=False, timeout=harness.PATIENCE)
+            said[name] = result.stderr.decode()
+            if "this build has no TLS" in said[name]:
+                raise Skipped("this build has no TLS")
+            assert result.returncode == 2
+        assert "cert.pem: a link to ../../archive/example.org/cert1.pem: Permission denied for uid 65534" in \
+            said["cert.pem"], said
+        assert "chain.pem: No such file or directory\n" in said["chain.pem"], said

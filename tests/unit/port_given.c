@@ -142,6 +142,10 @@ static void nothing_there(void **state) {
     assert_wrong("", "No such file or directory, looked for in /");
     assert_int_equal(symlink("/nowhere/at/all", name("link")), 0);
     assert_wrong(name("link"), "link: a link to /nowhere/at/all: No such file");
+    assert_wrong(name("none"), "none: No such file or directory\n");
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", folder, 1), 0);
+    assert_wrong(name("none"), "none: No such file or directory; systemd gives no copy of a link\n");
+    assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
     assert_int_equal(unlink(name("link")), 0);
     assert_int_equal(symlink(name("link"), name("link")), 0);
     assert_wrong(name("link"), "Too many levels of symbolic links");

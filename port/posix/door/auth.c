@@ -109,12 +109,7 @@ static bool parse(struct auth *auth, struct given *file) {
 /* systemd lets the service's user read its credentials by an ACL, whose mask stands where the
  * rights of the group would: the directory keeps everybody else out. */
 static mode_t forbidden(const char *path) {
-    const char *directory = getenv("CREDENTIALS_DIRECTORY");
-    size_t length = directory == NULL ? 0 : strlen(directory);
-    bool credential = length > 0 && strncmp(path, directory, length) == 0 && path[length] == '/' &&
-                      strstr(path + length, "/../") == NULL;
-
-    return credential ? S_IWGRP | S_IXGRP | S_IRWXO : S_IRWXG | S_IRWXO;
+    return given_is_credential(path) ? S_IWGRP | S_IXGRP | S_IRWXO : S_IRWXG | S_IRWXO;
 }
 
 /* What a file says that only its owner may read. */

@@ -81,6 +81,14 @@ bool given_is(const char *path, int descriptor) {
            named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
 }
 
+bool given_is_credential(const char *path) {
+    const char *directory = getenv("CREDENTIALS_DIRECTORY");
+    size_t length = directory == NULL ? 0 : strlen(directory);
+
+    return length > 0 && strncmp(path, directory, length) == 0 && path[length] == '/' &&
+           strstr(path + length, "/../") == NULL;
+}
+
 /* ---- What is wrong ---- */
 
 bool given_wrong(const struct given *given, unsigned line, const char *fault) {
@@ -93,10 +101,11 @@ bool given_wrong(const struct given *given, unsigned line, const char *fault) {
 }
 
 /* It cannot be opened: for whom not, and where a relative name was looked for; a link is told apart
- * from nothing. */
+ * from nothing, also one that systemd has left out. */
 static bool cannot_open(const struct given *given, const char *fault, int error) {
     char link[PATH_MAX] = "", whom[32] = "", where[PATH_MAX] = "", text[3 * PATH_MAX];
     ssize_t length = error == EINVAL ? -1 : readlink(given->path, link, sizeof link - 1);
+    bool left_out = error == ENOENT && given_is_credential(given->path);
 
     if (error == EACCES) {
         (void)snprintf(whom, sizeof whom, " for uid %ld", (long)geteuid());
@@ -105,9 +114,9 @@ static bool cannot_open(const struct given *given, const char *fault, int error)
         where[0] = '\0';
     }
     link[length < 0 ? 0 : length] = '\0';
-    (void)snprintf(text, sizeof text, "%s%s%s%s%s%s%s", length < 0 ? "" : "a link to ", link,
+    (void)snprintf(text, sizeof text, "%s%s%s%s%s%s%s%s", length < 0 ? "" : "a link to ", link,
                    length < 0 ? "" : ": ", fault, whom, where[0] != '\0' ? ", looked for in " : "",
-                   where);
+                   where, left_out ? "; systemd gives no copy of a link" : "");
     return given_wrong(given, 0, text);
 }
 

@@ -23,6 +23,9 @@ void given_say_unreadable(const char *option, const char *path);
 /* Does the name (no link) still lead to the file that is open? */
 bool given_is(const char *path, int descriptor);
 
+/* Is it one of systemd's credentials, a file in $CREDENTIALS_DIRECTORY? */
+bool given_is_credential(const char *path);
+
 struct given {
     const char *option, *path; /* for messages */
     char *bytes;               /* all of them, and a zero */
