@@ -8,7 +8,6 @@
 
 /* Its way into the same file, pipe or terminal, with flags that are nobody else's. */
 #define ITSELF "/proc/self/fd/1"
-#define CLOSED "standard output is closed, or only for reading"
 
 /* What only standard output has. */
 struct output {
@@ -47,15 +46,6 @@ static int take_file(struct sink *sink, int flags, const struct stat *status) {
     return result;
 }
 
-static enum outcome stdout_look(struct sink *sink, bool reach) {
-    int flags = fcntl(STDOUT_FILENO, F_GETFL);
-
-    (void)reach;
-    return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY
-               ? OUTCOME_RIGHT
-               : sink_unfit(sink, CLOSED, 0, OUTCOME_WRONG);
-}
-
 /* Not blocking would be so for everybody who has this pipe or terminal from the same shell, so it
  * is opened once more. A socket cannot be, nor what is another user's. */
 static int take_other(struct sink *sink, const struct stat *status) {
@@ -72,12 +62,29 @@ static int take_other(struct sink *sink, const struct stat *status) {
                           : outlet_take(sink, descriptor, -1);
 }
 
-static int stdout_open(struct sink *sink) {
+/* Where it was closed, something that can only be read from is in its place (main.c). */
+static int flags_of(struct sink *sink) {
     int flags = fcntl(STDOUT_FILENO, F_GETFL);
+
+    return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY
+               ? flags
+               : sink_trouble(sink, "standard output is closed, or only for reading", 0);
+}
+
+static enum outcome stdout_look(struct sink *sink, bool reach) {
+    (void)reach;
+    return flags_of(sink) >= 0 ? OUTCOME_RIGHT : OUTCOME_WRONG;
+}
+
+static int stdout_open(struct sink *sink) {
+    int flags = flags_of(sink);
     struct stat status;
 
-    if (flags < 0 || fstat(STDOUT_FILENO, &status) != 0) {
-        return sink_trouble(sink, CLOSED, errno);
+    if (flags < 0) {
+        return -1;
+    }
+    if (fstat(STDOUT_FILENO, &status) != 0) {
+        return sink_trouble(sink, "cannot be looked at", errno);
     }
     return S_ISREG(status.st_mode) ? take_file(sink, flags, &status) : take_other(sink, &status);
 }
