@@ -8,7 +8,8 @@ import stat
 import subprocess
 import tempfile
 
-from harness import Server, body, eventually, run
+import harness
+from harness import Server, body, eventually, free_port, run
 from test_https import Https, certificate
 
 AUTH = ["Authorization: Bearer right"]
@@ -217,6 +218,43 @@ def test_wrong_kinds_of_ring():
             assert state_of(path) == before, kind
             assert os.listdir(folder.path) == ["ring"], os.listdir(folder.path)
             remove(path)
+
+
+def test_standard_descriptors_that_are_closed():
+    """No file of ours takes the place of standard error: messages would be written into it."""
+    for closed in ((2,), (0, 1, 2), (0,), (1, 2)):
+        def close(closed=closed):
+            for number in closed:
+                os.close(number)
+        port = free_port()
+        server = Server("--ring", "@/ring", "--pid-file", "@/pid", listen="127.0.0.1:%d" % port)
+        with Folder() as folder:
+            process = subprocess.Popen(
+                [harness.CMCWH, "serve", "--listen", "127.0.0.1:%d" % port, "--pid-file", folder.path + "/pid",
+                 "--ring", folder.path + "/ring", "--sink", "file:" + folder.path + "/log"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=close)
+            server.port = port
+
+            def status(data):
+                try:
+                    return server.post(data).status
+                except OSError:
+                    return None
+            try:
+                eventually(lambda: status(b"{bad") == 400, "the server")
+                assert status(body()) == 200
+                with open(folder.path + "/pid", encoding="ascii") as file:
+                    assert file.read() == "%d\n" % process.pid
+                code, output, said = run("cat", folder.path + "/ring")
+                assert (code, output.count(b"\n"), said) == (0, 1, "")
+                eventually(lambda: server.count(folder.path + "/log") == 1, "the event")
+                assert len(server.lines(folder.path + "/log")) == 1
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(harness.PATIENCE) == 0
+            finally:
+                process.kill()
+                process.wait()
+                shutil.rmtree(server.folder)
 
 
 def test_what_we_have_left_is_taken_over():
