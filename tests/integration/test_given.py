@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 
 import harness
-from harness import Server, body, eventually, free_port, run
+from harness import Server, Skipped, body, eventually, free_port, run
 from test_https import Https, certificate
 
 AUTH = ["Authorization: Bearer right"]
@@ -337,3 +337,20 @@ def test_check_config_as_the_user():
         assert_checked(["--user", "nobody", "--auth-file", os.path.join(folder.path, "auth"), "--ring",
                         os.path.join(folder.path, "ring"), "--sink", "file:" + os.path.join(folder.path, "private/log")],
                        2, "SIGHUP will not read it again", "ring '", "private/log': cannot be written")
+
+
+def test_relative_names_and_another_user():
+    """A directory that the user may not enter is named, whatever is looked for there."""
+    if os.geteuid() != 0:
+        raise Skipped("only root can become another user")
+    with Folder() as folder:
+        folder.text(os.path.join(folder.path, "auth"), b"bearer x\n")
+        for options, status in ((["--sink", "file:log"], 2), (["--ring", "ring"], 2),
+                                (["--auth-file", "auth", "--check-config"], 0)):
+            done = subprocess.run([os.path.abspath(harness.CMCWH), "serve", "--listen", "127.0.0.1:0", "--user",
+                                   "nobody", *options], cwd=folder.path, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, timeout=harness.PATIENCE, check=False)
+            said = done.stderr.decode()
+            assert done.returncode == status and said.count("\n") == (2 if status else 1), said
+            assert "'nobody' may not enter %s," % folder.path in said, said
+            assert os.listdir(folder.path) == ["auth"]

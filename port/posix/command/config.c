@@ -2,7 +2,9 @@
  * (options.c), and opening what is written to (serve.c). */
 #include "command/config.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "door/auth.h"
 #include "door/listen.h"
@@ -49,10 +51,42 @@ enum outcome config_read(const struct options *options, struct sink sinks[CMCWH_
     return outcome != OUTCOME_RIGHT ? outcome : read_certificate(options);
 }
 
-void config_say_unreadable(const struct options *options) {
+static bool relative(const char *path) {
+    return path != NULL && path[0] != '/';
+}
+
+/* Is anything looked for in the directory in which we were started? */
+static bool some_relative(const struct options *options, const struct sink *sinks) {
+    for (unsigned i = 0; i < options->sinks; i++) {
+        if (sinks[i].medium != NULL && sinks[i].medium->target == sink_path &&
+            relative(sinks[i].target)) {
+            return true;
+        }
+    }
+    return relative(options->auth_file) || relative(options->tls_cert) ||
+           relative(options->tls_key) || relative(options->ring);
+}
+
+enum outcome config_become(const struct options *options, const struct sink *sinks) {
+    enum outcome outcome = process_become(options->user);
+    char directory[PATH_MAX];
+
+    if (outcome != OUTCOME_RIGHT) {
+        return outcome;
+    }
+    if (some_relative(options, sinks) && faccessat(AT_FDCWD, ".", X_OK, AT_EACCESS) != 0) {
+        log_line(CMCWH_LOG_WARN,
+                 "--user: '%s' may not enter %s, where names that do not begin with '/' are looked "
+                 "for: give whole paths",
+                 options->user,
+                 getcwd(directory, sizeof directory) == NULL ? "the directory of the start"
+                                                             : directory);
+        return OUTCOME_RIGHT;
+    }
     given_say_unreadable("--auth-file", options->auth_file);
     given_say_unreadable("--tls-cert", options->tls_cert);
     given_say_unreadable("--tls-key", options->tls_key);
+    return OUTCOME_RIGHT;
 }
 
 /* ---- --check-config ---- */
@@ -88,8 +122,7 @@ int config_check(const struct options *options) {
         (options->pid_file == NULL || process_look(options->pid_file) == OUTCOME_RIGHT) && right;
     right = listen_look(&listeners) == OUTCOME_RIGHT && right;
     right = (!late || look_at_ring(options)) && right;
-    right = (options->user == NULL || process_become(options->user) == OUTCOME_RIGHT) && right;
-    config_say_unreadable(options);
+    right = (options->user == NULL || config_become(options, sinks) == OUTCOME_RIGHT) && right;
     right = (late || look_at_ring(options)) && right;
     right = (!parsed || look_at_sinks(options, sinks) == OUTCOME_RIGHT) && right;
     if (right) {

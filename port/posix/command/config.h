@@ -10,9 +10,9 @@
  * Unless all are right, one line has said what is wrong. */
 enum outcome config_read(const struct options *options, struct sink sinks[CMCWH_READERS_MAX]);
 
-/* Says of files that SIGHUP will read again when this process, whose user may have changed, may not
- * read them. */
-void config_say_unreadable(const struct options *options);
+/* Becomes the user of --user. Says of the files that SIGHUP will read again, and of names that do
+ * not begin with '/', when that user may not get at them. */
+enum outcome config_become(const struct options *options, const struct sink *sinks);
 
 /* For --check-config: all that can be known without serving, and without changing anything. A line
  * for each thing that is wrong, or not there now. Returns the exit status; the user has changed. */

@@ -182,14 +182,13 @@ static enum outcome start(struct service *service) {
         outcome = process_claim(options->pid_file, &service->pid_file);
     }
     if (outcome == OUTCOME_RIGHT && options->user != NULL && !late) {
-        outcome = process_become(options->user);
+        outcome = config_become(options, service->sinks);
     }
     outcome = outcome != OUTCOME_RIGHT ? outcome : start_steps(service);
     if (outcome == OUTCOME_RIGHT && late) {
-        outcome = process_become(options->user);
+        outcome = config_become(options, service->sinks);
     }
     if (outcome == OUTCOME_RIGHT) {
-        config_say_unreadable(options);
         listen_warn(&listeners, options->auth_file != NULL);
         http_say(&service->http);
     }
