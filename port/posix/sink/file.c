@@ -27,7 +27,7 @@ struct log {
 
 enum { ROTATE_AGAIN = 60000 }; /* ms after which a rotation that failed is tried again */
 
-static const struct log at_first = {.keep = 5};
+static const struct log at_first = {.keep = 5, .outlet.torn = true};
 
 static enum outcome file_look(struct sink *sink, bool reach) {
     struct stat status = {0};

@@ -23,7 +23,8 @@ struct line {
     pthread_t drainer;
 };
 
-static const struct line at_first = {.baud = 115200};
+/* What was there before it may have broken off, or be noise. */
+static const struct line at_first = {.baud = 115200, .outlet.torn = true};
 
 static bool speed_of(unsigned baud, speed_t *speed) {
     static const struct {
@@ -65,8 +66,16 @@ static int set_line(struct sink *sink, int descriptor) {
     return 0;
 }
 
+/* Closing would wait for a line that is stuck: what it has not sent, which nobody was told is safe,
+ * is dropped. A terminal's other end may not have read what it has: that is not ours any more. */
 static void serial_close(struct sink *sink) {
-    (void)tcflush(sink->descriptor, TCOFLUSH); /* closing would wait for a line that is stuck */
+    const struct line *line = sink->own;
+    int waiting = 0;
+
+    if (ioctl(sink->descriptor, TIOCOUTQ, &waiting) == 0 ? waiting > 0
+                                                         : line->draining || line->written > 0) {
+        (void)tcflush(sink->descriptor, TCOFLUSH);
+    }
     (void)close(sink->descriptor);
     sink->descriptor = -1;
 }
