@@ -153,11 +153,14 @@ class Server:
         os.chmod(self.path(name), mode)
         return self.path(name)
 
-    def __enter__(self):
+    def spawn(self):
         self.errors = open(self.path("stderr"), "w+b")
         self.output = open(self.path("stdout"), "w+b")
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.output,
                                         stderr=self.errors, preexec_fn=self.preload)
+
+    def __enter__(self):
+        self.spawn()
         self.port = None
 
         def ports():
