@@ -57,13 +57,18 @@ $(OUT)/golden/make: tests/golden/make.c $(OUT)/cmcwh-embedded.o
 	@mkdir -p $(@D)
 	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER $(LINK) $(filter-out %.h,$^) -o $@
 
-RUN_TESTS = OBJECT=$(OUT)/cmcwh-embedded.o GOLDEN=$(OUT)/golden/make SANITIZE='$(SANITIZE)' \
+# What has one call of many fail; a static program does not load it.
+FAULTS := $(if $(STATIC:0=)$(SANITIZE)$(CROSS_COMPILE),,$(OUT)/faults.so)
+$(OUT)/faults.so: tests/stubs/faults.c | $(OUT)/checked
+	$(call say,CC $<)$(CC) -std=c99 -D_GNU_SOURCE $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -fPIC -shared $< -o $@ -ldl
+
+RUN_TESTS = CMCWH_FAULTS=$(FAULTS) OBJECT=$(OUT)/cmcwh-embedded.o GOLDEN=$(OUT)/golden/make SANITIZE='$(SANITIZE)' \
 	sh tests/run.sh '$(UNIT_PROGRAMS)'
 
 .PHONY: test unit-test unit test-long hostile hostile-long install-test least-test soak coverage
 
 #: make test         all tests; TEST_OPTIONS="--only NAME" for some integration tests
-test: all $(UNIT_PROGRAMS) $(OUT)/cmcwh-embedded.o $(OUT)/golden/make
+test: all $(UNIT_PROGRAMS) $(FAULTS) $(OUT)/cmcwh-embedded.o $(OUT)/golden/make
 	@$(RUN_TESTS) $(OUT)/cmcwh $(TEST_OPTIONS)
 
 #: make unit-test    without the server; make unit: only builds them, and says where they are
@@ -80,8 +85,8 @@ test-long: $(OUT)/cmcwh $(UNIT_PROGRAMS)
 	CMCWH_KILLS=1000 python3 tests/integration/run.py --cmcwh $(OUT)/cmcwh --only killed
 
 #: make hostile      attacks beside good senders, some seconds each; make hostile-long: a minute each
-hostile hostile-long: $(OUT)/cmcwh
-	@CMCWH_HOSTILE_SECONDS=$(if $(filter %-long,$@),60,4) SANITIZE='$(SANITIZE)' \
+hostile hostile-long: $(OUT)/cmcwh $(FAULTS)
+	@CMCWH_FAULTS=$(FAULTS) CMCWH_HOSTILE_SECONDS=$(if $(filter %-long,$@),60,4) SANITIZE='$(SANITIZE)' \
 		python3 tests/integration/run.py --alone --cmcwh $(OUT)/cmcwh -v $(TEST_OPTIONS)
 
 #: make install-test programs outside the tree use what make install installs, in each way
