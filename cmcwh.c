@@ -6711,29 +6711,14 @@ static void leave(const struct cmcwh_exchange *x) {
     port_unlock(server->config.ring);
 }
 
-/* Says what was refused and why; nothing that the sender wrote is in it. */
-static void log_answer(const struct cmcwh_exchange *x) {
+static void tell_refusal(const struct cmcwh_exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
-    char *message = x->worker->bytes, *out = message;
-    enum cmcwh_level level = x->answer.status == 503 || x->answer.status == 401 ? CMCWH_LOG_WARN
-                             : x->answer.status == 429                          ? CMCWH_LOG_DEBUG
-                                                                                : CMCWH_LOG_INFO;
+    const char *path = x->info->local_uri_raw;
+    const struct cmcwh_refusal refusal = {x->peer, path != NULL ? path : "", &x->answer};
 
-    if (config->log == NULL || x->answer.status == 200) {
-        return;
+    if (config->refused != NULL && x->answer.status != 200) {
+        config->refused(config->context, &refusal);
     }
-    out = put_word(put_decimal(out, (uint64_t)x->answer.status), " to ");
-    out = put_word(put_word(out, x->peer), ": ");
-    out = put_word(out, x->answer.error);
-    if (x->answer.has_offset) {
-        out = put_decimal(put_word(out, " at offset "), x->answer.offset);
-    }
-    if (x->answer.field != NULL && x->answer.field[0] != '\0') {
-        out = put_word(put_word(out, ", field "), x->answer.field);
-    }
-    out = put_word(put_word(out, ": "), x->answer.detail);
-    *out = '\0';
-    config->log(config->context, level, message);
 }
 
 /* Can an answer wait until it is known what it must say? */
@@ -6757,7 +6742,7 @@ static int finish_exchange(struct cmcwh_exchange *x) {
     }
     count_answer(x);
     send_answer(x);
-    log_answer(x);
+    tell_refusal(x);
     leave(x);
     x->begun = false;
     return x->answer.status;

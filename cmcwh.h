@@ -842,6 +842,13 @@ enum cmcwh_level { CMCWH_LOG_ERROR, CMCWH_LOG_WARN, CMCWH_LOG_INFO, CMCWH_LOG_DE
 #define CMCWH_TRIES_TIME 60000
 #define CMCWH_PEERS      32
 
+/* A request that was not answered with 200. No secret is in it. */
+struct cmcwh_refusal {
+    const char *peer; /* its address */
+    const char *path; /* as the sender wrote it: not to be printed as it is */
+    const struct cmcwh_answer *answer;
+};
+
 struct cmcwh_server_config {
     struct cmcwh_ring *ring;
     const char *path;  /* of the endpoint, "/mails" */
@@ -885,8 +892,8 @@ struct cmcwh_server_config {
      * promises, or civetweb cannot go on with it? Then the answer says so. */
     bool (*closing)(void *context, const struct mg_connection *connection);
 
-    /* A message for the operator: one line, no secret, nothing unescaped from a sender. */
-    void (*log)(void *context, enum cmcwh_level level, const char *message);
+    /* A request was refused: for the operator. Any thread. */
+    void (*refused)(void *context, const struct cmcwh_refusal *refusal);
 };
 
 struct cmcwh_server; /* see Insides */

@@ -131,7 +131,8 @@ def test_heads_that_are_late():
         answer = pump(client, lambda: session.read(65536), received, bytes_of)
         assert answer.startswith(b"HTTP/1.1 408 "), answer
         client.close()
-        server.wait_said("408 to 127.0.0.1", 7)
+        server.signal(signal.SIGUSR1)
+        server.wait_said(" 408=7 ")
 
 
 def pump(client, step, received, sent):

@@ -209,9 +209,11 @@ def test_guessing_is_limited():
         assert post("2001:db8:1:2:ffff::1", "right-one").status == 429
         assert post(SENDER, "right-one").status == 429
         said = server.wait_said(
-            "401 to 203.0.113.5: unauthorized: the credentials in Authorization are wrong", 10)
+            "401 to 203.0.113.5: unauthorized: the credentials in Authorization are wrong")
         assert "guess" not in said and "right-one" not in said
         assert len(server.lines()) == 3
+        server.stop()
+        assert "401 to 203.0.113.5: unauthorized: 19 more" in server.stderr()
 
 
 # ---- Real fronts ----

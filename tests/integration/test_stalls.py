@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import select
+import shutil
 import signal
 import socket
 import time
@@ -186,15 +187,16 @@ def test_handshakes_that_stall():
 
 
 class UnreadPipe:
-    """A small pipe, which the server gets as its standard output."""
+    """A small pipe, which the server gets as a standard descriptor."""
 
-    def __init__(self):
+    def __init__(self, place=1):
+        self.place = place
         self.reader, self.writer = os.pipe()
         fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, 4096)
         self.bytes = b""
 
     def give(self):
-        os.dup2(self.writer, 1)
+        os.dup2(self.writer, self.place)
 
     def filled(self):
         return bool(select.select([self.reader], [], [], 0)[0])
@@ -208,6 +210,49 @@ class UnreadPipe:
     def close(self):
         os.close(self.reader)
         os.close(self.writer)
+
+
+def test_messages_that_nobody_reads():
+    """They are left out and counted; nobody waits for them."""
+    pipe = UnreadPipe(2)
+    server = Server("--pid-file", "@/pid")
+    server.preload = pipe.give
+    server.spawn()
+    eventually(lambda: b"listening" in pipe.read(), "its address")
+    server.port = int(re.search(rb":(\d+)/mails", pipe.bytes).group(1))
+    for _ in range(300): # some lines each
+        server.signal(signal.SIGUSR1)
+        assert server.post(b"{bad").status == 400
+    assert server.post(body()).status == 200
+    pipe.read()
+    server.signal(signal.SIGUSR1)
+    eventually(lambda: b" messages were not written\n" in pipe.read(), "what was left out")
+    lost = int(re.search(rb"warn: (\d+) messages were not", pipe.bytes).group(1))
+    assert lost > 300, pipe.bytes
+    while pipe.filled():
+        pipe.read()
+    for _ in range(300):
+        server.signal(signal.SIGUSR1)
+        assert server.post(b"{bad").status == 400
+    server.signal(signal.SIGTERM)
+    assert server.process.wait(10) == 0
+    server.errors.close()
+    server.output.close()
+    shutil.rmtree(server.folder)
+
+
+def test_junk_does_not_fill_the_log():
+    with Server() as server:
+        for i in range(2000):
+            answer = server.post(b"{" + b" " * (i % 50), path="/mails" if i % 2 else "/mail")
+            assert answer.status == (400 if i % 2 else 404)
+        server.stop()
+        said = server.stderr()
+        assert len(said) < 2000, said
+        assert "400 to 127.0.0.1: malformed_json at offset " in said
+        assert "404 to 127.0.0.1: not_found: /mail: there is nothing at this path" in said
+        assert "400 to 127.0.0.1: malformed_json: 999 more" in said
+        assert "404 to 127.0.0.1: not_found: /mail: 999 more" in said
 
 
 def test_a_pipe_that_nobody_reads():

@@ -273,6 +273,8 @@ static void heed_wishes(struct service *service) {
         for (unsigned i = 0; i < service->options->sinks; i++) {
             sink_watch(&service->sinks[i]);
         }
+        http_sum_up(&service->http, false);
+        log_sum_up(false);
         wish = process_wait(WATCH);
         if (wish == PROCESS_RELOAD) {
             notify("RELOADING=1");
@@ -331,6 +333,7 @@ static bool stop(struct service *service) {
         give_up_waiting(service);
     }
     service->hangs = !http_stop(&service->http);
+    http_sum_up(&service->http, true);
     for (unsigned i = 0; i < service->options->sinks; i++) {
         if (service->sinks[i].ring != NULL) {
             sink_hurry(&service->sinks[i]);
@@ -374,6 +377,7 @@ int serve(const struct options *options) {
     static struct service service; /* too large for a stack, and there is one */
     enum outcome outcome;
 
+    log_serve();
     /* The rest is zero, and need not take memory yet. */
     service.options = options;
     service.pid_file = -1;
@@ -393,5 +397,6 @@ int serve(const struct options *options) {
         (void)stop(&service);
     }
     free_all(&service);
+    log_sum_up(true);
     return (int)outcome;
 }

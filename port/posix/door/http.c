@@ -54,9 +54,10 @@ static bool closing(void *context, const struct mg_connection *connection) {
     return !door_keeps(exchange_of(connection));
 }
 
-static void log_server(void *context, enum cmcwh_level level, const char *message) {
-    (void)context;
-    log_line(level, "%s", message);
+static void refused(void *context, const struct cmcwh_refusal *refusal) {
+    struct http *http = context;
+
+    refusals_say(&http->refusals, refusal);
 }
 
 /* ---- Start and stop ---- */
@@ -75,7 +76,7 @@ static bool start_server(struct http *http) {
                                          .took = took,
                                          .settled = settled,
                                          .closing = closing,
-                                         .log = log_server};
+                                         .refused = refused};
 
     return cmcwh_server_init(&http->server, &server) >= 0 || log_failure("the server", EINVAL);
 }
@@ -126,6 +127,7 @@ enum outcome http_start(struct http *http, const struct http_config *config) {
     enum outcome outcome;
 
     http->config = *config;
+    refusals_init(&http->refusals);
     if (door.connections == 0 || !start_server(http)) {
         return OUTCOME_WRONG;
     }
@@ -135,6 +137,12 @@ enum outcome http_start(struct http *http, const struct http_config *config) {
         outcome = http->door != NULL ? OUTCOME_RIGHT : OUTCOME_FAILED;
     }
     return outcome;
+}
+
+void http_sum_up(struct http *http, bool all) {
+    if (http->config.ring != NULL) { /* it has been started, or tried to */
+        refusals_sum_up(&http->refusals, all);
+    }
 }
 
 void http_say(const struct http *http) {

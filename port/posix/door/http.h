@@ -4,6 +4,7 @@
 
 #include "cmcwh.h"
 #include "door/door.h"
+#include "door/refusals.h"
 #include "platform/network.h"
 #include "platform/outcome.h"
 #include "platform/platform.h"
@@ -24,6 +25,7 @@ struct http_config {
 struct http {
     struct http_config config;
     struct cmcwh_server server;
+    struct refusals refusals;
     struct listener listener[LISTEN_MAX];
     struct door *door;
 };
@@ -31,6 +33,10 @@ struct http {
 /* If it cannot, one line has said why, and http_stop is to be called all the same. All memory is
  * taken here, before it listens. */
 enum outcome http_start(struct http *http, const struct http_config *config);
+
+/* Says what was refused and counted for a minute, or `all`. To be called every second or so, and
+ * after http_stop. */
+void http_sum_up(struct http *http, bool all);
 
 /* Says where it listens. */
 void http_say(const struct http *http);

@@ -134,8 +134,8 @@ void listen_say(const struct listeners *listeners, const struct listener *listen
     for (unsigned i = 0; i < listeners->count; i++) {
         const char *text = listeners->text[i];
 
-        fprintf(stderr, "listening on %s://%.*s:%u%s\n", listener[i].secure ? "https" : "http",
-                (int)(strrchr(text, ':') - text), text, listener[i].port, path);
+        log_plain("listening on %s://%.*s:%u%s", listener[i].secure ? "https" : "http",
+                  (int)(strrchr(text, ':') - text), text, listener[i].port, path);
     }
 }
 

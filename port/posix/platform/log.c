@@ -1,12 +1,19 @@
 /* The daemon's own messages. Not here: events, which go to sinks. */
 #include "platform/log.h"
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "platform/descriptor.h"
+#include "platform/platform.h"
+
+enum { TEXT_SIZE = 1024 };
 
 static enum cmcwh_level limit = CMCWH_LOG_INFO;
 
@@ -47,17 +54,124 @@ static size_t escape(char *out, size_t room, const char *text) {
     return used;
 }
 
-/* One write, so that lines of several threads do not mix. */
-static void put(enum cmcwh_level level, const char *word, const char *format, va_list arguments) {
-    char text[1024], line[2048];
-    size_t used = (size_t)snprintf(line, sizeof line, "%s%s", prefix(level), word);
+/* Of a process that serves: how it writes, and what it has not written. */
+static struct {
+    pthread_mutex_t mutex; /* guards the rest */
+    bool serves;
+    int descriptor;
+    bool shared;   /* it may block: see descriptor_try */
+    bool torn;     /* a part of a line was written */
+    unsigned lost; /* messages */
+    char last[TEXT_SIZE];
+    unsigned times; /* it came */
+    uint64_t since; /* ticks, the first of these times */
+} out = {.mutex = PTHREAD_MUTEX_INITIALIZER, .descriptor = STDERR_FILENO};
+
+enum {
+    SAME = 5,      /* times that one message is repeated */
+    MINUTE = 60000 /* ms */
+};
+
+static ssize_t try_to_write(const char *bytes, size_t length) {
+    return out.shared ? descriptor_try(out.descriptor, bytes, length)
+                      : write(out.descriptor, bytes, length);
+}
+
+/* One write, so that lines of several processes do not mix. False: it does not go at once. */
+static bool write_line(const char *line, size_t length) {
+    ssize_t went;
+
+    if (out.torn && try_to_write("\n", 1) != 1) {
+        return false;
+    }
+    went = try_to_write(line, length);
+    out.torn = went > 0 && (size_t)went < length;
+    return went == (ssize_t)length;
+}
+
+/* `begin` stands before a text as it is. */
+static bool put_line(const char *begin, const char *word, const char *text) {
+    char line[2 * TEXT_SIZE];
+    size_t used = (size_t)snprintf(line, sizeof line, "%s%s", begin, word);
+
+    used += escape(line + used, sizeof line - used, text);
+    return write_line(line, used);
+}
+
+/* With what could not be written before it. */
+static void put_after_lost(const char *begin, const char *word, const char *text) {
+    char lost[64];
+
+    if (out.lost > 0) {
+        (void)snprintf(lost, sizeof lost, "%u messages were not written", out.lost);
+        if (put_line(prefix(CMCWH_LOG_WARN), "warn: ", lost)) {
+            out.lost = 0;
+        }
+    }
+    if (out.lost > 0 || !put_line(begin, word, text)) {
+        out.lost++;
+    }
+}
+
+/* Says how often the last message was left out. */
+static void say_times(void) {
+    char text[64];
+
+    if (out.times > SAME) {
+        (void)snprintf(text, sizeof text, "the last message came %u times more", out.times - SAME);
+        put_after_lost(prefix(CMCWH_LOG_INFO), "", text);
+    }
+    out.times = 0;
+}
+
+/* Has it been said often enough? */
+static bool is_old(const char *text) {
+    uint64_t now = platform_ticks();
+
+    if (out.times == 0 || now - out.since >= MINUTE || strcmp(text, out.last) != 0) {
+        say_times();
+        (void)snprintf(out.last, sizeof out.last, "%s", text);
+        out.since = now;
+    }
+    return ++out.times > SAME;
+}
+
+static void put(const char *begin, const char *word, const char *format, va_list arguments) {
+    char text[TEXT_SIZE];
 
     (void)vsnprintf(text, sizeof text, format, arguments); /* NOLINT: clang-tidy 14 does not see
                                                                that the caller began it */
-    used += escape(line + used, sizeof line - used, text);
-    if (write(STDERR_FILENO, line, used) < 0) {
-        return; /* there is nobody left to tell */
+    (void)pthread_mutex_lock(&out.mutex);
+    if (!out.serves) {
+        (void)put_line(begin, word, text);
+    } else if (!is_old(text)) {
+        put_after_lost(begin, word, text);
     }
+    (void)pthread_mutex_unlock(&out.mutex);
+}
+
+void log_serve(void) {
+    struct stat status;
+
+    out.serves = true;
+    if (fstat(STDERR_FILENO, &status) == 0 && !S_ISREG(status.st_mode)) {
+        int again = descriptor_again(STDERR_FILENO, O_WRONLY | O_NONBLOCK);
+
+        out.shared = again < 0;
+        out.descriptor = again < 0 ? STDERR_FILENO : again;
+    }
+}
+
+void log_sum_up(bool all) {
+    (void)pthread_mutex_lock(&out.mutex);
+    if (out.times > 0 && (all || platform_ticks() - out.since >= MINUTE)) {
+        say_times();
+    }
+    (void)pthread_mutex_unlock(&out.mutex);
+}
+
+bool log_says(enum cmcwh_level level) {
+    return level <= limit;
 }
 
 void log_line(enum cmcwh_level level, const char *format, ...) {
@@ -66,7 +180,7 @@ void log_line(enum cmcwh_level level, const char *format, ...) {
 
     if (level <= limit) {
         va_start(arguments, format);
-        put(level, names[level], format, arguments);
+        put(prefix(level), names[level], format, arguments);
         va_end(arguments);
     }
 }
@@ -80,6 +194,14 @@ void log_usage(const char *format, ...) {
     va_list arguments;
 
     va_start(arguments, format);
-    put(CMCWH_LOG_ERROR, "", format, arguments);
+    put(prefix(CMCWH_LOG_ERROR), "", format, arguments);
+    va_end(arguments);
+}
+
+void log_plain(const char *format, ...) {
+    va_list arguments;
+
+    va_start(arguments, format);
+    put("", "", format, arguments);
     va_end(arguments);
 }

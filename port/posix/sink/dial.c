@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "platform/descriptor.h"
 #include "platform/network.h"
 #include "platform/platform.h"
 
@@ -130,22 +131,6 @@ bool dial_hung_up(int descriptor) {
            recv(descriptor, dropped, sizeof dropped, MSG_DONTWAIT) == 0;
 }
 
-/* A descriptor that others have too is not made non-blocking, which would be theirs as well: a pipe
- * that can be written to has room for PIPE_BUF bytes. */
-static ssize_t send_shared(const struct sink *sink, const void *bytes, size_t length) {
-    struct pollfd entry = {.fd = sink->descriptor, .events = POLLOUT};
-    ssize_t sent = send(sink->descriptor, bytes, length, MSG_DONTWAIT);
-
-    if (sent >= 0 || errno != ENOTSOCK) {
-        return sent;
-    }
-    if (poll(&entry, 1, 0) <= 0) {
-        errno = EAGAIN;
-        return -1;
-    }
-    return write(sink->descriptor, bytes, length < PIPE_BUF ? length : PIPE_BUF);
-}
-
 /* write() for sockets too: SIGPIPE is ignored wherever sinks run. */
 size_t send_most(struct sink *sink, const void *bytes, size_t length, const char *broken) {
     const char *from = bytes;
@@ -153,8 +138,8 @@ size_t send_most(struct sink *sink, const void *bytes, size_t length, const char
     size_t left = length;
 
     while (left > 0) {
-        ssize_t sent =
-            sink->shared ? send_shared(sink, from, left) : write(sink->descriptor, from, left);
+        ssize_t sent = sink->shared ? descriptor_try(sink->descriptor, from, left)
+                                    : write(sink->descriptor, from, left);
 
         if (sent > 0) {
             from += sent;

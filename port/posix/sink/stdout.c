@@ -6,8 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Its way into the same file, pipe or terminal, with flags that are nobody else's. */
-#define ITSELF "/proc/self/fd/1"
+#include "platform/descriptor.h"
 
 /* What only standard output has. */
 struct output {
@@ -38,7 +37,7 @@ static int take_file(struct sink *sink, int flags, const struct stat *status) {
     if (descriptor < 0) {
         return sink_trouble(sink, "no descriptor", errno);
     }
-    reading = open(ITSELF, O_RDONLY | O_CLOEXEC);
+    reading = descriptor_again(STDOUT_FILENO, O_RDONLY);
     result = outlet_take(sink, descriptor, reading);
     if (reading >= 0) {
         (void)close(reading);
@@ -49,7 +48,7 @@ static int take_file(struct sink *sink, int flags, const struct stat *status) {
 /* Not blocking would be so for everybody who has this pipe or terminal from the same shell, so it
  * is opened once more. A socket cannot be, nor what is another user's. */
 static int take_other(struct sink *sink, const struct stat *status) {
-    int descriptor = open(ITSELF, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int descriptor = descriptor_again(STDOUT_FILENO, O_WRONLY | O_NONBLOCK);
 
     if (descriptor < 0 && errno == ENXIO && S_ISFIFO(status->st_mode)) {
         return sink_trouble(sink, "nobody reads it", 0);
