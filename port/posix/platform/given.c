@@ -30,29 +30,35 @@ static const char *kind_of(mode_t mode) {
  * opened. Nothing that is opened here waits. */
 int given_open(const char *path, int flags, const char **fault) {
     struct stat status;
-    int descriptor = -1;
+    int descriptor;
 
-    *fault = NULL;
-    if (((flags & O_NOFOLLOW) != 0 ? lstat(path, &status) : stat(path, &status)) == 0) {
-        *fault = kind_of(status.st_mode);
-        errno = EINVAL;
-    } else if (errno != ENOENT || (flags & O_CREAT) == 0) {
+    if (((flags & O_NOFOLLOW) != 0 ? lstat(path, &status) : stat(path, &status)) != 0) {
         *fault = strerror(errno);
-    }
-    if (*fault != NULL) {
         return -1;
     }
-    descriptor = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
-    if (descriptor < 0 || fstat(descriptor, &status) != 0) {
-        *fault = strerror(errno);
-    } else {
-        *fault = kind_of(status.st_mode);
+    *fault = kind_of(status.st_mode);
+    if (*fault != NULL) {
         errno = EINVAL;
+        return -1;
     }
-    if (*fault != NULL && descriptor >= 0) {
+    descriptor = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (descriptor < 0) {
+        *fault = strerror(errno);
+        return -1;
+    }
+    *fault = fstat(descriptor, &status) == 0 ? kind_of(status.st_mode) : strerror(errno);
+    if (*fault != NULL) { /* it was changed meanwhile */
         (void)close(descriptor);
-        descriptor = -1;
+        errno = EINVAL;
+        return -1;
     }
+    return descriptor;
+}
+
+int given_make(const char *path, mode_t mode, const char **fault) {
+    int descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+
+    *fault = descriptor < 0 ? strerror(errno) : NULL;
     return descriptor;
 }
 

@@ -14,6 +14,10 @@ enum { GIVEN_MOST = 131072, GIVEN_LINE = 1023 };
  * cannot be opened; errno is ENOENT when nothing is there. */
 int given_open(const char *path, int flags, const char **fault);
 
+/* Makes one, for reading and writing, where nothing is, not even a link. -1: *fault says why not.
+ */
+int given_make(const char *path, mode_t mode, const char **fault);
+
 /* May a file be made there? 0, or the error. */
 int given_makable(const char *path);
 

@@ -68,8 +68,7 @@ static enum outcome fill(const char *path, int descriptor) {
     char text[32];
     int length = snprintf(text, sizeof text, "%ld\n", (long)getpid()), error;
 
-    if (fchmod(descriptor, 0644) == 0 && ftruncate(descriptor, 0) == 0 &&
-        write(descriptor, text, (size_t)length) == length) {
+    if (ftruncate(descriptor, 0) == 0 && write(descriptor, text, (size_t)length) == length) {
         return OUTCOME_RIGHT;
     }
     error = errno;
@@ -78,7 +77,7 @@ static enum outcome fill(const char *path, int descriptor) {
 
 /* Makes it, or opens what an earlier process has left. */
 static int open_pid_file(const char *path, bool *made, const char **fault) {
-    int descriptor = given_open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, fault);
+    int descriptor = given_make(path, 0644, fault);
 
     *made = descriptor >= 0;
     return descriptor < 0 && errno == EEXIST ? given_open(path, O_RDWR | O_NOFOLLOW, fault)

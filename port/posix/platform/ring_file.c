@@ -238,12 +238,12 @@ static enum outcome create(struct ring_file *file, uint32_t records) {
     if (clear(made)) {
         return busy(file, "another process is just making it");
     }
-    file->descriptor = given_open(made, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, &fault);
+    file->descriptor = given_make(made, 0600, &fault);
     if (file->descriptor < 0) {
         int error = errno;
 
         log_line(CMCWH_LOG_ERROR, "ring '%s': cannot be made: %s: %s%s", file->path, made, fault,
-                 error == EEXIST || error == EINVAL ? ": move it away" : "");
+                 error == EEXIST ? ": move it away" : "");
         return outcome_of(error);
     }
     outcome = lock(file);
