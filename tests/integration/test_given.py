@@ -298,13 +298,14 @@ def test_check_config_says_all_that_is_wrong():
             return os.path.join(folder.path, name)
         folder.text(path("auth"), b"bearer x\n")
         folder.text(path("text"), b"precious\n")
+        folder.text(path("line"), b"precious\n")
         right = ["--listen", "127.0.0.1:0", "--auth-file", path("auth"), "--pid-file", path("pid"), "--ring",
                  path("ring"), "--sink", "file:" + path("log"), "--sink", "syslog+tcp://127.0.0.1:1"]
         before = everything(folder.path)
         assert_checked(right, 0)
         assert_checked(["--listen", "192.0.2.7:80", "--auth-file", path("text"), "--pid-file", path("text"),
                         "--ring", path("text"), "--sink", "file:" + path("no/log"), "--sink",
-                        "syslog:" + path("no"), "--sink", "serial:" + path("text"), "--sink",
+                        "syslog:" + path("no"), "--sink", "serial:" + path("line"), "--sink",
                         "syslog+udp://no-such-host.invalid:514"], 2,
                        "--listen: cannot listen on 192.0.2.7:80", "--auth-file: %s:1:" % path("text"),
                        "--pid-file: " + path("text"), "ring '" + path("text"), path("no/log"),

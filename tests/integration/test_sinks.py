@@ -562,7 +562,12 @@ def test_one_writer_a_file():
             eventually(lambda: other.post(body()).status == 200, "its turn")
         twice = ["--sink", "file:" + server.path("x")] * 2
         status, _, said = run("serve", "--listen", "127.0.0.1:0", *twice)
-        assert status == 2 and said.count("\n") == 1 and "another sink has the same place" in said, said
+        assert status == 2 and said.count("\n") == 1 and "the same place" in said, said
+        auth = server.write("auth", "bearer x\n")
+        for option in ("--auth-file", "--ring", "--pid-file", "--tls-cert"):
+            status, _, said = run("serve", "--listen", "127.0.0.1:0", option, auth, "--tls-key", auth, "--tls-cert",
+                                  auth, "--sink", "file:" + auth)
+            assert status == 2 and ("the same place" in said or "no TLS" in said), said
 
 
 def test_besteffort_sink_that_cannot_be_opened():

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "door/auth.h"
@@ -16,16 +17,30 @@
 
 /* ---- For who serves, too ---- */
 
+/* Is the last of these sinks to write to what another option, or sink, names? */
+static bool collides(const struct options *options, const struct sink *sinks, unsigned last) {
+    const char *const files[] = {options->auth_file, options->tls_cert, options->tls_key,
+                                 options->pid_file, options->ring};
+    const struct sink *sink = &sinks[last];
+    bool same = false;
+
+    for (size_t i = 0; sink->medium->target == sink_path && i < sizeof files / sizeof *files; i++) {
+        same = same || (files[i] != NULL && strcmp(files[i], sink->target) == 0);
+    }
+    for (unsigned i = 0; i < last; i++) {
+        same = same || sink_same(&sinks[i], sink);
+    }
+    if (same) {
+        log_usage("--sink: '%s': another sink or option has the same place", sink->uri);
+    }
+    return same;
+}
+
 static enum outcome parse_sinks(const struct options *options, struct sink *sinks) {
     for (unsigned i = 0; i < options->sinks; i++) {
-        if (!sink_parse(&sinks[i], options->sink[i], options->sync)) {
+        if (!sink_parse(&sinks[i], options->sink[i], options->sync) ||
+            collides(options, sinks, i)) {
             return OUTCOME_WRONG;
-        }
-        for (unsigned j = 0; j < i; j++) {
-            if (sink_same(&sinks[i], &sinks[j])) {
-                log_usage("--sink: '%s': another sink has the same place", options->sink[i]);
-                return OUTCOME_WRONG;
-            }
         }
     }
     return OUTCOME_RIGHT;
