@@ -1,6 +1,6 @@
 # Other processors, other systems, and sizes.
 
-.PHONY: cross-test openwrt-test size firmware firmware-test firmware-check
+.PHONY: cross-test openwrt-test size firmware firmware-test firmware-check firmware-lwip firmware-lwip-test
 
 #: make cross-test   builds and tests for other processors, under qemu; CROSS_TARGETS="..." for some
 cross-test: cmcwh
@@ -15,9 +15,10 @@ size: cmcwh
 	@sh tests/size/run.sh
 
 #: make firmware     an example without an operating system, for Cortex-M3; make firmware-test: in qemu
+#: make firmware-lwip   the same with lwIP's HTTP server; make firmware-lwip-test: in qemu, with its network
 #: make firmware-check  sizes, stack and symbols of the portable part on small processors
 # Compilers of its own, so a Makefile of its own.
-firmware firmware-test firmware-check: | $(OUT)/checked
+firmware firmware-test firmware-check firmware-lwip firmware-lwip-test: | $(OUT)/checked
 	@$(MAKE) --no-print-directory -f port/baremetal/Makefile $@
 
-firmware-test: cmcwh
+firmware-test firmware-lwip-test: cmcwh

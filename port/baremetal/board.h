@@ -8,6 +8,9 @@
 /* Sends all bytes; waits while the UART is busy. */
 void board_write(const void *bytes, size_t length);
 
+/* The next byte that has come, -1: none has. */
+int board_read(void);
+
 /* Milliseconds since the reset. */
 uint64_t board_ticks(void);
 

@@ -22,7 +22,7 @@
 #define TICK_VALUE     REGISTER(0xe000e018)
 #define RESET          REGISTER(0xe000ed0c)
 
-enum { FLAG_BUSY = 1 << 3, FLAG_FULL = 1 << 5 };
+enum { FLAG_BUSY = 1 << 3, FLAG_NOTHING = 1 << 4, FLAG_FULL = 1 << 5 };
 
 enum { UNUSED_STACK = 0xa5 };
 
@@ -44,6 +44,10 @@ static void uart_start(void) {
     UART_BAUD_FINE = 33;
     UART_LINE = 0x70;
     UART_CONTROL = 0x301;
+}
+
+int board_read(void) {
+    return (UART_FLAGS & FLAG_NOTHING) != 0 ? -1 : (int)(UART_DATA & 0xff);
 }
 
 static volatile uint64_t milliseconds;

@@ -12,8 +12,8 @@
 /* lwIP closes an answer's file when all is written, long before all is acknowledged. */
 #define HTTP_IS_DATA_VOLATILE(hs) TCP_WRITE_FLAG_COPY
 
-/* An answer that is written in several goes ends in a call for an acknowledgement; lwIP 2.1 then
- * loses the bytes that came with that, a pbuf each time. */
+/* An answer that is written in several goes ends when an acknowledgement comes. lwIP 2.1 then loses
+ * the pbuf of the bytes that came with it, until there is none left. */
 #define HTTPD_LIMIT_SENDING_TO_2MSS 0
 #define TCP_SND_QUEUELEN            16
 

@@ -230,7 +230,10 @@ else
     missing=$(missing_packages)
     [ -z "$missing" ] || install_packages
     have_civetweb || get_source civetweb
-    [ "$MODE" != cross ] || [ -f "$WORK/cmocka/src/cmocka.c" ] || get_source cmocka
+    if [ "$MODE" = cross ]; then
+        [ -f "$WORK/cmocka/src/cmocka.c" ] || get_source cmocka
+        [ -f "$WORK/lwip/src/core/tcp.c" ] || get_source lwip
+    fi
     # For compilers that do not look into the system's include directory, and must not.
     mkdir -p "$WORK/include"
     cmp -s /usr/include/jsmn.h "$WORK/include/jsmn.h" || cp /usr/include/jsmn.h "$WORK/include/"

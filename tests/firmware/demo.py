@@ -159,4 +159,5 @@ def main():
     print("firmware: %d bytes of stack used" % stack)
 
 
-main()
+if __name__ == "__main__":
+    main()

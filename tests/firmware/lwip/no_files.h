@@ -1,0 +1,3 @@
+/* lwIP's server sends the answers of the endpoint, and nothing else. */
+#define FS_ROOT     NULL
+#define FS_NUMFILES 0
