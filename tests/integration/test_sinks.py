@@ -147,6 +147,21 @@ def test_torn_last_line_is_cut_off():
         assert [line["seq"] for line in server.lines()] == [1, 2, 1]
 
 
+def test_torn_last_line_in_each_format():
+    """What the encoders write is known again, however much of it is left."""
+    for form in ("json", "logfmt", "binary"):
+        with Server("--sink", "file:@/log?format=" + form, sink=False) as server:
+            assert server.post(body()).status == 200
+            whole = os.path.getsize(server.log)
+            for left in (1, 3, whole // 2, whole - 1):
+                assert server.post(body()).status == 200
+                server.kill()
+                os.truncate(server.log, whole + left)
+                server.restart()
+                server.wait_said("not whole")
+                assert os.path.getsize(server.log) == whole, (form, left)
+
+
 def test_torn_last_line_behind_stdout():
     """Standard output is not appended to by itself, and shared with stderr."""
     server = Server("--sink", "stdout:", sink=False)

@@ -58,9 +58,9 @@ static off_t whole_size(const struct sink *sink, int reading, off_t size) {
 /* Does a line (or frame) of ours begin at `offset`, as far as it goes? */
 static bool ours(const struct sink *sink, int reading, off_t offset) {
     const char *begin = sink->encoding == CMCWH_ENCODE_JSON     ? "{\"seq\":"
-                        : sink->encoding == CMCWH_ENCODE_LOGFMT ? "seq="
+                        : sink->encoding == CMCWH_ENCODE_LOGFMT ? "event_type="
                                                                 : CMCWH_RECORD_MAGIC;
-    char bytes[8];
+    char bytes[16];
     ssize_t got;
 
     /* The first byte of a frame is its code, then comes the record. */

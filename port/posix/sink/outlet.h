@@ -33,8 +33,8 @@ int outlet_take(struct sink *sink, int descriptor, int reading);
 int outlet_begin(struct sink *sink);
 
 /* For struct sink_medium. */
-int outlet_write(void *sink, const void *bytes, size_t length);
-int outlet_sync(void *sink);
-void outlet_undo(void *sink);
+int outlet_write(void *context, const void *bytes, size_t length);
+int outlet_sync(void *context);
+void outlet_undo(void *context);
 
 #endif
