@@ -14,17 +14,19 @@ import signal
 import struct
 import sys
 import tempfile
+import threading
 import time
 
 import harness
 import things
 from harness import Skipped, body, eventually
 from hostile import SECONDS
-from hostile_descriptors import AT_A_TIME, ANSWER, Daemon
+from hostile_descriptors import AT_A_TIME, ANSWER, Beside, Daemon
 
 LIBRARY = os.environ.get("CMCWH_FAULTS", "")
 STEP = 1 if SECONDS > 10 else 9  # each so many-th of all that can go wrong
 MOST = 24                        # as in faults.c
+HANG = 7                         # seconds that a call which hangs takes: longer than a sink is waited for
 
 ERRORS = ("EIO", "ENOSPC", "EINTR")
 # For each kind of life: function, part of the path, how. `torn` is what a disk does that fills up: half
@@ -33,8 +35,8 @@ FAULTS = {
     "file": [("open", "/log", ERRORS + ("EMFILE",)), ("write", "/log", ERRORS + ("short", "torn", "hang")),
              ("fdatasync", "/log", ("EIO", "ENOSPC", "EINTR", "hang")), ("fsync", "/", ("EIO", "EINTR")),
              ("rename", "/log", ERRORS), ("ftruncate", "/log", ERRORS)],
-    "ring": [("open", "/ring", ERRORS), ("pwrite", "/ring", ERRORS + ("short", "torn")),
-             ("fdatasync", "/ring", ("EIO", "ENOSPC", "EINTR")), ("fsync", "/", ("EIO", "EINTR")),
+    "ring": [("open", "/ring", ERRORS), ("pwrite", "/ring", ERRORS + ("short", "torn", "hang")),
+             ("fdatasync", "/ring", ("EIO", "ENOSPC", "EINTR", "hang")), ("fsync", "/", ("EIO", "EINTR")),
              ("rename", "/ring", ERRORS), ("ftruncate", "/ring", ERRORS),
              ("write", "/log", ("torn", "hang")), ("fdatasync", "/log", ("EIO",)),
              ("open", "/pid", ("EIO",)), ("write", "/pid", ERRORS + ("short",)), ("ftruncate", "/pid", ("EIO",)),
@@ -112,25 +114,31 @@ class Life:
         def accepted():
             data = body(count, first=first, reason="x" * 200)
             answer, took = self.daemon.post(data, headers=[AUTH])
-            assert took < ANSWER + (5 if self.hangs else 0), "an answer took %.1f s" % took
+            assert took < ANSWER + (HANG if self.hangs else 0), "an answer took %.1f s" % took
             if answer.status == 200:
                 return True
             assert answer.status == 503, "answered with %d" % answer.status
             self.refused.append((names, len(self.acknowledged)))
-            if self.hangs:
-                self.let_go()
             time.sleep(0.05)
             return False
         eventually(accepted, "an answer with 200")
         self.acknowledged += names
 
     def stop(self):
-        if self.hangs:
-            self.let_go()
         if self.daemon.end() != 0:
             self.over()
 
     def run(self):
+        going = threading.Timer(HANG if self.hangs else 0, self.let_go)
+        going.start()
+        try:
+            with Beside(self.daemon):
+                self.live()
+        finally:
+            going.cancel()
+            going.join()
+
+    def live(self):
         self.start()
         for count in (1, 3, 2):
             self.post(count)
