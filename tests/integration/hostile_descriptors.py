@@ -21,6 +21,7 @@ takes     what is there is in force
 
 import concurrent.futures
 import ctypes
+import glob
 import json
 import multiprocessing
 import os
@@ -105,18 +106,23 @@ TCP, nobody there         waits      waits      waits
 TCP, nobody reads         waits      waits      waits
 TCP, talks back           delivers   -          delivers
 
---ring                    at start
-nothing                   delivers
-regular file              ends
-no directory              ends
-FIFO                      ends
-FIFO, nobody has it open  ends
-socket                    ends
-terminal                  ends
-/dev/full                 ends
-directory                 ends
-read-only                 ends
-full disk                 fails
+file: after a rotation    at start   at run
+FIFO                      delivers   delivers
+socket                    delivers   delivers
+directory                 delivers   delivers
+
+--ring                    at start   at run     at SIGHUP
+nothing                   delivers   refuses    refuses
+regular file              ends       delivers   delivers
+no directory              ends       refuses    refuses
+FIFO                      ends       delivers   delivers
+FIFO, nobody has it open  ends       delivers   delivers
+socket                    ends       delivers   delivers
+terminal                  ends       delivers   delivers
+/dev/full                 ends       delivers   delivers
+directory                 ends       delivers   delivers
+read-only                 ends       delivers   delivers
+full disk                 fails      -          -
 
 --pid-file                at start   at run     at SIGHUP
 nothing                   delivers   delivers   delivers
@@ -322,6 +328,10 @@ class Place:
         self.option, self.sound, self.contents = option, sound, contents
         self.words = [option] if words is None else words  # beside the path, in what is said of it
 
+    def path(self, folder):
+        os.mkdir(os.path.join(folder, "place"))
+        return os.path.join(folder, "place", "thing")
+
     def options(self, cell):
         return ["--sink", "file:" + cell.log, self.option, cell.path]
 
@@ -371,6 +381,16 @@ class Standard(Place):
         cell.daemon.given[self.number] = cell.thing.descriptor()
 
 
+class Rotated(Place):
+    """Where a log moves to that is rotated."""
+
+    def path(self, folder):
+        return os.path.join(folder, "log.1")
+
+    def options(self, cell):
+        return ["--sink", "file:%s?rotate=400&keep=900" % cell.log]
+
+
 class Auth(Place):
     headers = ("Authorization: Bearer first",)
 
@@ -417,6 +437,7 @@ PLACES = {"sink file:": lambda: Sink("file:", things.Regular),
           "sink syslog:": lambda: Sink("syslog:", things.Socket),
           "sink syslog+udp:": lambda: Network("syslog+udp:", things.UdpPeer),
           "sink syslog+tcp:": lambda: Network("syslog+tcp:", things.TcpPeer),
+          "file: after a rotation": lambda: Rotated(None, things.Nothing),
           "--ring": lambda: Place("--ring", things.Nothing, FOREIGN, words=["ring"]),
           "--pid-file": lambda: Place("--pid-file", things.Nothing, FOREIGN),
           "--auth-file": lambda: Auth("--auth-file", contents=(b"bearer first\n", b"bearer second\n")),
@@ -447,8 +468,7 @@ class Cell:
         self.at, self.sound_kind = place, {"full disk": "regular file"}.get(kind, kind.split(",")[0])
         self.folder = tempfile.mkdtemp(prefix="cmcwh-cell-")
         self.log = os.path.join(self.folder, "log")
-        self.path = os.path.join(self.folder, "place", "thing")
-        os.mkdir(os.path.dirname(self.path))
+        self.path = self.place.path(self.folder)
         self.daemon = Daemon(self.folder, self.place.secure)
         things.write(self.daemon.path("stderr"), b"")
         self.thing = KINDS[kind]()
@@ -461,7 +481,7 @@ class Cell:
     def streams(self):
         if self.place.carries:
             return [stream for thing in self.all for stream in thing.streams()]
-        return [things.content(self.log)] if os.path.exists(self.log) else []
+        return [things.content(path) for path in sorted(glob.glob(self.log + "*")) if os.path.isfile(path)]
 
     def delivered(self):
         return set(things.recipients(self.streams()))

@@ -28,10 +28,22 @@ static const char MAGIC[] = "CMCWRING"; /* how one begins */
 static int note(struct ring_file *file, const char *what, int result) {
     if (result < 0 && file->failing == 0) {
         log_line(CMCWH_LOG_ERROR, "ring '%s': cannot be %s: %s; requests get 503", file->path, what,
-                 strerror(errno));
+                 errno == ENOENT ? "it was deleted, and a restart makes a new one"
+                                 : strerror(errno));
         file->failing = platform_ticks();
     }
     return result;
+}
+
+/* What is in a file without a name is gone with the process. */
+static int named(const struct ring_file *file) {
+    struct stat status;
+
+    if (fstat(file->descriptor, &status) == 0 && status.st_nlink == 0) {
+        errno = ENOENT;
+        return -1;
+    }
+    return 0;
 }
 
 static void works(struct ring_file *file) {
@@ -83,18 +95,22 @@ static int write_all(int descriptor, uint64_t offset, const void *bytes, size_t 
 
 static int file_write(void *context, uint64_t offset, const void *bytes, size_t length) {
     struct ring_file *file = context;
-    int result = note(file, "written", write_all(file->descriptor, offset, bytes, length));
+    int result = write_all(file->descriptor, offset, bytes, length);
 
-    if (result >= 0 && file->storage.sync == NULL) {
-        works(file);
+    if (result >= 0 && file->storage.sync == NULL) { /* nothing asks later */
+        result = named(file);
+        if (result >= 0) {
+            works(file);
+        }
     }
-    return result;
+    return note(file, "written", result);
 }
 
 static int file_sync(void *context) {
     struct ring_file *file = context;
     uint64_t start = platform_microseconds();
-    int result = note(file, "synced", fdatasync(file->descriptor));
+    int synced = fdatasync(file->descriptor);
+    int result = note(file, "synced", synced == 0 ? named(file) : synced);
     uint32_t took = (uint32_t)(platform_microseconds() - start);
 
     /* One at a time syncs, others read. */
