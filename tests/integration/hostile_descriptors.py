@@ -738,3 +738,30 @@ def test_cells():
                 wrong.append("%s (%.1f s): %s" % (name, took, why))
     print("%d cells, %d skipped, the slowest %.1f s" % (len(chosen), len(skipped), slowest), file=sys.stderr)
     assert not wrong, "%d of %d cells\n%s" % (len(wrong), len(chosen), "\n".join(wrong))
+
+
+# Cells that show what a line of README.md says.
+README = {
+    "a required sink: its disk is full or read-only; its pipe, line, daemon or peer is gone, or takes nothing": [
+        ("sink file:", "full disk", "waits"), ("sink file:", "read-only", "waits"),
+        ("sink stdout:", "pipe, nobody reads", "waits"), ("sink serial:", "terminal, hung up", "waits"),
+        ("sink syslog:", "socket, nobody there", "waits"), ("sink syslog+tcp:", "TCP, nobody there", "waits"),
+        ("sink syslog+tcp:", "TCP, nobody reads", "waits")],
+    "its log is deleted; cannot be rotated": [
+        ("sink file:", "nothing", "delivers"), ("file: after a rotation", "directory", "delivers")],
+    "the ring's disk fails or hangs; its file is deleted": [("--ring", "nothing", "refuses")],
+    "a certificate, key or auth file at SIGHUP; nobody reads standard error": [
+        ("--tls-cert", "nothing", "keeps"), ("--tls-key", "nothing", "keeps"), ("--auth-file", "nothing", "keeps"),
+        ("standard error", "pipe, nobody reads", "delivers")],
+    "a besteffort sink; the network below UDP or TCP": [("sink syslog+udp:", "UDP, nobody there", "loses")],
+}
+
+
+def test_readme_says_what_the_cells_show():
+    """What the ring's disk does is in hostile_faults.py."""
+    with open("README.md", encoding="utf-8") as file:
+        table = file.read().partition("| what goes wrong |")[2].partition("\n\n")[0]
+    assert [row.split("|")[1].strip() for row in table.split("\n")[2:]] == list(README)
+    for shown in README.values():
+        for place, kind, word in shown:
+            assert word in [MUST.get((place, kind, when)) for when in ("at run", "at SIGHUP")], (place, kind)
