@@ -94,7 +94,7 @@ static void what_has_left_is_acknowledged(void **state) {
     assert_int_equal(serial_sync(&sink), 0);
     assert_int_equal(queue, 0);
     assert_int_equal(serial_write(&sink, "b\n", 2), 0);
-    assert_comes("a\nb\n");
+    assert_comes("\na\nb\n");
 }
 
 static void a_line_that_vanished_acknowledges_nothing(void **state) {
@@ -121,7 +121,7 @@ static void what_did_not_leave_is_ended(void **state) {
     queue = 1000000;
     assert_int_equal(serial_sync(&sink), -1);
     assert_string_equal(sink.trouble, "takes nothing more");
-    assert_comes("a\n");
+    assert_comes("\na\n");
     assert_int_equal(serial_write(&sink, "b\n", 2), 0);
     assert_comes("\nb\n");
 }
