@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -320,11 +321,26 @@ static uint32_t stop_sink(struct service *service, struct sink *sink, uint64_t m
     return sink->required ? missed : 0;
 }
 
+static void *flush(void *ring) {
+    (void)cmcwh_ring_flush(ring);
+    return NULL;
+}
+
+/* A disk that is away must not keep the process. */
+static void flush_ring(struct service *service) {
+    enum { FLUSH = 500 /* ms */ };
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, flush, &service->ring) == 0) {
+        service->hangs = !platform_join(thread, FLUSH);
+    }
+}
+
 /* In order: no new request, those in flight are answered, sinks take what is left. What does not
  * get on is not waited for: the whole takes less than 3 s, unless a slow sink works till the end.
  */
 static bool stop(struct service *service) {
-    enum { REQUESTS = 800 /* ms */ };
+    enum { REQUESTS = 700 /* ms */ };
     uint64_t start = platform_ticks(), limit = service->options->body_timeout * UINT64_C(1000);
     uint32_t left = 0;
 
@@ -345,7 +361,7 @@ static bool stop(struct service *service) {
         }
     }
     if (service->ring.config.storage != NULL && !service->hangs) {
-        (void)cmcwh_ring_flush(&service->ring);
+        flush_ring(service);
     }
     return left == 0 && !service->hangs;
 }

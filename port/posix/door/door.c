@@ -42,7 +42,6 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "door/look.h"
@@ -1437,15 +1436,17 @@ static void close_all(struct door *door) {
 
 /* False: one is in a call that does not return, as a write to a disk that is away. */
 static bool end_threads(struct door *door) {
-    struct timespec deadline;
+    enum { TIME = 1000 /* ms for all of them */ };
+    uint64_t start = platform_ticks(), passed = 0;
     bool ended = true;
 
-    (void)clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += 1;
     for (unsigned i = 0; door->threads != NULL && i <= door->config.workers; i++) {
-        ended = (!door->threads[i].started ||
-                 pthread_timedjoin_np(door->threads[i].id, NULL, &deadline) == 0) &&
+        if (door->threads[i].started) {
+            passed = platform_ticks() - start;
+            ended =
+                platform_join(door->threads[i].id, passed < TIME ? (uint32_t)(TIME - passed) : 0) &&
                 ended;
+        }
     }
     return ended;
 }

@@ -35,10 +35,10 @@ uint64_t platform_microseconds(void) {
     return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
 }
 
-struct timespec platform_deadline(uint64_t ms) {
+static struct timespec deadline_of(clockid_t clock, uint64_t ms) {
     struct timespec time;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    (void)clock_gettime(clock, &time);
     time.tv_sec += (time_t)(ms / 1000);
     time.tv_nsec += (long)(ms % 1000) * 1000000;
     if (time.tv_nsec >= 1000000000) {
@@ -46,6 +46,16 @@ struct timespec platform_deadline(uint64_t ms) {
         time.tv_nsec -= 1000000000;
     }
     return time;
+}
+
+struct timespec platform_deadline(uint64_t ms) {
+    return deadline_of(CLOCK_MONOTONIC, ms);
+}
+
+bool platform_join(pthread_t thread, uint32_t ms) {
+    struct timespec deadline = deadline_of(CLOCK_REALTIME, ms); /* it knows no other clock */
+
+    return pthread_timedjoin_np(thread, NULL, &deadline) == 0;
 }
 
 int platform_condition(pthread_cond_t *condition) {

@@ -27,6 +27,9 @@ uint64_t platform_microseconds(void);
 /* `ms` from now, for pthread_cond_timedwait on a condition of platform_condition. */
 struct timespec platform_deadline(uint64_t ms);
 
+/* Waits for the end of a thread, `ms` at most. False: it has not ended. */
+bool platform_join(pthread_t thread, uint32_t ms);
+
 /* A condition whose time only goes forward. 0, or an error number. */
 int platform_condition(pthread_cond_t *condition);
 

@@ -368,7 +368,6 @@ static uint32_t behind(const struct sink *sink) {
 
 uint32_t sink_finish(struct sink *sink, uint64_t ms) {
     uint64_t start = platform_ticks();
-    struct timespec deadline;
 
     while (sink->running && !has_ended(sink) && platform_ticks() - start < ms &&
            at_rest(sink, (uint32_t)start) < SINK_LAST) {
@@ -380,11 +379,7 @@ uint32_t sink_finish(struct sink *sink, uint64_t ms) {
     unlock(sink);
     if (sink->running) {
         /* A thread that hangs in a write must not keep the process: it ends with it. */
-        (void)clock_gettime(CLOCK_REALTIME, &deadline);
-        deadline.tv_nsec += 300000000;
-        deadline.tv_sec += deadline.tv_nsec / 1000000000;
-        deadline.tv_nsec %= 1000000000;
-        sink->running = pthread_timedjoin_np(sink->thread, NULL, &deadline) != 0;
+        sink->running = !platform_join(sink->thread, 300);
     }
     if (!sink->running && sink->descriptor >= 0) {
         sink->medium->close(sink);

@@ -72,7 +72,7 @@ enum {
     SINK_TROUBLE = 256,
     SINK_TIMEOUT = 5000,              /* ms */
     SINK_HANGS = SINK_TIMEOUT + 1000, /* ms in one call of the system */
-    SINK_LAST = 1200                  /* the same, at the end */
+    SINK_LAST = 1000                  /* the same, at the end */
 };
 
 struct sink {
