@@ -35,7 +35,7 @@ void sink_print_media(void) {
         }
         used += printf("%s%s", i == 0 || used == 1 ? " " : "  ", media[i]->help);
     }
-    (void)puts("\n  format=json|logfmt|binary, policy=required|besteffort");
+    (void)puts("\n  format=json|logfmt|binary, policy=required|besteffort; syslog: max=BYTES");
 }
 
 static bool set_format(struct sink *sink, const char *value) {
