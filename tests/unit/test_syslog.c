@@ -73,11 +73,14 @@ static void assert_every_length(const char *text) {
     for (size_t i = 0; i < sizeof encodings / sizeof *encodings; i++) {
         for (uint32_t max = CMCWH_SYSLOG_LEAST; max <= MOST; max++) {
             const char *message, *fault;
-            size_t length;
+            size_t length, header;
 
             message = limited(&record, encodings[i], &speakers[i], max, &length);
+            header = length;
             assert_true(length <= max);
             message = text_of_message(message, &length, encodings[i]);
+            header -= length;
+            assert_true(length == whole_length || header + whole_length > max);
             fault = logfmt_cut_fault(whole, whole_length, message, length);
             if (fault != NULL) {
                 fail_msg("%s at %u bytes: %s\n%s", fault, (unsigned)max, message, whole);
@@ -211,6 +214,11 @@ static void own_members(void **state) {
     (void)state;
     (void)repeat(text, "12345678", 100);
     (void)sprintf(body, "{\"event_type\":\"blocks\",\"event\":{\"blocks\":[{\"n\":%s}]}}", text);
+    assert_every_length(body);
+    (void)strcpy(body,
+                 "{\"event_type\":\"blocks\",\"event\":{\"blocks\":[{\"a\":1,\"to\":\"x\",\"b\":22,"
+                 "\"c\":[],\"reason\":\"a text of fifty bytes that is never worth cutting\","
+                 "\"d\":\"four\",\"apiData\":\"a text of thirty bytes, or so\",\"e\":true}]}}");
     assert_every_length(body);
     (void)repeat(text, "\\ud83d\\ude00\\\"\\\\\\u00e9\xc3\xa9", 24);
     (void)sprintf(body,
