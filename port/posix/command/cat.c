@@ -28,12 +28,16 @@ static const char usage[] =
     "at the end how many bytes it skipped. With --follow it goes on as events come.\n"
     "Exit status: 1 when something was read but no record found.\n";
 
-/* Is this the beginning of a log that is text? The first of an event is always its seq. */
+/* Is this the beginning of a log that is text: JSON, logfmt, or logfmt of version 0.1.0? */
 static bool is_text(const char *bytes, size_t length) {
-    static const char json[] = "{\"seq\":", logfmt[] = "seq=";
+    static const char *const lines[] = {"{\"seq\":", "event_type=", "seq="};
 
-    return (length >= sizeof json - 1 && memcmp(bytes, json, sizeof json - 1) == 0) ||
-           (length >= sizeof logfmt - 1 && memcmp(bytes, logfmt, sizeof logfmt - 1) == 0);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        if (length >= strlen(lines[i]) && memcmp(bytes, lines[i], strlen(lines[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Prints what is in one piece of the stream. */
