@@ -26,7 +26,7 @@ from hostile_descriptors import AT_A_TIME, ANSWER, Beside, Daemon
 LIBRARY = os.environ.get("CMCWH_FAULTS", "")
 STEP = 1 if SECONDS > 10 else 9  # each so many-th of all that can go wrong
 MOST = 24                        # as in faults.c
-HANG = 7                         # seconds that a call which hangs takes: longer than a sink is waited for
+HANG = 12                        # seconds that a call which hangs takes: longer than a sink is waited for
 
 ERRORS = ("EIO", "ENOSPC", "EINTR")
 # For each kind of life: function, part of the path, how. `torn` is what a disk does that fills up: half

@@ -24,8 +24,8 @@
 enum { MOST = 24, SHORT = -1, HANG = -2 };
 
 static struct fault {
-    char function[16], part[64];
-    unsigned number;
+    const char *function, *part;
+    unsigned long number;
     int how; /* an errno, or one of those above */
 } faults[MOST];
 
@@ -57,10 +57,22 @@ static void next(void *pointer, const char *name) {
     memcpy(pointer, &symbol, sizeof symbol);
 }
 
+/* FUNCTION:PART:NUMBER:HOW */
+static void add(char *text) {
+    char *save = NULL, *function = strtok_r(text, ":", &save), *part = strtok_r(NULL, ":", &save),
+         *number = strtok_r(NULL, ":", &save), *how = strtok_r(NULL, ":", &save);
+
+    if (how == NULL || count == MOST) {
+        abort();
+    }
+    faults[count++] = (struct fault){function, part, strtoul(number, NULL, 10), how_of(how)};
+}
+
 __attribute__((constructor)) static void begin(void) {
+    static char kept[4096];
     const char *text = getenv("FAULTS"), *path = getenv("FAULTS_FILE");
-    char how[16];
-    int length, descriptor;
+    char *save = NULL;
+    int descriptor;
 
     if (text == NULL || path == NULL) {
         return;
@@ -72,10 +84,9 @@ __attribute__((constructor)) static void begin(void) {
         abort();
     }
     (void)close(descriptor);
-    for (; count < MOST && sscanf(text, " %15[^:]:%63[^:]:%u:%15s%n", faults[count].function,
-                                  faults[count].part, &faults[count].number, how, &length) == 4;
-         text += length) {
-        faults[count++].how = how_of(how);
+    (void)snprintf(kept, sizeof kept, "%s", text);
+    for (char *one = strtok_r(kept, " ", &save); one != NULL; one = strtok_r(NULL, " ", &save)) {
+        add(one);
     }
 }
 
@@ -120,6 +131,8 @@ static size_t part_of(int how, size_t length) {
     return how == SHORT ? (length + 1) / 2 : length;
 }
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the C library's begin with __
+ */
 ssize_t write(int descriptor, const void *bytes, size_t length) {
     ssize_t (*call)(int, const void *, size_t);
     int how = fault_on("write", descriptor);
@@ -205,3 +218,4 @@ int open64(const char *path, int flags, ...) {
     next(&call, "open64");
     return fails(fault_at("open", path)) ? -1 : call(path, flags, mode);
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
