@@ -326,14 +326,18 @@ static void *flush(void *ring) {
     return NULL;
 }
 
-/* A disk that is away must not keep the process. */
-static void flush_ring(struct service *service) {
+/* Tells the ring's file how far sinks have come. False: the storage hangs, in a thread of its own.
+ */
+static bool flush_last(struct service *service) {
     enum { FLUSH = 500 /* ms */ };
     pthread_t thread;
 
-    if (pthread_create(&thread, NULL, flush, &service->ring) == 0) {
-        service->hangs = !platform_join(thread, FLUSH);
+    if (pthread_create(&thread, NULL, flush, &service->ring) != 0 || platform_join(thread, FLUSH)) {
+        return true; /* without it, sinks get the last events once more */
     }
+    log_line(CMCWH_LOG_ERROR, "ring '%s': its storage hangs: what sinks took last may come again",
+             service->options->ring);
+    return false;
 }
 
 /* In order: no new request, those in flight are answered, sinks take what is left. What does not
@@ -361,7 +365,7 @@ static bool stop(struct service *service) {
         }
     }
     if (service->ring.config.storage != NULL && !service->hangs) {
-        flush_ring(service);
+        service->hangs = !flush_last(service);
     }
     return left == 0 && !service->hangs;
 }

@@ -267,6 +267,9 @@ static void *sink_thread(void *context) {
     lock(sink);
     sink->ended = true;
     unlock(sink);
+    if (sink->descriptor >= 0) { /* here, where it may hang */
+        sink->medium->close(sink);
+    }
     return NULL;
 }
 
@@ -381,7 +384,7 @@ uint32_t sink_finish(struct sink *sink, uint64_t ms) {
         /* A thread that hangs in a write must not keep the process: it ends with it. */
         sink->running = !platform_join(sink->thread, 300);
     }
-    if (!sink->running && sink->descriptor >= 0) {
+    if (!sink->running && sink->descriptor >= 0) { /* its thread has never run */
         sink->medium->close(sink);
     }
     return behind(sink);
