@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""check.py OUT INCLUDE ARM RISCV RISCV_INCLUDE: cmcwh.c for small processors, without warnings.
+"""check.py OUT INCLUDE ARM RISCV RISCV_INCLUDE LWIP: cmcwh.c for small processors, without warnings.
 
 Prints text (all of it, and what the example of port/baremetal links), RAM and stack, and which
 functions call helpers of libgcc. Fails when more of the C library is needed than every firmware
 has, or when the stack is deeper than STACK_LIMIT. OUT is a directory, INCLUDE has jsmn.h, ARM and
-RISCV are compiler prefixes, RISCV_INCLUDE has string.h.
+RISCV are compiler prefixes, RISCV_INCLUDE has string.h, LWIP is the src of lwIP; with it the whole of a firmware is reported too.
 """
 
 import os
@@ -123,6 +123,16 @@ def check(name, build, least):
     return ["%s: %s" % (name, fault) for fault in faults]
 
 
+def whole(name, arm, out, limits):
+    """What a product with lwIP has: the firmware of make firmware-lwip."""
+    run("make", "--no-print-directory", "-f", "port/baremetal/Makefile", "ARM=" + arm, "OUT=" + out,
+        "CPPFLAGS=" + " ".join(limits), "firmware-lwip")
+    code, constants, variables = Build(out, arm, [], []).size(os.path.join(out, "lwip.elf"))
+    stack_size = re.search(r"^\.stack +(\d+)", run(arm + "size", "-A", os.path.join(out, "lwip.elf")), re.M)
+    print("with lwIP, %s: text %d, RAM %d, of it stack %s" %
+          (name, code + constants, variables + int(stack_size[1]), stack_size[1]))
+
+
 def ram(build):
     target = build.compile("tests/size/sizes.c")
     rows = build.symbols(target, "-S")
@@ -130,7 +140,7 @@ def ram(build):
 
 
 def main():
-    out, include, arm, riscv, riscv_include = sys.argv[1:]
+    out, include, arm, riscv, riscv_include, lwip = sys.argv[1:]
     compilers = {"ARM": (arm, [include]), "RISCV": (riscv, [include, riscv_include]),
                  "MIPS": ("mips-linux-gnu-", [include])}
     builds = {}
@@ -154,6 +164,11 @@ def main():
     print("largest of Cortex-M4, in bytes")
     for row in sizes[:40]:
         print("    %6d %s" % (int(row[1], 16), row[-1]))
+    if os.path.exists(os.path.join(TOP, lwip, "core/tcp.c")):
+        whole("usual limits", arm, os.path.join(out, "lwip"), [])
+        whole("small limits", arm, os.path.join(out, "lwip-small"), SMALL)
+    else:
+        print("with lwIP: skipped, its source is missing: make cross-deps")
     print("the deepest chains are in %s/*/stack.txt" % out)
     print("\n".join(faults) if faults else "symbols and stack: as they must be")
     return 1 if faults else 0
