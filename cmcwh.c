@@ -3507,16 +3507,16 @@ static bool batch_unqueue(struct cmcwh_batch *batch) {
 
 /* Gives all records back. Also after a failed commit; a batch without records is left alone. Of one
  * that is pending with config.confirm, the events stay with the sinks: nobody will ask any more.
- * One that is just being written to the storage is waited for. */
+ * Not while another thread writes it to the storage. */
 static void batch_abort(struct cmcwh_batch *batch) {
     struct cmcwh_ring *ring = batch->ring;
 
-    port_lock(ring);
-    batch->parked = false;
-    while (batch->outcome == CMCWH_PENDING && !batch_unqueue(batch) && port_can_wait(ring)) {
-        (void)port_wait(ring, WAIT_LONGEST);
+    if (batch->outcome == CMCWH_PENDING) {
+        port_lock(ring);
+        batch->parked = false;
+        (void)batch_unqueue(batch);
+        port_unlock(ring);
     }
-    port_unlock(ring);
     if (batch->first != CMCWH_NONE) {
         port_lock(ring);
         batch_unstock(batch);

@@ -605,8 +605,8 @@ int cmcwh_parser_commit(struct cmcwh_parser *parser);
 int cmcwh_parser_confirm(struct cmcwh_parser *parser);
 
 /* Gives all records back. Allowed at any time after init, also twice. While the events are pending
- * it does not take them from the sinks: rather let a sink that is stuck fail (cmcwh_ring_fail), and
- * confirm. */
+ * it does not take them from the sinks: rather let a sink that is stuck fail (cmcwh_ring_fail,
+ * cmcwh_ring_stall), and confirm. */
 void cmcwh_parser_abort(struct cmcwh_parser *parser);
 
 /* The last error; its result is CMCWH_OK when there was none. Belongs to the parser. */
@@ -925,8 +925,9 @@ int cmcwh_server_init(struct cmcwh_server *server, const struct cmcwh_server_con
 int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker,
                         const struct cmcwh_access *access, struct mg_connection *connection);
 
-/* Answers a request that is not even one, or that is pending and has to go: 400, 408 (late), 431
- * (its head), 503 (no place for it), 505. Takes nothing of it. In civetweb's http_error callback,
+/* Answers a request that is not even one, or that is pending and has to go, but not while it is
+ * being stored (CMCWH_STORING): 400, 408 (late), 431 (its head), 503 (no place for it), 505. Takes
+ * nothing of it. In civetweb's http_error callback,
  * which returns what this returns (0: answered). */
 int cmcwh_server_refuse(struct cmcwh_server *server, struct cmcwh_worker *worker,
                         struct mg_connection *connection, int status);
