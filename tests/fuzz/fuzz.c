@@ -78,16 +78,14 @@ static void check_message(const struct cmcwh_record *record, enum cmcwh_encoding
     MUST(logfmt_cut_fault(line.data, line.length, text.data, text.length) == NULL);
 }
 
-static void check_messages(const struct cmcwh_record *record, uint64_t id) {
+/* One of all messages that may be made of a record, by its id: each takes long. */
+static void check_some_message(const struct cmcwh_record *record, uint64_t id) {
     static char out[CMCWH_ENCODED_MAX];
     struct cmcwh_text line = {out, cmcwh_encode(record, CMCWH_ENCODE_LOGFMT, NULL, out) - 1};
+    uint32_t more = (id & 1) != 0 ? 0 : (uint32_t)(id >> 16) % 2048;
 
-    for (int encoding = CMCWH_ENCODE_RFC5424; encoding <= CMCWH_ENCODE_RFC3164; encoding++) {
-        uint32_t max = CMCWH_SYSLOG_LEAST + (uint32_t)(id >> 8 * encoding) % 2048;
-
-        check_message(record, (enum cmcwh_encoding)encoding, CMCWH_SYSLOG_LEAST, line);
-        check_message(record, (enum cmcwh_encoding)encoding, max, line);
-    }
+    check_message(record, (enum cmcwh_encoding)(CMCWH_ENCODE_RFC5424 + (id >> 8) % 3),
+                  CMCWH_SYSLOG_LEAST + more, line);
 }
 
 void fuzz_check_record(const struct cmcwh_record *record, bool parsed) {
@@ -114,6 +112,6 @@ void fuzz_check_record(const struct cmcwh_record *record, bool parsed) {
         }
     }
     if (parsed || event.texts[CMCWH_MEMBERS].length == 0) { /* others' need not be JSON */
-        check_messages(record, event.id);
+        check_some_message(record, event.id);
     }
 }
