@@ -21,6 +21,7 @@ takes     what is there is in force
 
 import concurrent.futures
 import ctypes
+import functools
 import glob
 import json
 import multiprocessing
@@ -254,7 +255,7 @@ class Daemon(Server):
             self.process = subprocess.Popen(
                 [harness.CMCWH, "serve"] + self.listen + options, stdin=subprocess.DEVNULL,
                 stdout=self.given.get(1) or subprocess.DEVNULL, stderr=self.given.get(2) or errors,
-                preexec_fn=self.close_some, env=dict(os.environ, **self.environment))
+                preexec_fn=self.close_some if None in self.given.values() else None, env=dict(os.environ, **self.environment))
         eventually(lambda: self.process.poll() is not None or self.listens(), "an end, or a port")
         self.up = self.process.poll() is None
         return self.up
@@ -269,7 +270,7 @@ class Daemon(Server):
     def connect(self):
         client = Client(self.port)
         if self.secure:
-            context = ssl.create_default_context()
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             client.socket = context.wrap_socket(client.socket)
         return client
@@ -405,12 +406,15 @@ class Tls(Place):
 
     def __init__(self, option, other):
         super().__init__(option)
-        self.other, self.number = other, int(option == "--tls-key")
-        self.pairs = []
-        with tempfile.TemporaryDirectory() as folder:
-            for name in ("first", "second"):
-                self.pairs.append([things.content(path) for path in certificate(folder, name)])
+        self.other, self.number, self.pairs = other, int(option == "--tls-key"), self.two()
         self.contents = tuple(pair[self.number] for pair in self.pairs)
+
+    @staticmethod
+    @functools.lru_cache
+    def two():
+        """Certificates with their keys."""
+        with tempfile.TemporaryDirectory() as folder:
+            return [[things.content(path) for path in certificate(folder, name)] for name in ("first", "second")]
 
     def beside(self, cell, which):
         things.write(cell.daemon.path("other"), self.pairs[which][1 - self.number])
@@ -728,6 +732,7 @@ def test_cells():
     only = os.environ.get("CMCWH_CELLS", "")
     chosen = [parameters for parameters in cells() if only in "%s, %s, %s" % parameters[:3]]
     wrong, skipped, slowest = [], [], 0
+    Tls.two()  # once for all
     with concurrent.futures.ProcessPoolExecutor(
             AT_A_TIME, multiprocessing.get_context("fork"), own_mounts) as pool:
         for name, took, why in pool.map(attempt, chosen):

@@ -60,19 +60,24 @@ class Reader:
             os.close(self.descriptor)
 
 
+mounted = set()  # folders on which this process has mounted something
+
+
 def mount(*arguments):
     if os.geteuid() != 0:
         raise Skipped("mounting needs root")
     result = subprocess.run(["mount"] + list(arguments), stderr=subprocess.PIPE, check=False)
     if result.returncode != 0:
         raise Skipped("nothing can be mounted here: " + result.stderr.decode().strip())
+    mounted.add(arguments[-1])
 
 
 def unmount(folder):
     """All that was mounted there."""
-    while os.geteuid() == 0 and subprocess.run(["umount", "-l", folder], stderr=subprocess.DEVNULL,
-                                               check=False).returncode == 0:
-        pass
+    if folder in mounted:
+        while subprocess.run(["umount", "-l", folder], stderr=subprocess.DEVNULL, check=False).returncode == 0:
+            pass
+        mounted.remove(folder)
 
 
 def content(path):
@@ -154,7 +159,7 @@ class Thing:
                 os.close(descriptor)
 
     def files(self):
-        return [os.pread(descriptor, 1 << 24, 0) for descriptor in self.kept.values()]
+        return [os.pread(descriptor, os.fstat(descriptor).st_size, 0) for descriptor in self.kept.values()]
 
     def streams(self):
         """All that came out of it: for each file or reader its bytes."""
