@@ -132,6 +132,7 @@ struct trial {
 
 static void rest_a_while(struct sink *sink, struct trial *trial) {
     uint64_t until;
+    bool asked;
 
     tell(sink, sink->trouble);
     if (trial->since == 0) {
@@ -152,7 +153,11 @@ static void rest_a_while(struct sink *sink, struct trial *trial) {
         (void)sink->ring->config.port->wait(sink->ring->config.port->context,
                                             (uint32_t)(until - platform_ticks()));
     }
+    asked = sink->reopen;
     unlock(sink);
+    if (asked) { /* somebody has mended it: the next request shows that */
+        cmcwh_ring_fail(sink->ring, sink->pump.config.reader, 0);
+    }
 }
 
 static void works_again(struct sink *sink, struct trial *trial) {
