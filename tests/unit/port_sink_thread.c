@@ -1,0 +1,234 @@
+/* The thread of a sink, with a medium that fails and hangs as a test likes. */
+#include "cmcwh.c"
+
+#include "support.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "platform/platform.h"
+
+static uint32_t ahead; /* ms that the sink's clock is before the real one; atomic */
+
+static uint64_t test_ticks(void) {
+    return platform_ticks() + __atomic_load_n(&ahead, __ATOMIC_RELAXED);
+}
+
+#define platform_ticks test_ticks
+#include "sink/sink.c"
+#undef platform_ticks
+#include "said.h"
+
+enum { PATIENCE = 30000 /* ms */ };
+
+/* Atomic. */
+static unsigned opens, writes, undos, closes;
+static bool cannot_open, hangs;
+
+static void count(unsigned *number) {
+    (void)__atomic_fetch_add(number, 1, __ATOMIC_RELAXED);
+}
+
+static unsigned number(const unsigned *counted) {
+    return __atomic_load_n(counted, __ATOMIC_RELAXED);
+}
+
+static void set(bool *flag, bool value) {
+    __atomic_store_n(flag, value, __ATOMIC_RELAXED);
+}
+
+static bool is(const bool *flag) {
+    return __atomic_load_n(flag, __ATOMIC_RELAXED);
+}
+
+static int fake_open(struct sink *sink) {
+    count(&opens);
+    if (is(&cannot_open)) {
+        return sink_trouble(sink, "is not there", 0);
+    }
+    sink->descriptor = 1000;
+    return 0;
+}
+
+static int fake_write(void *context, const void *bytes, size_t length) {
+    (void)context;
+    (void)bytes;
+    (void)length;
+    count(&writes);
+    while (is(&hangs)) {
+        (void)poll(NULL, 0, 1);
+    }
+    return 0;
+}
+
+static void fake_undo(void *context) {
+    (void)context;
+    count(&undos);
+}
+
+static void fake_close(struct sink *sink) {
+    count(&closes);
+    sink->descriptor = -1;
+}
+
+static const struct sink_medium medium = {.scheme = "fake",
+                                          .open = fake_open,
+                                          .write = fake_write,
+                                          .undo = fake_undo,
+                                          .close = fake_close};
+
+static struct platform platform;
+static struct cmcwh_ring ring;
+static struct cmcwh_record records[16];
+static uint32_t links[16];
+static char buffer[SINK_BUFFER];
+static struct sink sink;
+
+static int setup(void **state) {
+    struct cmcwh_ring_config config = {.records = records,
+                                       .links = links,
+                                       .capacity = 16,
+                                       .port = &platform.port,
+                                       .confirm = true};
+
+    (void)state;
+    opens = writes = undos = closes = 0;
+    cannot_open = hangs = false;
+    ahead = 0;
+    assert_int_equal(platform_init(&platform), 0);
+    assert_int_equal(cmcwh_ring_init(&ring, &config, 1), CMCWH_OK);
+    sink = (struct sink){.uri = "fake:", .medium = &medium, .required = true, .descriptor = -1};
+    assert_int_equal(sink_prepare(&sink, &ring, buffer), OUTCOME_RIGHT);
+    return 0;
+}
+
+/* Until `reached`, which must come. */
+#define await(reached)                                                                             \
+    for (unsigned waited = 0; !(reached); waited++) {                                              \
+        assert_true(waited < PATIENCE);                                                            \
+        (void)poll(NULL, 0, 1);                                                                    \
+    }
+
+static void ask_again(void *context) {
+    (void)context;
+}
+
+/* A request of one event, which does not wait: what became of it so far. */
+static struct cmcwh_batch batch;
+
+static int post_one(void) {
+    struct cmcwh_text none = {"", 0};
+    struct cmcwh_draft draft;
+    int result;
+
+    batch_begin(&batch, &ring);
+    draft_begin(&draft, batch_add(&batch), CMCWH_OTHER);
+    draft_close(&draft);
+    batch.settled = ask_again;
+    result = batch_commit(&batch, none);
+    if (result < 0) {
+        batch_abort(&batch);
+        return result;
+    }
+    return batch_confirm(&batch);
+}
+
+static void await_good_post(void) {
+    int result = CMCWH_PENDING;
+
+    await((result = post_one()) >= CMCWH_OK || result == CMCWH_PENDING);
+    await((result = batch_confirm(&batch)) != CMCWH_PENDING);
+    assert_int_equal(result, CMCWH_OK);
+}
+
+static void end(void) {
+    sink_hurry(&sink);
+    (void)sink_finish(&sink, PATIENCE);
+    assert_false(sink.running);
+    assert_int_equal(sink.descriptor, -1);
+    (void)said();
+}
+
+/* Its pauses grow to half a minute, but whoever has mended it need not wait for their end. */
+static void asked_to_try_again(void **state) {
+    (void)state;
+    set(&cannot_open, true);
+    assert_true(sink_start(&sink));
+    for (unsigned i = 1; i < 20; i++) {
+        await(number(&opens) >= i);
+        sink_reopen(&sink);
+    }
+    set(&cannot_open, false);
+    sink_reopen(&sink);
+    await_good_post();
+    assert_said("fake:': is not there; trying again, requests may get 503\n"
+                "sink 'fake:': works again after ");
+    end();
+}
+
+/* Nobody waits for a write that does not return; when it does, it does not count. */
+static void a_write_that_hangs(void **state) {
+    (void)state;
+    set(&hangs, true);
+    assert_true(sink_start(&sink));
+    await(post_one() == CMCWH_PENDING);
+    await(number(&writes) == 1);
+    sink_watch(&sink);
+    assert_quiet();
+    assert_int_equal(batch_confirm(&batch), CMCWH_PENDING);
+    __atomic_store_n(&ahead, SINK_HANGS + 1, __ATOMIC_RELAXED);
+    sink_watch(&sink);
+    assert_said("sink 'fake:': hangs: a call of the system has not returned for 6 s; requests may "
+                "get 503\n");
+    assert_int_equal(batch_confirm(&batch), CMCWH_ERR_STORAGE);
+    assert_int_equal(post_one(), CMCWH_ERR_STORAGE);
+    sink_watch(&sink);
+    assert_quiet();
+    set(&hangs, false);
+    await(number(&undos) == 1);
+    await_good_post();
+    assert_said("sink 'fake:': works again after ");
+    assert_int_equal(number(&undos), 1);
+    end();
+}
+
+/* A stop does not wait for it either. */
+static void a_stop_while_it_hangs(void **state) {
+    (void)state;
+    set(&hangs, true);
+    assert_true(sink_start(&sink));
+    await(post_one() == CMCWH_PENDING);
+    await(number(&writes) == 1);
+    sink_hurry(&sink);
+    __atomic_store_n(&ahead, SINK_LAST + 1, __ATOMIC_RELAXED);
+    assert_int_equal(sink_finish(&sink, PATIENCE), 1);
+    assert_true(sink.running);
+    set(&hangs, false);
+    end();
+}
+
+/* One that fails gets one more try, at once, and what it takes then is not lost. */
+static void a_stop_while_it_fails(void **state) {
+    (void)state;
+    set(&cannot_open, true);
+    assert_true(sink_start(&sink));
+    for (unsigned i = 1; i < 10; i++) {
+        await(number(&opens) >= i);
+        sink_reopen(&sink);
+    }
+    sink_hurry(&sink);
+    assert_int_equal(sink_finish(&sink, PATIENCE), 0);
+    assert_false(sink.running);
+    assert_true(number(&opens) > 9);
+    (void)said();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup(asked_to_try_again, setup),
+                                       cmocka_unit_test_setup(a_write_that_hangs, setup),
+                                       cmocka_unit_test_setup(a_stop_while_it_hangs, setup),
+                                       cmocka_unit_test_setup(a_stop_while_it_fails, setup)};
+
+    return cmocka_run_group_tests_name("the thread of a sink", tests, NULL, NULL);
+}
