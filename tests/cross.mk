@@ -15,7 +15,7 @@ size: cmcwh
 	@sh tests/size/run.sh
 
 #: make firmware     an example without an operating system, for Cortex-M3; make firmware-test: in qemu
-#: make firmware-lwip   the same with lwIP's HTTP server; make firmware-lwip-test: in qemu, with its network
+#: make firmware-lwip   the same with lwIP's HTTP server; make firmware-lwip-test: in qemu (LWIP_TEST_OPTIONS=--long)
 #: make firmware-check  sizes, stack and symbols of the portable part on small processors
 # Compilers of its own, so a Makefile of its own.
 firmware firmware-test firmware-check firmware-lwip firmware-lwip-test: | $(OUT)/checked

@@ -120,6 +120,7 @@ static void say_figures(void) {
     say_figure(" pool=", lwip_stats.memp[MEMP_PBUF_POOL]->used);
     say_figure(" pool_most=", lwip_stats.memp[MEMP_PBUF_POOL]->max);
     say_figure(" segments=", lwip_stats.memp[MEMP_TCP_SEG]->used);
+    say_figure(" connections=", lwip_stats.memp[MEMP_TCP_PCB]->used);
     say_figure(" records=", ring.in_use);
     say_figure(" frames=", ethernet_frames);
     say_figure(" stack=", (uint32_t)board_stack_used());
