@@ -6796,6 +6796,9 @@ int cmcwh_server_refuse(struct cmcwh_server *server, struct cmcwh_worker *worker
     if (!x->begun) {
         begin_exchange(x, server, worker, NULL, connection);
     }
+    port_lock(server->config.ring);
+    x->stopping = server->stopping;
+    port_unlock(server->config.ring);
     x->unread = true;
     x->answer.status = status == 411 ? 400 : status; /* a Content-Length that is not a number */
     x->answer.detail = refusal(x, &x->answer.error);

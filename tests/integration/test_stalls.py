@@ -255,6 +255,16 @@ def test_junk_does_not_fill_the_log():
         assert "404 to 127.0.0.1: not_found: /mail: 999 more" in said
 
 
+def test_a_pipe_with_half_a_line():
+    """A supervisor holds it while one daemon follows another."""
+    pipe = UnreadPipe()
+    os.write(pipe.writer, b'{"seq":1,"rea')
+    with Server("--sink", "stdout:", sink=False, preload=pipe.give) as server:
+        assert server.post(body()).status == 200
+        lines = pipe.read().split(b"\n")
+        assert lines[0] == b'{"seq":1,"rea' and json.loads(lines[1])["seq"] == 1, lines
+
+
 def test_a_pipe_that_nobody_reads():
     pipe = UnreadPipe()
     with Server("--sink", "stdout:", sink=False, preload=pipe.give) as server:

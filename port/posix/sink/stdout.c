@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,6 +46,17 @@ static int take_file(struct sink *sink, int flags, const struct stat *status) {
     return result;
 }
 
+/* A supervisor may hold a pipe while we come and go: what nobody has read of it yet may end in half
+ * a line. Others than those would see an empty line at each start for nothing. */
+static void look_for_torn(struct output *output, int descriptor) {
+    int unread = 0;
+
+    if (!output->known) {
+        output->known = true;
+        output->outlet.torn = ioctl(descriptor, FIONREAD, &unread) == 0 && unread > 0;
+    }
+}
+
 /* Not blocking would be so for everybody who has this pipe or terminal from the same shell, so it
  * is opened once more. A socket cannot be, nor what is another user's. */
 static int take_other(struct sink *sink, const struct stat *status) {
@@ -57,8 +69,11 @@ static int take_other(struct sink *sink, const struct stat *status) {
     if (sink->shared) {
         descriptor = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     }
-    return descriptor < 0 ? sink_trouble(sink, "no descriptor", errno)
-                          : outlet_take(sink, descriptor, -1);
+    if (descriptor < 0) {
+        return sink_trouble(sink, "no descriptor", errno);
+    }
+    look_for_torn(sink->own, descriptor);
+    return outlet_take(sink, descriptor, -1);
 }
 
 /* Where it was closed, something that can only be read from is in its place (main.c). */
