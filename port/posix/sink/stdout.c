@@ -46,14 +46,16 @@ static int take_file(struct sink *sink, int flags, const struct stat *status) {
     return result;
 }
 
-/* A supervisor may hold a pipe while we come and go: what nobody has read of it yet may end in half
- * a line. Others than those would see an empty line at each start for nothing. */
-static void look_for_torn(struct output *output, int descriptor) {
+/* Others may hold it while one daemon follows another, who has left half a line. A terminal does
+ * not tell; of a pipe that is empty all has been read, and an empty line would be in its reader's
+ * way at each start. */
+static void look_for_torn(struct output *output, int descriptor, mode_t mode) {
     int unread = 0;
 
     if (!output->known) {
         output->known = true;
-        output->outlet.torn = ioctl(descriptor, FIONREAD, &unread) == 0 && unread > 0;
+        output->outlet.torn =
+            S_ISCHR(mode) || (ioctl(descriptor, FIONREAD, &unread) == 0 && unread > 0);
     }
 }
 
@@ -72,7 +74,7 @@ static int take_other(struct sink *sink, const struct stat *status) {
     if (descriptor < 0) {
         return sink_trouble(sink, "no descriptor", errno);
     }
-    look_for_torn(sink->own, descriptor);
+    look_for_torn(sink->own, descriptor, status->st_mode);
     return outlet_take(sink, descriptor, -1);
 }
 
