@@ -493,7 +493,7 @@ static void no_memory(void **state) {
 }
 
 static void no_clock(void **state) {
-    static const struct cmcwh_port none = {NULL};
+    static const struct cmcwh_port none = {.context = NULL};
 
     (void)state;
     start(false, NULL);
