@@ -920,8 +920,9 @@ int cmcwh_server_init(struct cmcwh_server *server, const struct cmcwh_server_con
  * callback returns in turn. `worker` is the request's until then. CMCWH_PENDING, with config.read
  * only: the body is not all there; call again, from any thread, with the same arguments, when more
  * of it is, or end the request with cmcwh_server_refuse. CMCWH_STORING, with config.settled only:
- * it is not known yet what is to be answered; call again when that is called. `access` (NULL:
- * everybody may post) must stay as it is until the request is answered. */
+ * it is not known yet what is to be answered; call again when that is called, and when the ring's
+ * confirm_wait is over. `access` (NULL: everybody may post) must stay as it is until the request is
+ * answered. */
 int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker,
                         const struct cmcwh_access *access, struct mg_connection *connection);
 
