@@ -299,6 +299,7 @@ def test_check_config_says_all_that_is_wrong():
         folder.text(path("auth"), b"bearer x\n")
         folder.text(path("text"), b"precious\n")
         folder.text(path("line"), b"precious\n")
+        folder.text(path("conf"), b"workers = 0\nnonsense = 1\nsync = never\n")
         right = ["--listen", "127.0.0.1:0", "--auth-file", path("auth"), "--pid-file", path("pid"), "--ring",
                  path("ring"), "--sink", "file:" + path("log"), "--sink", "syslog+tcp://127.0.0.1:1"]
         before = everything(folder.path)
@@ -312,6 +313,11 @@ def test_check_config_says_all_that_is_wrong():
                        "syslog:" + path("no"), "is not a serial line", "no-such-host.invalid")
         assert_checked(["--sink", "stdout:", "--sink", "stdout:?format=logfmt"], 2, "the same place")
         assert_checked(["--user", "no-such-user"], 2, "no-such-user")
+        assert_checked(["--nonsense", "5", "--store-timeout", "0", "--config", path("conf"), "--keep-alive"], 2,
+                       "'--nonsense'", "--store-timeout: '0'", "conf:1: workers", "conf:2: there is no option",
+                       "--keep-alive: a value must follow")
+        assert_checked(["--sink", "tape:", "--sink", "file:" + path("no/log"), "--sink", "syslog:?max=1"], 2,
+                       "'tape:'", path("no/log"), "max=1")
         for name in ("pid", "ring"):
             assert_checked(["--%s%s" % (name, "-file" if name == "pid" else ""), path("no/" + name)], 2, "No such file")
         assert everything(folder.path) == before

@@ -36,14 +36,19 @@ static bool collides(const struct options *options, const struct sink *sinks, un
     return same;
 }
 
+/* One that is wrong has no medium; with --check-config those behind it are read too. */
 static enum outcome parse_sinks(const struct options *options, struct sink *sinks) {
-    for (unsigned i = 0; i < options->sinks; i++) {
+    enum outcome outcome = OUTCOME_RIGHT;
+
+    for (unsigned i = 0; i < options->sinks && (outcome == OUTCOME_RIGHT || options->check); i++) {
         if (!sink_parse(&sinks[i], options->sink[i], options->sync) ||
             collides(options, sinks, i)) {
-            return OUTCOME_WRONG;
+            sink_free(&sinks[i]);
+            sinks[i].medium = NULL;
+            outcome = OUTCOME_WRONG;
         }
     }
-    return OUTCOME_RIGHT;
+    return outcome;
 }
 
 static enum outcome read_auth(const struct options *options) {
@@ -112,7 +117,8 @@ static enum outcome look_at_sinks(const struct options *options, struct sink *si
     for (unsigned i = 0; i < options->sinks; i++) {
         struct sink *sink = &sinks[i];
 
-        if (sink->medium->look != NULL && sink->medium->look(sink, true) != OUTCOME_RIGHT) {
+        if (sink->medium != NULL && sink->medium->look != NULL &&
+            sink->medium->look(sink, true) != OUTCOME_RIGHT) {
             log_usage("--sink: '%s': %s", sink->uri, sink->trouble);
             outcome = OUTCOME_WRONG;
         }
@@ -128,7 +134,7 @@ static bool look_at_ring(const struct options *options) {
 int config_check(const struct options *options) {
     static struct sink sinks[CMCWH_READERS_MAX];
     const struct listeners listeners = {options->listen, options->listeners};
-    bool parsed = parse_sinks(options, sinks) == OUTCOME_RIGHT, right = parsed;
+    bool right = parse_sinks(options, sinks) == OUTCOME_RIGHT;
     bool late = options->user != NULL && listen_privileged(&listeners); /* as when it starts */
 
     right = read_auth(options) == OUTCOME_RIGHT && right;
@@ -139,7 +145,7 @@ int config_check(const struct options *options) {
     right = (!late || look_at_ring(options)) && right;
     right = (options->user == NULL || config_become(options, sinks) == OUTCOME_RIGHT) && right;
     right = (late || look_at_ring(options)) && right;
-    right = (!parsed || look_at_sinks(options, sinks) == OUTCOME_RIGHT) && right;
+    right = look_at_sinks(options, sinks) == OUTCOME_RIGHT && right;
     if (right) {
         (void)puts("cmcwh: the configuration is right");
     }

@@ -316,8 +316,8 @@ static bool config_file(struct options *options, const char *path) {
     if (!right) {
         return false;
     }
-    while (right && (line = given_line(&file, &fault)) != NULL) {
-        right = config_line(options, &file, line);
+    while ((right || options->check) && (line = given_line(&file, &fault)) != NULL) {
+        right = config_line(options, &file, line) && right;
     }
     if (fault != NULL) {
         right = given_wrong(&file, file.line, fault);
@@ -343,8 +343,7 @@ static bool argument(struct options *options, int count, char **arguments, int *
     const struct option *option = NULL;
     bool config = length == 8 && memcmp(text, "--config", 8) == 0;
 
-    if (strcmp(text, "--check-config") == 0) {
-        options->check = true;
+    if (strcmp(text, "--check-config") == 0) { /* known from the start */
         return true;
     }
     if (length > 2 && text[0] == '-' && text[1] == '-') {
@@ -352,6 +351,7 @@ static bool argument(struct options *options, int count, char **arguments, int *
     }
     if (option == NULL && !config) {
         log_usage("there is no option '%s': see cmcwh serve --help", text);
+        *i += *i + 1 < count && arguments[*i + 1][0] != '-'; /* its value, most likely */
         return false;
     }
     value = value_of(count, arguments, i);
@@ -383,8 +383,11 @@ static void replace_lists(struct options *options, int count, char **arguments) 
     }
 }
 
+/* One without a value is said when its turn comes in the command line. */
 static bool config_files(struct options *options, int count, char **arguments) {
-    for (int i = 0; i < count; i++) {
+    bool right = true;
+
+    for (int i = 0; i < count && (right || options->check); i++) {
         const char *value;
 
         if (strncmp(arguments[i], "--config", 8) != 0 ||
@@ -392,15 +395,9 @@ static bool config_files(struct options *options, int count, char **arguments) {
             continue;
         }
         value = value_of(count, arguments, &i);
-        if (value == NULL) {
-            log_usage("--config: a value must follow: FILE");
-            return false;
-        }
-        if (!config_file(options, value)) {
-            return false;
-        }
+        right = (value == NULL || config_file(options, value)) && right;
     }
-    return true;
+    return right;
 }
 
 /* What no option can see alone. */
@@ -420,6 +417,8 @@ static bool fit(const struct options *options) {
 }
 
 enum options_result options_read(struct options *options, int count, char **arguments) {
+    bool right;
+
     memset(options, 0, offsetof(struct options, text));
     options->text_used = 0;
     options->path = "/mails";
@@ -436,17 +435,14 @@ enum options_result options_read(struct options *options, int count, char **argu
         if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0) {
             return OPTIONS_HELP;
         }
+        options->check = options->check || strcmp(arguments[i], "--check-config") == 0;
     }
-    if (!config_files(options, count, arguments)) {
-        return OPTIONS_WRONG;
-    }
+    right = config_files(options, count, arguments);
     replace_lists(options, count, arguments);
-    for (int i = 0; i < count; i++) {
-        if (!argument(options, count, arguments, &i)) {
-            return OPTIONS_WRONG;
-        }
+    for (int i = 0; i < count && (right || options->check); i++) {
+        right = argument(options, count, arguments, &i) && right;
     }
-    if (!fit(options)) {
+    if (!right || !fit(options)) {
         return OPTIONS_WRONG;
     }
     if (options->listeners == 0) {

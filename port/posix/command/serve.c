@@ -71,10 +71,16 @@ static enum outcome open_ring(struct service *service, struct cmcwh_ring_config 
     }
     config->storage = &service->file.storage;
     result = cmcwh_ring_open(&service->ring, config, &found);
+    if (result < 0 && found.why != NULL) {
+        log_line(CMCWH_LOG_ERROR, "ring '%s': %s; " RING_FILE_ANEW, options->ring, found.why);
+        return OUTCOME_WRONG;
+    }
     if (result < 0) {
-        log_line(CMCWH_LOG_ERROR, "ring '%s': %s; move the file away, and a new one is made",
-                 options->ring, found.why != NULL ? found.why : strerror(errno));
-        return found.why != NULL ? OUTCOME_WRONG : outcome_of(errno);
+        int error = errno;
+
+        log_line(CMCWH_LOG_ERROR, "ring '%s': cannot be read or written: %s", options->ring,
+                 strerror(error));
+        return outcome_of(error);
     }
     say_recovery(options->ring, &found);
     return OUTCOME_RIGHT;

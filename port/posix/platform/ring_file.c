@@ -317,8 +317,7 @@ static enum outcome check(struct ring_file *file, uint32_t records) {
         why = text;
     }
     if (why != NULL && file->storage.write != NULL) {
-        log_line(CMCWH_LOG_ERROR, "ring '%s': %s; or move the file away, and a new one is made",
-                 file->path, why);
+        log_line(CMCWH_LOG_ERROR, "ring '%s': %s; " RING_FILE_ANEW, file->path, why);
         return OUTCOME_WRONG;
     }
     return why == NULL ? OUTCOME_RIGHT : refuse(file, why);

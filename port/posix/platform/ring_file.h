@@ -16,6 +16,9 @@ struct ring_file {
 
 enum { RING_FILE_RECORDS = 1024 };
 
+/* What to do about one that cannot be used, for the end of a message. */
+#define RING_FILE_ANEW "if the file may go, move it away, and a new one is made"
+
 /* Opens the file for one process, or makes it with `records` records (0: as many as the file has,
  * RING_FILE_RECORDS in a new one). With `sync`, what was written is synced when the ring asks for
  * it. If it cannot, one line has said why, and the file is as it was. */
