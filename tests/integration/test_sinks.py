@@ -243,11 +243,11 @@ def test_directory_vanished_and_back():
         assert [line["to"] for line in server.lines(server.path("d/log"))] == ["user7@example.jp"]
 
 
-class Fifo:
-    """The end of a FIFO that reads."""
+class Reader:
+    """What comes out of a descriptor that does not block."""
 
-    def __init__(self, path):
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    def __init__(self, descriptor):
+        self.descriptor = descriptor
         self.bytes = b""
 
     def read(self):
@@ -261,14 +261,21 @@ class Fifo:
             pass
         return self.bytes
 
+    def close(self):
+        os.close(self.descriptor)
+
+
+class Fifo(Reader):
+    """The end of a FIFO that reads."""
+
+    def __init__(self, path):
+        super().__init__(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+
     def lines(self):
         """The first one is empty: it ends what may have broken off before."""
         lines = self.read().split(b"\n")[:-1]
         assert lines[0] == b""
         return [json.loads(line) for line in lines[1:]]
-
-    def close(self):
-        os.close(self.descriptor)
 
 
 def test_fifo_that_nobody_reads():
@@ -471,7 +478,7 @@ def test_real_rsyslog():
         daemon.wait(PATIENCE)
 
 
-class SerialLine:
+class SerialLine(Reader):
     """Two ends of a line, made by socat: `ours` for cmcwh, bytes that come out of the other."""
 
     def __init__(self, folder):
@@ -479,22 +486,10 @@ class SerialLine:
         self.process = subprocess.Popen(["socat", "pty,raw,echo=0,link=" + self.ours,
                                          "pty,raw,echo=0,link=" + self.other])
         eventually(lambda: os.path.exists(self.ours) and os.path.exists(self.other), "a serial line")
-        self.descriptor = os.open(self.other, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY)
-        self.bytes = b""
-
-    def read(self):
-        try:
-            while True:
-                data = os.read(self.descriptor, 65536)
-                if not data:
-                    break
-                self.bytes += data
-        except BlockingIOError:
-            pass
-        return self.bytes
+        super().__init__(os.open(self.other, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY))
 
     def close(self):
-        os.close(self.descriptor)
+        super().close()
         self.process.terminate()
         self.process.wait(PATIENCE)
 

@@ -77,6 +77,12 @@ static void syslog_headers(void **state) {
     }
 }
 
+static struct cmcwh_record with_status(const char *type, const char *status) {
+    (void)sprintf(body, "{\"event_type\":\"%s\",\"event\":{\"%s\":[{\"status\":\"%s\"}]}}", type,
+                  type, status);
+    return stored(body);
+}
+
 static void severities(void **state) {
     static const struct {
         const char *type, *status;
@@ -88,11 +94,8 @@ static void severities(void **state) {
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct cmcwh_record record;
+        struct cmcwh_record record = with_status(cases[i].type, cases[i].status);
 
-        (void)sprintf(body, "{\"event_type\":\"%s\",\"event\":{\"%s\":[{\"status\":\"%s\"}]}}",
-                      cases[i].type, cases[i].type, cases[i].status);
-        record = stored(body);
         assert_int_equal(event_of(&record).severity, cases[i].severity);
     }
 }
@@ -115,11 +118,8 @@ static void bounce_names(void **state) {
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct cmcwh_record record;
+        struct cmcwh_record record = with_status(cases[i].type, cases[i].status);
 
-        (void)sprintf(body, "{\"event_type\":\"%s\",\"event\":{\"%s\":[{\"status\":\"%s\"}]}}",
-                      cases[i].type, cases[i].type, cases[i].status);
-        record = stored(body);
         assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_JSON), cases[i].json));
         assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_LOGFMT), cases[i].logfmt));
     }
