@@ -122,6 +122,7 @@ static void wrong_parameters(void **state) {
     wrong("file:x?keep=1 ", "expected keep=N, from 1 to 1000");
     wrong("file:x?keep=18446744073709551617", "expected keep=N, from 1 to 1000");
     wrong("serial:x?baud=4000001", "expected baud=RATE, such as 9600 or 115200");
+    wrong("serial:x?baud=12345", "expected baud=RATE");
     wrong("serial:x?baud=fast", "expected baud=RATE, such as 9600 or 115200");
     wrong("serial:x?baud=", "expected baud=RATE");
     wrong("syslog:?max=239", "expected max=BYTES, from 240 to 65507");

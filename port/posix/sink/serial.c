@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -18,15 +17,16 @@
 struct line {
     struct outlet outlet;
     unsigned baud;
+    speed_t speed;  /* the same, as the system calls it */
     size_t written; /* bytes since the last sync */
     bool draining;  /* `drainer` has not ended yet */
     pthread_t drainer;
 };
 
 /* What was there before it may have broken off, or be noise. */
-static const struct line at_first = {.baud = 115200, .outlet.torn = true};
+static const struct line at_first = {.baud = 115200, .speed = B115200, .outlet.torn = true};
 
-static bool speed_of(unsigned baud, speed_t *speed) {
+static bool speed_of(uint64_t baud, speed_t *speed) {
     static const struct {
         unsigned baud;
         speed_t speed;
@@ -45,21 +45,22 @@ static bool speed_of(unsigned baud, speed_t *speed) {
     return false;
 }
 
+/* The device, whatever it is; a line without a carrier is not waited for. */
+static int open_device(const struct sink *sink) {
+    return open(sink->target, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+}
+
 static int set_line(struct sink *sink, int descriptor) {
     const struct line *own = sink->own;
     struct termios line;
-    speed_t speed;
 
     if (tcgetattr(descriptor, &line) != 0) {
         return sink_trouble(sink, "is not a serial line", errno);
     }
-    if (!speed_of(own->baud, &speed)) {
-        return sink_trouble(sink, "there is no such baud rate", 0);
-    }
     cfmakeraw(&line);
     line.c_cflag &= ~(tcflag_t)(CRTSCTS | CSTOPB);
     line.c_cflag |= CLOCAL | CREAD;
-    if (cfsetispeed(&line, speed) != 0 || cfsetospeed(&line, speed) != 0 ||
+    if (cfsetispeed(&line, own->speed) != 0 || cfsetospeed(&line, own->speed) != 0 ||
         tcsetattr(descriptor, TCSANOW, &line) != 0) {
         return sink_trouble(sink, "cannot be set to this baud rate", errno);
     }
@@ -154,7 +155,7 @@ static enum outcome serial_look(struct sink *sink, bool reach) {
     if (!S_ISCHR(status.st_mode)) {
         return sink_unfit(sink, "is not a serial line", 0, OUTCOME_WRONG);
     }
-    descriptor = open(sink->target, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    descriptor = open_device(sink);
     if (descriptor < 0) {
         return sink_unfit(sink, "cannot be opened", errno, outcome_of(errno));
     }
@@ -173,7 +174,7 @@ static int serial_open(struct sink *sink) {
     if (drains(line, &error)) { /* of before: it is still stuck */
         return sink_trouble(sink, "takes nothing more", 0);
     }
-    descriptor = open(sink->target, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    descriptor = open_device(sink);
     if (descriptor < 0) {
         return sink_trouble(sink, "cannot be opened", errno);
     }
@@ -228,10 +229,12 @@ static int serial_sync(void *context) {
 static bool set_baud(struct sink *sink, const char *value) {
     struct line *line = sink->own;
     uint64_t number;
-    bool right = sink_number(value, 0, 4000000, &number);
 
+    if (!sink_number(value, 0, UINT32_MAX, &number) || !speed_of(number, &line->speed)) {
+        return false;
+    }
     line->baud = (unsigned)number;
-    return right;
+    return true;
 }
 
 static const struct sink_parameter parameters[] = {
