@@ -259,7 +259,7 @@ static void too_large_a_file(void **state) {
     file_right(text);
     (void)repeat(end, "user = xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n",
                  10);
-    file_wrong(text, ": expected files of 16 KiB at most");
+    file_wrong(text, ": expected no more than 16 KiB of values");
     file_right("user = x\n"); /* room is there again */
 }
 

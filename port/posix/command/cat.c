@@ -16,6 +16,7 @@
 #include "platform/log.h"
 #include "platform/platform.h"
 #include "platform/ring_file.h"
+#include "sink/outlet.h"
 
 enum { FOLLOW_PAUSE = 200 }; /* ms */
 
@@ -30,7 +31,8 @@ static const char usage[] =
 
 /* Is this the beginning of a log that is text: JSON, logfmt, or logfmt of version 0.1.0? */
 static bool is_text(const char *bytes, size_t length) {
-    static const char *const lines[] = {"{\"seq\":", "event_type=", "seq="};
+    const char *const lines[] = {outlet_begins(CMCWH_ENCODE_JSON),
+                                 outlet_begins(CMCWH_ENCODE_LOGFMT), "seq="};
 
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         if (length >= strlen(lines[i]) && memcmp(bytes, lines[i], strlen(lines[i])) == 0) {

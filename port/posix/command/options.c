@@ -139,7 +139,8 @@ static const char *set_body_max(struct options *options, const char *value) {
 }
 
 static const char *set_store_timeout(struct options *options, const char *value) {
-    return small_number(value, 1, 60, &options->store_timeout) ? NULL : "seconds, from 1 to 60";
+    return small_number(value, 1, 60, &options->store_timeout) ? NULL
+                                                               : "a number of seconds from 1 to 60";
 }
 
 static const char *set_body_timeout(struct options *options, const char *value) {
@@ -299,7 +300,7 @@ static bool config_line(struct options *options, const struct given *file, char 
         return false;
     }
     kept = keep(options, value);
-    expected = kept == NULL ? "files of 16 KiB at most" : option->set(options, kept);
+    expected = kept == NULL ? "no more than 16 KiB of values in all" : option->set(options, kept);
     if (expected != NULL) {
         log_usage("%s: %s:%u: %s: '%s': expected %s", file->option, file->path, file->line,
                   option->name, value, expected);

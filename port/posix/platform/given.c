@@ -71,6 +71,24 @@ int given_makable(const char *path) {
     return faccessat(AT_FDCWD, dirname(copy), W_OK | X_OK, AT_EACCESS) == 0 ? 0 : errno;
 }
 
+bool given_sync_name(const char *path) {
+    char copy[PATH_MAX];
+    int directory, error;
+
+    if ((size_t)snprintf(copy, sizeof copy, "%s", path) >= sizeof copy) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    directory = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) {
+        return false;
+    }
+    error = fsync(directory) == 0 ? 0 : errno;
+    (void)close(directory);
+    errno = error;
+    return error == 0;
+}
+
 void given_say_unreadable(const char *option, const char *path) {
     if (path != NULL && faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) != 0) {
         log_line(CMCWH_LOG_WARN,

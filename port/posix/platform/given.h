@@ -21,6 +21,9 @@ int given_make(const char *path, mode_t mode, const char **fault);
 /* May a file be made there? 0, or the error. */
 int given_makable(const char *path);
 
+/* Puts the name of a file on the disk, as fsync() does what is in it. False, with errno. */
+bool given_sync_name(const char *path);
+
 /* Says so when this process may not read a file (NULL: none) that it will read again. */
 void given_say_unreadable(const char *option, const char *path);
 

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -134,21 +133,6 @@ static enum outcome refuse_with(const struct ring_file *file, const char *what, 
     return outcome_of(error);
 }
 
-static bool sync_directory(const char *path) {
-    char copy[PATH_MAX];
-    int descriptor;
-    bool synced;
-
-    (void)snprintf(copy, sizeof copy, "%s", path);
-    descriptor = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0) {
-        return false;
-    }
-    synced = fsync(descriptor) == 0;
-    (void)close(descriptor);
-    return synced;
-}
-
 static char zeros[1 << 16]; /* never written to: takes no memory */
 
 /* Takes all the room that the file will ever need, so that no event finds the disk full. */
@@ -196,7 +180,7 @@ static enum outcome make(struct ring_file *file, const char *made, uint32_t reco
         (void)unlink(made);
         return refuse_with(file, "cannot be made", error);
     }
-    if (!sync_directory(file->path)) {
+    if (!given_sync_name(file->path)) {
         return refuse_with(file, "its directory cannot be synced", errno);
     }
     log_line(CMCWH_LOG_INFO, "ring '%s': made, %" PRIu32 " records, %" PRIu64 " bytes", file->path,

@@ -43,7 +43,7 @@ static enum outcome file_look(struct sink *sink, bool reach) {
         return sink_unfit(sink, "cannot be written", errno, outcome_of(errno));
     }
     return S_ISDIR(status.st_mode)   ? sink_unfit(sink, "is a directory", 0, OUTCOME_WRONG)
-           : S_ISBLK(status.st_mode) ? sink_unfit(sink, "is a disk", 0, OUTCOME_WRONG)
+           : S_ISBLK(status.st_mode) ? sink_unfit(sink, "is a block device", 0, OUTCOME_WRONG)
            : S_ISSOCK(status.st_mode)
                ? sink_unfit(sink, "is a socket, which syslog:PATH is for", 0, OUTCOME_WRONG)
                : OUTCOME_RIGHT;

@@ -16,8 +16,6 @@
 #include "sink/outlet.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,11 +23,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/given.h"
 #include "platform/log.h"
 #include "sink/dial.h"
 
 static char terminator(const struct sink *sink) {
     return sink->encoding == CMCWH_ENCODE_BINARY ? '\0' : '\n';
+}
+
+const char *outlet_begins(enum cmcwh_encoding encoding) {
+    return encoding == CMCWH_ENCODE_JSON     ? "{\"seq\":"
+           : encoding == CMCWH_ENCODE_LOGFMT ? "event_type="
+                                             : CMCWH_RECORD_MAGIC;
 }
 
 /* ---- Taking up ---- */
@@ -57,9 +62,7 @@ static off_t whole_size(const struct sink *sink, int reading, off_t size) {
 
 /* Does a line (or frame) of ours begin at `offset`, as far as it goes? */
 static bool ours(const struct sink *sink, int reading, off_t offset) {
-    const char *begin = sink->encoding == CMCWH_ENCODE_JSON     ? "{\"seq\":"
-                        : sink->encoding == CMCWH_ENCODE_LOGFMT ? "event_type="
-                                                                : CMCWH_RECORD_MAGIC;
+    const char *begin = outlet_begins(sink->encoding);
     char bytes[16];
     ssize_t got;
 
@@ -89,10 +92,9 @@ static int repair(const struct sink *sink, int descriptor, int reading, off_t si
     return write(descriptor, &end, 1) == 1 ? 0 : -1;
 }
 
-/* Where it is; the system knows better than the sink, who knows what a link was. */
-static void directory_of(const struct sink *sink, int descriptor, char path[PATH_MAX]) {
+/* Where it is: the system knows that also of what is behind a link, or has no path of ours. */
+static void path_of(const struct sink *sink, int descriptor, char path[PATH_MAX]) {
     char link[32];
-    const char *directory;
     ssize_t length;
 
     (void)snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
@@ -102,24 +104,15 @@ static void directory_of(const struct sink *sink, int descriptor, char path[PATH
     } else {
         memcpy(path, sink->target, strlen(sink->target) + 1);
     }
-    directory = dirname(path);
-    memmove(path, directory, strlen(directory) + 1);
 }
 
 /* Names must be on the disk before what is under them is promised. Where the directory cannot be
  * opened or synced, all of its file system can. */
 static int sync_name(struct sink *sink, int descriptor) {
     char path[PATH_MAX];
-    int directory;
-    bool synced;
 
-    directory_of(sink, descriptor, path);
-    directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    synced = directory >= 0 && fsync(directory) == 0;
-    if (directory >= 0) {
-        (void)close(directory);
-    }
-    return synced || syncfs(descriptor) == 0
+    path_of(sink, descriptor, path);
+    return given_sync_name(path) || syncfs(descriptor) == 0
                ? 0
                : sink_trouble(sink, "its directory cannot be synced", errno);
 }

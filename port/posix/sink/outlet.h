@@ -28,6 +28,9 @@ struct outlet {
  * as it was. */
 int outlet_take(struct sink *sink, int descriptor, int reading);
 
+/* How each line of ours begins; of a frame, what comes behind its first byte. */
+const char *outlet_begins(enum cmcwh_encoding encoding);
+
 /* A group of writes to a regular file begins: its size is looked at, and whether it was deleted.
  * outlet_write does so too, when nobody has. 0, or -1 with sink->trouble. */
 int outlet_begin(struct sink *sink);

@@ -65,7 +65,7 @@ static int take_other(struct sink *sink, const struct stat *status) {
     int descriptor = descriptor_again(STDOUT_FILENO, O_WRONLY | O_NONBLOCK);
 
     if (descriptor < 0 && errno == ENXIO && S_ISFIFO(status->st_mode)) {
-        return sink_trouble(sink, "nobody reads it", 0);
+        return sink_trouble(sink, "nobody reads this pipe", 0);
     }
     sink->shared = descriptor < 0;
     if (sink->shared) {
