@@ -21,6 +21,13 @@ static const char *stdout_target(char *text) {
     return text[0] == '\0' ? NULL : "nothing after 'stdout:'";
 }
 
+/* A copy shares its flags and its offset with everybody who has it. */
+static int copy(struct sink *sink) {
+    int descriptor = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+
+    return descriptor >= 0 ? descriptor : sink_trouble(sink, "no descriptor", errno);
+}
+
 /* It is written to where it ends, whatever the shell or another program has made of its offset:
  * that does no harm to those who share it. */
 static int take_file(struct sink *sink, int flags, const struct stat *status) {
@@ -34,9 +41,9 @@ static int take_file(struct sink *sink, int flags, const struct stat *status) {
     if (fcntl(STDOUT_FILENO, F_SETFL, flags | O_APPEND) != 0) {
         return sink_trouble(sink, "cannot be appended to", errno);
     }
-    descriptor = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    descriptor = copy(sink);
     if (descriptor < 0) {
-        return sink_trouble(sink, "no descriptor", errno);
+        return -1;
     }
     reading = descriptor_again(STDOUT_FILENO, O_RDONLY);
     result = outlet_take(sink, descriptor, reading);
@@ -68,11 +75,9 @@ static int take_other(struct sink *sink, const struct stat *status) {
         return sink_trouble(sink, "nobody reads this pipe", 0);
     }
     sink->shared = descriptor < 0;
-    if (sink->shared) {
-        descriptor = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    }
+    descriptor = sink->shared ? copy(sink) : descriptor;
     if (descriptor < 0) {
-        return sink_trouble(sink, "no descriptor", errno);
+        return -1;
     }
     look_for_torn(sink->own, descriptor, status->st_mode);
     return outlet_take(sink, descriptor, -1);

@@ -21,39 +21,45 @@ static int32_t utc_offset(void) {
     return localtime_r(&now, &local) == NULL ? 0 : (int32_t)(local.tm_gmtoff / 60);
 }
 
-static const char *local_path(const struct sink *sink) {
-    return sink->target[0] != '\0' ? sink->target : "/dev/log";
+/* Where the daemon is. False, with sink->trouble: there cannot be one. */
+static bool local_address(struct sink *sink, struct sockaddr_un *address) {
+    const char *path = sink->target[0] != '\0' ? sink->target : "/dev/log";
+
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address->sun_path) {
+        return sink_trouble(sink, "the socket's path is too long", 0) == 0;
+    }
+    memcpy(address->sun_path, path, strlen(path) + 1);
+    return true;
 }
 
 /* The daemon may start after us. */
 static enum outcome local_look(struct sink *sink, bool reach) {
-    const char *path = local_path(sink);
+    struct sockaddr_un address;
     struct stat status;
 
     (void)reach;
-    if (strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path) {
-        return sink_unfit(sink, "the socket's path is too long", 0, OUTCOME_WRONG);
+    if (!local_address(sink, &address)) {
+        return OUTCOME_WRONG;
     }
-    if (stat(path, &status) != 0) {
+    if (stat(address.sun_path, &status) != 0) {
         return sink_unfit(sink, "no syslog daemon answers there", errno,
                           errno == ENOENT ? OUTCOME_FAILED : outcome_of(errno));
     }
     if (!S_ISSOCK(status.st_mode)) {
         return sink_unfit(sink, "is not a socket", 0, OUTCOME_WRONG);
     }
-    return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0
+    return faccessat(AT_FDCWD, address.sun_path, W_OK, AT_EACCESS) == 0
                ? OUTCOME_RIGHT
                : sink_unfit(sink, "cannot be written", errno, outcome_of(errno));
 }
 
 static int local_open(struct sink *sink) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const char *path = local_path(sink);
+    struct sockaddr_un address;
 
-    if (strlen(path) >= sizeof address.sun_path) {
-        return sink_trouble(sink, "the socket's path is too long", 0);
+    if (!local_address(sink, &address)) {
+        return -1;
     }
-    memcpy(address.sun_path, path, strlen(path) + 1);
     sink->descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (sink->descriptor < 0) {
         return sink_trouble(sink, "no socket", errno);
