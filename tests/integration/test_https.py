@@ -275,8 +275,8 @@ def test_what_is_refused_at_start():
         assert "not the key of the certificate" in refused(server, "--tls-cert", cert, "--tls-key",
                                                            other_key)
         nonsense = server.write("nonsense", "hello\n")
-        assert "--tls-cert: " + nonsense in refused(server, "--tls-cert", nonsense, "--tls-key", key)
-        assert "--tls-key: " + nonsense in refused(server, "--tls-cert", cert, "--tls-key", nonsense)
+        assert "--tls-cert: %s: expected a certificate" % nonsense in refused(server, "--tls-cert", nonsense, "--tls-key", key)
+        assert "--tls-key: %s: expected a key in PEM: " % nonsense in refused(server, "--tls-cert", cert, "--tls-key", nonsense)
         open_key = server.path("open")
         with open(key, "rb") as file, open(open_key, "wb") as copy:
             copy.write(file.read())

@@ -78,8 +78,8 @@ def test_a_reload_that_fails():
             server = Https("--auth-file", "@/auth", preload=environment(name))
             server.write("auth", "api_key k\n")
             fault = "could not be read again: %s: what was read before stays in force"
-            auth, tls = ("%s %s" % (option, server.path(file))
-                         for option, file in (("--auth-file", "auth"), ("--tls-cert", "tls.pem")))
+            auth = "--auth-file " + server.path("auth")
+            tls = "--tls-cert " + server.path("tls.pem") + " or its key"
             with server:
                 assert manager.next() == "READY=1"
                 for gone, told in ((["auth"], fault % auth), (["tls.pem"], fault % (auth + ", " + tls)),

@@ -25,7 +25,8 @@ static int setup(void **state) {
     status.ring.behind[0] = 2;
     status.ring.lost[1] = 7;
     status.ring.failed[1] = true;
-    status.sinks[0] = (struct status_sink){.uri = "stdout:", .reader = 1, .delivered = 4};
+    status.sinks[0] = (struct status_sink){
+        .uri = "stdout:", .reader = 1, .delivered = 4, .trouble = "takes nothing more"};
     status.sinks[1] = (struct status_sink){.uri = "file:a", .reader = 0, .delivered = 6};
     status.sink_count = 2;
     return 0;
@@ -36,7 +37,8 @@ static void lines(void **state) {
     status_log(&status);
     assert_string_equal(said(), "requests=9 200=5 other=1 events=18446744073709551615\n"
                                 "ring in_use=3 capacity=1024 stored=12\n"
-                                "sink 'stdout:' behind=0 lost=7 failed=yes delivered=4\n"
+                                "sink 'stdout:' behind=0 lost=7 failed=yes delivered=4: takes "
+                                "nothing more\n"
                                 "sink 'file:a' behind=2 lost=0 failed=no delivered=6\n");
     status.sink_count = 0;
     status_log(&status);

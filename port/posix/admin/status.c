@@ -61,7 +61,8 @@ static void walk_ring(struct walk *walk, const struct cmcwh_ring_state *ring) {
 
 static void walk_sink(struct walk *walk, const struct status_sink *sink,
                       const struct cmcwh_ring_state *ring) {
-    walk->value = (struct status_value){.of = STATUS_SINK, .label = sink->uri};
+    walk->value =
+        (struct status_value){.of = STATUS_SINK, .label = sink->uri, .trouble = sink->trouble};
     tell(walk, "behind", ring->behind[sink->reader]);
     tell(walk, "lost", ring->lost[sink->reader]);
     walk->value.flag = true;
@@ -92,12 +93,13 @@ struct line {
 
 static void end_line(struct line *line) {
     static const char *const names[] = {"", "ring", "sink"};
-    bool sink = line->first.of == STATUS_SINK;
+    bool sink = line->first.of == STATUS_SINK, trouble = sink && line->first.trouble[0] != '\0';
 
     if (line->used > 0) {
-        log_line(CMCWH_LOG_INFO, "%s%s%s%s%s", names[line->first.of], sink ? " '" : "",
+        log_line(CMCWH_LOG_INFO, "%s%s%s%s%s%s%s", names[line->first.of], sink ? " '" : "",
                  sink ? line->first.label : "", sink ? "'" : "",
-                 line->values + (line->first.of == STATUS_SERVER));
+                 line->values + (line->first.of == STATUS_SERVER), trouble ? ": " : "",
+                 trouble ? line->first.trouble : "");
     }
     line->used = 0;
 }

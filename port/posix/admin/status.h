@@ -30,7 +30,8 @@ struct status_value {
     const char *name;
     const char *label; /* the status of answers, the URI of a sink; NULL: there is one */
     uint64_t value;
-    bool flag; /* the value is 1 for yes, 0 for no */
+    bool flag;           /* the value is 1 for yes, 0 for no */
+    const char *trouble; /* of a sink: why it does not work, "": it does; else NULL */
 };
 
 /* Calls `visit` for each value; those with one label follow each other. */

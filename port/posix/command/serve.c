@@ -230,11 +230,11 @@ static void reload(struct service *service) {
         (void)snprintf(said, room, "files are opened anew");
     } else {
         (void)snprintf(said, room,
-                       "could not be read again: %s%.300s%s%s%.300s: what was read before stays in "
-                       "force",
+                       "could not be read again: %s%.300s%s%s%.300s%s: what was read before stays "
+                       "in force",
                        auth ? "" : "--auth-file ", auth ? "" : options->auth_file,
                        auth || tls ? "" : ", ", tls ? "" : "--tls-cert ",
-                       tls ? "" : options->tls_cert);
+                       tls ? "" : options->tls_cert, tls ? "" : " or its key");
     }
     log_line(auth && tls ? CMCWH_LOG_INFO : CMCWH_LOG_ERROR, "%s", said);
     notify(text);

@@ -13,6 +13,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -29,7 +30,7 @@ bool tls_built_in(void) {
 static const char *reason(void) {
     unsigned long error = ERR_peek_error();
     const char *text = ERR_GET_REASON(error) == PEM_R_BAD_PASSWORD_READ
-                           ? "it asks for a pass phrase: expected a key without one"
+                           ? "it asks for a pass phrase, which must be taken off"
                            : ERR_reason_error_string(error);
 
     return text == NULL ? "not PEM, or not of the right kind" : text;
@@ -48,6 +49,14 @@ static bool refuse(const struct given *file, const char *fault) {
     (void)given_wrong(file, 0, fault);
     ERR_clear_error();
     return false;
+}
+
+/* Its bytes are not `what`. */
+static bool refuse_bytes(const struct given *file, const char *what) {
+    char text[256];
+
+    (void)snprintf(text, sizeof text, "expected %s in PEM: %s", what, reason());
+    return refuse(file, text);
 }
 
 /* The certificates that stand behind the first one. */
@@ -75,7 +84,7 @@ static bool use_certificate(SSL_CTX *context, const struct given *file) {
 
     X509_free(first);
     (void)BIO_free(bio);
-    return right || refuse(file, reason());
+    return right || refuse_bytes(file, "a certificate with its chain");
 }
 
 static bool use_key(SSL_CTX *context, const struct given *file) {
@@ -87,7 +96,8 @@ static bool use_key(SSL_CTX *context, const struct given *file) {
 
     EVP_PKEY_free(key);
     (void)BIO_free(bio);
-    return fits || refuse(file, read ? "it is not the key of the certificate" : reason());
+    return fits || (read ? refuse(file, "it is not the key of the certificate")
+                         : refuse_bytes(file, "a key"));
 }
 
 static bool load_certificate(SSL_CTX *context, const char *path) {
