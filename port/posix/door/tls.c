@@ -14,7 +14,6 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
 static struct {
