@@ -408,12 +408,13 @@ static bool arm(struct connection *c, enum state next) {
     return epoll_ctl(c->door->epoll, what, c->socket, &event) == 0;
 }
 
-/* It goes on at once, in some thread. Its holder may be anybody. */
+/* It goes on at once, in some thread. Its holder may be anybody; it may also wait for something
+ * else by now, or be another one in the same place. */
 static void call(struct connection *c) {
     if (take(c, word_of(c) / ONE, false)) {
         enum state state = state_in(word_of(c));
 
-        c->writes = true;
+        c->writes = c->writes || state == QUEUES || state == STORES;
         do { /* what epoll says while it is held is said to nobody */
             (void)arm(c, state);
         } while (!let_go(c, state));
@@ -459,6 +460,19 @@ static struct connection *next_in_queue(struct door *door) {
         unqueue(c);
     }
     return c;
+}
+
+/* It waits no longer, and does not begin either: if it was called, another one is instead of it. */
+static void leave_queue(struct connection *c) {
+    struct connection *next;
+
+    (void)pthread_mutex_lock(&c->door->mutex);
+    next = c->queued ? NULL : next_in_queue(c->door);
+    unqueue(c);
+    (void)pthread_mutex_unlock(&c->door->mutex);
+    if (next != NULL) {
+        call(next);
+    }
 }
 
 /* Must its request wait for others, which are being stored? If not, and it has, it begins now, and
@@ -663,8 +677,11 @@ static void end(struct thread *t, struct connection *c) {
     c->tls = NULL;
     shakes_no_longer(c);
     (void)close(c->socket);
+    if (state_in(word_of(c)) == QUEUES) {
+        leave_queue(c);
+    }
     (void)pthread_mutex_lock(&door->mutex);
-    unqueue(c);
+    unqueue(c); /* it may not have been let go since it came there */
     door->kept -= c->kept;
     c->kept = false;
     __atomic_store_n(&c->word, (word_of(c) | (ONE - 1)) + 1, __ATOMIC_RELEASE);
@@ -1097,6 +1114,7 @@ static void work_on(struct thread *t, struct connection *c, enum state state) {
 static enum state late(struct thread *t, struct connection *c, enum state state) {
     switch (state) {
     case QUEUES:
+        leave_queue(c);
         lend(t, c);
         return refuse(t, c, 503);
     case BEGINS:
