@@ -6589,6 +6589,32 @@ static int store(struct cmcwh_exchange *x) {
     return CMCWH_OK;
 }
 
+/* As batch_confirm, but it waits no longer, and nothing is pending any more. Not while another
+ * thread writes it to the storage. */
+static int batch_withdraw(struct cmcwh_batch *batch) {
+    struct cmcwh_ring *ring = batch->ring;
+    int outcome;
+
+    port_lock(ring);
+    batch->parked = false;
+    if (batch->outcome == CMCWH_PENDING) {
+        (void)batch_give_up(batch);
+    }
+    if (is_stored(ring) && !ring->keeper.busy && ring->waiting != NULL) {
+        batch_call(ring->waiting); /* perhaps this one was to lead */
+    }
+    outcome = batch->outcome;
+    port_unlock(ring);
+    return outcome;
+}
+
+/* It is not waited for until it is known: it is not stored, or has been. */
+static void store_no_longer(struct cmcwh_exchange *x) {
+    struct cmcwh_parser *parser = &x->worker->parser;
+
+    cmcwh_parser_answer(parser, parser_outcome(parser, batch_withdraw(&parser->batch)), &x->answer);
+}
+
 static void learn_peer(struct cmcwh_exchange *x) {
     const struct cmcwh_server_config *config = &x->server->config;
     const char *address = x->info->remote_addr;
@@ -6800,8 +6826,12 @@ int cmcwh_server_refuse(struct cmcwh_server *server, struct cmcwh_worker *worker
     x->stopping = server->stopping;
     port_unlock(server->config.ring);
     x->unread = true;
-    x->answer.status = status == 411 ? 400 : status; /* a Content-Length that is not a number */
-    x->answer.detail = refusal(x, &x->answer.error);
+    if (x->committed) {
+        store_no_longer(x);
+    } else {
+        x->answer.status = status == 411 ? 400 : status; /* a Content-Length that is not a number */
+        x->answer.detail = refusal(x, &x->answer.error);
+    }
     (void)finish_exchange(x);
     return 0;
 }

@@ -926,10 +926,11 @@ int cmcwh_server_init(struct cmcwh_server *server, const struct cmcwh_server_con
 int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker,
                         const struct cmcwh_access *access, struct mg_connection *connection);
 
-/* Answers a request that is not even one, or that is pending and has to go, but not while it is
- * being stored (CMCWH_STORING): 400, 408 (late), 431 (its head), 503 (no place for it), 505. Takes
- * nothing of it. In civetweb's http_error callback,
- * which returns what this returns (0: answered). */
+/* Answers a request that is not even one, or that is pending and has to go: 400, 408 (late), 431
+ * (its head), 503 (no place for it), 505. Takes nothing of it. In civetweb's http_error callback,
+ * which returns what this returns (0: answered). One that is being stored (CMCWH_STORING) is not
+ * waited for any longer: 503, or 200 if it has been stored by now; not while another thread may
+ * just be writing it, so only at the end, when no other thread handles requests. */
 int cmcwh_server_refuse(struct cmcwh_server *server, struct cmcwh_worker *worker,
                         struct mg_connection *connection, int status);
 

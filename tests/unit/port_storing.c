@@ -144,8 +144,8 @@ static void open_door(unsigned workers) {
 }
 
 /* What is left of it: so many events were answered with 200, and nothing of any other request is in
- * the ring. */
-static void leave_door(unsigned stored) {
+ * the ring; but so many came another way. */
+static void leave_door(unsigned stored, unsigned others) {
     struct cmcwh_server_counters counters;
     struct cmcwh_ring_state state;
 
@@ -154,8 +154,8 @@ static void leave_door(unsigned stored) {
     cmcwh_server_count(&server, &counters);
     cmcwh_ring_state(&ring, &state);
     assert_int_equal(counters.events, stored);
-    assert_int_equal(state.behind[0], stored);
-    assert_int_equal(state.in_use, stored);
+    assert_int_equal(state.behind[0], stored + others);
+    assert_int_equal(state.in_use, stored + others);
     assert_null(ring.waiting);
     assert_int_equal(server.in_flight, 0);
     for (unsigned i = 0; i < CLIENTS; i++) {
@@ -241,11 +241,91 @@ static void refused_ones_are_not_called(void **state) {
     }
     door_drain(door, 0);
     assert_true(door_close(door));
-    leave_door(STORED + 1);
+    leave_door(STORED + 1, 0);
+}
+
+static void *flush_ring(void *unused) {
+    (void)unused;
+    ring.keeper.dirty = true;
+    (void)cmcwh_ring_flush(&ring);
+    return NULL;
+}
+
+/* Some other thread is at the storage, and a request waits for that. */
+static pthread_t begin_waiting(void) {
+    pthread_t other;
+
+    open_door(1);
+    assert_int_equal(pthread_create(&other, NULL, flush_ring, NULL), 0);
+    await(waits_before_gate() == 1);
+    send_one(0);
+    send_one(1);
+    await(count_in(STORES) == 2);
+    return other;
+}
+
+/* The workers have ended, and door_close is yet to come. */
+static void end_workers(void) {
+    __atomic_store_n(&door->stop, true, __ATOMIC_RELEASE);
+    assert_int_equal(eventfd_write(door->wake, 1), 0);
+    assert_true(end_threads(door));
+    for (unsigned i = 0; i <= door->config.workers; i++) {
+        door->threads[i].started = false;
+    }
+}
+
+/* The ring knows nothing any more of a request whose connection was closed at the end. */
+static void closed_while_another_stores(void **state) {
+    pthread_t other = begin_waiting();
+
+    (void)state;
+    assert_true(door_close(door));
+    assert_null(ring.waiting);
+    let_pass(ALL);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    assert_int_equal(status_of(0), 503);
+    assert_int_equal(status_of(1), 503);
+    leave_door(0, 0);
+}
+
+/* Closing begins no write, which might hang. */
+static void closing_does_not_store(void **state) {
+    pthread_t other = begin_waiting();
+
+    (void)state;
+    end_workers();
+    let_pass(1);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    assert_true(door_close(door));
+    assert_int_equal(status_of(0), 503);
+    assert_int_equal(status_of(1), 503);
+    leave_door(0, 0);
+}
+
+/* What has been stored by then is answered so. */
+static void closed_after_it_was_stored(void **state) {
+    static struct cmcwh_parser parser;
+    pthread_t other = begin_waiting();
+
+    (void)state;
+    end_workers();
+    let_pass(ALL);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    cmcwh_parser_init(&parser, &ring, CMCWH_JSON);
+    assert_int_equal(cmcwh_parser_feed(&parser, EVENT, sizeof EVENT - 1), CMCWH_OK);
+    assert_int_equal(cmcwh_parser_end(&parser), 1);
+    assert_int_equal(cmcwh_parser_commit(&parser), 1); /* all that waits is stored at once */
+    assert_true(door_close(door));
+    assert_int_equal(status_of(0), 200);
+    assert_int_equal(status_of(1), 200);
+    leave_door(2, 1);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup(refused_ones_are_not_called, setup)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup(refused_ones_are_not_called, setup),
+                                       cmocka_unit_test_setup(closed_while_another_stores, setup),
+                                       cmocka_unit_test_setup(closing_does_not_store, setup),
+                                       cmocka_unit_test_setup(closed_after_it_was_stored, setup)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -701,10 +701,7 @@ static void evict(struct thread *t, struct connection *c, int status, const char
     if (state == BEGINS || state == QUEUES) {
         lend(t, c);
     }
-    if (state == STORES && exchange_go_on(c->exchange) != EXCHANGE_STORES) {
-        (void)flush(c);
-    }
-    if (state == BEGINS || state == QUEUES || state == FEEDS) {
+    if (state == BEGINS || state == QUEUES || state == FEEDS || state == STORES) {
         (void)exchange_refuse(c->exchange, status);
         (void)flush(c);
         (void)linger(c); /* what is left unread would reset the connection */
@@ -1096,7 +1093,7 @@ static bool settle(struct thread *t, struct connection *c, enum state next) {
         }
         next = FREE;
     }
-    if (next == FREE || !arm(c, next)) {
+    if (next == FREE || (!arm(c, next) && next != STORES)) { /* that one is looked at in time */
         end(t, c);
         return true;
     }

@@ -69,7 +69,7 @@ bool exchange_empty(const struct exchange *exchange);
 /* The next request over the same connection; how many bytes of it are there already. */
 size_t exchange_again(struct exchange *exchange);
 
-/* Ends it with this status: see cmcwh_server_refuse. Not while it is being stored. */
+/* Ends it with this status, but if it is being stored: see cmcwh_server_refuse. */
 enum exchange_state exchange_refuse(struct exchange *exchange, int status);
 
 /* The connection is of no use any more: what has been taken of the request is given back. Not
