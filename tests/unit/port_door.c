@@ -25,6 +25,7 @@
 enum {
     CLIENTS_MAX = 48,
     RECORDS = 1024,
+    BLOCK = 4096,
     LARGE = 40000,
     MANY = 100,
     HANGS = 60 /* s: less than a connection may rest */
@@ -138,6 +139,33 @@ static ssize_t session_write(void *session, const char *bytes, size_t length) {
 }
 #endif
 
+/* ---- A storage that is often slow, and fails at times ---- */
+
+static uint8_t stored[3 * BLOCK + RECORDS * CMCWH_RECORD_SIZE];
+static uint32_t syncs; /* atomic */
+
+static int read_stored(void *context, uint64_t offset, void *bytes, size_t length) {
+    (void)context;
+    memcpy(bytes, stored + offset, length);
+    return 0;
+}
+
+static int write_stored(void *context, uint64_t offset, const void *bytes, size_t length) {
+    (void)context;
+    memcpy(stored + offset, bytes, length);
+    return 0;
+}
+
+static int sync_stored(void *context) {
+    uint32_t chance = __atomic_add_fetch(&syncs, 1, __ATOMIC_RELAXED) * UINT32_C(2654435769) >> 16;
+
+    (void)context;
+    (void)poll(NULL, 0, (int)(chance % 16));
+    return chance / 16 % 32 == 0 ? -1 : 0;
+}
+
+static const struct cmcwh_storage storage = {NULL, read_stored, write_stored, sync_stored};
+
 /* ---- The door ---- */
 
 static struct platform platform;
@@ -149,10 +177,37 @@ static struct listener listener[2];
 static unsigned listener_count; /* the second one speaks TLS */
 static struct door *door;
 static uint64_t seen; /* events in the ring */
+static bool stores;   /* the ring is on that storage */
 
 static bool closing(void *context, const struct mg_connection *connection) {
     (void)context;
     return !door_keeps(exchange_of(connection));
+}
+
+static void settled(void *context, struct mg_connection *connection) {
+    (void)context;
+    door_settled(exchange_of(connection));
+}
+
+static void open_ring(void) {
+    struct cmcwh_ring_config config = {.records = records,
+                                       .links = links,
+                                       .capacity = RECORDS,
+                                       .port = &platform.port,
+                                       .confirm_wait = 50};
+    struct cmcwh_geometry geometry = {.records = RECORDS, .block = BLOCK};
+    struct cmcwh_recovery found;
+
+    assert_int_equal(platform_init(&platform), 0);
+    if (stores) {
+        syncs = 0; /* the first ones do not fail */
+        config.storage = &storage;
+        assert_int_equal(cmcwh_storage_format(&storage, &geometry), CMCWH_OK);
+        assert_int_equal(cmcwh_ring_open(&ring, &config, &found), CMCWH_OK);
+    } else {
+        assert_int_equal(cmcwh_ring_init(&ring, &config, 1), CMCWH_OK);
+    }
+    assert_int_equal(cmcwh_ring_attach(&ring, "reader", true), 0);
 }
 
 static void open_door(void) {
@@ -167,15 +222,12 @@ static void open_door(void) {
                                        .timeout = 200,
                                        .keep = 60000,
                                        .longest = 65536};
-    struct cmcwh_ring_config ring_config = {
-        .records = records, .links = links, .capacity = RECORDS, .port = &platform.port};
     struct cmcwh_server_config server_config = behind_exchanges(&ring);
     int little = 4096;
 
     server_config.closing = closing;
-    assert_int_equal(platform_init(&platform), 0);
-    assert_int_equal(cmcwh_ring_init(&ring, &ring_config, 1), CMCWH_OK);
-    assert_int_equal(cmcwh_ring_attach(&ring, NULL, true), 0);
+    server_config.settled = settled;
+    open_ring();
     assert_int_equal(cmcwh_server_init(&server, &server_config), CMCWH_OK);
     listener_count = listeners.count;
     assert_int_equal(listen_open(&listeners, 1, listener), OUTCOME_RIGHT);
@@ -201,14 +253,16 @@ static void close_door(void) {
     struct cmcwh_server_counters counters;
     struct cmcwh_ring_state state;
 
-    door_drain(door, HANGS * 1000);
     assert_true(door_close(door));
     listen_close(listener, listener_count);
     read_ring();
+    while (cmcwh_ring_flush(&ring) != CMCWH_OK) {
+    }
     cmcwh_server_count(&server, &counters);
     cmcwh_ring_state(&ring, &state);
     assert_int_equal(counters.events, seen);
     assert_int_equal(state.in_use, 0);
+    assert_null(ring.waiting);
     assert_int_equal(server.in_flight, 0);
 }
 
@@ -522,6 +576,7 @@ static void converse_with(unsigned count, unsigned connections, uint32_t seed) {
     open_door();
     converse(count, connections);
     keep_one();
+    door_drain(door, HANGS * 1000);
     close_door();
     (void)said();
     cmcwh_server_count(&server, &counters);
@@ -533,7 +588,7 @@ static void converse_with(unsigned count, unsigned connections, uint32_t seed) {
 
 /* Whatever hangs ends the program. */
 static int setup(void **state) {
-    (void)state;
+    stores = *state != NULL;
     (void)alarm(HANGS);
     (void)signal(SIGPIPE, SIG_IGN);
     write_texts();
@@ -580,13 +635,10 @@ static void closed_at_any_moment(void **state) {
         if (seed % 2 == 0) {
             door_drain(door, below(100));
         }
-        assert_true(door_close(door));
+        close_door();
         for (unsigned i = 0; i < CLIENTS_MAX; i++) {
             stop(&clients[i]);
         }
-        door = NULL;
-        assert_int_equal(server.in_flight, 0);
-        listen_close(listener, listener_count);
         (void)said();
     }
     assert_int_equal(descriptors(), before);
@@ -615,6 +667,7 @@ static void ends_with_its_request(void **state) {
     assert_int_equal(poll(&polled, 1, HANGS * 500), 1);
     assert_int_equal(recv(sender, bytes, sizeof bytes, 0), 0);
     (void)close(sender);
+    door_drain(door, HANGS * 1000);
     close_door();
 }
 
@@ -623,7 +676,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(room_for_all, setup, teardown),
         cmocka_unit_test_setup_teardown(ends_with_its_request, setup, teardown),
         cmocka_unit_test_setup_teardown(too_many, setup, teardown),
-        cmocka_unit_test_setup_teardown(closed_at_any_moment, setup, teardown)};
+        cmocka_unit_test_setup_teardown(closed_at_any_moment, setup, teardown),
+        cmocka_unit_test_prestate_setup_teardown(room_for_all, setup, teardown, stored),
+        cmocka_unit_test_prestate_setup_teardown(too_many, setup, teardown, stored),
+        cmocka_unit_test_prestate_setup_teardown(closed_at_any_moment, setup, teardown, stored)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
