@@ -302,6 +302,27 @@ static void closing_does_not_store(void **state) {
     leave_door(0, 0);
 }
 
+/* The thread that looks at the time does not hang in a write to the storage: when that is free, it
+ * leaves it to a worker, who has been called. */
+static void looking_at_the_time_does_not_store(void **state) {
+    pthread_t other = begin_waiting();
+
+    (void)state;
+    end_workers();
+    let_pass(1);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    for (unsigned i = 0; i < door->config.connections; i++) {
+        struct connection *c = &door->connections[i];
+
+        if (hold(c, word_of(c))) {
+            be_late(&door->threads[door->config.workers], c);
+        }
+    }
+    assert_int_equal(count_in(STORES), 2);
+    assert_true(door_close(door));
+    leave_door(0, 0);
+}
+
 /* What has been stored by then is answered so. */
 static void closed_after_it_was_stored(void **state) {
     static struct cmcwh_parser parser;
@@ -322,10 +343,12 @@ static void closed_after_it_was_stored(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup(refused_ones_are_not_called, setup),
-                                       cmocka_unit_test_setup(closed_while_another_stores, setup),
-                                       cmocka_unit_test_setup(closing_does_not_store, setup),
-                                       cmocka_unit_test_setup(closed_after_it_was_stored, setup)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(refused_ones_are_not_called, setup),
+        cmocka_unit_test_setup(closed_while_another_stores, setup),
+        cmocka_unit_test_setup(closing_does_not_store, setup),
+        cmocka_unit_test_setup(looking_at_the_time_does_not_store, setup),
+        cmocka_unit_test_setup(closed_after_it_was_stored, setup)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,6 +106,7 @@ struct connection {
     bool secure;
     bool trusted;   /* it comes from a proxy that speaks for others */
     bool writes;    /* it waits for room, not for bytes */
+    bool left;      /* it was left to a worker, and none has come yet */
     bool quiet;     /* nothing can have come since epoll spoke: it need not look again */
     bool looked;    /* a whole record was seen, and has not been read */
     bool shaking;   /* it is counted in door.shakes */
@@ -408,16 +409,19 @@ static bool arm(struct connection *c, enum state next) {
     return epoll_ctl(c->door->epoll, what, c->socket, &event) == 0;
 }
 
-/* It goes on at once, in some thread. Its holder may be anybody; it may also wait for something
- * else by now, or be another one in the same place. */
+/* It is let go, and goes on at once in the thread of some worker. */
+static void leave_to_worker(struct connection *c, enum state state) {
+    c->writes = c->writes || state == QUEUES || state == STORES;
+    do { /* what epoll says while it is held is said to nobody */
+        (void)arm(c, state);
+    } while (!let_go(c, state));
+}
+
+/* It goes on at once. Its holder may be anybody; it may also wait for something else by now, or be
+ * another one in the same place. */
 static void call(struct connection *c) {
     if (take(c, word_of(c) / ONE, false)) {
-        enum state state = state_in(word_of(c));
-
-        c->writes = c->writes || state == QUEUES || state == STORES;
-        do { /* what epoll says while it is held is said to nobody */
-            (void)arm(c, state);
-        } while (!let_go(c, state));
+        leave_to_worker(c, state_in(word_of(c)));
     }
 }
 
@@ -802,6 +806,7 @@ static enum state store(struct connection *c, enum state state) {
     if (state != STORES || is_late(c)) {
         set_deadline(c, PATIENCE);
     }
+    c->left = false;
     return STORES;
 }
 
@@ -1126,10 +1131,18 @@ static enum state late(struct thread *t, struct connection *c, enum state state)
     }
 }
 
+/* In the thread that looks at the time, which must not hang in the storage: what is to be refused
+ * would not be. So a worker asks, unless none can, as where the other side does not read. */
 static void be_late(struct thread *t, struct connection *c) {
     enum state state = state_in(word_of(c));
 
     c->quiet = false;
+    if (state == STORES && !c->left) {
+        c->left = true;
+        set_deadline(c, PATIENCE);
+        leave_to_worker(c, state);
+        return;
+    }
     state = late(t, c, state);
     if (!settle(t, c, state)) {
         work_on(t, c, state);
