@@ -9,7 +9,7 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -191,11 +191,9 @@ static void send_one(unsigned client) {
 static int status_of(unsigned client) {
     char answer[1024];
     ssize_t came = recv(clients[client], answer, sizeof answer - 1, 0);
-    int status = 0;
 
     answer[came > 0 ? came : 0] = '\0';
-    (void)sscanf(answer, "HTTP/1.1 %d", &status);
-    return status;
+    return came > 9 ? (int)strtol(answer + 9, NULL, 10) : 0; /* behind "HTTP/1.1 " */
 }
 
 /* ---- Tests ---- */
