@@ -10,9 +10,10 @@
 #include "platform/platform.h"
 
 static uint32_t ahead; /* ms that the sink's clock is before the real one; atomic */
+static bool stands;    /* the clock does, at that; while no thread runs */
 
 static uint64_t test_ticks(void) {
-    return platform_ticks() + __atomic_load_n(&ahead, __ATOMIC_RELAXED);
+    return (stands ? 0 : platform_ticks()) + __atomic_load_n(&ahead, __ATOMIC_RELAXED);
 }
 
 #define platform_ticks test_ticks
@@ -144,7 +145,8 @@ static void await_good_post(void) {
 
 static void end(void) {
     sink_hurry(&sink);
-    (void)sink_finish(&sink, PATIENCE);
+    sink_finish(&sink, PATIENCE);
+    (void)sink_end(&sink, PATIENCE);
     assert_false(sink.running);
     assert_int_equal(sink.descriptor, -1);
     (void)said();
@@ -202,10 +204,26 @@ static void a_stop_while_it_hangs(void **state) {
     await(number(&writes) == 1);
     sink_hurry(&sink);
     __atomic_store_n(&ahead, SINK_LAST + 1, __ATOMIC_RELAXED);
-    assert_int_equal(sink_finish(&sink, PATIENCE), 1);
+    sink_finish(&sink, PATIENCE);
+    assert_int_equal(sink_end(&sink, 0), 1);
     assert_true(sink.running);
     set(&hangs, false);
     end();
+}
+
+/* Several are waited for at the same time: since they were asked, not since it is their turn. */
+static void a_stop_of_many(void **state) {
+    (void)state;
+    stands = true;
+    (void)alarm(PATIENCE / 1000);
+    sink.running = true; /* so it is where no thread gets on, and none is at its medium */
+    sink_hurry(&sink);
+    ahead = SINK_LAST + 1;
+    sink_finish(&sink, PATIENCE);
+    assert_true(sink_stopping(&sink));
+    (void)alarm(0);
+    sink.running = false;
+    stands = false;
 }
 
 /* One that fails gets one more try, at once, and what it takes then is not lost. */
@@ -218,7 +236,8 @@ static void a_stop_while_it_fails(void **state) {
         sink_reopen(&sink);
     }
     sink_hurry(&sink);
-    assert_int_equal(sink_finish(&sink, PATIENCE), 0);
+    sink_finish(&sink, PATIENCE);
+    assert_int_equal(sink_end(&sink, PATIENCE), 0);
     assert_false(sink.running);
     assert_true(number(&opens) > 9);
     (void)said();
@@ -228,6 +247,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test_setup(asked_to_try_again, setup),
                                        cmocka_unit_test_setup(a_write_that_hangs, setup),
                                        cmocka_unit_test_setup(a_stop_while_it_hangs, setup),
+                                       cmocka_unit_test_setup(a_stop_of_many, setup),
                                        cmocka_unit_test_setup(a_stop_while_it_fails, setup)};
 
     return cmocka_run_group_tests_name("the thread of a sink", tests, NULL, NULL);

@@ -311,8 +311,8 @@ static void give_up_waiting(struct service *service) {
 }
 
 /* Returns how many events are lost because a required sink did not take them. */
-static uint32_t stop_sink(struct service *service, struct sink *sink, uint64_t ms) {
-    uint32_t missed = sink_finish(sink, ms);
+static uint32_t end_sink(const struct service *service, struct sink *sink, uint32_t ms) {
+    uint32_t missed = sink_end(sink, ms);
 
     if (missed > 0 && service->options->ring != NULL) {
         log_line(CMCWH_LOG_WARN,
@@ -325,6 +325,26 @@ static uint32_t stop_sink(struct service *service, struct sink *sink, uint64_t m
                  missed);
     }
     return sink->required ? missed : 0;
+}
+
+/* The same of all. Those that hang share the time in which they might still end. */
+static uint32_t stop_sinks(struct service *service, uint64_t start) {
+    enum { END = 300 /* ms */ };
+    uint64_t limit = service->options->body_timeout * UINT64_C(1000);
+    unsigned count = 0;
+    uint32_t left = 0;
+
+    while (count < service->options->sinks && service->sinks[count].ring != NULL) {
+        sink_hurry(&service->sinks[count++]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        sink_finish(&service->sinks[i], left_of(start, limit));
+    }
+    start = platform_ticks();
+    for (unsigned i = 0; i < count; i++) {
+        left += end_sink(service, &service->sinks[i], (uint32_t)left_of(start, END));
+    }
+    return left;
 }
 
 static void *flush(void *ring) {
@@ -351,8 +371,8 @@ static bool flush_last(struct service *service) {
  */
 static bool stop(struct service *service) {
     enum { REQUESTS = 700 /* ms */ };
-    uint64_t start = platform_ticks(), limit = service->options->body_timeout * UINT64_C(1000);
-    uint32_t left = 0;
+    uint64_t start = platform_ticks();
+    uint32_t left;
 
     process_let_signals_kill();
     if (!http_drain(&service->http, REQUESTS)) {
@@ -360,16 +380,7 @@ static bool stop(struct service *service) {
     }
     service->hangs = !http_stop(&service->http);
     http_sum_up(&service->http, true);
-    for (unsigned i = 0; i < service->options->sinks; i++) {
-        if (service->sinks[i].ring != NULL) {
-            sink_hurry(&service->sinks[i]);
-        }
-    }
-    for (unsigned i = 0; i < service->options->sinks; i++) {
-        if (service->sinks[i].ring != NULL) {
-            left += stop_sink(service, &service->sinks[i], left_of(start, limit));
-        }
-    }
+    left = stop_sinks(service, start);
     if (service->ring.config.storage != NULL && !service->hangs) {
         service->hangs = !flush_last(service);
     }

@@ -352,6 +352,7 @@ void sink_watch(struct sink *sink) {
 }
 
 void sink_hurry(struct sink *sink) {
+    sink->hurried = low_ticks();
     lock(sink);
     sink->finish = true;
     wake(sink);
@@ -374,20 +375,23 @@ static uint32_t behind(const struct sink *sink) {
     return state.behind[sink->pump.config.reader];
 }
 
-uint32_t sink_finish(struct sink *sink, uint64_t ms) {
+void sink_finish(struct sink *sink, uint64_t ms) {
     uint64_t start = platform_ticks();
 
     while (sink->running && !has_ended(sink) && platform_ticks() - start < ms &&
-           at_rest(sink, (uint32_t)start) < SINK_LAST) {
+           at_rest(sink, sink->hurried) < SINK_LAST) {
         (void)poll(NULL, 0, 10);
     }
     lock(sink);
     sink->stop = true;
     wake(sink);
     unlock(sink);
+}
+
+uint32_t sink_end(struct sink *sink, uint32_t ms) {
     if (sink->running) {
         /* A thread that hangs in a write must not keep the process: it ends with it. */
-        sink->running = !platform_join(sink->thread, 300);
+        sink->running = !platform_join(sink->thread, ms);
     }
     if (!sink->running && sink->descriptor >= 0) { /* its thread has never run */
         sink->medium->close(sink);

@@ -95,7 +95,8 @@ struct sink {
     struct cmcwh_syslog identity; /* its `max` is from the URI */
     char hostname[256], process_id[16];
     pthread_t thread;
-    bool running; /* main's */
+    bool running;     /* main's, as is the next */
+    uint32_t hurried; /* the ticks, low bits, of sink_hurry */
 
     uint32_t moved; /* atomic: ticks, low bits, at which it last got on with its work; 0: none */
 
@@ -142,9 +143,12 @@ void sink_watch(struct sink *sink);
 /* Asks it to take what is left, with one more try if it does not work, and to end. */
 void sink_hurry(struct sink *sink);
 
-/* Waits for that, `ms` at most, and no longer than it gets on. Returns how many records it did not
- * take. */
-uint32_t sink_finish(struct sink *sink, uint64_t ms);
+/* Waits for that, `ms` at most, and no longer than it gets on, since it was asked. Then it is to
+ * stop where it is. */
+void sink_finish(struct sink *sink, uint64_t ms);
+
+/* Waits until it has, `ms` at most. Returns how many records it did not take. */
+uint32_t sink_end(struct sink *sink, uint32_t ms);
 
 /* Frees what sink_parse has allocated. Not while it runs. */
 void sink_free(struct sink *sink);
