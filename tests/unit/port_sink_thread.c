@@ -120,11 +120,14 @@ static struct cmcwh_batch batch;
 
 static int post_one(void) {
     struct cmcwh_text none = {"", 0};
+    struct cmcwh_record *record;
     struct cmcwh_draft draft;
     int result;
 
     batch_begin(&batch, &ring);
-    draft_begin(&draft, batch_add(&batch), CMCWH_OTHER);
+    record = batch_add(&batch);
+    assert_non_null(record);
+    draft_begin(&draft, record, CMCWH_OTHER);
     draft_close(&draft);
     batch.settled = ask_again;
     result = batch_commit(&batch, none);
