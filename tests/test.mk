@@ -17,6 +17,11 @@ SERVER_SOURCES := $(if $(filter 1,$(STATIC)),,$(wildcard tests/unit/server_*.c))
 PORT_TESTS := $(wildcard tests/unit/port_*.c)
 EMBED_SOURCES := $(wildcard tests/embed/*.c)
 UNIT_PROGRAMS := $(patsubst tests/%.c,$(OUT)/%,$(UNIT_SOURCES) $(EMBED_SOURCES) $(SERVER_SOURCES) $(PORT_TESTS))
+# ThreadSanitizer has nothing to look at in the others, and takes minutes for it.
+THREADED := test_threads port_auth port_door port_exchange port_serial port_sink_thread port_storing
+ifeq ($(SANITIZE),thread)
+UNIT_PROGRAMS := $(addprefix $(OUT)/unit/,$(THREADED))
+endif
 UNIT_SHARED := $(OUT)/unit/support.o $(OUT)/unit/disk.o
 UNIT_C := $(PORTABLE_C) $(CMOCKA_H) -Itests/stubs -D_POSIX_C_SOURCE=200809L -DCMCWH_NO_SERVER
 UNIT_LINKED := $(UNIT_SHARED) $(filter %.o,$(CMOCKA))

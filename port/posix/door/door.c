@@ -1361,7 +1361,11 @@ static bool make_places(struct door *door) {
     while (size < 2 * (size_t)count) {
         size *= 2;
     }
-    door->exchange_count = config->workers + 1 + 3 * config->workers + config->slow;
+    door->storing_most = 2 * config->workers;
+    /* One for each thread, one for each request that is being stored, and one more for each worker
+     * who just then finds that one more may be. */
+    door->exchange_count =
+        config->workers + 1 + door->storing_most + config->workers + config->slow;
     door->connections = calloc(count, sizeof *door->connections);
     door->tally = (struct tally){calloc(size, sizeof *door->tally.entries), size};
     door->threads = calloc(config->workers + 1, sizeof *door->threads);
@@ -1383,7 +1387,6 @@ static bool make_places(struct door *door) {
             door->idle = &door->exchanges[i];
         }
     }
-    door->storing_most = 2 * config->workers;
     door->kept_most = count - (count / 4 < RESERVE ? count / 4 : RESERVE);
     door->shakes_most = count / 8 > 16 ? count / 8 : 16;
     return true;

@@ -339,14 +339,12 @@ void sink_watch(struct sink *sink) {
     sink->stalled = true;
     if (!known) {
         (void)snprintf(sink->failing, sizeof sink->failing,
-                       "hangs: a call of the system has not "
-                       "returned for %u s",
-                       SINK_HANGS / 1000);
+                       "hangs: a call of the system has not returned for %d s", SINK_HANGS / 1000);
     }
     unlock(sink);
     if (!known) {
         log_line(CMCWH_LOG_ERROR,
-                 "sink '%s': hangs: a call of the system has not returned for %u s%s", sink->uri,
+                 "sink '%s': hangs: a call of the system has not returned for %d s%s", sink->uri,
                  SINK_HANGS / 1000, sink->required ? "; requests may get 503" : "");
     }
 }
