@@ -569,7 +569,6 @@ static void converse_with(unsigned count, unsigned connections, uint32_t seed) {
 
     random_state = seed;
     told = 0;
-    memset(by_status, 0, sizeof by_status);
     for (unsigned i = 0; i < CLIENTS_MAX; i++) {
         clients[i].socket = -1;
     }
@@ -602,16 +601,27 @@ static int teardown(void **state) {
     return 0;
 }
 
+/* Until every answer has come that there is: who gives way is a matter of time. */
+static void converse_of_all(unsigned count, unsigned connections, uint32_t seed) {
+    enum { TRIES = 20 };
+    unsigned tries = 0;
+
+    memset(by_status, 0, sizeof by_status);
+    do {
+        converse_with(count, connections, seed);
+        seed += 1000;
+        assert_true(++tries <= TRIES);
+    } while (by_status[1] == 0 || by_status[2] == 0 || by_status[3] == 0 || by_status[4] == 0);
+}
+
 static void room_for_all(void **state) {
     (void)state;
-    converse_with(10, 200, 1);
-    assert_true(by_status[1] > 0 && by_status[2] > 0 && by_status[3] > 0 && by_status[4] > 0);
+    converse_of_all(10, 200, 1);
 }
 
 static void too_many(void **state) {
     (void)state;
-    converse_with(CLIENTS_MAX, 1000, 2);
-    assert_true(by_status[1] > 0 && by_status[2] > 0 && by_status[3] > 0 && by_status[4] > 0);
+    converse_of_all(CLIENTS_MAX, 1000, 2);
 }
 
 /* The door is closed at any moment of all of them, with and without notice. */

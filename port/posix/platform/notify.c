@@ -26,7 +26,8 @@ void notify(const char *state) {
     }
     descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0 ||
-        sendto(descriptor, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address,
+        sendto(descriptor, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
+               (const struct sockaddr *)&address,
                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0) {
         log_line(CMCWH_LOG_DEBUG, "the service manager cannot be told: %s", state);
     }
