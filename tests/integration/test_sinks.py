@@ -278,6 +278,20 @@ class Fifo(Reader):
         return [json.loads(line) for line in lines[1:]]
 
 
+def test_reload_names_a_sink_that_fails():
+    server = Server("--sink", "file:@/d/log")
+    os.mkdir(server.path("d"))
+    with server:
+        assert server.post(body()).status == 200
+        shutil.rmtree(server.path("d"))
+        server.signal(signal.SIGHUP)
+        server.wait_said("error: files are opened anew, but sink 'file:" + server.path("d/log"))
+        os.mkdir(server.path("d"))
+        server.signal(signal.SIGHUP)
+        server.wait_said("cmcwh: files are opened anew\n")
+        assert server.post(body()).status == 200
+
+
 def test_fifo_that_nobody_reads():
     server = Server("--sink", "file:@/fifo")
     os.mkfifo(server.path("fifo"))

@@ -255,6 +255,26 @@ def test_junk_does_not_fill_the_log():
         assert "404 to 127.0.0.1: not_found: /mail: 999 more" in said
 
 
+def test_messages_that_come_again_and_again():
+    """They are counted, also when others come between; what somebody asks for is said each time."""
+    server = Server("--auth-file", "@/auth")
+    server.write("auth", "bearer right\n")
+    with server:
+        server.write("auth", "nonsense\n")
+        for i in range(1, 6):
+            server.signal(signal.SIGHUP)
+            server.wait_said("could not be read again", i)
+        for i in range(1, 9):
+            server.signal(signal.SIGHUP)
+            server.signal(signal.SIGUSR1)
+            server.wait_said("requests=0 events=0", i)
+        server.stop()
+        said = server.stderr()
+        assert re.search(r"\d times more: could not be read again: --auth-file", said), said
+        assert re.search(r"\d times more: .*auth:1", said), said
+        assert len(re.findall(r"error: could not be read again: --auth-file", said)) == 5, said
+
+
 def test_a_pipe_with_half_a_line():
     """A supervisor holds it while one daemon follows another."""
     pipe = UnreadPipe()

@@ -53,6 +53,14 @@ void log_usage(const char *format, ...) {
     va_end(arguments);
 }
 
+void log_asked(const char *format, ...) {
+    va_list arguments;
+
+    va_start(arguments, format);
+    keep(format, arguments);
+    va_end(arguments);
+}
+
 void log_plain(const char *format, ...) {
     va_list arguments;
 

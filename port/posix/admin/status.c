@@ -96,10 +96,10 @@ static void end_line(struct line *line) {
     bool sink = line->first.of == STATUS_SINK, trouble = sink && line->first.trouble[0] != '\0';
 
     if (line->used > 0) {
-        log_line(CMCWH_LOG_INFO, "%s%s%s%s%s%s%s", names[line->first.of], sink ? " '" : "",
-                 sink ? line->first.label : "", sink ? "'" : "",
-                 line->values + (line->first.of == STATUS_SERVER), trouble ? ": " : "",
-                 trouble ? line->first.trouble : "");
+        log_asked("%s%s%s%s%s%s%s", names[line->first.of], sink ? " '" : "",
+                  sink ? line->first.label : "", sink ? "'" : "",
+                  line->values + (line->first.of == STATUS_SERVER), trouble ? ": " : "",
+                  trouble ? line->first.trouble : "");
     }
     line->used = 0;
 }

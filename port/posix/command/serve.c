@@ -213,6 +213,25 @@ static bool reload_auth(const char *path) {
     return path == NULL || auth != NULL;
 }
 
+/* One that could not be opened anew, NULL: all could. Each is tried at once. */
+static const struct sink *reopen_sinks(struct service *service) {
+    enum { REOPEN = 1000 /* ms */ };
+    uint64_t until = platform_ticks() + REOPEN;
+    const struct sink *failing = NULL;
+
+    for (unsigned i = 0; i < service->options->sinks; i++) {
+        sink_reopen(&service->sinks[i]);
+    }
+    for (unsigned i = 0; i < service->options->sinks; i++) {
+        char trouble[SINK_TROUBLE];
+
+        sink_await(&service->sinks[i], until);
+        (void)sink_progress(&service->sinks[i], trouble);
+        failing = trouble[0] != '\0' ? &service->sinks[i] : failing;
+    }
+    return failing;
+}
+
 /* What came of it stands in the last line, and with the service manager. */
 static void reload(struct service *service) {
     static const char state[] = "READY=1\nSTATUS=";
@@ -221,12 +240,13 @@ static void reload(struct service *service) {
     bool tls = options->tls_cert == NULL || tls_load(options->tls_cert, options->tls_key);
     char text[1024], *said = text + sizeof state - 1;
     size_t room = sizeof text - sizeof state;
+    const struct sink *failing = reopen_sinks(service);
 
-    for (unsigned i = 0; i < options->sinks; i++) {
-        sink_reopen(&service->sinks[i]);
-    }
     memcpy(text, state, sizeof state);
-    if (auth && tls) {
+    if (auth && tls && failing != NULL) {
+        (void)snprintf(said, room, "files are opened anew, but sink '%.300s' does not work",
+                       failing->uri);
+    } else if (auth && tls) {
         (void)snprintf(said, room, "files are opened anew");
     } else {
         (void)snprintf(said, room,
@@ -236,7 +256,7 @@ static void reload(struct service *service) {
                        auth || tls ? "" : ", ", tls ? "" : "--tls-cert ",
                        tls ? "" : options->tls_cert, tls ? "" : " or its key");
     }
-    log_line(auth && tls ? CMCWH_LOG_INFO : CMCWH_LOG_ERROR, "%s", said);
+    log_line(auth && tls && failing == NULL ? CMCWH_LOG_INFO : CMCWH_LOG_ERROR, "%s", said);
     notify(text);
 }
 

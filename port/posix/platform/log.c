@@ -13,7 +13,10 @@
 #include "platform/descriptor.h"
 #include "platform/platform.h"
 
-enum { TEXT_SIZE = 1024 };
+enum {
+    TEXT_SIZE = 1024,
+    RECENT = 4 /* messages that are known again */
+};
 
 static enum cmcwh_level limit = CMCWH_LOG_INFO;
 
@@ -62,9 +65,11 @@ static struct {
     bool shared;   /* it may block: see descriptor_try */
     bool torn;     /* a part of a line was written */
     unsigned lost; /* messages */
-    char last[TEXT_SIZE];
-    unsigned times; /* it came */
-    uint64_t since; /* ticks, the first of these times */
+    struct recent {
+        char text[TEXT_SIZE];
+        unsigned times; /* it came; 0: no message */
+        uint64_t since; /* ticks, the first of these times */
+    } recent[RECENT];
 } out = {.mutex = PTHREAD_MUTEX_INITIALIZER, .descriptor = STDERR_FILENO};
 
 enum {
@@ -113,30 +118,51 @@ static void put_after_lost(const char *begin, const char *word, const char *text
     }
 }
 
-/* Says how often the last message was left out. */
-static void say_times(void) {
-    char text[64];
+/* Says how often a message was left out. */
+static void say_times(struct recent *recent) {
+    char text[TEXT_SIZE + 64];
 
-    if (out.times > SAME) {
-        (void)snprintf(text, sizeof text, "the last message came %u times more", out.times - SAME);
+    if (recent->times > SAME) {
+        (void)snprintf(text, sizeof text, "%u times more: %s", recent->times - SAME, recent->text);
         put_after_lost(prefix(CMCWH_LOG_INFO), "", text);
     }
-    out.times = 0;
+    recent->times = 0;
+}
+
+/* Where this message is kept, if it came less than a minute ago; else where it is to be: a free
+ * place, or that of the one which came first longest ago. */
+static struct recent *recent_of(const char *text, uint64_t now) {
+    struct recent *place = &out.recent[0];
+
+    for (size_t i = 0; i < RECENT; i++) {
+        struct recent *recent = &out.recent[i];
+
+        if (recent->times > 0 && now - recent->since >= MINUTE) {
+            say_times(recent);
+        }
+        if (recent->times > 0 && strcmp(text, recent->text) == 0) {
+            return recent;
+        }
+        if (place->times > 0 && (recent->times == 0 || recent->since < place->since)) {
+            place = recent;
+        }
+    }
+    say_times(place);
+    (void)snprintf(place->text, sizeof place->text, "%s", text);
+    place->since = now;
+    return place;
 }
 
 /* Has it been said often enough? */
 static bool is_old(const char *text) {
-    uint64_t now = platform_ticks();
+    struct recent *recent = recent_of(text, platform_ticks());
 
-    if (out.times == 0 || now - out.since >= MINUTE || strcmp(text, out.last) != 0) {
-        say_times();
-        (void)snprintf(out.last, sizeof out.last, "%s", text);
-        out.since = now;
-    }
-    return ++out.times > SAME;
+    return ++recent->times > SAME;
 }
 
-static void put(const char *begin, const char *word, const char *format, va_list arguments) {
+/* `new`: it is said however often it has been. */
+static void put(const char *begin, const char *word, bool new, const char *format,
+                va_list arguments) {
     char text[TEXT_SIZE];
 
     (void)vsnprintf(text, sizeof text, format, arguments); /* NOLINT: clang-tidy 14 does not see
@@ -144,7 +170,7 @@ static void put(const char *begin, const char *word, const char *format, va_list
     (void)pthread_mutex_lock(&out.mutex);
     if (!out.serves) {
         (void)put_line(begin, word, text);
-    } else if (!is_old(text)) {
+    } else if (new || !is_old(text)) {
         put_after_lost(begin, word, text);
     }
     (void)pthread_mutex_unlock(&out.mutex);
@@ -163,9 +189,13 @@ void log_serve(void) {
 }
 
 void log_sum_up(bool all) {
+    uint64_t now = platform_ticks();
+
     (void)pthread_mutex_lock(&out.mutex);
-    if (out.times > 0 && (all || platform_ticks() - out.since >= MINUTE)) {
-        say_times();
+    for (size_t i = 0; i < RECENT; i++) {
+        if (out.recent[i].times > 0 && (all || now - out.recent[i].since >= MINUTE)) {
+            say_times(&out.recent[i]);
+        }
     }
     (void)pthread_mutex_unlock(&out.mutex);
 }
@@ -180,7 +210,7 @@ void log_line(enum cmcwh_level level, const char *format, ...) {
 
     if (level <= limit) {
         va_start(arguments, format);
-        put(prefix(level), names[level], format, arguments);
+        put(prefix(level), names[level], false, format, arguments);
         va_end(arguments);
     }
 }
@@ -194,7 +224,7 @@ void log_usage(const char *format, ...) {
     va_list arguments;
 
     va_start(arguments, format);
-    put(prefix(CMCWH_LOG_ERROR), "", format, arguments);
+    put(prefix(CMCWH_LOG_ERROR), "", false, format, arguments);
     va_end(arguments);
 }
 
@@ -202,6 +232,14 @@ void log_plain(const char *format, ...) {
     va_list arguments;
 
     va_start(arguments, format);
-    put("", "", format, arguments);
+    put("", "", true, format, arguments);
+    va_end(arguments);
+}
+
+void log_asked(const char *format, ...) {
+    va_list arguments;
+
+    va_start(arguments, format);
+    put(prefix(CMCWH_LOG_INFO), "", true, format, arguments);
     va_end(arguments);
 }

@@ -31,6 +31,9 @@ bool log_failure(const char *what, int error);
  * is. Any thread. */
 void log_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* One line that somebody has asked for, whatever the level and however often. */
+void log_asked(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* The same with nothing before it. */
 void log_plain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

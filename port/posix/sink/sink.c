@@ -291,20 +291,33 @@ bool sink_start(struct sink *sink) {
     return sink->running;
 }
 
-void sink_await(struct sink *sink, uint64_t ticks) {
-    uint64_t now;
+/* Its thread may have looked for wishes just before, and be about to wait: once is not enough. */
+static void nudge(struct sink *sink) {
+    lock(sink);
+    wake(sink);
+    unlock(sink);
+    (void)poll(NULL, 0, 10);
+}
+
+static bool has_tried(const struct sink *sink) {
+    bool tried;
 
     lock(sink);
-    while (!sink->tried && (now = platform_ticks()) < ticks) {
-        (void)sink->ring->config.port->wait(sink->ring->config.port->context,
-                                            (uint32_t)(ticks - now));
-    }
+    tried = sink->tried;
     unlock(sink);
+    return tried;
+}
+
+void sink_await(struct sink *sink, uint64_t ticks) {
+    while (!has_tried(sink) && platform_ticks() < ticks) {
+        nudge(sink);
+    }
 }
 
 void sink_reopen(struct sink *sink) {
     lock(sink);
     sink->reopen = true;
+    sink->tried = false;
     wake(sink);
     unlock(sink);
 }
@@ -378,7 +391,7 @@ void sink_finish(struct sink *sink, uint64_t ms) {
 
     while (sink->running && !has_ended(sink) && platform_ticks() - start < ms &&
            at_rest(sink, sink->hurried) < SINK_LAST) {
-        (void)poll(NULL, 0, 10);
+        nudge(sink);
     }
     lock(sink);
     sink->stop = true;

@@ -104,7 +104,7 @@ struct sink {
     bool reopen, finish, stop;
     bool ended;   /* it will do no more */
     bool stalled; /* sink_watch has found it hanging */
-    bool tried;   /* to open it, for the first time */
+    bool tried;   /* to open it, since the start or sink_reopen */
     uint64_t delivered;
     char failing[SINK_TROUBLE]; /* why it is not working; "": it is */
 };
@@ -126,8 +126,8 @@ enum outcome sink_prepare(struct sink *sink, struct cmcwh_ring *ring, char *buff
  * said why not. */
 bool sink_start(struct sink *sink);
 
-/* Waits until its thread has tried to open it, until `ticks` at most. Until it has, no request
- * waits for it. */
+/* Waits until its thread has tried to open it, at the start or after sink_reopen, until `ticks` at
+ * most. At the start no request waits for it before. */
 void sink_await(struct sink *sink, uint64_t ticks);
 
 /* Asks its thread to open its file anew. Any thread. */
