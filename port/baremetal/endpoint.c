@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "../embed/request.h"
-#include "lwip_options.h"
 #include "lwip_shape.h"
 
 static const char path[] = "/mails";

@@ -1,6 +1,7 @@
 /* What endpoint.c takes from lwIP 2.1 (httpd.h, fs.h, pbuf.h, mem.h), in the same shape, so that
  * the demo and the unit tests need no network stack. -DWITH_LWIP takes lwIP's own headers, and
- * checks what lwipopts.h says: lwip_options.h has what it must. */
+ * checks what lwipopts.h says, and with it httpd.c: lwip_options.h, which has what it must, is not
+ * included here then, or nothing would be found missing. */
 #ifndef LWIP_SHAPE_H
 #define LWIP_SHAPE_H
 
@@ -38,6 +39,9 @@
 #if HTTPD_LIMIT_SENDING_TO_2MSS
 #error "lwipopts.h: HTTPD_LIMIT_SENDING_TO_2MSS must be 0: an answer is sent in one go"
 #endif
+#ifndef lwip_strnstr
+#error "lwipopts.h: lwip_strnstr must be endpoint_find: heads may be written in lower case"
+#endif
 #if TCP_SND_BUF < 544
 #error "lwipopts.h: TCP_SND_BUF must be 544 at least: an answer is sent in one go"
 #endif
@@ -69,6 +73,8 @@ static inline bool connection_lost(const void *connection) {
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "lwip_options.h"
 
 typedef int8_t err_t;
 enum { ERR_OK = 0, ERR_VAL = -6 };
