@@ -22,14 +22,24 @@ endef
 
 define CMCWH_INSTALL_INIT_SYSTEMD
 	$(INSTALL) -D -m 644 $(@D)/port/systemd/cmcwh.service $(TARGET_DIR)/usr/lib/systemd/system/cmcwh.service
+	$(INSTALL) -D -m 644 $(@D)/port/systemd/cmcwh.tmpfiles $(TARGET_DIR)/usr/lib/tmpfiles.d/cmcwh.conf
+	$(INSTALL) -D -m 644 $(@D)/port/systemd/cmcwh.conf $(TARGET_DIR)/etc/cmcwh/cmcwh.conf
 endef
+
+# tmpfiles.d makes it too, but not where /etc is read-only.
+ifeq ($(BR2_INIT_SYSTEMD),y)
+define CMCWH_PERMISSIONS
+	/etc/cmcwh/credentials d 700 0 0 - - - - -
+endef
+endif
 
 define CMCWH_INSTALL_INIT_SYSV
 	$(INSTALL) -D -m 755 $(CMCWH_PKGDIR)/S80cmcwh $(TARGET_DIR)/etc/init.d/S80cmcwh
 endef
 
+# In place of cmcwh.sysusers: Buildroot makes users when it makes the image.
 define CMCWH_USERS
-	cmcwh -1 cmcwh -1 * /var/lib/cmcwh - - cmcwh
+	cmcwh -1 cmcwh -1 * /var/lib/cmcwh - - Webhook receiver for Customers Mail Cloud
 endef
 
 $(eval $(generic-package))
