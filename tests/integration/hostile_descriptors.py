@@ -760,7 +760,8 @@ README = {
     "a certificate, key or auth file at SIGHUP; nobody reads standard error": [
         ("--tls-cert", "nothing", "keeps"), ("--tls-key", "nothing", "keeps"), ("--auth-file", "nothing", "keeps"),
         ("standard error", "pipe, nobody reads", "delivers")],
-    "a besteffort sink; the network below UDP or TCP; the end, with the ring in memory and `--sync never`": [
+    "a besteffort sink; a pipe, socket or peer that goes, or the network, before all was read; the end, with the ring in "
+    "memory and `--sync never`": [
         ("sink syslog+udp:", "UDP, nobody there", "loses")],
 }
 
