@@ -106,6 +106,19 @@ serial:/dev/ttyS0?baud=9600"
     fi
 }
 
+# Each option of cmcwh is one of /etc/config/cmcwh, or left out on purpose; and the other way round.
+knows_all() {
+    "$cmcwh" help serve | sed -n 's/^  --\([a-z-]*\) .*/\1/p' | tr - _ | sort >"$folder/has"
+    sh -c ". '$here/stub.sh'; . '$init'; printf '%s\n' \$SINGLES \$LISTS \$LEFT_OUT" | sort >"$folder/knows"
+    if [ -s "$folder/has" ] && diff "$folder/has" "$folder/knows" >"$folder/out"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "the init script does not know the options of cmcwh, '<': missing, '>': none of cmcwh:"
+        cat "$folder/out"
+    fi
+}
+
 # The command line is one that cmcwh takes, and it serves.
 serves() {
     printf "config cmcwh 'main'\n\toption enabled '1'\n\tlist listen '127.0.0.1:0'\n\tlist sink 'file:%s'\n" \
@@ -137,6 +150,7 @@ for shell in "busybox ash" dash; do
         echo "skipped: ${shell%% *} is not here"
     fi
 done
+knows_all
 serves
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]
