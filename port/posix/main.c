@@ -47,6 +47,8 @@ static int command_serve(int count, char **arguments) {
         return fputs(more, stdout) < 0;
     case OPTIONS_WRONG:
         return 2;
+    case OPTIONS_FAILED:
+        return options.check ? 2 : 1; /* it knows of right and wrong only */
     case OPTIONS_RUN:
         break;
     }

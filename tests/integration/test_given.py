@@ -86,6 +86,48 @@ def test_wrong_kinds_at_the_start():
                 remove(path)
 
 
+def failing(folder, *faults):
+    """For preload=: calls of the system go wrong, see tests/stubs/faults.c."""
+    library = os.environ.get("CMCWH_FAULTS", "")
+    if not library or os.environ.get("SANITIZE"):
+        raise Skipped("nothing can be loaded before the C library here")
+    counts = os.path.join(folder.path, "faults")
+    folder.text(counts, bytes(4 * 25))
+    return lambda: os.environ.update(LD_PRELOAD=os.path.abspath(library), FAULTS=" ".join(faults), FAULTS_FILE=counts)
+
+
+def test_a_reading_that_fails():
+    """What passes by itself ends the start with 1, so that a service manager tries again; what was only
+    interrupted is not even said. --check-config knows right and wrong only."""
+    with Folder() as folder:
+        cert, key = certificate(folder.path, "good")
+        auth, conf, wrong = (os.path.join(folder.path, name) for name in ("auth", "conf", "wrong"))
+        folder.text(auth, b"bearer x\n")
+        folder.text(conf, b"sync = never\n")
+        folder.text(wrong, b"nonsense\n")
+        files = {"--config": conf, "--auth-file": auth}
+        if "this build has no TLS" not in run("serve", "--check-config", "--tls-cert", cert)[2]:
+            files.update({"--tls-cert": cert, "--tls-key": key})
+        given = ["--listen", "127.0.0.1:0"] + [word for pair in files.items() for word in pair]
+        for option, path in files.items():
+            for call, error, what in (("open", "EIO", "Input/output"), ("open", "EMFILE", "Too many open files"),
+                                      ("open", "ENFILE", "Too many open files"), ("open", "ENOMEM", "Cannot allocate memory"),
+                                      ("read", "EIO", "Input/output")):
+                fault = "%s:%s:1:%s" % (call, path, error)
+                for more, expected in (([], 1), (["--check-config"], 2)):
+                    status, output, said = run("serve", *given, *more, preload=failing(folder, fault))
+                    assert (status, output) == (expected, b""), (fault, more, status, said)
+                    assert said.startswith("cmcwh: %s: %s: %s" % (option, path, what)), said
+                    assert said.count("\n") == 1, said
+            faults = ["%s:%s:1:EINTR" % (call, path) for call in ("open", "read")]
+            status, _, said = run("serve", "--check-config", *given, preload=failing(folder, *faults))
+            assert (status, said) == (0, ""), (faults, said)
+        # What waiting does not mend counts for more.
+        status, _, said = run("serve", "--check-config", "--config", conf, "--config", wrong,
+                              preload=failing(folder, "open:%s:1:EIO" % conf))
+        assert status == 2 and said.count("\n") == 2, said
+
+
 def refused_reload(server, put, path, option):
     """What was read before stays in force, and everything else goes on."""
     said = server.stderr().count("stays in force")

@@ -36,8 +36,8 @@ static int how_of(const char *name) {
     static const struct {
         const char *name;
         int how;
-    } all[] = {{"EIO", EIO},       {"ENOSPC", ENOSPC}, {"EINTR", EINTR},
-               {"EMFILE", EMFILE}, {"short", SHORT},   {"hang", HANG}};
+    } all[] = {{"EIO", EIO},       {"ENOSPC", ENOSPC}, {"EINTR", EINTR}, {"EMFILE", EMFILE},
+               {"ENFILE", ENFILE}, {"ENOMEM", ENOMEM}, {"short", SHORT}, {"hang", HANG}};
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (strcmp(name, all[i].name) == 0) {
@@ -163,6 +163,14 @@ ssize_t send(int descriptor, const void *bytes, size_t length, int flags) {
 
     next(&call, "send");
     return fails(how) ? -1 : call(descriptor, bytes, part_of(how, length), flags);
+}
+
+ssize_t read(int descriptor, void *bytes, size_t length) {
+    ssize_t (*call)(int, void *, size_t);
+    int how = fault_on("read", descriptor);
+
+    next(&call, "read");
+    return fails(how) ? -1 : call(descriptor, bytes, length);
 }
 
 int fsync(int descriptor) {

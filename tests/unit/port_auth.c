@@ -1,12 +1,14 @@
 /* The auth file: who may post. */
 #include "support.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "door/auth.h"
+#include "platform/outcome.h"
 #include "said.h"
 
 /* Makes what a file holds the one in force, and holds it; NULL when it cannot be taken. */
@@ -29,6 +31,7 @@ static void done(struct auth *auth) {
 
 static void assert_wrong(const char *text, const char *why) {
     assert_null(read_file(text, strlen(text), 0600));
+    assert_true(outcome_of(errno) == OUTCOME_WRONG);
     assert_said(why);
 }
 

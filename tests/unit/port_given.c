@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "platform/given.h"
+#include "platform/outcome.h"
 #include "said.h"
 
 static struct given given;
@@ -37,6 +38,7 @@ static const char *name(const char *last) {
 
 static void assert_wrong(const char *path, const char *why) {
     assert_false(given_read(&given, "--option", path));
+    assert_true(outcome_of(errno) == OUTCOME_WRONG);
     assert_said(why);
     assert_null(given.bytes);
 }

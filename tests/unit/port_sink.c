@@ -1,6 +1,7 @@
 /* URIs of sinks. */
 #include "support.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "said.h"
@@ -23,6 +24,7 @@ static void right(const char *uri, const char *target, enum cmcwh_encoding encod
 
 static void wrong(const char *uri, const char *why) {
     assert_false(sink_parse(&sink, uri, true));
+    assert_true(outcome_of(errno) == OUTCOME_WRONG);
     assert_said(why);
 }
 

@@ -2,6 +2,7 @@
  * (options.c), and opening what is written to (serve.c). */
 #include "command/config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,32 +37,45 @@ static bool collides(const struct options *options, const struct sink *sinks, un
     return same;
 }
 
-/* One that is wrong has no medium; with --check-config those behind it are read too. */
+/* One that is wrong has no medium. */
+static enum outcome parse_sink(const struct options *options, struct sink *sinks, unsigned i) {
+    enum outcome outcome = OUTCOME_RIGHT;
+
+    if (!sink_parse(&sinks[i], options->sink[i], options->sync)) {
+        outcome = outcome_of(errno);
+    } else if (collides(options, sinks, i)) {
+        outcome = OUTCOME_WRONG;
+    }
+    if (outcome != OUTCOME_RIGHT) {
+        sink_free(&sinks[i]);
+        sinks[i].medium = NULL;
+    }
+    return outcome;
+}
+
+/* With --check-config those behind one that is wrong are read too. */
 static enum outcome parse_sinks(const struct options *options, struct sink *sinks) {
     enum outcome outcome = OUTCOME_RIGHT;
 
     for (unsigned i = 0; i < options->sinks && (outcome == OUTCOME_RIGHT || options->check); i++) {
-        if (!sink_parse(&sinks[i], options->sink[i], options->sync) ||
-            collides(options, sinks, i)) {
-            sink_free(&sinks[i]);
-            sinks[i].medium = NULL;
-            outcome = OUTCOME_WRONG;
-        }
+        outcome = outcome_worse(outcome, parse_sink(options, sinks, i));
     }
     return outcome;
 }
 
 static enum outcome read_auth(const struct options *options) {
     struct auth *auth = options->auth_file == NULL ? NULL : auth_read(options->auth_file);
+    enum outcome outcome =
+        options->auth_file == NULL || auth != NULL ? OUTCOME_RIGHT : outcome_of(errno);
 
     auth_use(auth);
-    return options->auth_file == NULL || auth != NULL ? OUTCOME_RIGHT : OUTCOME_WRONG;
+    return outcome;
 }
 
 static enum outcome read_certificate(const struct options *options) {
     return options->tls_cert == NULL || tls_load(options->tls_cert, options->tls_key)
                ? OUTCOME_RIGHT
-               : OUTCOME_WRONG;
+               : outcome_of(errno);
 }
 
 enum outcome config_read(const struct options *options, struct sink sinks[CMCWH_READERS_MAX]) {

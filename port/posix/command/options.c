@@ -11,6 +11,7 @@
 #include "door/tls.h"
 #include "platform/given.h"
 #include "platform/log.h"
+#include "platform/outcome.h"
 
 /* Stores a value. Returns what was expected instead, or NULL. */
 typedef const char *(*setter)(struct options *options, const char *value);
@@ -308,14 +309,14 @@ static bool config_line(struct options *options, const struct given *file, char 
     return expected == NULL;
 }
 
-static bool config_file(struct options *options, const char *path) {
+static enum outcome config_file(struct options *options, const char *path) {
     struct given file;
     const char *fault = NULL;
-    bool right = given_read(&file, "--config", path);
+    bool right = true;
     char *line;
 
-    if (!right) {
-        return false;
+    if (!given_read(&file, "--config", path)) {
+        return outcome_of(errno);
     }
     while ((right || options->check) && (line = given_line(&file, &fault)) != NULL) {
         right = config_line(options, &file, line) && right;
@@ -324,7 +325,7 @@ static bool config_file(struct options *options, const char *path) {
         right = given_wrong(&file, file.line, fault);
     }
     given_free(&file);
-    return right;
+    return right ? OUTCOME_RIGHT : OUTCOME_WRONG;
 }
 
 /* The value of the option at arguments[*i], behind '=' or as the next argument. */
@@ -385,10 +386,10 @@ static void replace_lists(struct options *options, int count, char **arguments) 
 }
 
 /* One without a value is said when its turn comes in the command line. */
-static bool config_files(struct options *options, int count, char **arguments) {
-    bool right = true;
+static enum outcome config_files(struct options *options, int count, char **arguments) {
+    enum outcome outcome = OUTCOME_RIGHT;
 
-    for (int i = 0; i < count && (right || options->check); i++) {
+    for (int i = 0; i < count && (outcome == OUTCOME_RIGHT || options->check); i++) {
         const char *value;
 
         if (strncmp(arguments[i], "--config", 8) != 0 ||
@@ -396,9 +397,11 @@ static bool config_files(struct options *options, int count, char **arguments) {
             continue;
         }
         value = value_of(count, arguments, &i);
-        right = (value == NULL || config_file(options, value)) && right;
+        if (value != NULL) {
+            outcome = outcome_worse(outcome, config_file(options, value));
+        }
     }
-    return right;
+    return outcome;
 }
 
 /* What no option can see alone. */
@@ -418,7 +421,7 @@ static bool fit(const struct options *options) {
 }
 
 enum options_result options_read(struct options *options, int count, char **arguments) {
-    bool right;
+    enum outcome outcome;
 
     memset(options, 0, offsetof(struct options, text));
     options->text_used = 0;
@@ -438,13 +441,18 @@ enum options_result options_read(struct options *options, int count, char **argu
         }
         options->check = options->check || strcmp(arguments[i], "--check-config") == 0;
     }
-    right = config_files(options, count, arguments);
+    outcome = config_files(options, count, arguments);
     replace_lists(options, count, arguments);
-    for (int i = 0; i < count && (right || options->check); i++) {
-        right = argument(options, count, arguments, &i) && right;
+    for (int i = 0; i < count && (outcome == OUTCOME_RIGHT || options->check); i++) {
+        if (!argument(options, count, arguments, &i)) {
+            outcome = OUTCOME_WRONG;
+        }
     }
-    if (!right || !fit(options)) {
-        return OPTIONS_WRONG;
+    if (outcome == OUTCOME_RIGHT && !fit(options)) {
+        outcome = OUTCOME_WRONG;
+    }
+    if (outcome != OUTCOME_RIGHT) {
+        return outcome == OUTCOME_FAILED ? OPTIONS_FAILED : OPTIONS_WRONG;
     }
     if (options->listeners == 0) {
         options->listen[options->listeners++] = "127.0.0.1:8080";

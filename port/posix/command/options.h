@@ -36,7 +36,12 @@ struct options {
     size_t text_used;
 };
 
-enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_WRONG };
+enum options_result {
+    OPTIONS_RUN,
+    OPTIONS_HELP,
+    OPTIONS_WRONG,
+    OPTIONS_FAILED /* --config may be read next time, though nobody mends anything */
+};
 
 /* Reads arguments (without the program's name and the subcommand). When they are wrong, one line
  * has said which and what was expected. */

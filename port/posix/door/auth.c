@@ -2,6 +2,7 @@
  * request (cmcwh.c). */
 #include "door/auth.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,7 +123,7 @@ static struct auth *take(struct given *file) {
     }
     auth = calloc(1, sizeof *auth);
     if (auth == NULL) {
-        (void)given_wrong(file, 0, "out of memory");
+        (void)given_failed(file, NULL, ENOMEM);
     } else if (!parse(auth, file)) {
         free(auth);
         auth = NULL;

@@ -14,7 +14,8 @@ struct auth {
     unsigned users;
 };
 
-/* Reads a file. NULL when it cannot be taken: then one line has said why. */
+/* Reads a file. NULL when it cannot be taken: then one line has said why, and errno is the system's
+ * error, EINVAL when it has none. */
 struct auth *auth_read(const char *path);
 
 /* Makes `auth` (NULL: everybody may post) the one in force. Any thread. */

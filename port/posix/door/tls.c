@@ -2,12 +2,13 @@
  * a new one can be read while others are being served. Not here: who waits for what (door.c). */
 #include "door/tls.h"
 
+#include <errno.h>
+
 #include "platform/given.h"
 #include "platform/log.h"
 
 #if CMCWH_TLS
 
-#include <errno.h>
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -45,9 +46,10 @@ static int no_pass_phrase(char *buffer, int size, int writing, void *unused) {
 }
 
 static bool refuse(const struct given *file, const char *fault) {
-    (void)given_wrong(file, 0, fault);
+    bool memory = ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE;
+
     ERR_clear_error();
-    return false;
+    return memory ? given_failed(file, NULL, ENOMEM) : given_wrong(file, 0, fault);
 }
 
 /* Its bytes are not `what`. */
@@ -179,16 +181,21 @@ void tls_say_dates(const char *path) {
 
 bool tls_load(const char *certificate, const char *key) {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method()), *old;
+    int error;
 
     if (tls.context == NULL) {
         tls.context = new_context();
     }
     if (context == NULL || tls.context == NULL) {
         SSL_CTX_free(context);
-        return log_failure("memory for TLS", ENOMEM);
+        (void)log_failure("memory for TLS", ENOMEM);
+        errno = ENOMEM;
+        return false;
     }
     if (!load_certificate(context, certificate) || !load_key(context, key)) {
+        error = errno;
         SSL_CTX_free(context);
+        errno = error;
         return false;
     }
     (void)pthread_mutex_lock(&tls.mutex);
@@ -287,6 +294,7 @@ bool tls_load(const char *certificate, const char *key) {
     (void)certificate;
     (void)key;
     log_line(CMCWH_LOG_ERROR, "--tls-cert: this build has no TLS");
+    errno = EINVAL;
     return false;
 }
 

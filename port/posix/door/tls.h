@@ -10,8 +10,8 @@
 bool tls_built_in(void);
 
 /* Reads a certificate (with its chain) and its key, both PEM, for connections that begin from now
- * on. False: one line has said what is wrong, and what was read before stays in force. One
- * thread. */
+ * on. False: one line has said what is wrong, errno is the system's error (EINVAL when it has
+ * none), and what was read before stays in force. One thread. */
 bool tls_load(const char *certificate, const char *key);
 
 /* Says when the certificate that was loaded, from this path, has ended, or will within 14 days. The

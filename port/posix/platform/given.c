@@ -30,7 +30,7 @@ static const char *kind_of(mode_t mode) {
  * opened. Nothing that is opened here waits. */
 int given_open(const char *path, int flags, const char **fault) {
     struct stat status;
-    int descriptor;
+    int descriptor, error;
 
     if (((flags & O_NOFOLLOW) != 0 ? lstat(path, &status) : stat(path, &status)) != 0) {
         *fault = strerror(errno);
@@ -41,15 +41,18 @@ int given_open(const char *path, int flags, const char **fault) {
         errno = EINVAL;
         return -1;
     }
-    descriptor = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    do {
+        descriptor = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    } while (descriptor < 0 && errno == EINTR);
     if (descriptor < 0) {
         *fault = strerror(errno);
         return -1;
     }
-    *fault = fstat(descriptor, &status) == 0 ? kind_of(status.st_mode) : strerror(errno);
+    error = fstat(descriptor, &status) == 0 ? EINVAL : errno;
+    *fault = error == EINVAL ? kind_of(status.st_mode) : strerror(error);
     if (*fault != NULL) { /* it was changed meanwhile */
         (void)close(descriptor);
-        errno = EINVAL;
+        errno = error;
         return -1;
     }
     return descriptor;
@@ -121,6 +124,13 @@ bool given_wrong(const struct given *given, unsigned line, const char *fault) {
     } else {
         log_usage("%s: %s:%u: %s", given->option, given->path, line, fault);
     }
+    errno = EINVAL;
+    return false;
+}
+
+bool given_failed(const struct given *given, const char *what, int error) {
+    (void)given_wrong(given, 0, what != NULL ? what : strerror(error));
+    errno = error;
     return false;
 }
 
@@ -141,7 +151,7 @@ static bool cannot_open(const struct given *given, const char *fault, int error)
     (void)snprintf(text, sizeof text, "%s%s%s%s%s%s%s%s", length < 0 ? "" : "a link to ", link,
                    length < 0 ? "" : ": ", fault, whom, where[0] != '\0' ? ", looked for in " : "",
                    where, left_out ? "; systemd gives no copy of a link" : "");
-    return given_wrong(given, 0, text);
+    return given_failed(given, text, error);
 }
 
 /* ---- Reading ---- */
@@ -153,7 +163,7 @@ static bool read_all(struct given *given, int descriptor) {
     while (got != 0 && given->length <= GIVEN_MOST) {
         got = read(descriptor, given->bytes + given->length, GIVEN_MOST + 1 - given->length);
         if (got < 0 && errno != EINTR) {
-            return given_wrong(given, 0, strerror(errno));
+            return given_failed(given, NULL, errno);
         }
         given->length += got > 0 ? (size_t)got : 0;
     }
@@ -191,19 +201,20 @@ static bool check_text(const struct given *given) {
 bool given_read(struct given *given, const char *option, const char *path) {
     struct stat status = {0};
     const char *fault;
-    int descriptor = given_open(path, O_RDONLY, &fault);
+    int descriptor = given_open(path, O_RDONLY, &fault), error = errno;
     bool right;
 
     *given = (struct given){.option = option, .path = path};
     if (descriptor < 0) {
-        return cannot_open(given, fault, errno);
+        return cannot_open(given, fault, error);
     }
     (void)fstat(descriptor, &status);
     given->mode = status.st_mode;
     given->bytes = malloc(GIVEN_MOST + 2);
-    right = given->bytes == NULL ? given_wrong(given, 0, strerror(ENOMEM))
-                                 : read_all(given, descriptor);
+    right = given->bytes == NULL ? given_failed(given, NULL, ENOMEM) : read_all(given, descriptor);
+    error = errno;
     (void)close(descriptor);
+    errno = error;
     if (right) {
         skip_mark(given);
         right = check_text(given);

@@ -11,7 +11,8 @@
 enum { GIVEN_MOST = 131072, GIVEN_LINE = 1023 };
 
 /* Opens a regular file, with the flags of open(). -1: *fault says what is there instead, or why it
- * cannot be opened; errno is ENOENT when nothing is there. */
+ * cannot be opened; errno is the system's error (ENOENT: nothing is there), EINVAL when it is no
+ * regular file. */
 int given_open(const char *path, int flags, const char **fault);
 
 /* Makes one, for reading and writing, where nothing is, not even a link. -1: *fault says why not.
@@ -45,17 +46,22 @@ struct given {
 };
 
 /* Reads a whole file of text. It has no zero byte; its lines end in LF or CR LF. False: one line
- * has said what is wrong, and given_free need not be called. */
+ * has said what is wrong, errno is the system's error, EINVAL when it has none, and given_free need
+ * not be called. */
 bool given_read(struct given *given, const char *option, const char *path);
 
 /* The next line without its end, to be changed as one likes. NULL: there is none, or it is too
  * long, and *fault says so. */
 char *given_line(struct given *given, const char **fault);
 
-/* Says what is wrong with the file (line 0) or a line of it. Returns false. */
+/* Says what is wrong with the file (line 0) or a line of it. Returns false, with errno EINVAL. */
 bool given_wrong(const struct given *given, unsigned line, const char *fault);
 
-/* What was in it may have been secret: nothing of it stays in memory. */
+/* The system does not give what the file needs: says `what` (NULL: the error). Returns false, with
+ * errno as `error`. */
+bool given_failed(const struct given *given, const char *what, int error);
+
+/* What was in it may have been secret: nothing of it stays in memory. Leaves errno alone. */
 void given_free(struct given *given);
 
 #endif

@@ -17,3 +17,7 @@ enum outcome outcome_of(int error) {
     }
     return OUTCOME_WRONG;
 }
+
+enum outcome outcome_worse(enum outcome one, enum outcome other) {
+    return one > other ? one : other;
+}

@@ -11,4 +11,7 @@ enum outcome {
 /* That of a start to which the system has said this error. */
 enum outcome outcome_of(int error);
 
+/* Of two things that went wrong, waiting mends neither if it does not mend one. */
+enum outcome outcome_worse(enum outcome one, enum outcome other);
+
 #endif

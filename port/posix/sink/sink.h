@@ -109,7 +109,7 @@ struct sink {
     char failing[SINK_TROUBLE]; /* why it is not working; "": it is */
 };
 
-/* Reads a URI. False: one line has said what is wrong with it. */
+/* Reads a URI. False: one line has said what is wrong with it, and errno is EINVAL; or ENOMEM. */
 bool sink_parse(struct sink *sink, const char *uri, bool durable);
 
 /* The media, for --help. */

@@ -81,6 +81,7 @@ static const struct sink_parameter *find(const struct sink_parameter *parameters
 
 static bool wrong(const char *uri, const char *what, const char *expected) {
     log_usage("--sink: '%s': '%s': expected %s", uri, what, expected);
+    errno = EINVAL;
     return false;
 }
 
@@ -177,7 +178,9 @@ bool sink_parse(struct sink *sink, const char *uri, bool durable) {
     if (medium->own != NULL) {
         sink->own = malloc(medium->own_size);
         if (sink->own == NULL) {
-            return log_failure("memory for a sink (--sink)", ENOMEM);
+            (void)log_failure("memory for a sink (--sink)", ENOMEM);
+            errno = ENOMEM;
+            return false;
         }
         memcpy(sink->own, medium->own, medium->own_size);
     }
