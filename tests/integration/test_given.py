@@ -319,6 +319,23 @@ def test_what_we_have_left_is_taken_over():
         assert os.path.exists(server.path("pid"))
 
 
+def test_a_ring_whose_making_was_killed():
+    """The real thing: in the middle of it. The next start takes it away, whatever mode a ring has in the end."""
+    with Folder() as folder:
+        ring = os.path.join(folder.path, "ring")
+        with subprocess.Popen([harness.CMCWH, "serve", "--listen", "127.0.0.1:0", "--ring", ring],
+                              stderr=subprocess.DEVNULL, preexec_fn=failing(folder, "pwrite:/ring.new:3:hang")) as made:
+            try:
+                eventually(lambda: os.path.exists(ring + ".new") and os.stat(ring + ".new").st_size > 100000, "a part")
+            finally:
+                made.kill()
+        assert_checked(["--listen", "127.0.0.1:0", "--ring", ring], 0)
+        with Server("--ring", ring) as server:
+            assert server.post(body()).status == 200
+            assert os.stat(ring).st_mode & 0o777 == 0o640
+        assert not os.path.exists(ring + ".new")
+
+
 def everything(folder):
     """The files below a folder, and what is in them."""
     return {os.path.join(at, name): state_of(os.path.join(at, name))

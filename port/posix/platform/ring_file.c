@@ -172,13 +172,16 @@ static enum outcome make(struct ring_file *file, const char *made, uint32_t reco
     struct cmcwh_storage storage = file->storage;
 
     storage.write = write_to_zeros;
-    if (fchmod(file->descriptor, mode_of_new()) != 0 || fill(file->descriptor, size) != 0 ||
-        cmcwh_storage_format(&storage, &geometry) < 0 || fsync(file->descriptor) != 0 ||
-        rename(made, file->path) != 0) {
+    if (fill(file->descriptor, size) != 0 || cmcwh_storage_format(&storage, &geometry) < 0 ||
+        fsync(file->descriptor) != 0 || rename(made, file->path) != 0) {
         int error = errno;
 
         (void)unlink(made);
         return refuse_with(file, "cannot be made", error);
+    }
+    /* Not before: what a power cut leaves of it is known by its mode. */
+    if (fchmod(file->descriptor, mode_of_new()) != 0 || fsync(file->descriptor) != 0) {
+        return refuse_with(file, "its mode cannot be set", errno);
     }
     if (!given_sync_name(file->path)) {
         return refuse_with(file, "its directory cannot be synced", errno);
