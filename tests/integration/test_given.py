@@ -239,6 +239,7 @@ def test_nothing_that_is_not_ours_is_touched():
                 status, output, said = run("serve", "--listen", "127.0.0.1:0", *options)
                 assert (status, output) == (2, b""), (options, kind, status, said)
                 assert path in said and said.count("\n") == 1, (kind, said)
+                assert_checked(["--listen", "127.0.0.1:0", *options], 2, path)
                 assert state_of(path) == before, (options, kind)
                 assert not os.path.lexists(ring), kind
                 remove(path)
@@ -257,6 +258,7 @@ def test_wrong_kinds_of_ring():
             assert path in said and said.count("\n") == 1, said
             if kind in ("directory", "pipe", "socket", "device", "circle"):
                 assert what in said, said
+            assert_checked(["--listen", "127.0.0.1:0", "--ring", path], 2, path)
             assert state_of(path) == before, kind
             assert os.listdir(folder.path) == ["ring"], os.listdir(folder.path)
             remove(path)

@@ -230,24 +230,37 @@ static bool clear(const char *made) {
     return used;
 }
 
+enum { MADE_MAX = PATH_MAX + 8 };
+
+/* Under which name it is made. */
+static void name_made(const struct ring_file *file, char made[MADE_MAX]) {
+    (void)snprintf(made, MADE_MAX, "%s.new", file->path);
+}
+
+static enum outcome refuse_link(const struct ring_file *file) {
+    return refuse(file, "is a link that leads nowhere");
+}
+
+static enum outcome refuse_made(const struct ring_file *file, const char *made, int error) {
+    log_line(CMCWH_LOG_ERROR, "ring '%s': cannot be made: %s: %s%s", file->path, made,
+             strerror(error), error == EEXIST ? ": move it away" : "");
+    return outcome_of(error);
+}
+
 /* A new one, under another name. */
 static enum outcome create(struct ring_file *file, uint32_t records) {
-    char made[PATH_MAX + 8];
+    char made[MADE_MAX];
     const char *fault;
     struct stat status;
     enum outcome outcome;
 
-    (void)snprintf(made, sizeof made, "%s.new", file->path);
+    name_made(file, made);
     if (clear(made)) {
         return busy(file, "another process is just making it");
     }
     file->descriptor = given_make(made, 0600, &fault);
     if (file->descriptor < 0) {
-        int error = errno;
-
-        log_line(CMCWH_LOG_ERROR, "ring '%s': cannot be made: %s: %s%s", file->path, made, fault,
-                 error == EEXIST ? ": move it away" : "");
-        return outcome_of(error);
+        return refuse_made(file, made, errno);
     }
     outcome = lock(file);
     if (outcome != OUTCOME_RIGHT) {
@@ -260,7 +273,7 @@ static enum outcome create(struct ring_file *file, uint32_t records) {
      * somebody's too. */
     if (lstat(file->path, &status) == 0) {
         (void)unlink(made);
-        return S_ISLNK(status.st_mode) ? refuse(file, "is a link that leads nowhere")
+        return S_ISLNK(status.st_mode) ? refuse_link(file)
                                        : busy(file, "another process is just making it");
     }
     return make(file, made, records);
@@ -368,11 +381,37 @@ enum outcome ring_file_open(struct ring_file *file, const char *path, uint32_t r
     return outcome;
 }
 
+/* Could one be made? What stands under the name for it is not locked: who is just making it must
+ * not find that. */
+static enum outcome look_at_making(const struct ring_file *file) {
+    char made[MADE_MAX];
+    struct stat status;
+    const char *fault;
+    int error = given_makable(file->path), descriptor;
+    bool foreign;
+
+    if (error != 0) {
+        return refuse_with(file, "cannot be made", error);
+    }
+    if (lstat(file->path, &status) == 0 && S_ISLNK(status.st_mode)) {
+        return refuse_link(file);
+    }
+    name_made(file, made);
+    if (lstat(made, &status) != 0) {
+        return OUTCOME_RIGHT;
+    }
+    descriptor = given_open(made, O_RDWR | O_NOFOLLOW, &fault);
+    foreign = descriptor < 0 || !left_over(descriptor);
+    if (descriptor >= 0) {
+        (void)close(descriptor);
+    }
+    return foreign ? refuse_made(file, made, EEXIST) : OUTCOME_RIGHT;
+}
+
 enum outcome ring_file_look(const char *path, uint32_t records) {
     struct ring_file file;
     enum outcome outcome;
     const char *fault;
-    int error;
 
     if (!prepare(&file, path)) {
         return OUTCOME_WRONG;
@@ -388,8 +427,7 @@ enum outcome ring_file_look(const char *path, uint32_t records) {
     if (errno != ENOENT) {
         return refuse(&file, fault);
     }
-    error = given_makable(path);
-    return error == 0 ? OUTCOME_RIGHT : refuse_with(&file, "cannot be made", error);
+    return look_at_making(&file);
 }
 
 bool ring_file_view(struct ring_file *file, const char *path) {
