@@ -65,6 +65,10 @@ def test_what_descriptors_are_needed():
     needed = int(re.search(r"(\d+) are needed", said).group(1))
     assert not starts(resource.RLIMIT_NOFILE, needed - 1)
     assert starts(resource.RLIMIT_NOFILE, needed)
+    for count, expected in ((needed - 1, 2), (needed, 0)):
+        status, _, said = run("serve", "--check-config", "--listen", "127.0.0.1:0",
+                              preload=limited(resource.RLIMIT_NOFILE, count))
+        assert status == expected and said.count("ulimit -n: %d descriptors" % count) == 1, (status, said)
 
 
 def test_sinks_keep_their_descriptors():

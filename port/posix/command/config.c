@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "door/auth.h"
+#include "door/http.h"
 #include "door/listen.h"
 #include "door/tls.h"
 #include "platform/given.h"
@@ -156,6 +157,7 @@ int config_check(const struct options *options) {
     right =
         (options->pid_file == NULL || process_look(options->pid_file) == OUTCOME_RIGHT) && right;
     right = listen_look(&listeners) == OUTCOME_RIGHT && right;
+    right = http_look(options->connections) == OUTCOME_RIGHT && right;
     right = (!late || look_at_ring(options)) && right;
     right = (options->user == NULL || config_become(options, sinks) == OUTCOME_RIGHT) && right;
     right = (late || look_at_ring(options)) && right;

@@ -83,31 +83,35 @@ static bool start_server(struct http *http) {
 
 /* Connections need descriptors, and so do files and sinks. How many connections may there be? 0:
  * too few. */
-static unsigned limit_connections(const struct http_config *config) {
+static unsigned limit_connections(unsigned connections) {
     enum { OTHERS = 64, LEAST = 16 };
     struct rlimit limit;
-    rlim_t wanted = (rlim_t)config->connections + OTHERS;
+    rlim_t wanted = (rlim_t)connections + OTHERS;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
-        return config->connections;
+        return connections;
     }
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur >= wanted) {
-        return config->connections;
+        return connections;
     }
     if (limit.rlim_cur < OTHERS + LEAST) {
         log_line(
             CMCWH_LOG_ERROR,
             "ulimit -n: %u descriptors are too few: %u are needed, and %u for --connections %u",
-            (unsigned)limit.rlim_cur, OTHERS + LEAST, (unsigned)wanted, config->connections);
+            (unsigned)limit.rlim_cur, OTHERS + LEAST, (unsigned)wanted, connections);
         return 0;
     }
     log_line(CMCWH_LOG_WARN,
              "ulimit -n: %u descriptors are enough for --connections %u, not for %u",
-             (unsigned)limit.rlim_cur, (unsigned)limit.rlim_cur - OTHERS, config->connections);
+             (unsigned)limit.rlim_cur, (unsigned)limit.rlim_cur - OTHERS, connections);
     return (unsigned)limit.rlim_cur - OTHERS;
+}
+
+enum outcome http_look(unsigned connections) {
+    return limit_connections(connections) > 0 ? OUTCOME_RIGHT : OUTCOME_WRONG;
 }
 
 enum outcome http_start(struct http *http, const struct http_config *config) {
@@ -115,7 +119,7 @@ enum outcome http_start(struct http *http, const struct http_config *config) {
                                .listeners = http->listener,
                                .listener_count = config->listeners.count,
                                .workers = config->workers,
-                               .connections = limit_connections(config),
+                               .connections = limit_connections(config->connections),
                                .slow = config->slow_requests,
                                .timeout = config->body_timeout * 1000,
                                .keep = config->keep_alive * 1000,

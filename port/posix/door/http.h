@@ -30,6 +30,10 @@ struct http {
     struct door *door;
 };
 
+/* Are there descriptors enough for so many connections, or at least for some? Unless for none, only
+ * a warning is said. Takes as many as this process may have. */
+enum outcome http_look(unsigned connections);
+
 /* If it cannot, one line has said why, and http_stop is to be called all the same. All memory is
  * taken here, before it listens. */
 enum outcome http_start(struct http *http, const struct http_config *config);
