@@ -377,6 +377,11 @@ def test_check_config_says_all_that_is_wrong():
         assert_checked(["--nonsense", "5", "--store-timeout", "0", "--config", path("conf"), "--keep-alive"], 2,
                        "'--nonsense'", "--store-timeout: '0'", "conf:1: workers", "conf:2: there is no option",
                        "--keep-alive: a value must follow")
+        if "this build has no TLS" not in run("serve", "--check-config", "--tls-cert", path("auth"))[2]:
+            assert_checked(["--workers", "0", "--tls-cert", path("auth")], 2, "--workers: '0'", "--tls-key must be given")
+            assert_checked(["--listen", "127.0.0.1:0s", "--listen", "[::1]:0s", "--keep-alive", "x"], 2, "127.0.0.1:0s': HTTPS",
+                           "[::1]:0s': HTTPS", "--keep-alive")
+            assert_checked(["--listen", "127.0.0.1:0s", "--tls-key", path("auth"), "--config", path("no")], 2, "No such file")
         assert_checked(["--sink", "tape:", "--sink", "file:" + path("no/log"), "--sink", "syslog:?max=1"], 2,
                        "'tape:'", path("no/log"), "max=1")
         for name in ("pid", "ring"):

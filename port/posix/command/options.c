@@ -316,12 +316,14 @@ static enum outcome config_file(struct options *options, const char *path) {
     char *line;
 
     if (!given_read(&file, "--config", path)) {
+        options->unread = true;
         return outcome_of(errno);
     }
     while ((right || options->check) && (line = given_line(&file, &fault)) != NULL) {
         right = config_line(options, &file, line) && right;
     }
     if (fault != NULL) {
+        options->unread = true;
         right = given_wrong(&file, file.line, fault);
     }
     given_free(&file);
@@ -404,20 +406,25 @@ static enum outcome config_files(struct options *options, int count, char **argu
     return outcome;
 }
 
-/* What no option can see alone. */
+/* What no option can see alone; nor can it be seen without a file that might say more. */
 static bool fit(const struct options *options) {
+    bool right = true;
+
+    if (options->unread) {
+        return false;
+    }
     if ((options->tls_cert == NULL) != (options->tls_key == NULL)) {
         log_usage("--tls-%s must be given too: a certificate and its key belong together",
                   options->tls_cert == NULL ? "cert" : "key");
         return false;
     }
-    for (unsigned i = 0; i < options->listeners; i++) {
+    for (unsigned i = 0; i < options->listeners && (right || options->check); i++) {
         if (network_secure(options->listen[i]) && options->tls_cert == NULL) {
             log_usage("--listen: '%s': HTTPS needs --tls-cert and --tls-key", options->listen[i]);
-            return false;
+            right = false;
         }
     }
-    return true;
+    return right;
 }
 
 enum options_result options_read(struct options *options, int count, char **arguments) {
@@ -448,7 +455,7 @@ enum options_result options_read(struct options *options, int count, char **argu
             outcome = OUTCOME_WRONG;
         }
     }
-    if (outcome == OUTCOME_RIGHT && !fit(options)) {
+    if ((outcome == OUTCOME_RIGHT || options->check) && !fit(options)) {
         outcome = OUTCOME_WRONG;
     }
     if (outcome != OUTCOME_RIGHT) {

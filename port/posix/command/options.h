@@ -32,6 +32,7 @@ struct options {
     const char *user;
     enum cmcwh_level log_level;
     bool check;              /* --check-config */
+    bool unread;             /* some of --config could not be read */
     char text[OPTIONS_TEXT]; /* values of --config files */
     size_t text_used;
 };
