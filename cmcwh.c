@@ -3491,9 +3491,11 @@ static struct cmcwh_record *batch_add(struct cmcwh_batch *batch) {
     return &ring->config.records[slot];
 }
 
-/* Takes a batch off the list of those that wait. False: it is not on it. */
+/* Takes a batch off the list of those that wait. Perhaps it was called to lead: where the storage
+ * is free, the first of the others is. False: it is not on it. */
 static bool batch_unqueue(struct cmcwh_batch *batch) {
-    struct cmcwh_batch **at = &batch->ring->waiting;
+    struct cmcwh_ring *ring = batch->ring;
+    struct cmcwh_batch **at = &ring->waiting;
 
     while (*at != NULL && *at != batch) {
         at = &(*at)->next_waiting;
@@ -3502,6 +3504,10 @@ static bool batch_unqueue(struct cmcwh_batch *batch) {
         return false;
     }
     *at = batch->next_waiting;
+    batch->parked = false;
+    if (is_stored(ring) && !ring->keeper.busy && ring->waiting != NULL) {
+        batch_call(ring->waiting);
+    }
     return true;
 }
 
@@ -3513,7 +3519,6 @@ static void batch_abort(struct cmcwh_batch *batch) {
 
     if (batch->outcome == CMCWH_PENDING) {
         port_lock(ring);
-        batch->parked = false;
         (void)batch_unqueue(batch);
         port_unlock(ring);
     }
@@ -6599,9 +6604,6 @@ static int batch_withdraw(struct cmcwh_batch *batch) {
     batch->parked = false;
     if (batch->outcome == CMCWH_PENDING) {
         (void)batch_give_up(batch);
-    }
-    if (is_stored(ring) && !ring->keeper.busy && ring->waiting != NULL) {
-        batch_call(ring->waiting); /* perhaps this one was to lead */
     }
     outcome = batch->outcome;
     port_unlock(ring);

@@ -176,75 +176,94 @@ static inline bool logfmt_ours(const struct logfmt *reader) {
     return logfmt_lists(ours, sizeof ours - 1, reader->key, reader->key_length);
 }
 
+/* Takes `cut=`, which is the last, off a line, with the space before it. Returns what is wrong. */
+static inline const char *logfmt_take_cut(const char *line, size_t *length, char cut[256],
+                                          size_t *cut_length) {
+    struct logfmt reader = logfmt_line(line, *length);
+
+    while (reader.at < reader.end) {
+        const char *fault = logfmt_next(&reader);
+
+        if (fault != NULL) {
+            return fault;
+        }
+        if (reader.at == reader.end && logfmt_is(&reader, "cut")) {
+            *cut_length = reader.length < 256 ? reader.length : 0;
+            memcpy(cut, reader.value, *cut_length);
+            *length = (size_t)(reader.key - line);
+            *length -= *length > 0;
+        } else if (logfmt_is(&reader, "cut")) {
+            return "cut= is not the last";
+        }
+    }
+    return NULL;
+}
+
+/* May a pair lack? */
+static inline const char *logfmt_lack_fault(const struct logfmt *all, bool first_one, bool named) {
+    static const char *const always[] = {"event_type", "status", "bounce", "to", "reason"};
+
+    if (first_one && !named) {
+        return "cut= does not say what lacks first";
+    }
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++) {
+        if (logfmt_is(all, always[i])) {
+            return "what always comes lacks";
+        }
+    }
+    return NULL;
+}
+
+/* Is a pair the beginning of what it was, and named if it is no more than that? */
+static inline const char *logfmt_part_fault(const struct logfmt *all, const struct logfmt *part,
+                                            bool ours, bool named) {
+    bool same = part->length == all->length;
+
+    if (part->key_length != all->key_length || memcmp(part->key, all->key, all->key_length) != 0) {
+        return "another order";
+    }
+    if (part->length > all->length || memcmp(part->value, all->value, part->length) != 0) {
+        return "not a beginning of the value";
+    }
+    if (!same && !named) {
+        return "cut= does not say what is cut";
+    }
+    if (!same && !ours) {
+        return "half a member of the event's own";
+    }
+    return ours && same && named ? "cut= says what is not cut" : NULL;
+}
+
 /* Compares a line with the same one uncut. Everything comes in the same order; what differs is a
  * beginning, and `cut=`, at the end, names it, and what lacks first. Returns what is wrong. */
 static inline const char *logfmt_cut_fault(const char *whole, size_t whole_length, const char *line,
                                            size_t length) {
     static struct logfmt all, part;
-    static const char *const first[] = {"event_type", "status", "bounce", "to", "reason"};
     char cut[256] = "";
-    size_t cut_length = 0, pairs = 0;
+    size_t cut_length = 0;
     bool differs = false, lacks = false;
+    const char *fault = logfmt_take_cut(line, &length, cut, &cut_length);
 
     part = logfmt_line(line, length);
-    while (part.at < part.end) { /* cut= is the last */
-        const char *fault = logfmt_next(&part);
+    all = logfmt_line(whole, whole_length);
+    while (fault == NULL && all.at < all.end) {
+        bool ours, named;
 
-        if (fault != NULL) {
-            return fault;
-        }
-        if (part.at == part.end && logfmt_is(&part, "cut")) {
-            cut_length = part.length < sizeof cut ? part.length : 0;
-            memcpy(cut, part.value, cut_length);
-            length = (size_t)(part.key - line);
-            length -= length > 0; /* the space before it */
-        } else if (logfmt_is(&part, "cut")) {
-            return "cut= is not the last";
+        fault = logfmt_next(&all);
+        ours = logfmt_ours(&all);
+        named = ours ? logfmt_lists(cut, cut_length, all.key, all.key_length)
+                     : logfmt_lists(cut, cut_length, "members", 7);
+        if (fault == NULL && part.at == part.end) {
+            fault = logfmt_lack_fault(&all, !lacks, named);
+            lacks = true;
+        } else if (fault == NULL) {
+            fault = logfmt_next(&part);
+            fault = fault != NULL ? fault : logfmt_part_fault(&all, &part, ours, named);
+            differs = differs || part.length != all.length;
         }
     }
-    part = logfmt_line(line, length);
-    for (all = logfmt_line(whole, whole_length); all.at < all.end; pairs++) {
-        const char *fault = logfmt_next(&all);
-        bool ours = logfmt_ours(&all), same;
-        bool named = ours ? logfmt_lists(cut, cut_length, all.key, all.key_length)
-                          : logfmt_lists(cut, cut_length, "members", 7);
-
-        if (fault != NULL) {
-            return fault;
-        }
-        if (part.at == part.end) {
-            if (!lacks && !named) {
-                return "cut= does not say what lacks first";
-            }
-            for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
-                if (logfmt_is(&all, first[i])) {
-                    return "what always comes lacks";
-                }
-            }
-            lacks = true;
-            continue;
-        }
-        fault = logfmt_next(&part);
-        if (fault != NULL) {
-            return fault;
-        }
-        if (part.key_length != all.key_length || memcmp(part.key, all.key, all.key_length) != 0) {
-            return "another order";
-        }
-        same = part.length == all.length;
-        if (part.length > all.length || memcmp(part.value, all.value, part.length) != 0) {
-            return "not a beginning of the value";
-        }
-        if (!same && !named) {
-            return "cut= does not say what is cut";
-        }
-        if (!same && !ours) {
-            return "half a member of the event's own";
-        }
-        if (ours && same && named) {
-            return "cut= says what is not cut";
-        }
-        differs = differs || !same;
+    if (fault != NULL) {
+        return fault;
     }
     if (part.at < part.end) {
         return "more than there was";

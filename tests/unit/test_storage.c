@@ -841,6 +841,34 @@ static void called_when_the_storage_is_free(void **state) {
     assert_int_equal(read_right(log_reader, NULL), 2);
 }
 
+static struct cmcwh_batch last;
+
+static void ask_both_late(struct disk *disk_in_use) {
+    ask_late(disk_in_use);
+    assert_int_equal(batch_commit(&last, no_text), 1);
+    assert_int_equal(batch_confirm(&last), CMCWH_PENDING);
+}
+
+/* Whoever was called to go on, and is given up instead, leaves it to the next. */
+static void given_up_when_called(void **state) {
+    (void)state;
+    new_ring();
+    called = 0;
+    behind = hold(1, 99);
+    last = hold(1, 2);
+    behind.settled = last.settled = count_call;
+    written = hold(1, 1);
+    assert_int_equal(batch_commit(&written, no_text), 1);
+    disk.cut = ask_both_late;
+    assert_int_equal(batch_confirm(&written), CMCWH_OK);
+    assert_int_equal(called, 1);
+    batch_abort(&behind);
+    assert_int_equal(called, 2);
+    assert_int_equal(batch_confirm(&last), CMCWH_OK);
+    assert_int_equal(called, 2);
+    assert_int_equal(read_right(log_reader, NULL), 2);
+}
+
 static void lose_patience(struct disk *disk_in_use) {
     disk_in_use->cut = NULL;
     assert_int_equal(batch_commit(&behind, no_text), 1);
@@ -1008,6 +1036,7 @@ int main(void) {
         cmocka_unit_test(opening_fails),
         cmocka_unit_test(refused_with_the_one_before),
         cmocka_unit_test(called_when_the_storage_is_free),
+        cmocka_unit_test(given_up_when_called),
         cmocka_unit_test(waiting_has_an_end),
         cmocka_unit_test(reading_fails),
         cmocka_unit_test(a_later_number_in_the_wrong_place),

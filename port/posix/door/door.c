@@ -1,6 +1,7 @@
 /* Threads that are all alike wait on one epoll, take whichever connection is ready for its next
- * step, do that step without blocking, and let it go. Not here: what is in a request (exchange.c),
- * and how much of one has come (look.c).
+ * step, do that step, and let it go. A step waits for no peer and no sink; one of a request whose
+ * turn it is may write to the ring's file, for all that wait. Not here: what is in a request
+ * (exchange.c), and how much of one has come (look.c).
  *
  * What a connection waits for:
  *

@@ -65,24 +65,29 @@ int given_make(const char *path, mode_t mode, const char **fault) {
     return descriptor;
 }
 
+/* The directory that a path is in, in `copy`. NULL, with errno: the path is too long. */
+static const char *directory_of(const char *path, char copy[PATH_MAX]) {
+    if ((size_t)snprintf(copy, PATH_MAX, "%s", path) >= PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return NULL;
+    }
+    return dirname(copy);
+}
+
 int given_makable(const char *path) {
     char copy[PATH_MAX];
+    const char *directory = directory_of(path, copy);
 
-    if ((size_t)snprintf(copy, sizeof copy, "%s", path) >= sizeof copy) {
-        return ENAMETOOLONG;
-    }
-    return faccessat(AT_FDCWD, dirname(copy), W_OK | X_OK, AT_EACCESS) == 0 ? 0 : errno;
+    return directory != NULL && faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0
+               ? 0
+               : errno;
 }
 
 bool given_sync_name(const char *path) {
     char copy[PATH_MAX];
-    int directory, error;
+    const char *name = directory_of(path, copy);
+    int directory = name == NULL ? -1 : open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
 
-    if ((size_t)snprintf(copy, sizeof copy, "%s", path) >= sizeof copy) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
-    directory = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0) {
         return false;
     }

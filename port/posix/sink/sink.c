@@ -2,7 +2,6 @@
  * fails. Not here: the name of any medium. */
 #include "sink/sink.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -79,13 +78,18 @@ static void wake(const struct sink *sink) {
     sink->ring->config.port->wake(sink->ring->config.port->context);
 }
 
-bool sink_stopping(const struct sink *sink) {
-    bool stop;
+/* One of the flags that the lock guards. */
+static bool look(const struct sink *sink, const bool *flag) {
+    bool set;
 
     lock(sink);
-    stop = sink->stop;
+    set = *flag;
     unlock(sink);
-    return stop;
+    return set;
+}
+
+bool sink_stopping(const struct sink *sink) {
+    return look(sink, &sink->stop);
 }
 
 static uint32_t low_ticks(void) {
@@ -299,17 +303,8 @@ static void nudge(struct sink *sink) {
     (void)poll(NULL, 0, 10);
 }
 
-static bool has_tried(const struct sink *sink) {
-    bool tried;
-
-    lock(sink);
-    tried = sink->tried;
-    unlock(sink);
-    return tried;
-}
-
 void sink_await(struct sink *sink, uint64_t ticks) {
-    while (!has_tried(sink) && platform_ticks() < ticks) {
+    while (!look(sink, &sink->tried) && platform_ticks() < ticks) {
         nudge(sink);
     }
 }
@@ -370,15 +365,6 @@ void sink_hurry(struct sink *sink) {
     unlock(sink);
 }
 
-static bool has_ended(const struct sink *sink) {
-    bool ended;
-
-    lock(sink);
-    ended = sink->ended;
-    unlock(sink);
-    return ended;
-}
-
 static uint32_t behind(const struct sink *sink) {
     struct cmcwh_ring_state state;
 
@@ -389,7 +375,7 @@ static uint32_t behind(const struct sink *sink) {
 void sink_finish(struct sink *sink, uint64_t ms) {
     uint64_t start = platform_ticks();
 
-    while (sink->running && !has_ended(sink) && platform_ticks() - start < ms &&
+    while (sink->running && !look(sink, &sink->ended) && platform_ticks() - start < ms &&
            at_rest(sink, sink->hurried) < SINK_LAST) {
         nudge(sink);
     }

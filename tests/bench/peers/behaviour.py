@@ -93,15 +93,15 @@ def stalled(receiver):
     return {"stalled_status": status, "stalled_seconds": round(seconds, 3)}
 
 
-class Load:
+class Load(harness.Threads):
     """Clients on connections that are kept, each event with a number of its own, until told to end."""
 
     def __init__(self, receiver, clients=8):
-        self.receiver, self.acknowledged, self.ending = receiver, [], threading.Event()
-        self.threads = [threading.Thread(target=self.send, args=(random.randrange(1 << 40),))
-                        for _ in range(clients)]
+        self.receiver, self.acknowledged = receiver, []
+        self.set_up(self.send, clients)
 
-    def send(self, number):
+    def send(self, _):
+        number = random.randrange(1 << 40)
         connection = http.client.HTTPConnection("127.0.0.1", self.receiver.port, timeout=5)
         while not self.ending.is_set():
             number += 1
@@ -112,16 +112,6 @@ class Load:
                 connection.close()
                 self.ending.wait(0.01)
         connection.close()
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *unused):
-        self.ending.set()
-        for thread in self.threads:
-            thread.join()
 
 
 def kept(path):
