@@ -167,8 +167,8 @@ static void asked_to_try_again(void **state) {
     set(&cannot_open, false);
     sink_reopen(&sink);
     await_good_post();
-    assert_said("fake:': is not there; trying again, requests may get 503\n"
-                "sink 'fake:': works again after ");
+    await_said("fake:': is not there; trying again, requests may get 503\n"
+               "sink 'fake:': works again after ");
     end();
 }
 
@@ -193,7 +193,7 @@ static void a_write_that_hangs(void **state) {
     set(&hangs, false);
     await(number(&undos) == 1);
     await_good_post();
-    assert_said("sink 'fake:': works again after ");
+    await_said("sink 'fake:': works again after ");
     assert_int_equal(number(&undos), 1);
     end();
 }

@@ -1,5 +1,6 @@
 #include "support.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,6 +87,22 @@ void assert_said(const char *text) {
     if (strstr(all, text) == NULL) {
         fail_msg("'%s' was not said, but '%s'", text, all);
     }
+}
+
+static bool in_lines(const char *text) {
+    bool found;
+
+    (void)pthread_mutex_lock(&mutex);
+    found = strstr(lines, text) != NULL;
+    (void)pthread_mutex_unlock(&mutex);
+    return found;
+}
+
+void await_said(const char *text) {
+    for (unsigned waited = 0; !in_lines(text) && waited < 30000; waited++) {
+        (void)poll(NULL, 0, 1);
+    }
+    assert_said(text);
 }
 
 void assert_quiet(void) {

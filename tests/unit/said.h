@@ -9,6 +9,9 @@ const char *said(void);
 /* The lines since the last look contain `text`. */
 void assert_said(const char *text);
 
+/* As assert_said, for what another thread will say: waits for it, and forgets the lines then. */
+void await_said(const char *text);
+
 /* No line has come since the last look. */
 void assert_quiet(void);
 
