@@ -1,0 +1,115 @@
+/* Text in memory of a fixed size. */
+#include "platform/writer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void writer_bytes(struct writer *writer, const char *bytes, size_t length) {
+    size_t room = writer->size - writer->used;
+
+    if (length > room) {
+        writer->full = true;
+        return;
+    }
+    memcpy(writer->bytes + writer->used, bytes, length);
+    writer->used += length;
+}
+
+void writer_text(struct writer *writer, const char *text) {
+    writer_bytes(writer, text, strlen(text));
+}
+
+void writer_print(struct writer *writer, const char *format, ...) {
+    char text[256];
+    va_list arguments;
+    int length;
+
+    va_start(arguments, format);
+    length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (length < 0 || (size_t)length >= sizeof text) {
+        writer->full = true;
+        return;
+    }
+    writer_bytes(writer, text, (size_t)length);
+}
+
+struct cmcwh_text writer_view(const char *text) {
+    return (struct cmcwh_text){text, strlen(text)};
+}
+
+/* One character of text in UTF-8, or a byte that begins none. */
+struct character {
+    uint32_t code;
+    size_t length;
+};
+
+static struct character next_character(const unsigned char *in, size_t left) {
+    size_t length = in[0] < 0x80 ? 1 : in[0] < 0xE0 ? 2 : in[0] < 0xF0 ? 3 : 4;
+    uint32_t code = length == 1 ? in[0] : in[0] & (0x7FU >> length);
+
+    if ((length > 1 && in[0] < 0xC2) || in[0] > 0xF4 || length > left) {
+        return (struct character){0xFFFD, 1};
+    }
+    for (size_t i = 1; i < length; i++) {
+        if ((in[i] & 0xC0) != 0x80) {
+            return (struct character){0xFFFD, 1};
+        }
+        code = code << 6 | (in[i] & 0x3FU);
+    }
+    return (struct character){code, length};
+}
+
+/* Control characters, line separators, and marks of direction: nobody sees them, and they change
+ * what is seen. */
+static bool is_hidden(uint32_t code) {
+    return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x061C || code == 0x200E ||
+           code == 0x200F || (code >= 0x2028 && code <= 0x202E) ||
+           (code >= 0x2066 && code <= 0x2069) || code == 0xFEFF || code == 0xFFFD;
+}
+
+static void put_html(struct writer *writer, struct character c, const char *at) {
+    static const char marks[] = "&<>\"'";
+    static const char *const names[] = {"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"};
+    const char *mark = c.code < 0x80 && c.code != 0 ? strchr(marks, (int)c.code) : NULL;
+
+    if (mark != NULL) {
+        writer_text(writer, names[mark - marks]);
+    } else if (is_hidden(c.code)) {
+        writer_print(writer, "\\u%04x", (unsigned)c.code);
+    } else {
+        writer_bytes(writer, at, c.length);
+    }
+}
+
+static void put_json(struct writer *writer, struct character c, const char *at) {
+    if (c.code == '"' || c.code == '\\') {
+        writer_text(writer, c.code == '"' ? "\\\"" : "\\\\");
+    } else if (is_hidden(c.code)) {
+        writer_print(writer, "\\u%04x", (unsigned)c.code);
+    } else {
+        writer_bytes(writer, at, c.length);
+    }
+}
+
+static void put_each(struct writer *writer, struct cmcwh_text text,
+                     void (*put)(struct writer *writer, struct character c, const char *at)) {
+    for (size_t at = 0; at < text.length;) {
+        struct character c =
+            next_character((const unsigned char *)text.data + at, text.length - at);
+
+        put(writer, c, text.data + at);
+        at += c.length;
+    }
+}
+
+void writer_html(struct writer *writer, struct cmcwh_text text) {
+    put_each(writer, text, put_html);
+}
+
+void writer_json(struct writer *writer, struct cmcwh_text text) {
+    writer_text(writer, "\"");
+    put_each(writer, text, put_json);
+    writer_text(writer, "\"");
+}

@@ -1,0 +1,37 @@
+/* Text that is made in memory of a fixed size: pages, metrics, JSON. What does not fit is left out,
+ * and known. */
+#ifndef CMCWH_WRITER_H
+#define CMCWH_WRITER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cmcwh.h"
+
+struct writer {
+    char *bytes; /* of the caller */
+    size_t size, used;
+    bool full; /* something did not fit: what is there is not whole */
+};
+
+void writer_bytes(struct writer *writer, const char *bytes, size_t length);
+
+/* Up to its zero. */
+void writer_text(struct writer *writer, const char *text);
+
+/* As printf: for numbers and our own short texts, 256 bytes at most. */
+void writer_print(struct writer *writer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* As text in HTML, also within quotes: markup and what is not to be seen (control characters, marks
+ * that change the direction of what follows) is shown, and does nothing. */
+void writer_html(struct writer *writer, struct cmcwh_text text);
+
+/* A JSON string with its quotes. As in an event's own line, what could not be seen is escaped. */
+void writer_json(struct writer *writer, struct cmcwh_text text);
+
+/* For both. */
+struct cmcwh_text writer_view(const char *text);
+
+#endif

@@ -1,0 +1,72 @@
+/* Text in memory of a fixed size: what is escaped, and what does not fit. */
+#include "support.h"
+
+#include <string.h>
+
+#include "platform/writer.h"
+
+static char bytes[128];
+static struct writer writer;
+
+static void start(size_t size) {
+    memset(bytes, '#', sizeof bytes);
+    writer = (struct writer){.bytes = bytes, .size = size};
+}
+
+static void assert_written(const char *text) {
+    assert_false(writer.full);
+    assert_int_equal(writer.used, strlen(text));
+    assert_memory_equal(bytes, text, writer.used);
+}
+
+static void html(void **state) {
+    (void)state;
+    start(sizeof bytes);
+    writer_html(&writer, writer_view("<b a='x' b=\"y\">&amp; \xE3\x81\x82"));
+    assert_written("&lt;b a=&#39;x&#39; b=&quot;y&quot;&gt;&amp;amp; \xE3\x81\x82");
+    start(sizeof bytes);
+    writer_html(&writer, (struct cmcwh_text){"\0\x1B[2J\n", 6});
+    assert_written("\\u0000\\u001b[2J\\u000a");
+    start(sizeof bytes);
+    writer_html(&writer, writer_view("a\xE2\x80\xAE"
+                                     "b\xC2\x9B"
+                                     "c\xE2\x80\x8F"));
+    assert_written("a\\u202eb\\u009bc\\u200f");
+}
+
+static void json(void **state) {
+    (void)state;
+    start(sizeof bytes);
+    writer_json(&writer, writer_view("\"\\\n</script>\xE2\x80\xA8\xF0\x9F\x98\x80"));
+    assert_written("\"\\\"\\\\\\u000a</script>\\u2028\xF0\x9F\x98\x80\"");
+}
+
+/* Whatever bytes come, UTF-8 leaves. */
+static void no_utf8(void **state) {
+    (void)state;
+    start(sizeof bytes);
+    writer_html(&writer, writer_view("\x80\xC0\xAF\xE3\x81\xFF\xF0\x9F"));
+    assert_written("\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd");
+}
+
+static void too_little_room(void **state) {
+    (void)state;
+    start(4);
+    writer_text(&writer, "abc");
+    writer_text(&writer, "de");
+    assert_true(writer.full);
+    assert_int_equal(writer.used, 3);
+    assert_memory_equal(bytes, "abc##", 5);
+    start(sizeof bytes);
+    writer_print(&writer, "%300d", 1);
+    assert_true(writer.full);
+    assert_int_equal(writer.used, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(html), cmocka_unit_test(json),
+                                       cmocka_unit_test(no_utf8),
+                                       cmocka_unit_test(too_little_room)};
+
+    return cmocka_run_group_tests_name("the writer", tests, NULL, NULL);
+}
