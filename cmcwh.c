@@ -2137,6 +2137,86 @@ size_t cmcwh_deframer_feed(struct cmcwh_deframer *deframer, const void *bytes, s
     return length;
 }
 
+/* ---- Filter -----------------------------------------------------------------------------------
+ * Which events somebody wants. Every sort of event has a bit: deliveries one for each status,
+ * bounces one for each number. Nothing here reads the texts of an event.
+ */
+
+/* How many sorts there are, in the order of their bits. */
+enum {
+    DELIVERY_SORTS = CMCWH_DEFERRED + 1,
+    BOUNCE_SORTS = CMCWH_BOUNCE_UNSUBSCRIBED + 2 /* and CMCWH_BOUNCE_OTHER */
+};
+
+/* The bits of all events of a kind. */
+static const uint32_t kind_bits[] = {
+    [CMCWH_DELIVERIES] = (UINT32_C(1) << DELIVERY_SORTS) - 1,
+    [CMCWH_BOUNCES] = ((UINT32_C(1) << BOUNCE_SORTS) - 1) << DELIVERY_SORTS,
+    [CMCWH_BLOCKS] = UINT32_C(1) << (DELIVERY_SORTS + BOUNCE_SORTS),
+    [CMCWH_OTHER] = UINT32_C(2) << (DELIVERY_SORTS + BOUNCE_SORTS)};
+
+/* The bit of an event. A status or number that is not known counts as 0, also when another version
+ * knew it. */
+static uint32_t event_bit(enum cmcwh_kind kind, unsigned status) {
+    uint32_t bits = kind_bits[kind], first = bits & (~bits + 1);
+
+    if (kind == CMCWH_BOUNCES && status == CMCWH_BOUNCE_OTHER) {
+        status = CMCWH_BOUNCE_UNSUBSCRIBED + 1;
+    } else if (status > (kind == CMCWH_BOUNCES ? CMCWH_BOUNCE_UNSUBSCRIBED : CMCWH_DEFERRED)) {
+        status = CMCWH_UNKNOWN;
+    }
+    return kind == CMCWH_DELIVERIES || kind == CMCWH_BOUNCES ? first << status : bits;
+}
+
+/* The bits of the events that a word names; 0: it is none. */
+static uint32_t bits_named(struct cmcwh_text word) {
+    struct cmcwh_text name = {word.data, text_find(word, ':')}, number = word;
+    enum cmcwh_kind kind = kind_of(name);
+    unsigned status = status_code(CMCWH_DELIVERIES, word);
+
+    if (name.length < word.length) {
+        text_skip(&number, name.length + 1);
+        status = status_code(kind, number);
+        return kind == CMCWH_BOUNCES && (status != CMCWH_UNKNOWN || text_is(number, "0"))
+                   ? event_bit(kind, status)
+                   : 0;
+    }
+    if (kind != CMCWH_OTHER || text_is(word, kinds[CMCWH_OTHER].name)) {
+        return kind_bits[kind];
+    }
+    return status != CMCWH_UNKNOWN ? event_bit(CMCWH_DELIVERIES, status) : 0;
+}
+
+int cmcwh_filter_parse(struct cmcwh_filter *filter, struct cmcwh_text list, size_t *at) {
+    uint32_t events = 0;
+
+    for (size_t start = 0; start <= list.length;) {
+        struct cmcwh_text word = {list.data + start, list.length - start};
+        uint32_t bits;
+
+        word.length = text_find(word, ',');
+        bits = bits_named(word);
+        if (bits == 0) {
+            if (at != NULL) {
+                *at = start;
+            }
+            return CMCWH_ERR_ARGUMENT;
+        }
+        events |= bits;
+        start += word.length + 1;
+    }
+    filter->events = events;
+    return CMCWH_OK;
+}
+
+static bool filter_has(const struct cmcwh_filter *filter, enum cmcwh_kind kind, unsigned status) {
+    return filter->events == 0 || (filter->events & event_bit(kind, status)) != 0;
+}
+
+bool cmcwh_filter_passes(const struct cmcwh_filter *filter, const struct cmcwh_event *event) {
+    return filter_has(filter, event->kind, event->status);
+}
+
 /* ---- Port -------------------------------------------------------------------------------------
  * What the platform gives, for a program that may have no port, or one without these functions.
  * Nobody else calls a function of struct cmcwh_port, but for `nap`.
@@ -3952,17 +4032,31 @@ static const struct cmcwh_record *sink_sealed(struct cmcwh_sink *sink,
     return &sink->record;
 }
 
-/* Encodes and writes records until a request ends with the buffer nearly full, or none is left.
- * Returns how many, or a negative number when a write failed. */
-static int sink_move(struct cmcwh_sink *sink) {
+static bool sink_wants(const struct cmcwh_sink *sink, const struct cmcwh_record *record) {
+    return sink->config.filter == NULL ||
+           filter_has(sink->config.filter, record_kind(record), record->bytes[AT_STATUS]);
+}
+
+/* Encodes and writes records that the filter lets pass, until a request ends with the buffer nearly
+ * full, or with many that did not pass, for somebody may wait for them; or until none is left.
+ * Returns how many it has taken, and in *written how many of them are written; a negative number
+ * when a write failed. */
+static int sink_move(struct cmcwh_sink *sink, int *written) {
+    enum { PASSED_OVER = 256 };
     const struct cmcwh_sink_config *config = &sink->config;
     const struct cmcwh_record *record = NULL;
     struct run run = {CMCWH_NONE, 0};
     size_t used = 0;
-    int count = 0;
+    int taken = 0;
     bool full = false;
 
     while (!(full && last_of_batch(record)) && (record = sink_next(sink, &run)) != NULL) {
+        taken++;
+        if (!sink_wants(sink, record)) {
+            full = full || taken - *written >= PASSED_OVER;
+            continue;
+        }
+        ++*written;
         if (config->encoding == CMCWH_ENCODE_BINARY) {
             record = sink_sealed(sink, record);
         }
@@ -3970,7 +4064,6 @@ static int sink_move(struct cmcwh_sink *sink) {
             return CMCWH_ERR_WRITE;
         }
         used += cmcwh_encode(record, config->encoding, config->syslog, config->buffer + used);
-        count++;
         if (config->single && sink_write(sink, &used) < 0) {
             return CMCWH_ERR_WRITE;
         }
@@ -3979,27 +4072,28 @@ static int sink_move(struct cmcwh_sink *sink) {
     if (run.left > 0) {
         ring_give_back(config->ring, config->reader, run.slot);
     }
-    return sink_write(sink, &used) < 0 ? CMCWH_ERR_WRITE : count;
+    return sink_write(sink, &used) < 0 ? CMCWH_ERR_WRITE : taken;
 }
 
 int cmcwh_sink_pump(struct cmcwh_sink *sink) {
     const struct cmcwh_sink_config *config = &sink->config;
-    int count = sink_move(sink);
+    int written = 0, taken = sink_move(sink, &written);
 
-    if (count == 0) {
+    if (taken == 0) {
         return 0;
     }
-    if (count > 0 && config->sync != NULL && config->sync(config->context) < 0) {
-        count = CMCWH_ERR_WRITE;
+    if (taken > 0 && written > 0 && config->sync != NULL && config->sync(config->context) < 0) {
+        taken = CMCWH_ERR_WRITE;
     }
-    if (count > 0 && cmcwh_ring_acknowledge(config->ring, config->reader) == CMCWH_OK) {
-        sink->delivered += (uint64_t)count;
-        return count;
+    if (taken > 0 && cmcwh_ring_acknowledge(config->ring, config->reader) == CMCWH_OK) {
+        sink->delivered += (uint64_t)written;
+        return taken;
     }
-    if (config->undo != NULL) {
+    /* With nothing written, this would take back what was acknowledged before. */
+    if (written > 0 && config->undo != NULL) {
         config->undo(config->context);
     }
-    return count > 0 ? 0 : CMCWH_ERR_WRITE;
+    return taken > 0 ? 0 : CMCWH_ERR_WRITE;
 }
 
 /* ---- Parser: window ---------------------------------------------------------------------------

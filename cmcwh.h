@@ -677,6 +677,31 @@ size_t cmcwh_deframer_feed(struct cmcwh_deframer *deframer, const void *bytes, s
 /* At the end of the stream: counts an unfinished frame as skipped. */
 void cmcwh_deframer_end(struct cmcwh_deframer *deframer);
 
+/* ---- Filter --------------------------------------------------------------------------------
+ * Which events somebody wants: a list of words with commas between, and nothing else. An event
+ * passes when any of the words names it:
+ *
+ *   deliveries, bounces, blocks            all events of this type
+ *   other                                  all events of a type that is not known
+ *   queued, succeeded, failed, deferred    deliveries with this status
+ *   bounces:2                              bounces with this number, see enum cmcwh_bounce
+ *   bounces:0                              bounces whose number is none of these
+ *
+ * So "bounces,failed" is all that did not arrive; "deliveries,failed" is the same as "deliveries",
+ * for a second word never takes away what the first one named; and a delivery with a status that is
+ * not known passes with "deliveries" only.
+ */
+struct cmcwh_filter {
+    uint32_t events; /* a bit for each sort of event; 0, as from {0}: every event passes */
+};
+
+/* Reads such a list. CMCWH_OK; CMCWH_ERR_ARGUMENT: *at (may be NULL) is where the word begins that
+ * is none of these, or where one lacks, and the filter is as it was. Any thread. */
+int cmcwh_filter_parse(struct cmcwh_filter *filter, struct cmcwh_text list, size_t *at);
+
+/* Any thread. */
+bool cmcwh_filter_passes(const struct cmcwh_filter *filter, const struct cmcwh_event *event);
+
 /* ---- Sinks ---------------------------------------------------------------------------------
  * Reads a ring for one reader and writes to one place.
  */
@@ -705,6 +730,10 @@ struct cmcwh_sink_config {
     /* One record per write (datagrams) instead of as many as the buffer holds. */
     bool single;
 
+    /* Only events that pass are written; the others are taken and acknowledged like them, so that
+     * with a required reader "taken" means: every event that passes is written. NULL: all pass. */
+    const struct cmcwh_filter *filter;
+
     /* At least CMCWH_ENCODED_MAX; more lets a write carry more records. */
     char *buffer;
     size_t buffer_size;
@@ -720,10 +749,11 @@ struct cmcwh_sink {
 int cmcwh_sink_init(struct cmcwh_sink *sink, const struct cmcwh_sink_config *config);
 
 /* Takes what there is to read, up to about a buffer full and always whole requests: encode,
- * write, sync, acknowledge. Returns how many records it has delivered; 0 when there were none, or
- * when they were taken back meanwhile and undone (see cmcwh_ring_acknowledge); CMCWH_ERR_WRITE:
- * then nothing was acknowledged and everything undone, and the caller calls cmcwh_ring_fail. One
- * thread per sink. */
+ * write, sync, acknowledge. Returns how many records it has taken, with those that do not pass the
+ * filter: of these nothing is written, and when no other came, nothing is synced or undone; how
+ * many were written, sink->delivered tells. 0 when there were none, or when they were taken back
+ * meanwhile and undone (see cmcwh_ring_acknowledge); CMCWH_ERR_WRITE: then nothing was acknowledged
+ * and everything undone, and the caller calls cmcwh_ring_fail. One thread per sink. */
 int cmcwh_sink_pump(struct cmcwh_sink *sink);
 
 /* ---- HTTP ----------------------------------------------------------------------------------
