@@ -6139,6 +6139,91 @@ int cmcwh_authorized_key(const struct cmcwh_access *access, int head,
     return answer_judged(answer, judged, "api_key is wrong");
 }
 
+/* ---- HTTP: who guesses ------------------------------------------------------------------------
+ */
+
+enum { PEER_NAME = sizeof((struct cmcwh_peer *)0)->name };
+
+/* How a peer is remembered: an IPv4 address as it is; of IPv6 what stands before "::" or the fifth
+ * group, which may take a few networks for one. */
+static void peer_name(const char *address, char name[PEER_NAME]) {
+    struct cmcwh_text whole = text_of(address);
+    bool six = text_find(whole, '.') == whole.length;
+    unsigned colons = 0;
+
+    memset(name, 0, PEER_NAME);
+    for (size_t i = 0; i < whole.length && i + 1 < PEER_NAME; i++) {
+        colons += whole.data[i] == ':';
+        if (six && (colons == 4 || (whole.data[i] == ':' && whole.data[i + 1] == ':'))) {
+            break;
+        }
+        name[i] = whole.data[i];
+    }
+}
+
+/* Is anything held against this peer still? */
+static bool peer_counts(const struct cmcwh_peer *peer, uint64_t now) {
+    return peer->wrong > 0 && now - peer->since < CMCWH_TRIES_TIME;
+}
+
+static bool peer_locked(const struct cmcwh_peer *peer, uint64_t now) {
+    return peer->wrong >= CMCWH_TRIES && peer_counts(peer, now);
+}
+
+/* The place of this peer, CMCWH_PEERS when nothing is held against it. */
+static size_t peer_find(const struct cmcwh_tries *tries, const char name[PEER_NAME], uint64_t now) {
+    size_t i = 0;
+
+    while (i < CMCWH_PEERS && (!peer_counts(&tries->peers[i], now) ||
+                               memcmp(tries->peers[i].name, name, PEER_NAME) != 0)) {
+        i++;
+    }
+    return i;
+}
+
+/* A place for a peer that has none: a free one, or the oldest of those who are not locked out, or
+ * the oldest. */
+static struct cmcwh_peer *peer_add(struct cmcwh_tries *tries, const char name[PEER_NAME],
+                                   uint64_t now) {
+    struct cmcwh_peer *peer = &tries->peers[0];
+
+    for (size_t i = 1; i < CMCWH_PEERS && peer->wrong > 0; i++) {
+        struct cmcwh_peer *other = &tries->peers[i];
+        bool locked = peer_locked(other, now);
+
+        if (other->wrong == 0 ||
+            (locked == peer_locked(peer, now) ? other->since < peer->since : !locked)) {
+            peer = other;
+        }
+    }
+    memcpy(peer->name, name, PEER_NAME);
+    peer->wrong = 0;
+    peer->since = now;
+    return peer;
+}
+
+uint32_t cmcwh_tries_wait(const struct cmcwh_tries *tries, const char *address, uint64_t now) {
+    char name[PEER_NAME];
+    size_t i;
+
+    peer_name(address, name);
+    i = peer_find(tries, name, now);
+    return i < CMCWH_PEERS && peer_locked(&tries->peers[i], now)
+               ? (uint32_t)(tries->peers[i].since + CMCWH_TRIES_TIME - now)
+               : 0;
+}
+
+void cmcwh_tries_wrong(struct cmcwh_tries *tries, const char *address, uint64_t now) {
+    struct cmcwh_peer *peer;
+    char name[PEER_NAME];
+    size_t i;
+
+    peer_name(address, name);
+    i = peer_find(tries, name, now);
+    peer = i < CMCWH_PEERS ? &tries->peers[i] : peer_add(tries, name, now);
+    peer->wrong++;
+}
+
 #ifndef CMCWH_NO_SERVER
 
 #include <civetweb.h>
@@ -6415,100 +6500,27 @@ static bool check_target(struct cmcwh_exchange *x) {
            answer(x, 405, "method_not_allowed", "webhooks are sent with POST");
 }
 
-enum { PEER_NAME = sizeof((struct cmcwh_peer *)0)->name };
-
-/* How a peer is remembered: an IPv4 address as it is; of IPv6 what stands before "::" or the fifth
- * group, which may take a few networks for one. */
-static void peer_name(const struct cmcwh_exchange *x, char name[PEER_NAME]) {
-    struct cmcwh_text whole = text_of(x->peer);
-    bool six = text_find(whole, '.') == whole.length;
-    unsigned colons = 0;
-
-    memset(name, 0, PEER_NAME);
-    for (size_t i = 0; i < whole.length && i + 1 < PEER_NAME; i++) {
-        colons += whole.data[i] == ':';
-        if (six && (colons == 4 || (whole.data[i] == ':' && whole.data[i + 1] == ':'))) {
-            break;
-        }
-        name[i] = whole.data[i];
-    }
-}
-
-/* The entry of this peer, or NULL when nothing is held against it. With the lock held. */
-static struct cmcwh_peer *peer_find(struct cmcwh_server *server, const char *name) {
-    uint64_t now = port_ticks(server->config.ring);
-
-    for (size_t i = 0; i < CMCWH_PEERS; i++) {
-        struct cmcwh_peer *peer = &server->peers[i];
-
-        if (peer->wrong > 0 && now - peer->since < CMCWH_TRIES_TIME &&
-            strcmp(peer->name, name) == 0) {
-            return peer;
-        }
-    }
-    return NULL;
-}
-
-/* Is it still so that this peer gets no answers? With the lock held. */
-static bool locked_out(const struct cmcwh_peer *peer, uint64_t now) {
-    return peer->wrong >= CMCWH_TRIES && now - peer->since < CMCWH_TRIES_TIME;
-}
-
-/* An entry for a peer that has none: a free one, or the oldest of those who are not locked out, or
- * the oldest. With the lock held. */
-static struct cmcwh_peer *peer_add(struct cmcwh_server *server, const char *name) {
-    uint64_t now = port_ticks(server->config.ring);
-    struct cmcwh_peer *peer = &server->peers[0];
-
-    for (size_t i = 1; i < CMCWH_PEERS && peer->wrong > 0; i++) {
-        struct cmcwh_peer *other = &server->peers[i];
-        bool locked = locked_out(other, now);
-
-        if (other->wrong == 0 ||
-            (locked == locked_out(peer, now) ? other->since < peer->since : !locked)) {
-            peer = other;
-        }
-    }
-    memcpy(peer->name, name, sizeof peer->name);
-    peer->wrong = 0;
-    peer->since = now;
-    return peer;
-}
-
 /* Whoever guesses gets no more answers for a while, not even to a right guess. */
 static bool check_tries(struct cmcwh_exchange *x) {
     struct cmcwh_server *server = x->server;
-    char name[PEER_NAME];
-    const struct cmcwh_peer *peer;
-    uint64_t left = 0;
+    uint32_t left;
 
     if (x->access == NULL || x->access->count == 0) {
         return true;
     }
-    peer_name(x, name);
     port_lock(server->config.ring);
-    peer = peer_find(server, name);
-    if (peer != NULL && peer->wrong >= CMCWH_TRIES) {
-        left = peer->since + CMCWH_TRIES_TIME - port_ticks(server->config.ring);
-    }
+    left = cmcwh_tries_wait(&server->tries, x->peer, port_ticks(server->config.ring));
     port_unlock(server->config.ring);
-    x->retry_after = (uint32_t)((left + 999) / 1000);
+    x->retry_after = (left + 999) / 1000;
     return left == 0 ||
            answer(x, 429, "too_many_requests", "too many wrong credentials from this address");
 }
 
 static void count_wrong(const struct cmcwh_exchange *x) {
     struct cmcwh_server *server = x->server;
-    char name[PEER_NAME];
-    struct cmcwh_peer *peer;
 
-    peer_name(x, name);
     port_lock(server->config.ring);
-    peer = peer_find(server, name);
-    if (peer == NULL) {
-        peer = peer_add(server, name);
-    }
-    peer->wrong++;
+    cmcwh_tries_wrong(&server->tries, x->peer, port_ticks(server->config.ring));
     port_unlock(server->config.ring);
 }
 

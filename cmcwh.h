@@ -852,16 +852,6 @@ int cmcwh_authorized(const struct cmcwh_access *access, struct cmcwh_text author
 int cmcwh_authorized_key(const struct cmcwh_access *access, int head,
                          const struct cmcwh_parser *parser, struct cmcwh_answer *answer);
 
-/* ---- Server --------------------------------------------------------------------------------
- * The HTTP endpoint, on top of civetweb: reads a request, feeds the parser, answers. Starting
- * civetweb, threads and sockets are the platform's. Needs civetweb 1.15 or later.
- */
-#ifndef CMCWH_NO_SERVER
-
-struct mg_connection;
-
-enum cmcwh_level { CMCWH_LOG_ERROR, CMCWH_LOG_WARN, CMCWH_LOG_INFO, CMCWH_LOG_DEBUG };
-
 /* Bytes of an address as text, with the zero at its end. */
 #define CMCWH_ADDRESS_SIZE 48
 
@@ -871,6 +861,26 @@ enum cmcwh_level { CMCWH_LOG_ERROR, CMCWH_LOG_WARN, CMCWH_LOG_INFO, CMCWH_LOG_DE
 #define CMCWH_TRIES      10
 #define CMCWH_TRIES_TIME 60000
 #define CMCWH_PEERS      32
+
+/* Who has sent wrong credentials of late; all zero at first. One thread at a time. */
+struct cmcwh_tries; /* see Insides */
+
+/* How many ms the peer with this address, as text, gets 429; 0: it may try. `now`: any milliseconds
+ * that only go forward. */
+uint32_t cmcwh_tries_wait(const struct cmcwh_tries *tries, const char *address, uint64_t now);
+
+/* cmcwh_authorized, or cmcwh_authorized_key, has returned CMCWH_ERR_WRONG for this peer. */
+void cmcwh_tries_wrong(struct cmcwh_tries *tries, const char *address, uint64_t now);
+
+/* ---- Server --------------------------------------------------------------------------------
+ * The HTTP endpoint, on top of civetweb: reads a request, feeds the parser, answers. Starting
+ * civetweb, threads and sockets are the platform's. Needs civetweb 1.15 or later.
+ */
+#ifndef CMCWH_NO_SERVER
+
+struct mg_connection;
+
+enum cmcwh_level { CMCWH_LOG_ERROR, CMCWH_LOG_WARN, CMCWH_LOG_INFO, CMCWH_LOG_DEBUG };
 
 /* A request that was not answered with 200. No secret is in it. */
 struct cmcwh_refusal {
@@ -1126,8 +1136,6 @@ struct cmcwh_parser {
     char window[CMCWH_WINDOW_SIZE];
 };
 
-#ifndef CMCWH_NO_SERVER
-
 /* A peer that has sent wrong credentials. */
 struct cmcwh_peer {
     char name[24];
@@ -1135,10 +1143,16 @@ struct cmcwh_peer {
     uint64_t since; /* ticks of the first */
 };
 
+struct cmcwh_tries {
+    struct cmcwh_peer peers[CMCWH_PEERS];
+};
+
+#ifndef CMCWH_NO_SERVER
+
 struct cmcwh_server {
     struct cmcwh_server_config config;
     struct cmcwh_server_counters counters;
-    struct cmcwh_peer peers[CMCWH_PEERS];
+    struct cmcwh_tries tries;
     uint32_t in_flight;
     bool stopping;
 };

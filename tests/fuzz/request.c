@@ -68,7 +68,7 @@ static void converse(const uint8_t *bytes, size_t length, unsigned bits, bool re
     bool open = true;
 
     answers->length = 0;
-    memset(server.peers, 0, sizeof server.peers);
+    memset(&server.tries, 0, sizeof server.tries);
     exchange_begin(x, false, "192.0.2.1", 4711);
     while (length > 0 && open) {
         size_t room, piece;

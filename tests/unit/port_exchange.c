@@ -85,7 +85,7 @@ static void go_on(void) {
 }
 
 static void reset(void) {
-    memset(server.peers, 0, sizeof server.peers); /* wrong credentials are forgiven */
+    memset(&server.tries, 0, sizeof server.tries); /* wrong credentials are forgiven */
     got_length = 0;
     got[0] = '\0';
     closed = false;

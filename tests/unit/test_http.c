@@ -469,6 +469,49 @@ static void api_key(void **state) {
     assert_int_equal(asked_again(&only, NULL, longest), CMCWH_ERR_WRONG);
 }
 
+static void guess(struct cmcwh_tries *tries, const char *address, unsigned times, uint64_t now) {
+    while (times-- > 0) {
+        cmcwh_tries_wrong(tries, address, now);
+    }
+}
+
+/* Ten wrong ones within a minute; the minute begins with the first. */
+static void guesses(void **state) {
+    static struct cmcwh_tries tries;
+
+    (void)state;
+    guess(&tries, "192.0.2.1", CMCWH_TRIES - 1, 1000);
+    assert_int_equal(cmcwh_tries_wait(&tries, "192.0.2.1", 2000), 0);
+    guess(&tries, "192.0.2.1", 1, 2000);
+    assert_int_equal(cmcwh_tries_wait(&tries, "192.0.2.1", 2000), CMCWH_TRIES_TIME - 1000);
+    assert_int_equal(cmcwh_tries_wait(&tries, "192.0.2.2", 2000), 0);
+    assert_int_equal(cmcwh_tries_wait(&tries, "192.0.2.1", 999 + CMCWH_TRIES_TIME), 1);
+    assert_int_equal(cmcwh_tries_wait(&tries, "192.0.2.1", 1000 + CMCWH_TRIES_TIME), 0);
+
+    guess(&tries, "2001:db8:1:2::1", CMCWH_TRIES, 1000);
+    assert_int_equal(cmcwh_tries_wait(&tries, "2001:db8:1:2:ffff::1", 1000), CMCWH_TRIES_TIME);
+    assert_int_equal(cmcwh_tries_wait(&tries, "2001:db8:1:3::1", 1000), 0);
+}
+
+/* Many who guess a little do not make it forget one who guesses much. */
+static void guesses_of_many(void **state) {
+    static struct cmcwh_tries tries;
+    char address[16] = "10.0.0.";
+
+    (void)state;
+    guess(&tries, "192.0.2.1", CMCWH_TRIES, 1000);
+    for (unsigned i = 0; i < 100; i++) {
+        address[7] = (char)('0' + i / 10);
+        address[8] = (char)('0' + i % 10);
+        guess(&tries, address, CMCWH_TRIES - 1, 1001 + i);
+    }
+    assert_int_equal(cmcwh_tries_wait(&tries, "192.0.2.1", 1101), CMCWH_TRIES_TIME - 101);
+    guess(&tries, "10.0.0.99", 1, 1101);
+    assert_true(cmcwh_tries_wait(&tries, "10.0.0.99", 1101) > 0);
+    guess(&tries, "10.0.0.00", 1, 1101); /* long forgotten */
+    assert_int_equal(cmcwh_tries_wait(&tries, "10.0.0.00", 1101), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(status_of_each_result),
@@ -487,6 +530,8 @@ int main(void) {
         cmocka_unit_test(basic_and_bearer),
         cmocka_unit_test(other_scheme),
         cmocka_unit_test(api_key),
+        cmocka_unit_test(guesses),
+        cmocka_unit_test(guesses_of_many),
     };
 
     return cmocka_run_group_tests_name("http", tests, NULL, NULL);
