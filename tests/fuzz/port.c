@@ -151,7 +151,7 @@ static void read_arguments(char *bytes, size_t length) {
 }
 
 static void read_credentials(const char *bytes, size_t length) {
-    struct auth *auth = auth_read(file_of(bytes, length));
+    struct auth *auth = auth_read(AUTH_WEBHOOKS, file_of(bytes, length));
 
     MUST(lines == (auth == NULL));
     if (auth != NULL) {
@@ -162,8 +162,8 @@ static void read_credentials(const char *bytes, size_t length) {
             MUST(secret.length > 0 && secret.length <= CMCWH_SECRET_MAX);
             MUST(strlen(secret.data) == secret.length);
         }
-        auth_use(auth);
-        auth_use(NULL);
+        auth_use(AUTH_WEBHOOKS, auth);
+        auth_use(AUTH_WEBHOOKS, NULL);
     }
 }
 

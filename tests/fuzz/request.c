@@ -30,7 +30,7 @@ static void guard(void) {
     auth->credentials[0] = (struct cmcwh_credential){CMCWH_BEARER, {auth->secrets[0], 1}};
     auth->access = (struct cmcwh_access){auth->credentials, 1};
     auth->users = 1;
-    auth_use(auth);
+    auth_use(AUTH_WEBHOOKS, auth);
 }
 
 /* The answers to a connection, in `text`. */
@@ -158,6 +158,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     converse(bytes, length, bytes[length - 1] & 15, (bytes[length - 1] & 16) != 0, &parts);
     check(&parts);
     MUST(strcmp(whole.text, parts.text) == 0);
-    auth_use(NULL);
+    auth_use(AUTH_WEBHOOKS, NULL);
     return 0;
 }

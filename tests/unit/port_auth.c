@@ -13,20 +13,20 @@
 
 /* Makes what a file holds the one in force, and holds it; NULL when it cannot be taken. */
 static struct auth *read_file(const char *bytes, size_t length, unsigned mode) {
-    struct auth *auth = auth_read(file_of(bytes, length, mode));
+    struct auth *auth = auth_read(AUTH_WEBHOOKS, file_of(bytes, length, mode));
 
     if (auth == NULL) {
         return NULL;
     }
-    auth_use(auth);
-    return auth_hold();
+    auth_use(AUTH_WEBHOOKS, auth);
+    return auth_hold(AUTH_WEBHOOKS);
 }
 
 static void done(struct auth *auth) {
-    auth_use(NULL);
+    auth_use(AUTH_WEBHOOKS, NULL);
     assert_non_null(auth);
     auth_release(auth);
-    assert_null(auth_hold());
+    assert_null(auth_hold(AUTH_WEBHOOKS));
 }
 
 static void assert_wrong(const char *text, const char *why) {
@@ -164,10 +164,10 @@ static void private_to_its_owner(void **state) {
     (void)unsetenv("CREDENTIALS_DIRECTORY");
     (void)said();
     assert_true(mkdtemp(directory) != NULL); /* private, and can be opened, but not read */
-    assert_null(auth_read(directory));
+    assert_null(auth_read(AUTH_WEBHOOKS, directory));
     (void)rmdir(directory);
     assert_said("Is a directory");
-    assert_null(auth_read("/nowhere/at/all"));
+    assert_null(auth_read(AUTH_WEBHOOKS, "/nowhere/at/all"));
     assert_said("--auth-file: /nowhere/at/all: No such file");
 }
 
@@ -184,6 +184,34 @@ static void held_while_replaced(void **state) {
     done(new);
 }
 
+/* Two doors, two files; who may post may not look. */
+static void admin(void **state) {
+    struct auth *post = read_file("bearer post\n", 12, 0600), *look, *held;
+
+    (void)state;
+    look = auth_read(AUTH_ADMIN, file_of("basic a:b\nbearer look\n", 22, 0600));
+    assert_quiet();
+    assert_non_null(look);
+    auth_use(AUTH_ADMIN, look);
+    held = auth_hold(AUTH_ADMIN);
+    assert_credential(held, 1, CMCWH_BEARER, "look");
+    assert_credential(post, 0, CMCWH_BEARER, "post");
+    auth_release(held);
+    done(post);
+    held = auth_hold(AUTH_ADMIN);
+    assert_ptr_equal(held, look);
+    auth_release(held);
+    auth_use(AUTH_ADMIN, NULL);
+    assert_null(auth_hold(AUTH_ADMIN));
+
+    assert_null(auth_read(AUTH_ADMIN, file_of("bearer x\napi_key k\n", 19, 0600)));
+    assert_said(":2: an API key comes in a webhook's body: expected basic USER:PASSWORD or bearer");
+    assert_null(auth_read(AUTH_ADMIN, file_of("nobody\n", 7, 0600)));
+    assert_said(":1: expected: basic USER:PASSWORD or bearer TOKEN");
+    assert_null(auth_read(AUTH_ADMIN, "/nowhere/at/all"));
+    assert_said("--admin-auth-file: /nowhere/at/all: No such file");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(kinds),
                                        cmocka_unit_test(base64_of_basic),
@@ -192,7 +220,8 @@ int main(void) {
                                        cmocka_unit_test(longest),
                                        cmocka_unit_test(as_many_as_fit),
                                        cmocka_unit_test(private_to_its_owner),
-                                       cmocka_unit_test(held_while_replaced)};
+                                       cmocka_unit_test(held_while_replaced),
+                                       cmocka_unit_test(admin)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

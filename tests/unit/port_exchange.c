@@ -457,7 +457,8 @@ static void answers_have_room(void **state) {
     char *out;
 
     (void)state;
-    auth_use(auth_read(file_of("basic u:p\nbearer t\napi_key k\n", 29, 0600)));
+    auth_use(AUTH_WEBHOOKS,
+             auth_read(AUTH_WEBHOOKS, file_of("basic u:p\nbearer t\napi_key k\n", 29, 0600)));
     assert_quiet();
     (void)repeat(key, "\\u0001", 300);
     out = text + sprintf(text, LINE "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -472,7 +473,7 @@ static void answers_have_room(void **state) {
                    key);
     assert_answers(text, "401!", 0);
     assert_true(got_length <= EXCHANGE_OUT);
-    auth_use(NULL);
+    auth_use(AUTH_WEBHOOKS, NULL);
 }
 
 /* The key is in the body; the file that is in force when the head has come holds until the end. */
@@ -484,7 +485,7 @@ static void api_key(void **state) {
 
     (void)state;
     assert_int_equal(sizeof body - 1, 63);
-    auth_use(auth_read(file_of("api_key k\n", 10, 0600)));
+    auth_use(AUTH_WEBHOOKS, auth_read(AUTH_WEBHOOKS, file_of("api_key k\n", 10, 0600)));
     assert_quiet();
     (void)snprintf(text, sizeof text, "%s%s", head, body);
     assert_answers(text, "200", 1);
@@ -496,14 +497,14 @@ static void api_key(void **state) {
     assert_answers(GOOD, "401", 0);
     reset();
     put(head, sizeof head - 1, SENT_MAX);
-    auth_use(auth_read(file_of("api_key other\n", 14, 0600)));
+    auth_use(AUTH_WEBHOOKS, auth_read(AUTH_WEBHOOKS, file_of("api_key other\n", 14, 0600)));
     assert_quiet();
     put(body, sizeof body - 1, SENT_MAX);
     assert_string_equal(statuses(), "200");
     assert_stored(1);
     (void)snprintf(text, sizeof text, "%s%s", head, body);
     assert_answers(text, "401", 0);
-    auth_use(NULL);
+    auth_use(AUTH_WEBHOOKS, NULL);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

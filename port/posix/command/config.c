@@ -65,11 +65,12 @@ static enum outcome parse_sinks(const struct options *options, struct sink *sink
 }
 
 static enum outcome read_auth(const struct options *options) {
-    struct auth *auth = options->auth_file == NULL ? NULL : auth_read(options->auth_file);
+    struct auth *auth =
+        options->auth_file == NULL ? NULL : auth_read(AUTH_WEBHOOKS, options->auth_file);
     enum outcome outcome =
         options->auth_file == NULL || auth != NULL ? OUTCOME_RIGHT : outcome_of(errno);
 
-    auth_use(auth);
+    auth_use(AUTH_WEBHOOKS, auth);
     return outcome;
 }
 

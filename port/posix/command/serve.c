@@ -205,10 +205,10 @@ static enum outcome start(struct service *service) {
 /* ---- While it runs ---- */
 
 static bool reload_auth(const char *path) {
-    struct auth *auth = path == NULL ? NULL : auth_read(path);
+    struct auth *auth = path == NULL ? NULL : auth_read(AUTH_WEBHOOKS, path);
 
     if (auth != NULL) {
-        auth_use(auth);
+        auth_use(AUTH_WEBHOOKS, auth);
     }
     return path == NULL || auth != NULL;
 }
@@ -413,7 +413,7 @@ static void free_all(struct service *service) {
     for (unsigned i = 0; i < service->options->sinks; i++) {
         hanging = hanging || service->sinks[i].running;
     }
-    auth_use(NULL);
+    auth_use(AUTH_WEBHOOKS, NULL);
     tls_end();
     if (service->pid_file >= 0) {
         process_unclaim(service->options->pid_file, service->pid_file);

@@ -1,4 +1,4 @@
-/* The auth file. Secrets are never written anywhere. Not here: comparing them with those of a
+/* The auth files. Secrets are never written anywhere. Not here: comparing them with those of a
  * request (cmcwh.c). */
 #include "door/auth.h"
 
@@ -11,7 +11,7 @@
 #include "platform/given.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct auth *in_force;
+static struct auth *in_force[AUTH_DOORS];
 
 /* RFC 4648, section 4. False when it does not fit. */
 static bool base64(char *out, size_t room, const char *in, size_t length) {
@@ -37,7 +37,8 @@ static bool base64(char *out, size_t room, const char *in, size_t length) {
 }
 
 /* Stores one credential. Returns what is wrong with it, or NULL. */
-static const char *add(struct auth *auth, const char *word, const char *secret) {
+static const char *add(struct auth *auth, enum auth_door door, const char *word,
+                       const char *secret) {
     size_t length = strlen(secret), number = auth->access.count;
     struct cmcwh_credential *credential;
     char *kept;
@@ -57,6 +58,10 @@ static const char *add(struct auth *auth, const char *word, const char *secret) 
         }
     } else if (strcmp(word, "bearer") == 0 || strcmp(word, "api_key") == 0) {
         credential->kind = *word == 'b' ? CMCWH_BEARER : CMCWH_API_KEY;
+        if (door == AUTH_ADMIN && *word != 'b') {
+            return "an API key comes in a webhook's body: expected basic USER:PASSWORD or bearer "
+                   "TOKEN";
+        }
         if (length == 0) {
             return "the secret is missing";
         }
@@ -65,7 +70,8 @@ static const char *add(struct auth *auth, const char *word, const char *secret) 
         }
         memcpy(kept, secret, length + 1);
     } else {
-        return "expected: basic USER:PASSWORD, bearer TOKEN or api_key KEY";
+        return door == AUTH_ADMIN ? "expected: basic USER:PASSWORD or bearer TOKEN"
+                                  : "expected: basic USER:PASSWORD, bearer TOKEN or api_key KEY";
     }
     credential->secret.data = kept;
     credential->secret.length = strlen(kept);
@@ -74,7 +80,7 @@ static const char *add(struct auth *auth, const char *word, const char *secret) 
 }
 
 /* One line: a word, blanks, the secret up to the end of the line. */
-static const char *parse_line(struct auth *auth, char *line) {
+static const char *parse_line(struct auth *auth, enum auth_door door, char *line) {
     char *word = line + strspn(line, " \t"), *secret;
     size_t length;
 
@@ -88,15 +94,15 @@ static const char *parse_line(struct auth *auth, char *line) {
          end > secret && (end[-1] == ' ' || end[-1] == '\t');) {
         *--end = '\0';
     }
-    return add(auth, word, secret);
+    return add(auth, door, word, secret);
 }
 
-static bool parse(struct auth *auth, struct given *file) {
+static bool parse(struct auth *auth, enum auth_door door, struct given *file) {
     const char *fault;
     char *line;
 
     while ((line = given_line(file, &fault)) != NULL) {
-        fault = parse_line(auth, line);
+        fault = parse_line(auth, door, line);
         if (fault != NULL) {
             break;
         }
@@ -114,7 +120,7 @@ static mode_t forbidden(const char *path) {
 }
 
 /* What a file says that only its owner may read. */
-static struct auth *take(struct given *file) {
+static struct auth *take(enum auth_door door, struct given *file) {
     struct auth *auth;
 
     if ((file->mode & forbidden(file->path)) != 0) {
@@ -124,7 +130,7 @@ static struct auth *take(struct given *file) {
     auth = calloc(1, sizeof *auth);
     if (auth == NULL) {
         (void)given_failed(file, NULL, ENOMEM);
-    } else if (!parse(auth, file)) {
+    } else if (!parse(auth, door, file)) {
         free(auth);
         auth = NULL;
     } else {
@@ -134,12 +140,13 @@ static struct auth *take(struct given *file) {
     return auth;
 }
 
-struct auth *auth_read(const char *path) {
+struct auth *auth_read(enum auth_door door, const char *path) {
+    static const char *const options[AUTH_DOORS] = {"--auth-file", "--admin-auth-file"};
     struct given file;
     struct auth *auth = NULL;
 
-    if (given_read(&file, "--auth-file", path)) {
-        auth = take(&file);
+    if (given_read(&file, options[door], path)) {
+        auth = take(door, &file);
         given_free(&file);
     }
     return auth;
@@ -152,18 +159,18 @@ static void let_go(struct auth *auth) {
     }
 }
 
-void auth_use(struct auth *auth) {
+void auth_use(enum auth_door door, struct auth *auth) {
     (void)pthread_mutex_lock(&mutex);
-    let_go(in_force);
-    in_force = auth;
+    let_go(in_force[door]);
+    in_force[door] = auth;
     (void)pthread_mutex_unlock(&mutex);
 }
 
-struct auth *auth_hold(void) {
+struct auth *auth_hold(enum auth_door door) {
     struct auth *auth;
 
     (void)pthread_mutex_lock(&mutex);
-    auth = in_force;
+    auth = in_force[door];
     if (auth != NULL) {
         auth->users++;
     }

@@ -106,7 +106,7 @@ enum exchange_state exchange_go_on(struct exchange *exchange) {
             return exchange_refuse(exchange, status);
         }
         exchange->begun = true;
-        exchange->auth = auth_hold();
+        exchange->auth = auth_hold(AUTH_WEBHOOKS);
     }
     auth = exchange->auth;
     status = cmcwh_server_handle(exchange->server, &exchange->worker,
