@@ -212,7 +212,7 @@ static void open_ring(void) {
 
 static void open_door(void) {
     static const char *const text[] = {"127.0.0.1:0", "127.0.0.1:0s"};
-    const struct listeners listeners = {text, tls_built_in() ? 2 : 1};
+    const struct listeners listeners = {"--listen", text, tls_built_in() ? 2 : 1};
     const struct door_config config = {.server = &server,
                                        .listeners = listener,
                                        .listener_count = listeners.count,

@@ -110,7 +110,7 @@ static void settled(void *context, struct mg_connection *connection) {
 static void open_door(unsigned workers) {
     static const char *const text[] = {"127.0.0.1:0"};
     static const struct cmcwh_storage storage = {NULL, read_bytes, write_bytes, pass_gate};
-    const struct listeners listeners = {text, 1};
+    const struct listeners listeners = {"--listen", text, 1};
     const struct door_config config = {.server = &server,
                                        .listeners = &listener,
                                        .listener_count = 1,

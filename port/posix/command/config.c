@@ -19,6 +19,10 @@
 
 /* ---- For who serves, too ---- */
 
+struct listeners config_listeners(const struct options *options) {
+    return (struct listeners){"--listen", options->listen, options->listeners};
+}
+
 /* Is the last of these sinks to write to what another option, or sink, names? */
 static bool collides(const struct options *options, const struct sink *sinks, unsigned last) {
     const char *const files[] = {options->auth_file, options->tls_cert, options->tls_key,
@@ -149,7 +153,7 @@ static bool look_at_ring(const struct options *options) {
 
 int config_check(const struct options *options) {
     static struct sink sinks[CMCWH_READERS_MAX];
-    const struct listeners listeners = {options->listen, options->listeners};
+    const struct listeners listeners = config_listeners(options);
     bool right = parse_sinks(options, sinks) == OUTCOME_RIGHT;
     bool late = options->user != NULL && listen_privileged(&listeners); /* as when it starts */
 

@@ -3,8 +3,12 @@
 #define CMCWH_CONFIG_H
 
 #include "command/options.h"
+#include "door/listen.h"
 #include "platform/outcome.h"
 #include "sink/sink.h"
+
+/* Where webhooks come. */
+struct listeners config_listeners(const struct options *options);
 
 /* Parses the sinks, and reads the auth file, the certificate and its key, which are then in force.
  * Unless all are right, one line has said what is wrong. */

@@ -156,7 +156,7 @@ static enum outcome start_sinks(struct service *service) {
 static enum outcome start_http(struct service *service) {
     const struct options *options = service->options;
     const struct http_config config = {.ring = &service->ring,
-                                       .listeners = {options->listen, options->listeners},
+                                       .listeners = config_listeners(options),
                                        .path = options->path,
                                        .workers = options->workers,
                                        .connections = options->connections,
@@ -181,7 +181,7 @@ static enum outcome start_steps(struct service *service) {
 /* Root is given up before any file is opened, unless a listener needs a privileged port. */
 static enum outcome start(struct service *service) {
     const struct options *options = service->options;
-    const struct listeners listeners = {options->listen, options->listeners};
+    const struct listeners listeners = config_listeners(options);
     bool late = options->user != NULL && listen_privileged(&listeners);
     enum outcome outcome = OUTCOME_RIGHT;
 

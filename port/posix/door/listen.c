@@ -23,8 +23,8 @@ static void set(int socket, int level, int name, int value) {
 
 /* An address that this machine does not have yet is no fault: its link may be down, or a lease not
  * have come. The socket gets connections as soon as it is there. */
-static bool bind_to(int socket, const char *text, const struct sockaddr_storage *address,
-                    socklen_t length) {
+static bool bind_to(int socket, const char *option, const char *text,
+                    const struct sockaddr_storage *address, socklen_t length) {
     const struct sockaddr *at = (const struct sockaddr *)address;
     bool six = address->ss_family == AF_INET6;
 
@@ -39,14 +39,14 @@ static bool bind_to(int socket, const char *text, const struct sockaddr_storage 
         return false;
     }
     log_line(CMCWH_LOG_WARN,
-             "--listen: %s: this machine does not have that address yet: it is listened on as soon "
-             "as it has",
-             text);
+             "%s: %s: this machine does not have that address yet: it is listened on as soon as it "
+             "has",
+             option, text);
     return true;
 }
 
 /* A socket that listens, or -1. Connections have these settings from it. */
-static int open_socket(const char *text, unsigned defer) {
+static int open_socket(const char *option, const char *text, unsigned defer) {
     struct sockaddr_storage address;
     socklen_t length;
     int opened;
@@ -63,7 +63,7 @@ static int open_socket(const char *text, unsigned defer) {
     if (address.ss_family == AF_INET6) {
         set(opened, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     }
-    if (!bind_to(opened, text, &address, length) || listen(opened, BACKLOG) != 0) {
+    if (!bind_to(opened, option, text, &address, length) || listen(opened, BACKLOG) != 0) {
         int error = errno;
 
         (void)close(opened);
@@ -73,8 +73,8 @@ static int open_socket(const char *text, unsigned defer) {
     return opened;
 }
 
-static void refuse(const char *text, int error) {
-    log_line(CMCWH_LOG_ERROR, "--listen: cannot listen on %s: %s%s", text, strerror(error),
+static void refuse(const char *option, const char *text, int error) {
+    log_line(CMCWH_LOG_ERROR, "%s: cannot listen on %s: %s%s", option, text, strerror(error),
              error == EACCES ? ": ports below 1024 are root's, or CAP_NET_BIND_SERVICE's" : "");
 }
 
@@ -85,11 +85,11 @@ enum outcome listen_open(const struct listeners *listeners, unsigned defer, stru
         socklen_t length = sizeof address;
 
         out[i].secure = network_secure(text);
-        out[i].socket = open_socket(text, defer);
+        out[i].socket = open_socket(listeners->option, text, defer);
         if (out[i].socket < 0 || getsockname(out[i].socket, &address.any, &length) != 0) {
             int error = errno;
 
-            refuse(text, error);
+            refuse(listeners->option, text, error);
             return outcome_of(error);
         }
         out[i].port = ntohs(address.four.sin_port); /* where IPv6 has it too */
@@ -109,7 +109,7 @@ enum outcome listen_look(const struct listeners *listeners) {
         opened = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (opened < 0 ||
             (bind(opened, (const struct sockaddr *)&address, length) != 0 && errno != EADDRINUSE)) {
-            refuse(listeners->text[i], errno);
+            refuse(listeners->option, listeners->text[i], errno);
             outcome = OUTCOME_WRONG;
         }
         if (opened >= 0) {
@@ -149,7 +149,7 @@ bool listen_privileged(const struct listeners *listeners) {
     return false;
 }
 
-static bool loopback(const char *text) {
+bool listen_loopback(const char *text) {
     return strncmp(text, "127.", 4) == 0 || strncmp(text, "[::1]", 5) == 0;
 }
 
@@ -157,12 +157,12 @@ void listen_warn(const struct listeners *listeners, bool guarded) {
     for (unsigned i = 0; i < listeners->count; i++) {
         const char *text = listeners->text[i];
 
-        if (!loopback(text) && !guarded) {
+        if (!listen_loopback(text) && !guarded) {
             log_line(CMCWH_LOG_WARN,
                      "--listen: %s: anybody who can reach it may post: no --auth-file is given",
                      text);
         }
-        if (!loopback(text) && !network_secure(text)) {
+        if (!listen_loopback(text) && !network_secure(text)) {
             log_line(CMCWH_LOG_WARN,
                      "--listen: %s: plain HTTP: credentials and events can be read on the way",
                      text);

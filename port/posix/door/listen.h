@@ -11,6 +11,7 @@ enum { LISTEN_MAX = 8 };
 
 /* As the options have them; network_listener has taken each. */
 struct listeners {
+    const char *option; /* that names them, for messages */
     const char *const *text;
     unsigned count;
 };
@@ -40,6 +41,9 @@ void listen_say(const struct listeners *listeners, const struct listener *listen
 
 /* Does one of them need root? */
 bool listen_privileged(const struct listeners *listeners);
+
+/* Can only this machine reach what listens there? */
+bool listen_loopback(const char *text);
 
 /* What an operator should know who lets others than this machine in. */
 void listen_warn(const struct listeners *listeners, bool guarded);
