@@ -1,11 +1,8 @@
-/* Reaching a peer, waiting for a descriptor, writing all. Not here: any protocol, or the name of a
- * medium. */
+/* A sink's peer is reached, a descriptor waited for, all of it written. Not here: any protocol, or
+ * the name of a medium. */
 #include "sink/dial.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,64 +12,30 @@
 #include "platform/descriptor.h"
 #include "platform/network.h"
 #include "platform/platform.h"
+#include "platform/reach.h"
 
-bool dial_wait(const struct sink *sink, int descriptor, short events, uint64_t until) {
-    enum { SLICE = 100 }; /* ms after which a stop is noticed */
-
-    for (;;) {
-        uint64_t now = platform_ticks(), left = until > now ? until - now : 0;
-        struct pollfd entry = {.fd = descriptor, .events = events};
-        int ready = poll(&entry, 1, left < SLICE ? (int)left : SLICE);
-
-        if (ready > 0) {
-            return true;
-        }
-        if (left == 0 || (ready < 0 && errno != EINTR) || sink_stopping(sink)) {
-            return false;
-        }
-    }
+static bool stopping(const void *sink) {
+    return sink_stopping(sink);
 }
 
-/* The descriptor, or -1. */
-static int try_connect(const struct sink *sink, const struct addrinfo *address, uint64_t until) {
-    int error = 0, one = 1;
-    unsigned timeout = 2 * SINK_TIMEOUT;
-    socklen_t length = sizeof error;
-    int descriptor =
-        socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+static struct patience patience_of(const struct sink *sink, uint64_t until) {
+    return (struct patience){.until = until, .over = stopping, .context = sink};
+}
 
-    if (descriptor < 0) {
-        return -1;
-    }
-    if (address->ai_socktype == SOCK_STREAM) {
-        (void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-        (void)setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
-    }
-    if (connect(descriptor, address->ai_addr, address->ai_addrlen) != 0) {
-        error = errno;
-        if (error == EINPROGRESS) {
-            error = ETIMEDOUT;
-            if (dial_wait(sink, descriptor, POLLOUT, until)) {
-                (void)getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length);
-            }
-        }
-    }
-    if (error != 0) {
-        (void)close(descriptor);
-        errno = error;
-        return -1;
-    }
-    return descriptor;
+bool dial_wait(const struct sink *sink, int descriptor, short events, uint64_t until) {
+    const struct patience patience = patience_of(sink, until);
+
+    return patience_wait(&patience, descriptor, events);
 }
 
 /* The addresses of a peer, to be freed. NULL: sink->trouble says why not. */
 static struct addrinfo *find(struct sink *sink, const char *peer, int type) {
-    struct addrinfo hints = {.ai_socktype = type}, *found = NULL;
+    struct addrinfo *found;
     char host[256] = "", port[8] = "";
     int error;
 
     (void)network_split(peer, host, sizeof host, port, sizeof port);
-    error = getaddrinfo(host, port, &hints, &found);
+    error = reach_find(host, port, type, &found);
     if (error != 0) {
         (void)snprintf(sink->trouble, sizeof sink->trouble, "host '%.200s': %s", host,
                        gai_strerror(error));
@@ -93,16 +56,14 @@ enum outcome dial_look(struct sink *sink, bool reach) {
 
 int dial(struct sink *sink, const char *peer, int type) {
     struct addrinfo *found = find(sink, peer, type);
-    uint64_t until = platform_ticks() + SINK_TIMEOUT;
-    int error = 0;
+    const struct patience patience = patience_of(sink, platform_ticks() + SINK_TIMEOUT);
+    int error;
 
     if (found == NULL) {
         return -1;
     }
-    for (const struct addrinfo *at = found; at != NULL && sink->descriptor < 0; at = at->ai_next) {
-        sink->descriptor = try_connect(sink, at, until);
-        error = errno;
-    }
+    sink->descriptor = reach(found, 2 * SINK_TIMEOUT, &patience);
+    error = errno;
     freeaddrinfo(found);
     return sink->descriptor < 0 ? sink_trouble(sink, "cannot be reached", error) : 0;
 }
