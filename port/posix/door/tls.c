@@ -6,10 +6,10 @@
 
 #include "platform/given.h"
 #include "platform/log.h"
+#include "platform/tls_openssl.h"
 
 #if CMCWH_TLS
 
-#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -22,10 +22,6 @@ static struct {
     SSL_CTX *current; /* never used for a connection: it holds what was read last */
     pthread_mutex_t mutex;
 } tls = {.mutex = PTHREAD_MUTEX_INITIALIZER};
-
-bool tls_built_in(void) {
-    return true;
-}
 
 static const char *reason(void) {
     unsigned long error = ERR_peek_error();
@@ -207,22 +203,6 @@ bool tls_load(const char *certificate, const char *key) {
     return true;
 }
 
-/* A session is OpenSSL's own. */
-static SSL *ssl_of(const struct tls *tls_session) {
-    return (SSL *)(void *)tls_session;
-}
-
-/* What the last call of OpenSSL says that returned `result`. */
-static int outcome(const struct tls *session, int result) {
-    int error = SSL_get_error(ssl_of(session), result);
-
-    ERR_clear_error();
-    return error == SSL_ERROR_WANT_READ     ? TLS_READS
-           : error == SSL_ERROR_WANT_WRITE  ? TLS_WRITES
-           : error == SSL_ERROR_ZERO_RETURN ? 0
-                                            : TLS_FAILS;
-}
-
 struct tls *tls_open(int socket) {
     SSL *session = tls.context == NULL ? NULL : SSL_new(tls.context);
 
@@ -234,44 +214,7 @@ struct tls *tls_open(int socket) {
         SSL_set_accept_state(session);
     }
     ERR_clear_error();
-    return (struct tls *)(void *)session;
-}
-
-int tls_shake(struct tls *session) {
-    int result = SSL_do_handshake(ssl_of(session));
-    int said = result == 1 ? 0 : outcome(session, result);
-
-    return result != 1 && said == 0 ? TLS_FAILS : said;
-}
-
-int tls_read(struct tls *session, void *bytes, size_t length) {
-    int result = SSL_read(ssl_of(session), bytes, length > INT_MAX ? INT_MAX : (int)length);
-
-    return result > 0 ? result : outcome(session, result);
-}
-
-int tls_write(struct tls *session, const void *bytes, size_t length) {
-    int result = SSL_write(ssl_of(session), bytes, length > INT_MAX ? INT_MAX : (int)length);
-    int said = result > 0 ? result : outcome(session, result);
-
-    return said == 0 ? TLS_FAILS : said;
-}
-
-void tls_alone(struct tls *session, bool alone) {
-    SSL_set_read_ahead(ssl_of(session), alone);
-}
-
-bool tls_pending(const struct tls *session) {
-    return SSL_has_pending(ssl_of(session)) > 0;
-}
-
-void tls_bye(struct tls *session) {
-    (void)SSL_shutdown(ssl_of(session));
-    ERR_clear_error();
-}
-
-void tls_close(struct tls *session) {
-    SSL_free(ssl_of(session));
+    return tls_session(session);
 }
 
 void tls_end(void) {
@@ -281,10 +224,6 @@ void tls_end(void) {
 }
 
 #else
-
-bool tls_built_in(void) {
-    return false;
-}
 
 void tls_say_dates(const char *path) {
     (void)path;
@@ -301,43 +240,6 @@ bool tls_load(const char *certificate, const char *key) {
 struct tls *tls_open(int socket) {
     (void)socket;
     return NULL;
-}
-
-int tls_shake(struct tls *session) {
-    (void)session;
-    return TLS_FAILS;
-}
-
-int tls_read(struct tls *session, void *bytes, size_t length) {
-    (void)session;
-    (void)bytes;
-    (void)length;
-    return TLS_FAILS;
-}
-
-int tls_write(struct tls *session, const void *bytes, size_t length) {
-    (void)session;
-    (void)bytes;
-    (void)length;
-    return TLS_FAILS;
-}
-
-void tls_alone(struct tls *session, bool alone) {
-    (void)session;
-    (void)alone;
-}
-
-bool tls_pending(const struct tls *session) {
-    (void)session;
-    return false;
-}
-
-void tls_bye(struct tls *session) {
-    (void)session;
-}
-
-void tls_close(struct tls *session) {
-    (void)session;
 }
 
 void tls_end(void) {

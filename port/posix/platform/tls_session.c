@@ -1,0 +1,106 @@
+/* A connection over TLS by OpenSSL. Not here: certificates, of whichever side. */
+#include "platform/tls_session.h"
+
+#if CMCWH_TLS
+
+#include <limits.h>
+#include <openssl/err.h>
+
+#include "platform/tls_openssl.h"
+
+bool tls_built_in(void) {
+    return true;
+}
+
+/* What the last call of OpenSSL says that returned `result`. */
+static int outcome(const struct tls *session, int result) {
+    int error = SSL_get_error(tls_ssl(session), result);
+
+    ERR_clear_error();
+    return error == SSL_ERROR_WANT_READ     ? TLS_READS
+           : error == SSL_ERROR_WANT_WRITE  ? TLS_WRITES
+           : error == SSL_ERROR_ZERO_RETURN ? 0
+                                            : TLS_FAILS;
+}
+
+int tls_shake(struct tls *session) {
+    int result = SSL_do_handshake(tls_ssl(session));
+    int said = result == 1 ? 0 : outcome(session, result);
+
+    return result != 1 && said == 0 ? TLS_FAILS : said;
+}
+
+int tls_read(struct tls *session, void *bytes, size_t length) {
+    int result = SSL_read(tls_ssl(session), bytes, length > INT_MAX ? INT_MAX : (int)length);
+
+    return result > 0 ? result : outcome(session, result);
+}
+
+int tls_write(struct tls *session, const void *bytes, size_t length) {
+    int result = SSL_write(tls_ssl(session), bytes, length > INT_MAX ? INT_MAX : (int)length);
+    int said = result > 0 ? result : outcome(session, result);
+
+    return said == 0 ? TLS_FAILS : said;
+}
+
+void tls_alone(struct tls *session, bool alone) {
+    SSL_set_read_ahead(tls_ssl(session), alone);
+}
+
+bool tls_pending(const struct tls *session) {
+    return SSL_has_pending(tls_ssl(session)) > 0;
+}
+
+void tls_bye(struct tls *session) {
+    (void)SSL_shutdown(tls_ssl(session));
+    ERR_clear_error();
+}
+
+void tls_close(struct tls *session) {
+    SSL_free(tls_ssl(session));
+}
+
+#else
+
+bool tls_built_in(void) {
+    return false;
+}
+
+int tls_shake(struct tls *session) {
+    (void)session;
+    return TLS_FAILS;
+}
+
+int tls_read(struct tls *session, void *bytes, size_t length) {
+    (void)session;
+    (void)bytes;
+    (void)length;
+    return TLS_FAILS;
+}
+
+int tls_write(struct tls *session, const void *bytes, size_t length) {
+    (void)session;
+    (void)bytes;
+    (void)length;
+    return TLS_FAILS;
+}
+
+void tls_alone(struct tls *session, bool alone) {
+    (void)session;
+    (void)alone;
+}
+
+bool tls_pending(const struct tls *session) {
+    (void)session;
+    return false;
+}
+
+void tls_bye(struct tls *session) {
+    (void)session;
+}
+
+void tls_close(struct tls *session) {
+    (void)session;
+}
+
+#endif
