@@ -76,6 +76,11 @@ enum {
 #else
     WITH_STORAGE = 1,
 #endif
+#ifdef CMCWH_NO_COUNTERS
+    WITH_COUNTERS = 0,
+#else
+    WITH_COUNTERS = 1,
+#endif
 #ifdef CMCWH_NO_LOGFMT
     WITH_LOGFMT = 0
 #else
@@ -94,6 +99,10 @@ static bool is_stored(const struct cmcwh_ring *ring) {
 /* On storage that can only be looked at. */
 static bool is_read_only(const struct cmcwh_ring *ring) {
     return is_stored(ring) && ring->config.storage->write == NULL;
+}
+
+static bool has_history(const struct cmcwh_ring *ring) {
+    return WITH_COUNTERS && ring->config.history != NULL;
 }
 
 /* ---- Bytes and views of text ------------------------------------------------------------------
@@ -1188,6 +1197,11 @@ int cmcwh_record_check(const struct cmcwh_record *record) {
                                                                                : CMCWH_ERR_RECORD;
 }
 
+/* All of it but its CRC. */
+static void record_copy(struct cmcwh_record *to, const struct cmcwh_record *from) {
+    memcpy(to->bytes, from->bytes, record_length(from));
+}
+
 static void record_number(struct cmcwh_record *record, uint64_t seq, uint64_t batch) {
     put64(record->bytes + AT_SEQ, seq);
     put64(record->bytes + AT_BATCH, batch);
@@ -2275,6 +2289,197 @@ static uint64_t port_after(const struct cmcwh_ring *ring, uint32_t ms) {
     return clock ? port_ticks(ring) + ms : 0;
 }
 
+/* ---- History ----------------------------------------------------------------------------------
+ * What is known of events once they are safe: counts, and where each is that the ring still holds.
+ * With the lock held, once others know of the ring; nothing here changes a record.
+ *
+ * A place is a number's remainder by the capacity, so the last `capacity` numbers have one each.
+ * history.places says in which slot an event is; a slot that a request takes has no place any more,
+ * so what stands in a place may always be read. Events with the same low bits in their ids are a
+ * chain of places, newest first, that begins in the first half of history.marks and goes on in the
+ * second, where each place has the one behind it and the other bits of its id. Nothing is ever
+ * taken out of a chain: it ends where a place is not older than the one before, because that is
+ * used again and with it all behind it.
+ */
+
+static bool history_good(const struct cmcwh_ring_config *config) {
+    const struct cmcwh_history *history = config->history;
+
+    return history == NULL ||
+           (history->places != NULL &&
+            (history->marks == NULL ? history->mark_count == 0
+                                    : history->mark_count / 2 >= config->capacity &&
+                                          (history->mark_count & (history->mark_count - 1)) == 0));
+}
+
+static void history_clear(struct cmcwh_ring *ring) {
+    struct cmcwh_history *history = ring->config.history;
+
+    memset(&history->counters, 0, sizeof history->counters);
+    history->counters.since = port_now(ring);
+    history->received = 0;
+    history->hour = 0;
+    history->next = CMCWH_NONE;
+    memset(history->places, 0xFF, ring->config.capacity * sizeof *history->places); /* CMCWH_NONE */
+    if (history->marks != NULL) {
+        memset(history->marks, 0, history->mark_count * sizeof *history->marks);
+    }
+}
+
+/* Of 32 bits, because many processors divide no more: once in 2^32 events, some places are used
+ * again too early. */
+static uint32_t place_of(const struct cmcwh_ring *ring, uint64_t seq) {
+    return (uint32_t)seq % ring->config.capacity;
+}
+
+/* A request takes this slot, and will write to it without the lock. */
+static void history_forget(const struct cmcwh_ring *ring, uint32_t slot) {
+    uint32_t *place =
+        &ring->config.history->places[place_of(ring, record_seq(&ring->config.records[slot]))];
+
+    if (*place == slot) {
+        *place = CMCWH_NONE;
+    }
+}
+
+/* The record in a place, or NULL. */
+static const struct cmcwh_record *history_at(const struct cmcwh_ring *ring, uint32_t place) {
+    uint32_t slot = ring->config.history->places[place];
+
+    return slot == CMCWH_NONE ? NULL : &ring->config.records[slot];
+}
+
+/* Of a record and what stands in a place. */
+static bool same_id(const struct cmcwh_record *a, const struct cmcwh_record *b) {
+    return b != NULL && memcmp(a->bytes + AT_ID, b->bytes + AT_ID, 8) == 0;
+}
+
+/* How many numbers the place `at` was used before `place`. */
+static uint32_t place_age(const struct cmcwh_ring *ring, uint32_t place, uint32_t at) {
+    return place - at + (place >= at ? 0 : ring->config.capacity);
+}
+
+/* Does the ring hold an event with the same id as this one, whose place is `place`? Puts it at the
+ * head of its chain. */
+static inline bool history_repeats(const struct cmcwh_ring *ring, const struct cmcwh_record *record,
+                                   uint32_t place) {
+    uint32_t half = ring->config.history->mark_count / 2, mask = half - 1;
+    uint32_t id = get32(record->bytes + AT_ID), age = 0, older;
+    uint32_t *head = &ring->config.history->marks[id & mask];
+    uint32_t *behind = ring->config.history->marks + half;
+    bool found = false;
+
+    for (uint32_t at = *head; !found && (older = place_age(ring, place, at)) > age;
+         at = behind[at] & mask) {
+        found = ((behind[at] ^ id) & ~mask) == 0 && same_id(record, history_at(ring, at));
+        age = older;
+    }
+    behind[place] = (id & ~mask) | *head;
+    *head = place;
+    return found;
+}
+
+/* As what a record counts, if it is no repeat. */
+static unsigned count_of(const struct cmcwh_record *record) {
+    unsigned status = record->bytes[AT_STATUS];
+
+    switch (record_kind(record)) {
+    case CMCWH_DELIVERIES:
+        return CMCWH_COUNT_DELIVERIES + (status <= CMCWH_DEFERRED ? status : CMCWH_UNKNOWN);
+    case CMCWH_BOUNCES:
+        return status <= CMCWH_BOUNCE_UNSUBSCRIBED ? CMCWH_COUNT_BOUNCES + status
+               : status == CMCWH_BOUNCE_OTHER      ? CMCWH_COUNT_BLOCKS - 1u
+                                                   : CMCWH_COUNT_BOUNCES;
+    case CMCWH_BLOCKS:
+        return CMCWH_COUNT_BLOCKS;
+    default:
+        return CMCWH_COUNT_OTHER;
+    }
+}
+
+static void totals_add(uint64_t *totals, const uint32_t *counts) {
+    for (unsigned i = 0; i < CMCWH_COUNTS; i++) {
+        totals[i] += counts[i];
+    }
+}
+
+/* Events of another time than the last come. Only then is an hour looked for, and one that gives
+ * way added to the totals: counting an event is one addition. */
+static void history_turn(struct cmcwh_history *history, uint64_t received) {
+    uint32_t rest, number = (uint32_t)divide(received, 3600000, &rest);
+    struct cmcwh_hour *hour = &history->counters.hours[number % CMCWH_HOURS];
+
+    if (hour->hour != number) {
+        totals_add(history->counters.totals, hour->counts);
+        memset(hour->counts, 0, sizeof hour->counts);
+        hour->hour = number;
+    }
+    history->received = received;
+    history->hour = number % CMCWH_HOURS;
+}
+
+/* Counts a record that is safe, and remembers where it is. */
+static inline void history_add(const struct cmcwh_ring *ring, uint32_t slot) {
+    struct cmcwh_history *history = ring->config.history;
+    const struct cmcwh_record *record = &ring->config.records[slot];
+    uint64_t received = get64(record->bytes + AT_RECEIVED);
+    uint32_t place = place_of(ring, record_seq(record)), *counts;
+    bool again = history->marks != NULL && history_repeats(ring, record, place);
+
+    history->places[place] = slot;
+    if (received != history->received) {
+        history_turn(history, received);
+    }
+    counts = history->counters.hours[history->hour].counts;
+    if (again) {
+        counts[CMCWH_COUNT_REPEATS]++;
+        return;
+    }
+    counts[count_of(record)]++;
+    if (get16(record->bytes + AT_TRUNCATED) != 0) {
+        counts[CMCWH_COUNT_TRUNCATED]++;
+    }
+}
+
+/* Every committed event before seq `safe` is safe. */
+static void history_settle(const struct cmcwh_ring *ring, uint64_t safe) {
+    struct cmcwh_history *history = ring->config.history;
+
+    while (history->next != CMCWH_NONE && record_seq(&ring->config.records[history->next]) < safe) {
+        history_add(ring, history->next);
+        history->next = ring->config.links[history->next];
+    }
+}
+
+/* Committed events from seq `first` on are taken back. */
+static void history_drop(const struct cmcwh_ring *ring, uint64_t first) {
+    struct cmcwh_history *history = ring->config.history;
+
+    if (history->next != CMCWH_NONE && record_seq(&ring->config.records[history->next]) >= first) {
+        history->next = CMCWH_NONE;
+    }
+}
+
+const char *cmcwh_count_type(unsigned count) {
+    return count < CMCWH_COUNT_BOUNCES   ? kinds[CMCWH_DELIVERIES].name
+           : count < CMCWH_COUNT_BLOCKS  ? kinds[CMCWH_BOUNCES].name
+           : count == CMCWH_COUNT_BLOCKS ? kinds[CMCWH_BLOCKS].name
+           : count == CMCWH_COUNT_OTHER  ? kinds[CMCWH_OTHER].name
+                                         : "";
+}
+
+const char *cmcwh_count_status(unsigned count) {
+    if (count > CMCWH_COUNT_DELIVERIES && count < CMCWH_COUNT_BOUNCES) {
+        return delivery_statuses[count - CMCWH_COUNT_DELIVERIES].name;
+    }
+    if (count >= CMCWH_COUNT_BLOCKS) {
+        return "";
+    }
+    return cmcwh_bounce_name(count < CMCWH_COUNT_BOUNCES       ? 0u
+                             : count == CMCWH_COUNT_BLOCKS - 1 ? (unsigned)CMCWH_BOUNCE_OTHER
+                                                               : count - CMCWH_COUNT_BOUNCES);
+}
+
 /* ---- Ring: chains and readers -----------------------------------------------------------------
  * Every record is free, or held by a request, or committed. Those of a request are a chain, linked
  * through config.links, and so are the committed ones in the order of seq, from head to tail. So a
@@ -2287,13 +2492,16 @@ static uint64_t port_after(const struct cmcwh_ring *ring, uint32_t ms) {
 
 static bool config_good(const struct cmcwh_ring_config *config) {
     return config->records != NULL && config->links != NULL && config->capacity >= 1 &&
-           config->capacity <= UINT32_C(1) << 30;
+           config->capacity <= UINT32_C(1) << 30 && history_good(config);
 }
 
 static void ring_clear(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config) {
     memset(ring, 0, sizeof *ring);
     ring->config = *config;
     ring->head = ring->tail = ring->free = ring->keeper.tainted = CMCWH_NONE;
+    if (has_history(ring)) {
+        history_clear(ring);
+    }
 }
 
 static uint64_t seq_at(const struct cmcwh_ring *ring, uint32_t slot) {
@@ -2377,9 +2585,9 @@ static uint32_t slot_behind(const struct cmcwh_ring *ring, uint32_t slot) {
     return slot + 1 < ring->config.capacity ? slot + 1 : 0;
 }
 
-/* Takes a free record; there is one. In memory the free ones are a chain, and what was used last is
- * used first: it is in the processor's caches. On storage they are marked, and taken in turn from
- * ring->free on: so requests lie in one piece, and old events can be looked at for long. */
+/* Takes a free record; there is one. In memory the free ones are a chain. On storage they are
+ * marked, and taken in turn from ring->free on: so requests lie in one piece, and old events can be
+ * looked at for long. */
 static uint32_t free_take(struct cmcwh_ring *ring) {
     uint32_t slot = ring->free;
 
@@ -2390,6 +2598,9 @@ static uint32_t free_take(struct cmcwh_ring *ring) {
         ring->free = slot_behind(ring, slot);
     } else {
         ring->free = ring->config.links[slot];
+    }
+    if (has_history(ring)) {
+        history_forget(ring, slot);
     }
     ring->config.links[slot] = CMCWH_NONE;
     ring->in_use++;
@@ -2403,7 +2614,8 @@ static uint32_t chain_last(const struct cmcwh_ring *ring, uint32_t slot) {
     return slot;
 }
 
-/* Frees the chain first..last. */
+/* Frees the chain first..last. In memory what was used last is used first: it is in the processor's
+ * caches. */
 static void free_chain(struct cmcwh_ring *ring, uint32_t first, uint32_t last, uint32_t count) {
     if (is_stored(ring)) {
         ring->config.links[last] = CMCWH_NONE;
@@ -2414,10 +2626,34 @@ static void free_chain(struct cmcwh_ring *ring, uint32_t first, uint32_t last, u
             first = next;
         }
     } else {
+        ring->free_last = ring->free == CMCWH_NONE ? last : ring->free_last;
         ring->config.links[last] = ring->free;
         ring->free = first;
     }
     ring->in_use -= count;
+}
+
+/* Frees the chain first..last of records that a request did not need. On storage too they come
+ * next, if nobody has taken any since: no gap stays, and refused requests do not take one old event
+ * after the other. */
+static void free_unused(struct cmcwh_ring *ring, uint32_t first, uint32_t last, uint32_t count) {
+    if (is_stored(ring) && slot_behind(ring, last) == ring->free) {
+        ring->free = first;
+    }
+    free_chain(ring, first, last, count);
+}
+
+/* Frees the chain first..last of events. With a history they come last in memory too, so that they
+ * can be looked at for long. */
+static void free_events(struct cmcwh_ring *ring, uint32_t first, uint32_t last, uint32_t count) {
+    if (has_history(ring) && !is_stored(ring) && ring->free != CMCWH_NONE) {
+        ring->config.links[ring->free_last] = first;
+        ring->config.links[last] = CMCWH_NONE;
+        ring->free_last = last;
+        ring->in_use -= count;
+    } else {
+        free_chain(ring, first, last, count);
+    }
 }
 
 static void ring_moves(struct cmcwh_ring *ring) {
@@ -2439,7 +2675,7 @@ static void ring_free_to(struct cmcwh_ring *ring, uint64_t low) {
         ring->tail = CMCWH_NONE;
     }
     if (count > 0) {
-        free_chain(ring, first, last, count);
+        free_events(ring, first, last, count);
         ring_moves(ring);
     }
 }
@@ -2476,6 +2712,9 @@ static void ring_settle(struct cmcwh_ring *ring) {
     uint32_t in_use = ring->in_use;
     bool settled = false;
 
+    if (has_history(ring)) {
+        history_settle(ring, ring->config.confirm ? confirmed : ring->next_seq);
+    }
     ring_free(ring);
     for (struct cmcwh_batch **at = &ring->waiting; ring->config.confirm && *at != NULL;) {
         if ((*at)->first_seq + (*at)->count <= confirmed) {
@@ -2565,6 +2804,9 @@ static void batch_publish(struct cmcwh_batch *batch) {
                 reader->oldest = batch->first;
             }
         }
+    }
+    if (has_history(ring) && ring->config.history->next == CMCWH_NONE) {
+        ring->config.history->next = batch->first;
     }
     batch->first = batch->last = CMCWH_NONE;
     ring->next_seq = batch->first_seq + batch->count;
@@ -3315,6 +3557,24 @@ static void survey_chain(struct survey *survey, uint64_t from, uint64_t to) {
     }
 }
 
+/* Counts every event that can still be read, delivered or not, and says when that begins. */
+static void survey_count(const struct survey *survey, uint64_t oldest) {
+    const struct cmcwh_ring *ring = survey->ring;
+    struct cmcwh_counters *counters = &ring->config.history->counters;
+    uint64_t found = 0;
+
+    for (uint64_t seq = oldest; seq < survey->end; seq++) {
+        uint32_t slot = survey_slot(survey, seq);
+
+        if (slot == CMCWH_NONE || !record_whole(ring, slot)) {
+            continue;
+        }
+        history_add(ring, slot);
+        counters->since = found++ == 0 ? ring->config.history->received : counters->since;
+    }
+    counters->at_least = found + 1 < survey->end;
+}
+
 /* Makes the ring's chains: the records that are kept; and the free ones, oldest first. */
 static void survey_settle(struct survey *survey) {
     struct cmcwh_ring *ring = survey->ring;
@@ -3324,6 +3584,9 @@ static void survey_settle(struct survey *survey) {
         survey->low = oldest; /* to look at: what was delivered is shown as well, to anybody */
         memset(ring->readers, 0, sizeof ring->readers);
     }
+    if (has_history(ring)) {
+        survey_count(survey, oldest);
+    }
     survey_chain(survey, oldest, survey->end);
     ring->free = survey->last == CMCWH_NONE ? 0 : slot_behind(ring, survey->last);
     for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
@@ -3332,7 +3595,7 @@ static void survey_settle(struct survey *survey) {
     survey_chain(survey, survey->low, survey->end);
     ring->head = survey->first;
     ring->tail = survey->last;
-    ring->in_use = survey->count;
+    ring->in_use = ring->peak = survey->count;
     links_take(ring);
     ring->next_seq = survey->end;
     ring->keeper.low = survey->low;
@@ -3423,6 +3686,7 @@ int cmcwh_ring_init(struct cmcwh_ring *ring, const struct cmcwh_ring_config *con
         config->links[i] = i + 1 < config->capacity ? i + 1 : CMCWH_NONE;
     }
     ring->free = 0;
+    ring->free_last = config->capacity - 1;
     return CMCWH_OK;
 }
 
@@ -3488,6 +3752,7 @@ static void batch_stock(struct cmcwh_batch *batch) {
         }
         last = slot;
     }
+    ring->peak = ring->in_use > ring->peak ? ring->in_use : ring->peak;
     ring_moves(ring);
 }
 
@@ -3501,10 +3766,7 @@ static void batch_unstock(struct cmcwh_batch *batch) {
     }
     ring->config.links[batch->last] = CMCWH_NONE;
     last = chain_last(ring, batch->spare);
-    if (is_stored(ring) && slot_behind(ring, last) == ring->free) {
-        ring->free = batch->spare; /* nobody has taken any since: no gap stays */
-    }
-    free_chain(ring, batch->spare, last, batch->spares);
+    free_unused(ring, batch->spare, last, batch->spares);
     batch->spare = CMCWH_NONE;
     batch->spares = 0;
 }
@@ -3554,6 +3816,8 @@ static struct cmcwh_record *batch_add(struct cmcwh_batch *batch) {
         room = batch_wait(batch);
         if (room) {
             batch_stock(batch);
+        } else if (batch->count < ring->config.capacity) {
+            ring->fulls++;
         }
         port_unlock(ring);
         if (!room) {
@@ -3605,7 +3869,7 @@ static void batch_abort(struct cmcwh_batch *batch) {
     if (batch->first != CMCWH_NONE) {
         port_lock(ring);
         batch_unstock(batch);
-        free_chain(ring, batch->first, batch->last, batch->count);
+        free_unused(ring, batch->first, batch->last, batch->count);
         port_wake(ring);
         port_unlock(ring);
     }
@@ -3655,6 +3919,9 @@ static void ring_take_back(struct cmcwh_ring *ring, uint32_t slot) {
     uint64_t first = seq_at(ring, slot);
     uint32_t before = CMCWH_NONE, count = 0;
 
+    if (has_history(ring)) {
+        history_drop(ring, first);
+    }
     for (uint32_t at = ring->head; at != slot; at = ring->config.links[at]) {
         before = at;
     }
@@ -3835,9 +4102,7 @@ static int ring_take(struct cmcwh_ring *ring, int reader, struct cmcwh_record *r
     reader_skip_damage(ring, self);
     some = reader_may_read(ring, self);
     if (some) {
-        const struct cmcwh_record *next = &ring->config.records[self->next];
-
-        memcpy(record->bytes, next->bytes, record_length(next));
+        record_copy(record, &ring->config.records[self->next]);
         self->next = ring->config.links[self->next];
     }
     port_unlock(ring);
@@ -3955,7 +4220,10 @@ void cmcwh_ring_state(struct cmcwh_ring *ring, struct cmcwh_ring_state *state) {
     port_lock(ring);
     state->capacity = ring->config.capacity;
     state->in_use = ring->in_use;
+    state->peak = ring->peak;
+    state->fulls = ring->fulls;
     state->stored = ring->next_seq - 1;
+    state->safe = (ring->config.confirm ? ring_confirmed(ring) : ring->next_seq) - 1;
     state->retry = ring_retry(ring, now);
     for (int i = 0; reader_next(ring, &i); i++) {
         const struct cmcwh_reader *reader = &ring->readers[i];
@@ -3965,6 +4233,40 @@ void cmcwh_ring_state(struct cmcwh_ring *ring, struct cmcwh_ring_state *state) {
         state->behind[i] = (uint32_t)(ring->next_seq - reader_done(ring, reader));
     }
     port_unlock(ring);
+}
+
+void cmcwh_ring_counters(struct cmcwh_ring *ring, struct cmcwh_counters *counters) {
+    memset(counters, 0, sizeof *counters);
+    if (!has_history(ring)) {
+        return;
+    }
+    port_lock(ring);
+    *counters = ring->config.history->counters;
+    counters->last_event = ring->config.history->received;
+    port_unlock(ring);
+    for (unsigned i = 0; i < CMCWH_HOURS; i++) {
+        totals_add(counters->totals, counters->hours[i].counts);
+    }
+}
+
+int cmcwh_ring_look(struct cmcwh_ring *ring, uint64_t seq, struct cmcwh_record *record) {
+    const struct cmcwh_record *held;
+    bool found;
+
+    if (!has_history(ring)) {
+        return 0;
+    }
+    port_lock(ring);
+    held = history_at(ring, place_of(ring, seq));
+    found = held != NULL && record_seq(held) == seq;
+    if (found) {
+        record_copy(record, held);
+    }
+    port_unlock(ring);
+    if (found) {
+        record_seal(record);
+    }
+    return found;
 }
 
 /* ---- Sinks ------------------------------------------------------------------------------------
@@ -4026,7 +4328,7 @@ static const struct cmcwh_record *sink_next(struct cmcwh_sink *sink, struct run 
 static const struct cmcwh_record *sink_sealed(struct cmcwh_sink *sink,
                                               const struct cmcwh_record *record) {
     if (record != &sink->record) {
-        memcpy(sink->record.bytes, record->bytes, record_length(record));
+        record_copy(&sink->record, record);
     }
     record_seal(&sink->record);
     return &sink->record;
@@ -6376,7 +6678,7 @@ static char *put_answer_head(char *out, const struct cmcwh_exchange *x, size_t l
 
     out = put_decimal(put_word(out, "HTTP/1.1 "), (uint64_t)status);
     out = put_word(put_word(put_word(out, " "), cmcwh_http_reason(status)), "\r\n");
-    out = put_http_date(put_word(out, "Date: "), port_now(x->server->config.ring));
+    out = put_http_date(put_word(out, "Date: "), x->answered);
     out = put_word(out, "Content-Type: application/json\r\nContent-Length: ");
     out = put_word(put_decimal(out, length), "\r\n");
     if (status == 401 && is_configured(access, CMCWH_BASIC)) {
@@ -6817,19 +7119,63 @@ static void send_answer(struct cmcwh_exchange *x) {
     (void)mg_write(x->connection, head, (size_t)(end - head));
 }
 
+const char *cmcwh_error_name(unsigned i) {
+    static const char names[] = "malformed_json\0"
+                                "malformed_form\0"
+                                "too_deep\0"
+                                "missing_field\0"
+                                "wrong_type\0"
+                                "event_type_mismatch\0"
+                                "ring_full\0"
+                                "storage_failed\0"
+                                "unauthorized\0"
+                                "unsupported_media_type\0"
+                                "too_many_events\0"
+                                "malformed_request\0"
+                                "truncated_body\0"
+                                "request_timeout\0"
+                                "length_required\0"
+                                "too_large\0"
+                                "forbidden\0"
+                                "not_found\0"
+                                "method_not_allowed\0"
+                                "too_many_requests\0"
+                                "crowded\0"
+                                "stopping\0"
+                                "other";
+
+    return word_number(names, i < CMCWH_ERRORS ? i : CMCWH_ERRORS - 1);
+}
+
+static unsigned error_number(const char *error) {
+    unsigned i = 0;
+
+    while (i < CMCWH_ERRORS - 1 && strcmp(error, cmcwh_error_name(i)) != 0) {
+        i++;
+    }
+    return i;
+}
+
 /* Counts the answer: before it leaves, so that whoever has read it finds it counted. */
 static void count_answer(struct cmcwh_exchange *x) {
     struct cmcwh_server *server = x->server;
+    struct cmcwh_server_counters *counters = &server->counters;
     static const int statuses[CMCWH_STATUSES] = CMCWH_STATUS_LIST;
+    bool good = x->answer.status == 200;
+    unsigned error = good || !WITH_COUNTERS ? 0 : error_number(x->answer.error);
     size_t i = 0;
 
     while (statuses[i] != x->answer.status && statuses[i] != 0) {
         i++;
     }
+    x->answered = port_now(server->config.ring);
     port_lock(server->config.ring);
-    server->counters.requests++;
-    server->counters.answers[i]++;
-    server->counters.events += x->answer.status == 200 ? (uint64_t)x->answer.stored : 0;
+    counters->requests++;
+    counters->answers[i]++;
+    counters->errors[error] += good || !WITH_COUNTERS ? 0 : 1;
+    counters->events += good ? (uint64_t)x->answer.stored : 0;
+    counters->last_request = x->answered;
+    counters->last_ok = good ? x->answered : counters->last_ok;
     x->stopping = server->stopping;
     port_unlock(server->config.ring);
 }

@@ -76,9 +76,10 @@ extern "C" {
 /* A small firmware can leave parts out: CMCWH_NO_SERVER the server on civetweb, CMCWH_NO_FORMS the
  * two kinds of forms (their bodies are refused with CMCWH_ERR_FORM), CMCWH_NO_STORAGE rings on
  * storage (cmcwh_ring_open refuses with CMCWH_ERR_ARGUMENT), CMCWH_NO_LOGFMT logfmt and syslog
- * (cmcwh_encode gives nothing), CMCWH_NO_SHORTCUTS the short way through JSON: then a request of
- * one event takes twice as long, and one of many events two and a half times. Compile with
- * -ffunction-sections and link with --gc-sections. */
+ * (cmcwh_encode gives nothing), CMCWH_NO_COUNTERS what a ring counts and remembers (its history
+ * stays empty, and so does cmcwh_server_counters.errors), CMCWH_NO_SHORTCUTS the short way through
+ * JSON: then a request of one event takes twice as long, and one of many events two and a half
+ * times. Compile with -ffunction-sections and link with --gc-sections. */
 
 /* Bytes of a record: a power of two from 256 to 4096. Larger keeps more of long reasons and
  * subjects; the ring needs this much per event. */
@@ -412,7 +413,8 @@ int cmcwh_storage_probe(const struct cmcwh_storage *storage, struct cmcwh_geomet
  *
  * Every function may be called by any thread, unless it says otherwise.
  */
-struct cmcwh_ring; /* see Insides */
+struct cmcwh_ring;    /* see Insides */
+struct cmcwh_history; /* see History */
 
 struct cmcwh_ring_config {
     /* `capacity` records and as many links; 1 to 2^30. Contents do not matter. */
@@ -439,6 +441,10 @@ struct cmcwh_ring_config {
      * CMCWH_ERR_STORAGE: with confirm by cmcwh_ring_stall for each required reader that has not
      * taken it; with storage unless it is just being written, for that cannot be taken back. */
     uint32_t confirm_wait;
+
+    /* What the ring counts and remembers beyond what readers are still to get: see History. NULL:
+     * nothing. */
+    struct cmcwh_history *history;
 };
 
 /* Makes an empty ring in memory (config->storage is NULL); the next event is number `first_seq` (1
@@ -500,7 +506,10 @@ void cmcwh_ring_stall(struct cmcwh_ring *ring, int reader, uint32_t retry);
 
 struct cmcwh_ring_state {
     uint32_t capacity, in_use;          /* records */
+    uint32_t peak;                      /* most that were in use at a time since the start */
+    uint64_t fulls;                     /* requests that found no room */
     uint64_t stored;                    /* seq of the newest event, 0 if there is none */
+    uint64_t safe;                      /* every event up to this one is safe, 0: none yet */
     uint32_t behind[CMCWH_READERS_MAX]; /* records that a reader has not acknowledged */
     uint64_t lost[CMCWH_READERS_MAX];   /* records that a reader did not get */
     bool failed[CMCWH_READERS_MAX];
@@ -509,6 +518,88 @@ struct cmcwh_ring_state {
 
 /* Figures for people, all of one instant. */
 void cmcwh_ring_state(struct cmcwh_ring *ring, struct cmcwh_ring_state *state);
+
+/* ---- History -------------------------------------------------------------------------------
+ * What a ring knows of the events that have passed: how many, by the hour, and which of them it
+ * still holds. Events count when they are safe, once each: one that is taken back never does.
+ *
+ *   static struct cmcwh_record records[256];
+ *   static uint32_t links[256], places[256], marks[512];
+ *   static struct cmcwh_history history = {
+ *       .places = places, .marks = marks, .mark_count = 512};
+ *   struct cmcwh_ring_config memory = {.records = records, .links = links, .capacity = 256,
+ *                                      .port = &port, .history = &history};
+ *
+ * With a history, records that are free again are used in turn, so that what was delivered stays to
+ * be looked at until the ring has come round to it. A ring on storage finds its history again: what
+ * cmcwh_ring_open reads is counted anew. With CMCWH_NO_COUNTERS all of it stays empty.
+ */
+
+/* The hours that are told apart. */
+#define CMCWH_HOURS 48
+
+/* What is counted of events: each counts as one of the first 21, and besides as TRUNCATED if a text
+ * of it was cut. */
+enum cmcwh_count {
+    CMCWH_COUNT_DELIVERIES = 0, /* and its enum cmcwh_status */
+    CMCWH_COUNT_BOUNCES = 5,    /* and its number, 0 to 11; 12 for CMCWH_BOUNCE_OTHER */
+    CMCWH_COUNT_BLOCKS = 18,
+    CMCWH_COUNT_OTHER = 19,
+    CMCWH_COUNT_REPEATS = 20, /* of whatever kind: the ring still held an event with the same id */
+    CMCWH_COUNT_TRUNCATED = 21,
+    CMCWH_COUNTS /* how many there are */
+};
+
+/* The event type of a count as CMC spells it, "deliveries", "bounces", "blocks", or "other"; "" for
+ * REPEATS and TRUNCATED. Static text; any thread. */
+const char *cmcwh_count_type(unsigned count);
+
+/* What a count says besides: of deliveries "queued" (and so on) or "unknown", of bounces what
+ * cmcwh_bounce_name says; otherwise "". Static text; any thread. */
+const char *cmcwh_count_status(unsigned count);
+
+/* The events that were received within an hour. */
+struct cmcwh_hour {
+    uint32_t hour; /* hours since 1970-01-01 00:00 UTC; 0: none, or there was no clock */
+    uint32_t counts[CMCWH_COUNTS];
+};
+
+struct cmcwh_counters {
+    uint64_t since; /* when counting began: milliseconds since 1970-01-01 00:00 UTC */
+    bool at_least;  /* found again on storage, which did not hold every older event any more */
+    uint64_t
+        last_event; /* when the newest event was received, a repeat or not; 0: there was none */
+    uint64_t totals[CMCWH_COUNTS];
+
+    /* In no order. Hour h stands in hours[h % CMCWH_HOURS], until another one does: those that are
+     * too old, or yet to come after a clock was set back, are for the reader to leave out. */
+    struct cmcwh_hour hours[CMCWH_HOURS];
+};
+
+/* Belongs to one ring. Before cmcwh_ring_init or cmcwh_ring_open the caller sets: */
+struct cmcwh_history {
+    uint32_t *places; /* as many as the ring has records; contents do not matter */
+
+    /* By which repeats are known: `mark_count` of them, a power of two, at least twice the records
+     * of the ring; contents do not matter. NULL and 0: nothing counts as a repeat. */
+    uint32_t *marks;
+    uint32_t mark_count;
+
+    /* All else is the ring's. */
+    struct cmcwh_counters counters; /* the totals without what the hours hold */
+    uint64_t received;              /* of the event that was counted last */
+    uint32_t hour;                  /* index in hours[] of that */
+    uint32_t next;                  /* the oldest record that is not safe yet, or CMCWH_NONE */
+};
+
+/* A copy of what was counted, all of one instant. All zero when the ring has no history. Any
+ * thread. */
+void cmcwh_ring_counters(struct cmcwh_ring *ring, struct cmcwh_counters *counters);
+
+/* Copies the event with this number, delivered or not, if it is safe and the ring still holds it.
+ * 1, or 0: it does not (any more), or has no history. What may be found is not older than the last
+ * `capacity` of numbers up to cmcwh_ring_state's `safe`. Any thread. */
+int cmcwh_ring_look(struct cmcwh_ring *ring, uint64_t seq, struct cmcwh_record *record);
 
 /* ---- Parser --------------------------------------------------------------------------------
  * Takes one request body in pieces of any size and writes its events into the ring, not yet
@@ -947,9 +1038,20 @@ struct cmcwh_worker;
     { 200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 429, 431, 503, 0 }
 #define CMCWH_STATUSES 15
 
+/* The words that answers other than 200 carry as their error are counted too; the last counts all
+ * others. */
+#define CMCWH_ERRORS 23
+
+/* The word whose requests errors[i] counts: "malformed_json", "not_found", "storage_failed";
+ * "other" for the last and beyond. Static text; any thread. */
+const char *cmcwh_error_name(unsigned i);
+
 struct cmcwh_server_counters {
     uint64_t requests, events; /* answered; stored */
     uint64_t answers[CMCWH_STATUSES];
+    uint64_t errors[CMCWH_ERRORS];
+    uint64_t last_request, last_ok; /* when one was answered, and with 200: milliseconds since
+                                       1970-01-01 00:00 UTC, 0: none was */
 };
 
 /* CMCWH_OK, or CMCWH_ERR_ARGUMENT: also for a ring with storage or config.confirm whose port cannot
@@ -1045,10 +1147,11 @@ struct cmcwh_keeper {
 struct cmcwh_ring {
     struct cmcwh_ring_config config;
     uint32_t head, tail; /* committed, oldest to newest */
-    uint32_t free; /* in memory the first free record, on storage where to look for the next */
-    uint32_t in_use;
+    uint32_t free;      /* in memory the first free record, on storage where to look for the next */
+    uint32_t free_last; /* in memory: of the chain that begins there */
+    uint32_t in_use, peak;
     uint32_t waiting_readers, room_waiters;
-    uint64_t next_seq;
+    uint64_t next_seq, fulls;
     uint64_t moved;              /* with room_waiters: when records were last taken or freed */
     struct cmcwh_batch *waiting; /* committed, not confirmed; oldest first */
     struct cmcwh_keeper keeper;
@@ -1188,6 +1291,7 @@ struct cmcwh_exchange {
     uint64_t length, received;
 
     struct cmcwh_answer answer;
+    uint64_t answered;    /* when: milliseconds since 1970 */
     bool stopping;        /* the server is: the connection does not stay */
     uint32_t retry_after; /* seconds */
 };

@@ -12,7 +12,8 @@
 enum { RECORDS = 16384, CANDIDATES = 16, SLICE = 1 << 18 };
 
 static struct cmcwh_record records[RECORDS], expected[RECORDS], others[RECORDS];
-static uint32_t links[RECORDS];
+static uint32_t links[RECORDS], places[RECORDS], marks[2 * RECORDS];
+static struct cmcwh_history history = {.places = places, .marks = marks, .mark_count = 2 * RECORDS};
 static struct cmcwh_ring ring;
 static struct cmcwh_parser parser;
 
@@ -52,7 +53,7 @@ static void load_library(const char *path) {
 
 static void make_ring(const struct shape *shape) {
     struct cmcwh_ring_config config = {
-        .records = records, .links = links, .capacity = shape->capacity};
+        .records = records, .links = links, .capacity = shape->capacity, .history = &history};
 
     if (cmcwh_ring_init(&ring, &config, 1) < 0) {
         die("the ring");

@@ -8,7 +8,8 @@
 enum { RECORDS = 256 };
 
 static struct cmcwh_record records[RECORDS];
-static uint32_t links[RECORDS];
+static uint32_t links[RECORDS], places[RECORDS], marks[2 * RECORDS];
+static struct cmcwh_history history = {.places = places, .marks = marks, .mark_count = 2 * RECORDS};
 static struct cmcwh_ring ring;
 static struct cmcwh_parser parser;
 static char out[CMCWH_ENCODED_MAX];
@@ -38,7 +39,8 @@ __attribute__((noinline)) static size_t measured(const struct work *work) {
 }
 
 static void make_ring(void) {
-    struct cmcwh_ring_config config = {.records = records, .links = links, .capacity = RECORDS};
+    struct cmcwh_ring_config config = {
+        .records = records, .links = links, .capacity = RECORDS, .history = &history};
 
     if (cmcwh_ring_init(&ring, &config, 1) < 0) {
         die("the ring");

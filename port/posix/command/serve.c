@@ -31,6 +31,7 @@ struct service {
     struct http http;
     struct cmcwh_record *records;
     uint32_t *links;
+    struct cmcwh_history history;
     char *buffers;
     int pid_file;
     bool hangs; /* a thread could not be ended */
@@ -86,6 +87,17 @@ static enum outcome open_ring(struct service *service, struct cmcwh_ring_config 
     return OUTCOME_RIGHT;
 }
 
+/* What the ring remembers of events that have passed. False: there is no memory. */
+static bool make_history(struct cmcwh_history *history, uint32_t records) {
+    history->mark_count = 2;
+    while (history->mark_count / 2 < records) {
+        history->mark_count *= 2;
+    }
+    history->places = calloc(records, sizeof *history->places);
+    history->marks = calloc(history->mark_count, sizeof *history->marks);
+    return history->places != NULL && history->marks != NULL;
+}
+
 static enum outcome start_ring(struct service *service) {
     const struct options *options = service->options;
     struct cmcwh_ring_config ring = {.capacity = options->ring_records != 0 ? options->ring_records
@@ -94,7 +106,8 @@ static enum outcome start_ring(struct service *service) {
                                      .confirm = options->sync && options->ring == NULL,
                                      .room_wait = options->workers > 1 ? 1000 : 100,
                                      .room_waiters = options->workers - 1,
-                                     .confirm_wait = options->store_timeout * 1000};
+                                     .confirm_wait = options->store_timeout * 1000,
+                                     .history = &service->history};
     int error = platform_init(&service->platform);
     enum outcome opened;
 
@@ -115,7 +128,7 @@ static enum outcome start_ring(struct service *service) {
     service->links = calloc(ring.capacity, sizeof *service->links);
     service->buffers = malloc((size_t)options->sinks * SINK_BUFFER);
     if (error != 0 || service->records == NULL || service->links == NULL ||
-        service->buffers == NULL) {
+        service->buffers == NULL || !make_history(&service->history, ring.capacity)) {
         (void)log_failure("memory for the ring (--ring-records)", error != 0 ? error : ENOMEM);
         return OUTCOME_FAILED;
     }
@@ -427,6 +440,8 @@ static void free_all(struct service *service) {
     ring_file_close(&service->file);
     free(service->records);
     free(service->links);
+    free(service->history.places);
+    free(service->history.marks);
     free(service->buffers);
 }
 
