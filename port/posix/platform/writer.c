@@ -93,6 +93,16 @@ static void put_json(struct writer *writer, struct character c, const char *at) 
     }
 }
 
+static void put_csv(struct writer *writer, struct character c, const char *at) {
+    if (c.code == '"') {
+        writer_text(writer, "\"\"");
+    } else if (is_hidden(c.code)) {
+        writer_print(writer, "\\u%04x", (unsigned)c.code);
+    } else {
+        writer_bytes(writer, at, c.length);
+    }
+}
+
 static void put_each(struct writer *writer, struct cmcwh_text text,
                      void (*put)(struct writer *writer, struct character c, const char *at)) {
     for (size_t at = 0; at < text.length;) {
@@ -111,5 +121,68 @@ void writer_html(struct writer *writer, struct cmcwh_text text) {
 void writer_json(struct writer *writer, struct cmcwh_text text) {
     writer_text(writer, "\"");
     put_each(writer, text, put_json);
+    writer_text(writer, "\"");
+}
+
+/* ---- CSV ---- */
+
+/* What a spreadsheet may pass over before a formula. */
+static bool is_passed_over(uint32_t code) {
+    return code == ' ' || code == '"' || code == 0xA0 || code == 0x1680 ||
+           (code >= 0x2000 && code <= 0x200D) || code == 0x202F || code == 0x205F ||
+           code == 0x2060 || code == 0x3000;
+}
+
+static bool begins_formula(uint32_t code) {
+    return code == '=' || code == '+' || code == '-' || code == '@' || code == 0xFF1D ||
+           code == 0xFF0B || code == 0xFF0D || code == 0xFF20;
+}
+
+/* Is this a formula to a spreadsheet? */
+static bool is_formula(struct cmcwh_text text) {
+    struct character c = {' ', 0};
+
+    for (size_t at = 0; is_passed_over(c.code) && at < text.length; at += c.length) {
+        c = next_character((const unsigned char *)text.data + at, text.length - at);
+    }
+    return begins_formula(c.code);
+}
+
+/* Is this a number that a spreadsheet would show as another, or another text? */
+static bool number_changes(struct cmcwh_text text) {
+    size_t exponents = 0;
+
+    for (size_t i = 0; i < text.length; i++) {
+        bool exponent = (text.data[i] | 0x20) == 'e' && i > 0 && i + 1 < text.length;
+
+        if (!exponent && (text.data[i] < '0' || text.data[i] > '9')) {
+            return false;
+        }
+        exponents += exponent;
+    }
+    return exponents == 1 || (exponents == 0 && text.length > 15) ||
+           (exponents == 0 && text.length > 1 && text.data[0] == '0');
+}
+
+void writer_csv(struct writer *writer, struct cmcwh_text text) {
+    bool marked = number_changes(text);
+
+    if (text.length == 0) {
+        return;
+    }
+    writer_text(writer, "\"");
+    while (text.length > 0) {
+        const char *end = memchr(text.data, ';', text.length);
+        struct cmcwh_text part = {text.data,
+                                  end == NULL ? text.length : (size_t)(end - text.data) + 1};
+
+        if (marked || text.data[0] == '\'' || is_formula(part)) {
+            writer_text(writer, "'");
+        }
+        put_each(writer, part, put_csv);
+        text.data += part.length;
+        text.length -= part.length;
+        marked = false;
+    }
     writer_text(writer, "\"");
 }

@@ -31,7 +31,15 @@ void writer_html(struct writer *writer, struct cmcwh_text text);
 /* A JSON string with its quotes. As in an event's own line, what could not be seen is escaped. */
 void writer_json(struct writer *writer, struct cmcwh_text text);
 
-/* For both. */
+/* A cell of CSV (RFC 4180) with its quotes, for a spreadsheet; nothing for an empty text. No cell
+ * of it is a formula: an apostrophe stands before what would begin one (= + - @, also as wide forms
+ * and behind blanks and quotes), at the beginning and, as some spreadsheets end a cell there,
+ * behind a semicolon. One stands before a number that a spreadsheet would change (a zero in front,
+ * an exponent, more than 15 digits), and before an apostrophe that stands in one of these places:
+ * so a program takes one away there, and has the text. What could not be seen is escaped. */
+void writer_csv(struct writer *writer, struct cmcwh_text text);
+
+/* For all of them. */
 struct cmcwh_text writer_view(const char *text);
 
 #endif
