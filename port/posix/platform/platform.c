@@ -19,6 +19,10 @@ static uint64_t milliseconds(clockid_t clock) {
     return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 }
 
+uint64_t platform_now(void) {
+    return milliseconds(CLOCK_REALTIME);
+}
+
 /* Asked for many times a request: a clock of some milliseconds' steps costs a fifth. */
 uint64_t platform_ticks(void) {
 #ifdef CLOCK_MONOTONIC_COARSE
@@ -74,7 +78,7 @@ int platform_condition(pthread_cond_t *condition) {
 
 static uint64_t port_now(void *context) {
     (void)context;
-    return milliseconds(CLOCK_REALTIME);
+    return platform_now();
 }
 
 static uint64_t port_ticks(void *context) {

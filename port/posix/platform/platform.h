@@ -18,6 +18,9 @@ struct platform {
 /* 0, or an error number. */
 int platform_init(struct platform *platform);
 
+/* Milliseconds since 1970-01-01 00:00 UTC, as far as the clock is right. */
+uint64_t platform_now(void);
+
 /* Milliseconds that only go forward, in steps of some; costs little. */
 uint64_t platform_ticks(void);
 

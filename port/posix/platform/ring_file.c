@@ -30,6 +30,10 @@ static int note(struct ring_file *file, const char *what, int result) {
                  errno == ENOENT ? "it was deleted, and a restart makes a new one"
                                  : strerror(errno));
         file->failing = platform_ticks();
+        __atomic_store_n(&file->fails, true, __ATOMIC_RELAXED);
+    }
+    if (result < 0) {
+        (void)__atomic_fetch_add(&file->faults, 1, __ATOMIC_RELAXED);
     }
     return result;
 }
@@ -50,6 +54,7 @@ static void works(struct ring_file *file) {
         log_line(CMCWH_LOG_INFO, "ring '%s': works again after %.1f s", file->path,
                  (double)(platform_ticks() - file->failing) / 1000);
         file->failing = 0;
+        __atomic_store_n(&file->fails, false, __ATOMIC_RELAXED);
     }
 }
 
@@ -115,6 +120,7 @@ static int file_sync(void *context) {
     /* One at a time syncs, others read. */
     __atomic_store_n(&file->sync_time, file->sync_time - file->sync_time / 8 + took / 8,
                      __ATOMIC_RELAXED);
+    timer_add(&file->syncs, took);
     if (result >= 0) {
         works(file);
     }
@@ -326,6 +332,7 @@ static enum outcome check(struct ring_file *file, uint32_t records) {
 static bool prepare(struct ring_file *file, const char *path) {
     *file = (struct ring_file){
         .path = path, .descriptor = -1, .storage = {.context = file, .read = file_read}};
+    timer_init(&file->syncs);
     return strlen(path) < PATH_MAX || refuse(file, "the path is too long") == OUTCOME_RIGHT;
 }
 

@@ -4,6 +4,7 @@
 
 #include "cmcwh.h"
 #include "platform/outcome.h"
+#include "platform/timing.h"
 
 struct ring_file {
     const char *path;
@@ -12,6 +13,9 @@ struct ring_file {
     struct cmcwh_geometry geometry;
     uint64_t failing;   /* ticks since which it fails, 0: it works */
     uint32_t sync_time; /* microseconds that a sync takes, of late; atomic */
+    struct timer syncs; /* those that went well and those that did not */
+    uint32_t faults;    /* atomic: writes and syncs that failed */
+    bool fails;         /* atomic: the last one did */
 };
 
 enum { RING_FILE_RECORDS = 1024 };
