@@ -17,7 +17,7 @@ static void start(void) {
     ring = fuzz_ring();
     config = behind_exchanges(ring);
     MUST(cmcwh_server_init(&server, &config) == CMCWH_OK);
-    x = exchange_open(1, &server);
+    x = exchange_open(1, &server, NULL);
     MUST(x != NULL);
 }
 

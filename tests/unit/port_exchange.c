@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "behind.h"
+#include "platform/platform.h"
 #include "said.h"
 
 enum { EXCHANGES = 2, SENT_MAX = 1 << 17, HEAD_MAX = 8192 };
@@ -20,6 +21,7 @@ enum { EXCHANGES = 2, SENT_MAX = 1 << 17, HEAD_MAX = 8192 };
 static struct fixture f;
 static struct cmcwh_server server;
 static struct exchange *exchanges, *x;
+static struct timer times;
 
 static void begin(void) {
 
@@ -33,7 +35,8 @@ static int setup(void **state) {
     fixture_init(&f, 256, false);
     config = behind_exchanges(&f.ring);
     assert_int_equal(cmcwh_server_init(&server, &config), CMCWH_OK);
-    exchanges = exchange_open(EXCHANGES, &server);
+    timer_init(&times);
+    exchanges = exchange_open(EXCHANGES, &server, &times);
     assert_non_null(exchanges);
     x = &exchanges[EXCHANGES - 1];
     begin();
@@ -509,6 +512,25 @@ static void api_key(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* Each request is measured once, from where it begins: they do not take longer than all together.
+ */
+static void measured(void **state) {
+    uint64_t start = platform_microseconds(), all;
+    struct timing timing;
+
+    (void)state;
+    reset();
+    timer_init(&times);
+    put(GOOD "GET / HTTP/1.1\r\nHost: x\r\n\r\n" GOOD,
+        2 * strlen(GOOD) + strlen("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), 7);
+    (void)exchange_refuse(x, 408);
+    all = platform_microseconds() - start;
+    timer_read(&times, &timing);
+    assert_true(timing.count == 4);
+    assert_true(timing.sum_us <= all);
+    assert_stored(2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {TEST(requests),       TEST(pipelined),
                                        TEST(many_pipelined), TEST(chunks),
@@ -516,7 +538,7 @@ int main(void) {
                                        TEST(large_heads),    TEST(expectation),
                                        TEST(hangs_up),       TEST(refused_in_the_middle),
                                        TEST(side_by_side),   TEST(answers_have_room),
-                                       TEST(api_key)};
+                                       TEST(api_key),        TEST(measured)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -147,6 +147,7 @@ struct door {
     struct exchange *idle;
     struct tally tally;
     unsigned kept, kept_most, shakes_most;
+    struct door_counters counters; /* those since the start */
 
     unsigned shakes;                    /* atomic, as are the next */
     unsigned doors;                     /* enum doors */
@@ -201,6 +202,13 @@ static bool is_late(const struct connection *c) {
 static void set_received(struct connection *c, size_t bytes) {
     __atomic_store_n(&c->received, (uint32_t)(bytes < UINT32_MAX ? bytes : UINT32_MAX),
                      __ATOMIC_RELAXED);
+}
+
+/* One more of what does not happen with every request. */
+static void count(struct door *door, uint64_t *counter) {
+    (void)pthread_mutex_lock(&door->mutex);
+    ++*counter;
+    (void)pthread_mutex_unlock(&door->mutex);
 }
 
 /* Takes a connection that waits, if it is as `word` says. */
@@ -727,6 +735,7 @@ static bool find_spare(struct thread *t) {
         (void)pthread_mutex_unlock(&door->mutex);
         if (t->spare == NULL &&
             (c = choose(door, 1U << FEEDS | 1U << ANSWERS, yield_exchange)) != NULL) {
+            count(door, &door->counters.slow);
             evict(t, c, 408, "a slow request");
         }
     }
@@ -778,6 +787,9 @@ static enum state answer(struct thread *t, struct connection *c) {
 }
 
 static enum state refuse(struct thread *t, struct connection *c, int status) {
+    if (status == 408) {
+        count(t->door, &t->door->counters.slow);
+    }
     c->outcome = exchange_refuse(c->exchange, status);
     c->writes = false;
     return answer(t, c);
@@ -971,6 +983,7 @@ static bool may_shake(struct thread *t, struct connection *c) {
         return true;
     }
     other = choose(door, 1U << SHAKES, yield_place);
+    count(door, &door->counters.crowded);
     if (other == NULL) {
         return false;
     }
@@ -1003,6 +1016,8 @@ static enum state shake(struct thread *t, struct connection *c) {
         return SHAKES;
     }
     shakes_no_longer(c);
+    count(t->door,
+          result == 0 ? &t->door->counters.handshakes_good : &t->door->counters.handshakes_bad);
     if (result != 0) {
         return FREE;
     }
@@ -1093,6 +1108,7 @@ static bool settle(struct thread *t, struct connection *c, enum state next) {
         (void)sched_yield(); /* some are left that are not being stored: see make_places */
     }
     if (next != FREE && t->spare == NULL && !find_spare(t)) {
+        count(t->door, &t->door->counters.crowded);
         if (next == FEEDS) {
             (void)exchange_refuse(c->exchange, 503);
             (void)flush(c);
@@ -1127,6 +1143,9 @@ static enum state late(struct thread *t, struct connection *c, enum state state)
         return refuse(t, c, 408);
     case STORES:
         return step(t, c, state);
+    case SHAKES:
+        count(t->door, &t->door->counters.handshakes_bad);
+        return FREE;
     default:
         return FREE;
     }
@@ -1161,12 +1180,14 @@ static struct connection *find_place(struct thread *t) {
         (void)pthread_mutex_lock(&door->mutex);
         c = door->free;
         door->free = c == NULL ? NULL : c->next;
+        door->counters.accepted += c != NULL;
         (void)pthread_mutex_unlock(&door->mutex);
         if (c != NULL) {
             return c;
         }
         c = choose(door, ~(1U << FREE | 1U << STORES), yield_place);
         if (c != NULL) {
+            count(door, &door->counters.crowded);
             evict(t, c, 503, "a connection");
         }
     }
@@ -1235,6 +1256,7 @@ static bool accept_one(struct thread *t, const struct listener *listener) {
     }
     c = find_place(t);
     if (c == NULL) {
+        count(t->door, &t->door->counters.crowded);
         (void)close(socket);
         return true;
     }
@@ -1370,7 +1392,7 @@ static bool make_places(struct door *door) {
     door->connections = calloc(count, sizeof *door->connections);
     door->tally = (struct tally){calloc(size, sizeof *door->tally.entries), size};
     door->threads = calloc(config->workers + 1, sizeof *door->threads);
-    door->exchanges = exchange_open(door->exchange_count, config->server);
+    door->exchanges = exchange_open(door->exchange_count, config->server, config->times);
     if (door->connections == NULL || door->tally.entries == NULL || door->threads == NULL ||
         door->exchanges == NULL) {
         return log_failure("memory for connections (--connections, --workers, --slow-requests)",
@@ -1419,6 +1441,43 @@ struct door *door_open(const struct door_config *config) {
         return NULL;
     }
     return door;
+}
+
+/* ---- For people ---- */
+
+static unsigned *counter_of(struct door_counters *counters, enum state state) {
+    switch (state) {
+    case PROXIES:
+    case GREETS:
+    case SHAKES:
+        return &counters->shaking;
+    case RESTS:
+        return &counters->resting;
+    case QUEUES:
+        return &counters->queued;
+    case BEGINS:
+    case FEEDS:
+        return &counters->reading;
+    case STORES:
+        return &counters->storing;
+    default:
+        return &counters->answering;
+    }
+}
+
+void door_count(struct door *door, struct door_counters *counters) {
+    (void)pthread_mutex_lock(&door->mutex);
+    *counters = door->counters;
+    (void)pthread_mutex_unlock(&door->mutex);
+    counters->limit = door->config.connections;
+    for (unsigned i = 0; i < door->config.connections; i++) {
+        enum state state = state_in(word_of(&door->connections[i]));
+
+        if (state != FREE) {
+            counters->open++;
+            ++*counter_of(counters, state);
+        }
+    }
 }
 
 /* ---- Stop ---- */

@@ -24,6 +24,7 @@ struct door_config {
     uint64_t longest; /* bytes of a body that is taken */
 
     struct proxies proxies; /* which speak for others */
+    struct timer *times;    /* of requests, see exchange_open */
 
     /* May this address post? Asked before a handshake, unless a proxy speaks for others. */
     bool (*allow)(void *context, const char *address);
@@ -48,6 +49,22 @@ void door_speaks_for(struct exchange *exchange, const char *address);
 /* The request that this exchange is in says that it is another's, and is not believed. Of a front
  * on this machine that is said in the log, once: an operator has forgotten to name it. */
 void door_disbelieves(struct exchange *exchange);
+
+/* What has come since the start, and what is there now. */
+struct door_counters {
+    uint64_t accepted; /* connections */
+    uint64_t handshakes_good, handshakes_bad;
+    uint64_t crowded;     /* connections and requests that gave way to others, or found no place */
+    uint64_t slow;        /* requests that were not whole in time, or had to give way to others */
+    unsigned open, limit; /* connections, and how many there may be */
+
+    /* What the open ones wait for: a request; the rest of a handshake (or of a PROXY header), of a
+     * request; to be stored; until others are; the end of an answer. */
+    unsigned resting, shaking, reading, storing, queued, answering;
+};
+
+/* Not exact while it changes. Any thread. */
+void door_count(struct door *door, struct door_counters *counters);
 
 /* No connection is kept any longer. Those that are get a moment in which a request that is on its
  * way is still taken, then no other is. Waits until all that have begun have been answered, `ms` at

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "door/civetweb_extra.h"
+#include "platform/platform.h"
 
 struct exchange *exchange_of(const struct mg_connection *connection) {
     return mg_get_user_connection_data(connection);
@@ -22,7 +23,7 @@ static void keep_answer(void *exchanges, int number, const void *bytes, size_t l
     exchange->out_length += length;
 }
 
-struct exchange *exchange_open(size_t count, struct cmcwh_server *server) {
+struct exchange *exchange_open(size_t count, struct cmcwh_server *server, struct timer *times) {
     struct exchange *exchanges = calloc(count, sizeof *exchanges);
     struct mg_context *context = exchanges == NULL ? NULL : cmcwh_civetweb_open(exchanges);
 
@@ -31,6 +32,7 @@ struct exchange *exchange_open(size_t count, struct cmcwh_server *server) {
         struct exchange *exchange = &exchanges[i];
 
         exchange->server = server;
+        exchange->times = times;
         exchange->context = context;
         exchange->civetweb = context == NULL
                                  ? NULL
@@ -52,10 +54,21 @@ void exchange_close(struct exchange *exchanges, size_t count) {
     free(exchanges);
 }
 
+static void start_clock(struct exchange *exchange) {
+    exchange->since = exchange->times == NULL ? 0 : platform_microseconds();
+}
+
+static void stop_clock(const struct exchange *exchange) {
+    if (exchange->times != NULL) {
+        timer_add(exchange->times, platform_microseconds() - exchange->since);
+    }
+}
+
 void exchange_begin(struct exchange *exchange, bool secure, const char *peer, unsigned port) {
     cmcwh_civetweb_begin(exchange->civetweb, secure, peer, port);
     exchange->begun = exchange->ended = false;
     exchange->out_length = exchange->sent = 0;
+    start_clock(exchange);
 }
 
 char *exchange_room(struct exchange *exchange, size_t *room) {
@@ -78,6 +91,7 @@ void exchange_took(struct exchange *exchange, size_t length) {
 }
 
 static enum exchange_state answered(struct exchange *exchange, int status) {
+    stop_clock(exchange);
     exchange->begun = false;
     if (exchange->auth != NULL) {
         auth_release(exchange->auth);
@@ -129,5 +143,6 @@ void exchange_drop(struct exchange *exchange) {
 
 size_t exchange_again(struct exchange *exchange) {
     exchange->out_length = exchange->sent = 0;
+    start_clock(exchange);
     return cmcwh_civetweb_next(exchange->civetweb);
 }

@@ -5,6 +5,7 @@
 
 #include "cmcwh.h"
 #include "door/auth.h"
+#include "platform/timing.h"
 
 struct mg_connection;
 struct mg_context;
@@ -24,8 +25,10 @@ struct exchange {
     struct mg_connection *civetweb;
     struct cmcwh_worker worker;
     struct auth *auth;
-    bool begun; /* its head has been read */
-    bool ended; /* nothing more will come */
+    struct timer *times;
+    uint64_t since; /* microseconds, when the request began to be looked at */
+    bool begun;     /* its head has been read */
+    bool ended;     /* nothing more will come */
     size_t out_length, sent;
     char out[EXCHANGE_OUT];
     char buffer[EXCHANGE_BUFFER];
@@ -40,8 +43,9 @@ enum exchange_state {
     EXCHANGE_REFUSES /* answered otherwise, and to be closed: more of the request may come */
 };
 
-/* A number of them, for one server. NULL: no memory. */
-struct exchange *exchange_open(size_t count, struct cmcwh_server *server);
+/* A number of them, for one server. `times` gets how long each request took, from its first bytes
+ * to its answer; NULL: nothing is measured. NULL: no memory. */
+struct exchange *exchange_open(size_t count, struct cmcwh_server *server, struct timer *times);
 void exchange_close(struct exchange *exchanges, size_t count);
 
 /* The one that this request of civetweb's is in. */

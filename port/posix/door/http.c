@@ -126,12 +126,14 @@ enum outcome http_start(struct http *http, const struct http_config *config) {
                                .longest = config->body_max,
                                .proxies = config->proxies,
                                .allow = config->allowed > 0 ? allow : NULL,
+                               .times = &http->times,
                                .context = http};
 
     enum outcome outcome;
 
     http->config = *config;
     refusals_init(&http->refusals);
+    timer_init(&http->times);
     if (door.connections == 0 || !start_server(http)) {
         return OUTCOME_WRONG;
     }

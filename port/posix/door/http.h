@@ -26,6 +26,7 @@ struct http {
     struct http_config config;
     struct cmcwh_server server;
     struct refusals refusals;
+    struct timer times; /* of requests */
     struct listener listener[LISTEN_MAX];
     struct door *door;
 };
