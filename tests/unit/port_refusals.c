@@ -5,15 +5,20 @@
 #include <string.h>
 
 #define platform_ticks test_ticks
+#define platform_now   test_now
 #include "door/refusals.c"
 #include "said.h"
 
-static uint64_t now;
+static uint64_t now, time_now;
 static bool debugs;
 static struct refusals refusals;
 
 uint64_t test_ticks(void) {
     return now;
+}
+
+uint64_t test_now(void) {
+    return time_now;
 }
 
 bool log_says(enum cmcwh_level level) {
@@ -134,12 +139,103 @@ static void each_one_when_debugging(void **state) {
                                 "400 to 192.0.2.1: malformed_json at offset 7: it is so\n");
 }
 
+static struct status_refusal last[REFUSALS_LAST];
+static uint64_t unauthorized, unavailable;
+
+static unsigned ask(void) {
+    return refusals_last(&refusals, last, &unauthorized, &unavailable);
+}
+
+/* The newest comes first; the same of one peer takes one place, whatever it asks for. */
+static void last_ones(void **state) {
+    (void)state;
+    assert_int_equal(ask(), 0);
+    assert_true(unauthorized == 0 && unavailable == 0);
+    time_now = 5;
+    refuse(422, "wrong_type", "192.0.2.1", "/mails");
+    time_now = 6;
+    refuse(404, "not_found", "192.0.2.1", "/a");
+    refuse(404, "not_found", "192.0.2.2", "/b");
+    assert_int_equal(ask(), 3);
+    assert_string_equal(last[0].peer, "192.0.2.2");
+    assert_string_equal(last[0].path, "/b");
+    assert_int_equal(last[0].times, 1);
+    assert_false(last[0].has_offset);
+    time_now = 7;
+    refuse(404, "not_found", "192.0.2.1", "/c");
+    assert_int_equal(ask(), 3);
+    assert_string_equal(last[0].path, "/c");
+    assert_int_equal(last[0].times, 2);
+    assert_true(last[0].time == 7);
+    assert_string_equal(last[1].path, "/b");
+    assert_true(last[2].time == 5);
+    assert_int_equal(last[2].status, 422);
+    assert_string_equal(last[2].error, "wrong_type");
+    assert_string_equal(last[2].detail, "it is so");
+    assert_string_equal(last[2].field, "event");
+    assert_true(last[2].has_offset && last[2].offset == 7);
+}
+
+/* The oldest goes, and whoever does the same all the time pushes nobody out. */
+static void as_many_as_there_are_places(void **state) {
+    char peer[16];
+
+    (void)state;
+    for (unsigned i = 0; i <= REFUSALS_LAST; i++) {
+        (void)snprintf(peer, sizeof peer, "192.0.2.%u", i);
+        refuse(400, "malformed_json", peer, "/mails");
+        assert_int_equal(ask(), i < REFUSALS_LAST ? i + 1 : REFUSALS_LAST);
+        assert_string_equal(last[0].peer, peer);
+    }
+    assert_string_equal(last[REFUSALS_LAST - 1].peer, "192.0.2.1");
+    for (unsigned i = 0; i < 1000; i++) {
+        refuse(400, "malformed_json", "192.0.2.1", "/mails");
+    }
+    assert_int_equal(ask(), REFUSALS_LAST);
+    assert_string_equal(last[0].peer, "192.0.2.1");
+    assert_int_equal(last[0].times, 1001);
+    assert_string_equal(last[REFUSALS_LAST - 1].peer, "192.0.2.2");
+}
+
+/* Bytes are kept as they came, and only so many. */
+static void hostile_paths_are_kept_short(void **state) {
+    char path[1000];
+
+    (void)state;
+    memset(path, '\x1B', sizeof path);
+    path[0] = '/';
+    path[sizeof path - 1] = '\0';
+    refuse(404, "not_found", "192.0.2.1", path);
+    assert_int_equal(ask(), 1);
+    assert_int_equal(strlen(last[0].path), REFUSALS_PATH - 1);
+    assert_memory_equal(last[0].path, path, REFUSALS_PATH - 1);
+}
+
+static void when_it_was(void **state) {
+    (void)state;
+    time_now = 11;
+    refuse(401, "unauthorized", "192.0.2.1", "/mails");
+    refuse(403, "forbidden", "192.0.2.1", "/mails");
+    time_now = 12;
+    refuse(503, "ring_full", "192.0.2.1", "/mails");
+    time_now = 13;
+    refuse(429, "too_many_requests", "192.0.2.1", "/mails");
+    (void)ask();
+    assert_true(unauthorized == 11);
+    assert_true(unavailable == 12);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(once_and_then_a_number, setup),
         cmocka_unit_test_setup(kinds_and_peers_are_told_apart, setup),
-        cmocka_unit_test_setup(wrong_paths, setup), cmocka_unit_test_setup(many_are_a_crowd, setup),
-        cmocka_unit_test_setup(each_one_when_debugging, setup)};
+        cmocka_unit_test_setup(wrong_paths, setup),
+        cmocka_unit_test_setup(many_are_a_crowd, setup),
+        cmocka_unit_test_setup(each_one_when_debugging, setup),
+        cmocka_unit_test_setup(last_ones, setup),
+        cmocka_unit_test_setup(as_many_as_there_are_places, setup),
+        cmocka_unit_test_setup(hostile_paths_are_kept_short, setup),
+        cmocka_unit_test_setup(when_it_was, setup)};
 
     return cmocka_run_group_tests_name("refusals", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* What was refused, in the log. Not here: why, and what is answered (cmcwh.c). */
+/* What was refused: said, and kept for a while. Not here: why, and what is answered (cmcwh.c). */
 #include "door/refusals.h"
 
 #include <inttypes.h>
@@ -85,15 +85,77 @@ static bool count(struct refusals *refusals, const struct cmcwh_refusal *refusal
     return true;
 }
 
+static bool is_like(const struct status_refusal *last, const struct cmcwh_refusal *refusal) {
+    return last->status == refusal->answer->status &&
+           strcmp(last->error, refusal->answer->error) == 0 &&
+           strcmp(last->peer, refusal->peer) == 0;
+}
+
+static void fill(struct status_refusal *last, const struct cmcwh_refusal *refusal, uint64_t now) {
+    const struct cmcwh_answer *answer = refusal->answer;
+
+    last->time = now;
+    last->status = answer->status;
+    last->has_offset = answer->has_offset;
+    last->offset = answer->offset;
+    (void)snprintf(last->peer, sizeof last->peer, "%s", refusal->peer);
+    (void)snprintf(last->path, sizeof last->path, "%s", refusal->path);
+    (void)snprintf(last->error, sizeof last->error, "%s", answer->error);
+    (void)snprintf(last->detail, sizeof last->detail, "%s", answer->detail);
+    (void)snprintf(last->field, sizeof last->field, "%s",
+                   answer->field == NULL ? "" : answer->field);
+}
+
+/* Among the last ones, in place of its like, else in a new place or that of the oldest. */
+static void keep(struct refusals *refusals, const struct cmcwh_refusal *refusal) {
+    struct status_refusal *last = refusals->last;
+    uint64_t now = platform_now();
+    uint32_t times = 0;
+    unsigned place = 0;
+
+    while (place < refusals->last_count && !is_like(&last[place], refusal)) {
+        place++;
+    }
+    if (place < refusals->last_count) {
+        times = last[place].times;
+    } else if (place < REFUSALS_LAST) {
+        refusals->last_count++;
+    } else {
+        place--;
+    }
+    memmove(&last[1], &last[0], place * sizeof *last);
+    fill(&last[0], refusal, now);
+    last[0].times = times + 1;
+    if (refusal->answer->status == 401) {
+        refusals->last_unauthorized = now;
+    } else if (refusal->answer->status == 503) {
+        refusals->last_unavailable = now;
+    }
+}
+
 void refusals_say(struct refusals *refusals, const struct cmcwh_refusal *refusal) {
     bool first;
 
     (void)pthread_mutex_lock(&refusals->mutex);
     first = count(refusals, refusal);
+    keep(refusals, refusal);
     (void)pthread_mutex_unlock(&refusals->mutex);
     if (first || log_says(CMCWH_LOG_DEBUG)) {
         say_first(refusal);
     }
+}
+
+unsigned refusals_last(struct refusals *refusals, struct status_refusal last[REFUSALS_LAST],
+                       uint64_t *unauthorized, uint64_t *unavailable) {
+    unsigned count;
+
+    (void)pthread_mutex_lock(&refusals->mutex);
+    count = refusals->last_count;
+    memcpy(last, refusals->last, count * sizeof *last);
+    *unauthorized = refusals->last_unauthorized;
+    *unavailable = refusals->last_unavailable;
+    (void)pthread_mutex_unlock(&refusals->mutex);
+    return count;
 }
 
 void refusals_sum_up(struct refusals *refusals, bool all) {
