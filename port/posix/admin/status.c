@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "platform/log.h"
 
@@ -14,11 +15,14 @@ void status_take(struct status *status, struct cmcwh_server *server, struct cmcw
     status->sink_count = sink_count;
     for (unsigned i = 0; i < sink_count; i++) {
         struct status_sink *sink = &status->sinks[i];
+        struct sink_news news;
 
         sink->uri = sinks[i].uri;
         sink->reader = sinks[i].pump.config.reader;
         sink->required = sinks[i].required;
-        sink->delivered = sink_progress(&sinks[i], sink->trouble);
+        sink_ask(&sinks[i], &news);
+        sink->delivered = news.delivered;
+        memcpy(sink->trouble, news.failing, sizeof sink->trouble);
     }
 }
 

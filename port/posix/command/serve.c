@@ -236,11 +236,11 @@ static const struct sink *reopen_sinks(struct service *service) {
         sink_reopen(&service->sinks[i]);
     }
     for (unsigned i = 0; i < service->options->sinks; i++) {
-        char trouble[SINK_TROUBLE];
+        struct sink_news news;
 
         sink_await(&service->sinks[i], until);
-        (void)sink_progress(&service->sinks[i], trouble);
-        failing = trouble[0] != '\0' ? &service->sinks[i] : failing;
+        sink_ask(&service->sinks[i], &news);
+        failing = news.failing[0] != '\0' ? &service->sinks[i] : failing;
     }
     return failing;
 }

@@ -110,18 +110,40 @@ static struct wish meet(struct sink *sink) {
     struct wish wish;
 
     lock(sink);
-    sink->delivered = sink->pump.delivered;
+    if (sink->news.delivered != sink->pump.delivered) {
+        sink->news.delivered = sink->pump.delivered;
+        sink->news.last_success = platform_now();
+    }
     wish = (struct wish){sink->reopen, sink->finish, sink->stop};
     sink->reopen = false;
     unlock(sink);
     return wish;
 }
 
+/* With the lock held. */
+static void tell_trouble(struct sink_news *news, const char *trouble) {
+    uint64_t now = platform_now();
+
+    news->failures++;
+    news->failing_since = news->failing_since != 0 ? news->failing_since : now;
+    news->last_error_at = now;
+    (void)snprintf(news->failing, sizeof news->failing, "%s", trouble);
+    memcpy(news->last_error, news->failing, sizeof news->last_error);
+}
+
 /* Tells others why it does not work; NULL: it does. */
 static void tell(struct sink *sink, const char *trouble) {
+    struct sink_news *news = &sink->news;
+
     lock(sink);
-    sink->tried = true;
-    (void)snprintf(sink->failing, sizeof sink->failing, "%s", trouble == NULL ? "" : trouble);
+    news->opened = true;
+    if (trouble != NULL) {
+        tell_trouble(news, trouble);
+    } else {
+        news->failing[0] = '\0';
+        news->failing_since = 0;
+        news->last_success = platform_now();
+    }
     wake(sink);
     unlock(sink);
 }
@@ -200,7 +222,7 @@ static int open_and_pump(struct sink *sink, bool reopen) {
         if (sink->medium->open(sink) < 0) {
             return -1;
         }
-        if (!sink->tried) { /* nothing has been read yet: this says that it has not failed */
+        if (!sink->news.opened) { /* nothing has been read yet: this says that it has not failed */
             (void)cmcwh_ring_acknowledge(sink->ring, sink->pump.config.reader);
             tell(sink, NULL);
         }
@@ -213,8 +235,8 @@ static void return_to_life(struct sink *sink, struct trial *trial) {
     bool stalled;
 
     lock(sink);
-    stalled = sink->stalled;
-    sink->stalled = false;
+    stalled = sink->news.hangs;
+    sink->news.hangs = false;
     unlock(sink);
     if (stalled) {
         trial->since = trial->since == 0 ? platform_ticks() - SINK_HANGS : trial->since;
@@ -304,7 +326,7 @@ static void nudge(struct sink *sink) {
 }
 
 void sink_await(struct sink *sink, uint64_t ticks) {
-    while (!look(sink, &sink->tried) && platform_ticks() < ticks) {
+    while (!look(sink, &sink->news.opened) && platform_ticks() < ticks) {
         nudge(sink);
     }
 }
@@ -312,19 +334,15 @@ void sink_await(struct sink *sink, uint64_t ticks) {
 void sink_reopen(struct sink *sink) {
     lock(sink);
     sink->reopen = true;
-    sink->tried = false;
+    sink->news.opened = false;
     wake(sink);
     unlock(sink);
 }
 
-uint64_t sink_progress(struct sink *sink, char trouble[SINK_TROUBLE]) {
-    uint64_t delivered;
-
+void sink_ask(const struct sink *sink, struct sink_news *news) {
     lock(sink);
-    delivered = sink->delivered;
-    memcpy(trouble, sink->failing, SINK_TROUBLE);
+    *news = sink->news;
     unlock(sink);
-    return delivered;
 }
 
 /* For how many ms it has not got on with its work; with none, since `otherwise`. */
@@ -336,24 +354,25 @@ static uint32_t at_rest(const struct sink *sink, uint32_t otherwise) {
 }
 
 void sink_watch(struct sink *sink) {
+    char trouble[SINK_TROUBLE];
     bool known;
 
     if (!sink->running || at_rest(sink, low_ticks()) < SINK_HANGS) {
         return;
     }
+    (void)snprintf(trouble, sizeof trouble, "hangs: a call of the system has not returned for %d s",
+                   SINK_HANGS / 1000);
     cmcwh_ring_stall(sink->ring, sink->pump.config.reader, UINT32_MAX);
     lock(sink);
-    known = sink->stalled || sink->failing[0] != '\0';
-    sink->stalled = true;
+    known = sink->news.hangs || sink->news.failing[0] != '\0';
+    sink->news.hangs = true;
     if (!known) {
-        (void)snprintf(sink->failing, sizeof sink->failing,
-                       "hangs: a call of the system has not returned for %d s", SINK_HANGS / 1000);
+        tell_trouble(&sink->news, trouble);
     }
     unlock(sink);
     if (!known) {
-        log_line(CMCWH_LOG_ERROR,
-                 "sink '%s': hangs: a call of the system has not returned for %d s%s", sink->uri,
-                 SINK_HANGS / 1000, sink->required ? "; requests may get 503" : "");
+        log_line(CMCWH_LOG_ERROR, "sink '%s': %s%s", sink->uri, trouble,
+                 sink->required ? "; requests may get 503" : "");
     }
 }
 

@@ -102,11 +102,19 @@ struct sink {
 
     /* Under the ring's lock: what others ask of it, and what it tells them. */
     bool reopen, finish, stop;
-    bool ended;   /* it will do no more */
-    bool stalled; /* sink_watch has found it hanging */
-    bool tried;   /* to open it, since the start or sink_reopen */
-    uint64_t delivered;
-    char failing[SINK_TROUBLE]; /* why it is not working; "": it is */
+    bool ended; /* it will do no more */
+    struct sink_news {
+        uint64_t delivered; /* records */
+        uint64_t failures;  /* to open or to write, since the start */
+        /* ms since 1970, 0: never. */
+        uint64_t last_success;  /* when it delivered something, or, before that, was opened */
+        uint64_t failing_since; /* 0: it works */
+        uint64_t last_error_at;
+        bool opened;                   /* tried to open, since the start or sink_reopen */
+        bool hangs;                    /* sink_watch has found it hanging */
+        char failing[SINK_TROUBLE];    /* why it is not working; "": it is */
+        char last_error[SINK_TROUBLE]; /* the same of the last time that it did not */
+    } news;
 };
 
 /* Reads a URI. False: one line has said what is wrong with it, and errno is EINVAL; or ENOMEM. */
@@ -133,8 +141,8 @@ void sink_await(struct sink *sink, uint64_t ticks);
 /* Asks its thread to open its file anew. Any thread. */
 void sink_reopen(struct sink *sink);
 
-/* How many records it has delivered, and why it does not work, "" when it does. Any thread. */
-uint64_t sink_progress(struct sink *sink, char trouble[SINK_TROUBLE]);
+/* How it gets on. Any thread. */
+void sink_ask(const struct sink *sink, struct sink_news *news);
 
 /* Does it hang in a call that does not return? Then nobody waits for it any longer, until it
  * returns. To be called every second or so, by one thread that is not its own. */
