@@ -16,11 +16,13 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 
 static struct {
     SSL_CTX *context; /* of all connections; holds no certificate */
     SSL_CTX *current; /* never used for a connection: it holds what was read last */
     pthread_mutex_t mutex;
+    uint64_t expiry; /* of its certificate; with the mutex held */
 } tls = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static const char *reason(void) {
@@ -175,6 +177,27 @@ void tls_say_dates(const char *path) {
     }
 }
 
+/* Of the certificate in this context. */
+static uint64_t expiry_of(const SSL_CTX *context) {
+    struct tm end;
+    time_t seconds;
+
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(context)), &end) != 1) {
+        return 0;
+    }
+    seconds = timegm(&end);
+    return seconds > 0 ? (uint64_t)seconds * 1000 : 1; /* long ago */
+}
+
+uint64_t tls_expiry(void) {
+    uint64_t expiry;
+
+    (void)pthread_mutex_lock(&tls.mutex);
+    expiry = tls.expiry;
+    (void)pthread_mutex_unlock(&tls.mutex);
+    return expiry;
+}
+
 bool tls_load(const char *certificate, const char *key) {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method()), *old;
     int error;
@@ -197,6 +220,7 @@ bool tls_load(const char *certificate, const char *key) {
     (void)pthread_mutex_lock(&tls.mutex);
     old = tls.current;
     tls.current = context;
+    tls.expiry = expiry_of(context);
     (void)pthread_mutex_unlock(&tls.mutex);
     SSL_CTX_free(old);
     tls_say_dates(certificate);
@@ -240,6 +264,10 @@ bool tls_load(const char *certificate, const char *key) {
 struct tls *tls_open(int socket) {
     (void)socket;
     return NULL;
+}
+
+uint64_t tls_expiry(void) {
+    return 0;
 }
 
 void tls_end(void) {

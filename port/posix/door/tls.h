@@ -3,6 +3,8 @@
 #ifndef CMCWH_TLS_H
 #define CMCWH_TLS_H
 
+#include <stdint.h>
+
 #include "platform/tls_session.h"
 
 /* Reads a certificate (with its chain) and its key, both PEM, for connections that begin from now
@@ -13,6 +15,9 @@ bool tls_load(const char *certificate, const char *key);
 /* Says when the certificate that was loaded, from this path, has ended, or will within 14 days. The
  * same thread. tls_load does it too. */
 void tls_say_dates(const char *path);
+
+/* When the certificate that was loaded ends, in ms since 1970; 0: none was. Any thread. */
+uint64_t tls_expiry(void);
 
 /* When no session is left. */
 void tls_end(void);

@@ -1,6 +1,7 @@
-/* User, pid file, signals. Not here: what the process serves. */
+/* User, pid file, signals, what is used. Not here: what the process serves. */
 #include "platform/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -8,8 +9,10 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -166,6 +169,51 @@ enum process_wish process_wait(uint64_t ms) {
            : signal == SIGHUP  ? PROCESS_RELOAD
            : signal == SIGUSR1 ? PROCESS_STATUS
                                : PROCESS_STOP;
+}
+
+/* In bytes. */
+static uint64_t resident(void) {
+    int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    char text[64], *at;
+    ssize_t length = file < 0 ? 0 : read(file, text, sizeof text - 1);
+
+    if (file >= 0) {
+        (void)close(file);
+    }
+    text[length > 0 ? length : 0] = '\0';
+    at = strchr(text, ' '); /* behind what is mapped */
+    return at == NULL ? 0 : strtoull(at, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Linux says it from 6.2 on; before that they are counted, but for the one that it takes to look.
+ */
+static uint64_t open_descriptors(void) {
+    static const char path[] = "/proc/self/fd";
+    struct stat status;
+    uint64_t count = 0;
+    DIR *directory;
+
+    if (stat(path, &status) == 0 && status.st_size > 0) {
+        return (uint64_t)status.st_size;
+    }
+    directory = opendir(path);
+    if (directory != NULL) {
+        while (readdir(directory) != NULL) {
+            count++;
+        }
+        (void)closedir(directory);
+    }
+    return count > 3 ? count - 3 : 0; /* "." and ".." too */
+}
+
+void process_use(struct process_usage *usage) {
+    struct rlimit limit;
+
+    usage->rss = resident();
+    usage->descriptors = open_descriptors();
+    usage->descriptors_max =
+        getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY ? limit.rlim_cur
+                                                                                 : 0;
 }
 
 void process_let_signals_kill(void) {

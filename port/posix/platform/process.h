@@ -1,4 +1,4 @@
-/* The process as the system sees it: its user, its pid file, its signals. */
+/* The process as the system sees it: its user, its pid file, its signals, what it uses. */
 #ifndef CMCWH_PROCESS_H
 #define CMCWH_PROCESS_H
 
@@ -27,6 +27,13 @@ void process_take_signals(void);
 /* Waits for what somebody wants, `ms` at most. */
 enum process_wish { PROCESS_NOTHING, PROCESS_STOP, PROCESS_RELOAD, PROCESS_STATUS };
 enum process_wish process_wait(uint64_t ms);
+
+/* What the process takes, 0 where the system does not tell: memory in bytes, descriptors that are
+ * open, and how many may be. Costs some calls of the system. Any thread. */
+struct process_usage {
+    uint64_t rss, descriptors, descriptors_max;
+};
+void process_use(struct process_usage *usage);
 
 /* A second signal to stop ends the process at once. */
 void process_let_signals_kill(void);
