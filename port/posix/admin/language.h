@@ -1,0 +1,22 @@
+/* The languages that an operator is spoken to in, and how long ago something is in each. */
+#ifndef CMCWH_LANGUAGE_H
+#define CMCWH_LANGUAGE_H
+
+#include <stdint.h>
+
+#include "platform/writer.h"
+
+enum language { ENGLISH, JAPANESE };
+
+/* The one of two texts. */
+const char *language_choose(enum language language, const char *english, const char *japanese);
+
+/* A time of so many ms in one unit, the largest of which it has two, or else one: "3 min", "36 h",
+ * "3 分". */
+void language_span(struct writer *writer, uint64_t ms, enum language language);
+
+/* The same, for what was then and is to be told now (both ms since 1970): "3 min ago", "just now",
+ * "3 分前", "たった今". What is yet to come, since the clock was set, is just now. */
+void language_ago(struct writer *writer, uint64_t now, uint64_t then, enum language language);
+
+#endif
