@@ -13,6 +13,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -241,6 +242,18 @@ struct tls *tls_open(int socket) {
     return tls_session(session);
 }
 
+bool tls_names(const char *host) {
+    X509 *certificate;
+    bool named;
+
+    (void)pthread_mutex_lock(&tls.mutex);
+    certificate = tls.current == NULL ? NULL : SSL_CTX_get0_certificate(tls.current);
+    named = certificate != NULL && X509_check_host(certificate, host, 0, 0, NULL) == 1;
+    (void)pthread_mutex_unlock(&tls.mutex);
+    ERR_clear_error();
+    return named;
+}
+
 void tls_end(void) {
     SSL_CTX_free(tls.context);
     SSL_CTX_free(tls.current);
@@ -268,6 +281,11 @@ struct tls *tls_open(int socket) {
 
 uint64_t tls_expiry(void) {
     return 0;
+}
+
+bool tls_names(const char *host) {
+    (void)host;
+    return false;
 }
 
 void tls_end(void) {

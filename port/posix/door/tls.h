@@ -19,6 +19,9 @@ void tls_say_dates(const char *path);
 /* When the certificate that was loaded ends, in ms since 1970; 0: none was. Any thread. */
 uint64_t tls_expiry(void);
 
+/* Is this name of a host one of those that the certificate in force is for? Any thread. */
+bool tls_names(const char *host);
+
 /* When no session is left. */
 void tls_end(void);
 
