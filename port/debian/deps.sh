@@ -13,7 +13,8 @@ MODE=${1:-}
 BUILD="gcc libc6-dev make libjsmn-dev libssl-dev dpkg-dev musl-tools curl"
 
 # For `make test`.
-TEST="libcmocka-dev binutils python3 python3-requests openssl socat mount mandoc rsyslog busybox haproxy nginx-light stunnel4"
+TEST="libcmocka-dev binutils python3 python3-requests openssl socat mount mandoc rsyslog busybox haproxy nginx-light stunnel4
+    prometheus"
 
 # What the large ones of tests/client are made with and of. Tests that lack one of them are skipped.
 CLIENTS="default-jdk-headless libhttpclient-java golang-go"
