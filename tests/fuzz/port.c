@@ -13,6 +13,8 @@
 #include "command/options.h"
 #include "door/look.h"
 #include "door/proxy.h"
+#include "platform/reply.h"
+#include "platform/url.h"
 #include "sink/sink.h"
 
 enum { LONGEST = 16384 };
@@ -207,6 +209,46 @@ static void read_record(const unsigned char *bytes, size_t length) {
     }
 }
 
+/* In pieces of `step` bytes. */
+static void read_pieces(struct reply *reply, char *body, size_t room, const char *bytes,
+                        size_t length, size_t step) {
+    reply_begin(reply, body, room);
+    for (size_t at = 0; at < length && reply->state < REPLY_WHOLE;) {
+        size_t part = length - at < step ? length - at : step;
+        size_t taken = reply_feed(reply, bytes + at, part);
+
+        MUST(taken <= part && (taken == part || reply->state >= REPLY_WHOLE));
+        at += taken;
+    }
+    MUST(reply->length <= room && (reply->state == REPLY_WRONG) == (reply->fault != NULL));
+}
+
+/* A reply is the same in whatever pieces it comes. */
+static void read_reply(const char *bytes, size_t length) {
+    char whole_body[32], body[32];
+    struct reply whole, reply;
+
+    read_pieces(&whole, whole_body, sizeof whole_body, bytes, length, length);
+    for (size_t step = 1; step < length && step < 8; step++) {
+        read_pieces(&reply, body, sizeof body, bytes, length, step);
+        MUST(reply.state == whole.state && reply.status == whole.status);
+        MUST(reply.length == whole.length && reply.cut == whole.cut);
+        MUST(memcmp(body, whole_body, reply.length) == 0);
+    }
+    reply_end(&whole);
+    MUST(whole.state == REPLY_WHOLE || whole.state == REPLY_WRONG);
+}
+
+/* Nothing of an address begins another line. */
+static void read_url(const char *text) {
+    struct url url;
+
+    if (url_parse(&url, text) == NULL) {
+        MUST(url.host[0] != '\0' && url.path[0] == '/' && strpbrk(text, " \r\n") == NULL);
+        MUST(strtoul(url.port, NULL, 10) <= 65535 && strlen(url.authority) <= strlen(text));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     char *text;
 
@@ -247,6 +289,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
         break;
     case 't':
         read_record((const unsigned char *)text, length - 1);
+        break;
+    case 'r':
+        read_reply(text, length - 1);
+        break;
+    case 'u':
+        read_url(text);
         break;
     default:
         free(text);

@@ -10,6 +10,11 @@
 
 #include "platform/platform.h"
 
+bool patience_over(const struct patience *patience) {
+    return platform_ticks() >= patience->until ||
+           (patience->over != NULL && patience->over(patience->context));
+}
+
 bool patience_wait(const struct patience *patience, int descriptor, short events) {
     enum { SLICE = 100 }; /* ms after which it is asked whether it is over */
 
@@ -21,8 +26,7 @@ bool patience_wait(const struct patience *patience, int descriptor, short events
         if (ready > 0) {
             return true;
         }
-        if (left == 0 || (ready < 0 && errno != EINTR) ||
-            (patience->over != NULL && patience->over(patience->context))) {
+        if ((ready < 0 && errno != EINTR) || patience_over(patience)) {
             return false;
         }
     }

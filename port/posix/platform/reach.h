@@ -15,6 +15,8 @@ struct patience {
     const void *context;
 };
 
+bool patience_over(const struct patience *patience);
+
 /* Waits for these events of poll(), or an error there. False: the patience has ended. Without
  * events only for an error. */
 bool patience_wait(const struct patience *patience, int descriptor, short events);

@@ -1,0 +1,34 @@
+/* TLS towards a peer that must prove who it is. In a build without TLS nothing can be opened. */
+#ifndef CMCWH_TLS_CLIENT_H
+#define CMCWH_TLS_CLIENT_H
+
+#include "platform/tls_session.h"
+
+/* Whose certificates are believed. Any thread, once it is open. */
+struct tls_trust;
+
+/* Those that `file` (PEM; one of a peer itself may stand there too) vouches for and no others;
+ * NULL: those that the system trusts. `option` names the file in messages. NULL: one line has said
+ * what is wrong with the file, errno is the system's error (EINVAL when it has none). */
+struct tls_trust *tls_trust_open(const char *option, const char *file);
+
+/* NULL: nothing. When no session is left. */
+void tls_trust_close(struct tls_trust *trust);
+
+/* A session over a socket that does not block, which stays the caller's, with a peer whose
+ * certificate must be for `host`, a name or an address. NULL: no memory, or no TLS. */
+struct tls *tls_call(const struct tls_trust *trust, int socket, const char *host);
+
+/* Why a handshake has come to nothing. */
+enum tls_doubt {
+    TLS_DOUBT_NONE,  /* the certificate is not what is wrong */
+    TLS_DOUBT_TRUST, /* nobody who is believed vouches for it */
+    TLS_DOUBT_NAME,  /* it is for somebody else */
+    TLS_DOUBT_TIME   /* it has expired, or is not valid yet */
+};
+
+/* A step of the handshake, as tls_shake. With TLS_FAILS *doubt is set, and *why is what the library
+ * says: static text, NULL when it says nothing. */
+int tls_call_shake(struct tls *session, enum tls_doubt *doubt, const char **why);
+
+#endif

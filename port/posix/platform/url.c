@@ -1,0 +1,56 @@
+/* The address of something that speaks HTTP. Not here: what it resolves to. */
+#include "platform/url.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "platform/network.h"
+
+/* In a request's first line nothing else may stand (RFC 3986, section 2). */
+static bool is_plain(const char *text) {
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text <= ' ' || (unsigned char)*text >= 0x7F ||
+            strchr("\"<>\\^`{|}#", *text) != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* HOST, HOST:PORT, [ADDR], [ADDR]:PORT. */
+static bool split(struct url *url, const char *authority) {
+    char whole[sizeof url->authority];
+    const char *colon = strrchr(authority, ':'), *bracket = strchr(authority, ']');
+    bool has_port = colon != NULL && (bracket == NULL || colon > bracket);
+
+    (void)snprintf(whole, sizeof whole, "%.*s:%s",
+                   has_port ? (int)(colon - authority) : (int)strlen(authority), authority,
+                   has_port      ? colon + 1
+                   : url->secure ? "443"
+                                 : "80");
+    return strpbrk(authority, "@?") == NULL &&
+           (authority[0] == '[' || strchr(authority, ':') == NULL ||
+            strchr(authority, ':') == colon) &&
+           network_split(whole, url->host, sizeof url->host, url->port, sizeof url->port);
+}
+
+const char *url_parse(struct url *url, const char *text) {
+    static const char expected[] =
+        "https://HOST[:PORT]/PATH or http://..., no user, no '#', blanks as %20";
+    size_t scheme, length;
+
+    *url = (struct url){.secure = strncmp(text, "https://", 8) == 0, .path = "/"};
+    scheme = url->secure ? 8 : 7;
+    if ((!url->secure && strncmp(text, "http://", 7) != 0) || !is_plain(text)) {
+        return expected;
+    }
+    length = strcspn(text + scheme, "/");
+    if (length >= sizeof url->authority - sizeof ":65535") {
+        return expected;
+    }
+    memcpy(url->authority, text + scheme, length);
+    if (text[scheme + length] == '/') {
+        url->path = text + scheme + length;
+    }
+    return split(url, url->authority) ? NULL : expected;
+}
