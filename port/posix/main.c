@@ -1,6 +1,6 @@
 /* cmcwh: which subcommand is meant. The rooms, each of which includes only itself and those below:
  *
- * command/   what a person asks for: serve (and its options), cat, check
+ * command/   what a person asks for: serve (and its options), cat, check, test
  * admin/     what the daemon tells of itself
  * door/      who comes in: listeners, connections, TLS, proxies, credentials, civetweb
  * sink/      where events go: one file a medium, and what stands before all of them
@@ -24,7 +24,8 @@ static const char usage[] =
     "usage: cmcwh [serve] [OPTIONS]     receive webhooks of Customers Mail Cloud\n"
     "       cmcwh cat [OPTIONS] FILE    print the records of a ring, a log or frames\n"
     "       cmcwh check [OPTIONS] FILE  parse one request body as the server would\n"
-    "       cmcwh help [serve|cat|check]\n"
+    "       cmcwh test [OPTIONS] URL    post one event as the service would\n"
+    "       cmcwh help [serve|cat|check|test]\n"
     "       cmcwh --help | --version\n"
     "\n"
     "Options of serve, with their defaults:\n";
@@ -63,14 +64,17 @@ static command_run find(const char *name) {
     static const struct {
         const char *name;
         command_run run;
-    } commands[] = {{"serve", command_serve}, {"cat", command_cat}, {"check", command_check}};
+    } commands[] = {{"serve", command_serve},
+                    {"cat", command_cat},
+                    {"check", command_check},
+                    {"test", command_test}};
 
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         if (strcmp(commands[i].name, name) == 0) {
             return commands[i].run;
         }
     }
-    log_usage("there is no command '%s': expected serve, cat, check or help", name);
+    log_usage("there is no command '%s': expected serve, cat, check, test or help", name);
     return NULL;
 }
 

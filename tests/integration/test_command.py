@@ -8,6 +8,9 @@ import tempfile
 from harness import Server, body, eventually, run
 
 
+COMMANDS = ("serve", "cat", "check", "test")
+
+
 def assert_usage(arguments, *parts):
     status, output, said = run(*arguments)
     assert status == 2, (arguments, status, said)
@@ -17,7 +20,7 @@ def assert_usage(arguments, *parts):
 
 
 def test_help_and_version():
-    for arguments in (("--help",), ("serve", "--help"), ("cat", "--help"), ("check", "--help")):
+    for arguments in (("--help",), *((command, "--help") for command in COMMANDS)):
         status, output, said = run(*arguments)
         assert (status, said) == (0, "") and b"usage: cmcwh" in output
         assert all(len(line) <= 80 for line in output.decode().split("\n"))
@@ -30,10 +33,10 @@ def test_help_and_version():
 
 
 def test_help_is_a_command_too():
-    for command in ("serve", "cat", "check"):
+    for command in COMMANDS:
         assert run("help", command) == run(command, "--help")
     assert run("help") == run("--help")
-    assert_usage(["help", "nonsense"], "'nonsense'", "serve, cat, check or help")
+    assert_usage(["help", "nonsense"], "'nonsense'", ", ".join(COMMANDS) + " or help")
     assert_usage(["help", "cat", "check"], "'check'")
 
 

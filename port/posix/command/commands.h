@@ -8,6 +8,9 @@ int command_cat(int count, char **arguments);
 /* cmcwh check: parses one request body as the server would. */
 int command_check(int count, char **arguments);
 
+/* cmcwh test: posts one event as the service would. */
+int command_test(int count, char **arguments);
+
 /* Prints a record, or says that standard output fails. */
 struct cmcwh_record;
 int command_print(const struct cmcwh_record *record, int encoding);

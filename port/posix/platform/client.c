@@ -32,7 +32,7 @@ static bool connect_to(struct client *client, const struct url *url,
                                        error == ECONNREFUSED ? CLIENT_REFUSED
                                        : error == ETIMEDOUT  ? CLIENT_LATE
                                                              : CLIENT_FAR,
-                                       strerror(error));
+                                       error == ECONNREFUSED ? NULL : strerror(error));
 }
 
 /* Waits for what a function of TLS waits for. */
