@@ -313,6 +313,7 @@ def test_a_thousand_that_rest():
         memory = resident(server)
         for i in range(1000):
             client = Client(server.port, source="127.0.2.%d" % (1 + i % 20))
+            client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             client.socket = context.wrap_socket(client.socket, server_hostname="localhost",
                                                 session=session)
             session = session or client.socket.session
