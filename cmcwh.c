@@ -432,13 +432,15 @@ static uint64_t murmur64(const uint8_t *bytes, size_t length, uint64_t seed) {
     const uint64_t m = UINT64_C(0xc6a4a7935bd1e995);
     uint64_t hash = seed ^ length * m;
     uint64_t word = 0;
+    bool longer = length >= 8;
 
     for (; length >= 8; length -= 8, bytes += 8) {
         word = get64(bytes) * m;
         hash = (hash ^ (word ^ word >> 47) * m) * m;
     }
-    if (length > 0) {
-        word = 0;
+    if (length > 0 && longer) { /* the last eight bytes, without those that have been */
+        hash = (hash ^ get64(bytes + length - 8) >> 8 * (8 - length)) * m;
+    } else if (length > 0) {
         while (length > 0) {
             word = word << 8 | bytes[--length];
         }
@@ -1530,6 +1532,7 @@ static void draft_close(struct cmcwh_draft *draft) {
                               1u << CMCWH_STATUS | 1u << CMCWH_CREATED;
     struct cmcwh_record *record = draft->record;
     const uint8_t *text = record->bytes + CMCWH_RECORD_HEADER;
+    struct cmcwh_text status = {NULL, 0};
     uint64_t id = 0;
 
     for (unsigned field = 0; field < CMCWH_FIELDS; field++) {
@@ -1537,12 +1540,14 @@ static void draft_close(struct cmcwh_draft *draft) {
 
         if (identity >> field & 1) {
             id = murmur64(text, length, id);
+            if (field == CMCWH_STATUS) {
+                status = (struct cmcwh_text){(const char *)text, length};
+            }
         }
         text += length;
     }
     put64(record->bytes + AT_ID, id);
-    record->bytes[AT_STATUS] =
-        (uint8_t)status_code(record_kind(record), record_text(record, CMCWH_STATUS));
+    record->bytes[AT_STATUS] = (uint8_t)status_code(record_kind(record), status);
     if (draft->squeezed != 0 && draft_full(draft, CMCWH_SERVER_COMPOSITION)) {
         record->bytes[AT_FLAGS] |= FLAG_FULL;
     }
@@ -2365,18 +2370,19 @@ static inline bool history_repeats(const struct cmcwh_ring *ring, const struct c
                                    uint32_t place) {
     uint32_t half = ring->config.history->mark_count / 2, mask = half - 1;
     uint32_t id = get32(record->bytes + AT_ID), age = 0, older;
-    uint32_t *head = &ring->config.history->marks[id & mask];
-    uint32_t *behind = ring->config.history->marks + half;
-    bool found = false;
+    uint32_t *heads = ring->config.history->marks, *behind = heads + half;
+    uint32_t at = heads[id & mask];
 
-    for (uint32_t at = *head; !found && (older = place_age(ring, place, at)) > age;
-         at = behind[at] & mask) {
-        found = ((behind[at] ^ id) & ~mask) == 0 && same_id(record, history_at(ring, at));
+    heads[id & mask] = place;
+    behind[place] = (id & ~mask) | at;
+    while ((older = place_age(ring, place, at)) > age) {
+        if (((behind[at] ^ id) & ~mask) == 0 && same_id(record, history_at(ring, at))) {
+            return true;
+        }
         age = older;
+        at = behind[at] & mask;
     }
-    behind[place] = (id & ~mask) | *head;
-    *head = place;
-    return found;
+    return false;
 }
 
 /* As what a record counts, if it is no repeat. */
@@ -2443,12 +2449,13 @@ static inline void history_add(const struct cmcwh_ring *ring, uint32_t slot) {
 
 /* Every committed event before seq `safe` is safe. */
 static void history_settle(const struct cmcwh_ring *ring, uint64_t safe) {
-    struct cmcwh_history *history = ring->config.history;
+    uint32_t slot = ring->config.history->next;
 
-    while (history->next != CMCWH_NONE && record_seq(&ring->config.records[history->next]) < safe) {
-        history_add(ring, history->next);
-        history->next = ring->config.links[history->next];
+    while (slot != CMCWH_NONE && record_seq(&ring->config.records[slot]) < safe) {
+        history_add(ring, slot);
+        slot = ring->config.links[slot];
     }
+    ring->config.history->next = slot;
 }
 
 /* Committed events from seq `first` on are taken back. */
@@ -2530,10 +2537,10 @@ static uint64_t reader_done(const struct cmcwh_ring *ring, const struct cmcwh_re
 
 /* Goes on from *reader, if need be, to one that is attached. False when there is none. */
 static bool reader_next(const struct cmcwh_ring *ring, int *reader) {
-    while (*reader < CMCWH_READERS_MAX && !ring->readers[*reader].attached) {
+    while (*reader < ring->readers_end && !ring->readers[*reader].attached) {
         ++*reader;
     }
-    return *reader < CMCWH_READERS_MAX;
+    return *reader < ring->readers_end;
 }
 
 /* Every required reader has acknowledged everything before this. */
@@ -3727,6 +3734,7 @@ int cmcwh_ring_attach(struct cmcwh_ring *ring, const char *name, bool required) 
         reader->next = reader->oldest = slot_of(ring, place);
         ring->keeper.dirty = true;
         found = (int)(reader - ring->readers);
+        ring->readers_end = found < ring->readers_end ? ring->readers_end : found + 1;
     }
     port_unlock(ring);
     return found;

@@ -1156,6 +1156,7 @@ struct cmcwh_ring {
     struct cmcwh_batch *waiting; /* committed, not confirmed; oldest first */
     struct cmcwh_keeper keeper;
     struct cmcwh_reader readers[CMCWH_READERS_MAX];
+    int readers_end; /* behind the last that is attached */
 };
 
 /* Where we are in a multipart body. */
