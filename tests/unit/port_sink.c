@@ -67,6 +67,36 @@ static void parameters(void **state) {
     assert_int_equal(sink.identity.max, 0); /* the encoding's own */
 }
 
+static bool passes(enum cmcwh_kind kind, unsigned status) {
+    struct cmcwh_event event = {.kind = kind, .status = status};
+
+    return cmcwh_filter_passes(&sink.only, &event);
+}
+
+/* Which events come: all, unless the URI says otherwise. */
+static void only(void **state) {
+    (void)state;
+    right("file:x", "x", CMCWH_ENCODE_JSON, true);
+    assert_true(passes(CMCWH_DELIVERIES, CMCWH_QUEUED) && passes(CMCWH_OTHER, 0));
+    right("file:x?only=bounces,failed&format=logfmt", "x", CMCWH_ENCODE_LOGFMT, true);
+    assert_true(passes(CMCWH_DELIVERIES, CMCWH_FAILED) && passes(CMCWH_BOUNCES, 1));
+    assert_false(passes(CMCWH_DELIVERIES, CMCWH_QUEUED) || passes(CMCWH_OTHER, 0));
+    right("file:x?only=bounces&only=other", "x", CMCWH_ENCODE_JSON, true);
+    assert_false(passes(CMCWH_BOUNCES, 1));
+    right("syslog+udp://h:1?only=bounces:2", "h:1", CMCWH_ENCODE_RFC5424, false);
+    assert_true(passes(CMCWH_BOUNCES, 2) && !passes(CMCWH_BOUNCES, 1));
+    right("serial:/dev/x?baud=9600&only=blocks", "/dev/x", CMCWH_ENCODE_JSON, true);
+    assert_true(passes(CMCWH_BLOCKS, 0) && !passes(CMCWH_BOUNCES, 1));
+    wrong("file:x?only", "'only': expected NAME=VALUE");
+    wrong("file:x?only=", "'only=': expected deliveries, bounces, ");
+    wrong("file:x?only=", "with commas between, not '' as word 1\n");
+    wrong("file:x?only=failed,fialed,bounces", "commas between, not 'fialed' as word 2\n");
+    wrong("file:x?only=bounces,", "commas between, not '' as word 2\n");
+    wrong("file:x?only=bounces:12", "bounces:NUMBER (1 to 11, 99, 0: others), ");
+    /* What was wrong before is not said again. */
+    wrong("file:x?policy=often", "expected policy=required or besteffort\n");
+}
+
 static void no_medium(void **state) {
     static const char *const uris[] = {"",      "file",    "x",      ":",         "FILE:x",
                                        "fil:x", "files:x", "mqtt:x", "syslog+:x", " file:x"};
@@ -133,17 +163,19 @@ static void wrong_parameters(void **state) {
     wrong("syslog+udp://h:1?max=65508", "expected max=BYTES, from 240 to 65507");
     wrong("syslog+tcp://h:1?max=", "expected max=BYTES, from 240 to 65507");
     /* What is another medium's. */
-    wrong("file:x?max=240", "expected format, policy, rotate, keep\n");
+    wrong("file:x?max=240", "expected format, policy, only, rotate, keep\n");
     wrong("file:x?baud=9600", "expected format, policy");
-    wrong("stdout:?rotate=1M", "expected format, policy\n");
-    wrong("serial:x?keep=1", "expected format, policy, baud\n");
-    wrong("file:x?a_name_that_is_longer_than_any=1", "expected format, policy, rotate, keep\n");
+    wrong("stdout:?rotate=1M", "expected format, policy, only\n");
+    wrong("serial:x?keep=1", "expected format, policy, only, baud\n");
+    wrong("file:x?a_name_that_is_longer_than_any=1",
+          "expected format, policy, only, rotate, keep\n");
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(each_medium), cmocka_unit_test(parameters),
-                                       cmocka_unit_test(no_medium), cmocka_unit_test(wrong_targets),
-                                       cmocka_unit_test(wrong_parameters)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_medium),   cmocka_unit_test(parameters),
+        cmocka_unit_test(only),          cmocka_unit_test(no_medium),
+        cmocka_unit_test(wrong_targets), cmocka_unit_test(wrong_parameters)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

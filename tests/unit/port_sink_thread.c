@@ -118,6 +118,8 @@ static void ask_again(void *context) {
 /* A request of one event, which does not wait: what became of it so far. */
 static struct cmcwh_batch batch;
 
+static enum cmcwh_kind posted = CMCWH_OTHER;
+
 static int post_one(void) {
     struct cmcwh_text none = {"", 0};
     struct cmcwh_record *record;
@@ -127,7 +129,7 @@ static int post_one(void) {
     batch_begin(&batch, &ring);
     record = batch_add(&batch);
     assert_non_null(record);
-    draft_begin(&draft, record, CMCWH_OTHER);
+    draft_begin(&draft, record, posted);
     draft_close(&draft);
     batch.settled = ask_again;
     result = batch_commit(&batch, none);
@@ -169,6 +171,35 @@ static void asked_to_try_again(void **state) {
     await_good_post();
     await_said("fake:': is not there; trying again, requests may get 503\n"
                "sink 'fake:': works again after ");
+    end();
+}
+
+/* What its filter holds back is safe without being written, and shows nothing of whether it works.
+ */
+static void what_does_not_pass(void **state) {
+    char trouble[SINK_TROUBLE];
+
+    (void)state;
+    assert_int_equal(cmcwh_filter_parse(&sink.only, (struct cmcwh_text){"bounces", 7}, NULL), 0);
+    set(&cannot_open, true);
+    assert_true(sink_start(&sink));
+    await(sink_progress(&sink, trouble) == 0 && trouble[0] != '\0');
+    set(&cannot_open, false);
+    sink_reopen(&sink);
+    for (unsigned i = 0; i < 40; i++) { /* more than the ring has */
+        await_good_post();
+    }
+    assert_int_equal(number(&writes), 0);
+    assert_int_equal(sink_progress(&sink, trouble), 0);
+    assert_said("fake:': is not there; trying again, requests may get 503\n");
+    posted = CMCWH_BOUNCES;
+    await_good_post();
+    posted = CMCWH_OTHER;
+    await_said("sink 'fake:': works again after ");
+    await(sink_progress(&sink, trouble) == 1);
+    assert_string_equal(trouble, "");
+    assert_int_equal(number(&writes), 1);
+    assert_int_equal(number(&undos), 0);
     end();
 }
 
@@ -248,6 +279,7 @@ static void a_stop_while_it_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test_setup(asked_to_try_again, setup),
+                                       cmocka_unit_test_setup(what_does_not_pass, setup),
                                        cmocka_unit_test_setup(a_write_that_hangs, setup),
                                        cmocka_unit_test_setup(a_stop_while_it_hangs, setup),
                                        cmocka_unit_test_setup(a_stop_of_many, setup),

@@ -39,6 +39,7 @@ enum outcome sink_prepare(struct sink *sink, struct cmcwh_ring *ring, char *buff
                                        .sync = sink->medium->sync,
                                        .undo = sink->medium->undo,
                                        .single = sink->medium->single,
+                                       .filter = &sink->only,
                                        .buffer = buffer,
                                        .buffer_size = SINK_BUFFER};
     char name[PATH_MAX + 32];
@@ -277,6 +278,7 @@ static void *sink_thread(void *context) {
     struct wish wish;
 
     while (wish = meet(sink), !wish.stop) {
+        uint64_t delivered = sink->pump.delivered;
         int count = work(sink, &trial, wish.reopen);
 
         if (count <= 0 && wish.finish) {
@@ -284,9 +286,9 @@ static void *sink_thread(void *context) {
         }
         if (count < 0) {
             rest_a_while(sink, &trial);
-        } else if (count > 0) { /* that it could be opened proves little: the disk may be full */
-            works_again(sink, &trial);
-        } else if (!cmcwh_ring_wait(sink->ring, sink->pump.config.reader, 1000)) {
+        } else if (sink->pump.delivered > delivered) {
+            works_again(sink, &trial); /* that it could be opened proves little */
+        } else if (count == 0 && !cmcwh_ring_wait(sink->ring, sink->pump.config.reader, 1000)) {
             (void)cmcwh_ring_flush(sink->ring);
         }
         if (count >= 0 && !wish.finish) {

@@ -18,7 +18,7 @@ struct sink;
 /* NAME=VALUE in a URI, of one medium only. `set` says whether the value is right. */
 struct sink_parameter {
     const char *name;
-    const char *expected;
+    const char *expected; /* unless `set` has said it better in sink->trouble */
     bool (*set)(struct sink *sink, const char *value);
 };
 
@@ -82,6 +82,7 @@ struct sink {
     /* From the URI. */
     char target[PATH_MAX]; /* path, or HOST:PORT */
     enum cmcwh_encoding encoding;
+    struct cmcwh_filter only; /* what comes there */
     bool required;
     bool durable; /* --sync always */
 

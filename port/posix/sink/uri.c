@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "platform/log.h"
+#include "platform/only.h"
 
 /* In the order of --help; NULL ends them. */
 static const struct sink_medium *const media[] = {&sink_file, &sink_stdout, &sink_syslog, &sink_udp,
@@ -35,7 +36,8 @@ void sink_print_media(void) {
         }
         used += printf("%s%s", i == 0 || used == 1 ? " " : "  ", media[i]->help);
     }
-    (void)puts("\n  format=json|logfmt|binary, policy=required|besteffort; syslog: max=BYTES");
+    (void)puts("\n  format=json|logfmt|binary, policy=required|besteffort; syslog: max=BYTES\n"
+               "  only=LIST: no other events, such as only=bounces,failed or only=bounces:2");
 }
 
 static bool set_format(struct sink *sink, const char *value) {
@@ -63,10 +65,15 @@ static bool set_policy(struct sink *sink, const char *value) {
     return sink->required || strcmp(value, "besteffort") == 0;
 }
 
+static bool set_only(struct sink *sink, const char *value) {
+    return only_read(&sink->only, value, sink->trouble);
+}
+
 /* The parameters that every medium takes. */
 static const struct sink_parameter common[] = {
     {"format", "format=json, logfmt or binary; syslog: logfmt", set_format},
     {"policy", "policy=required or besteffort", set_policy},
+    {"only", "only=LIST", set_only},
     {NULL, NULL, NULL}};
 
 static const struct sink_parameter *find(const struct sink_parameter *parameters, const char *name,
@@ -89,7 +96,7 @@ static bool wrong(const char *uri, const char *what, const char *expected) {
 static bool wrong_name(const struct sink *sink, const char *what) {
     const struct sink_parameter *own = sink->medium->parameters;
     char names[128];
-    size_t used = (size_t)snprintf(names, sizeof names, "format, policy");
+    size_t used = (size_t)snprintf(names, sizeof names, "format, policy, only");
 
     for (; own != NULL && own->name != NULL && used < sizeof names; own++) {
         used += (size_t)snprintf(names + used, sizeof names - used, ", %s", own->name);
@@ -112,7 +119,8 @@ static bool parse_parameters(struct sink *sink, char *text) {
             return wrong_name(sink, part);
         }
         if (!parameter->set(sink, part + length + 1)) {
-            return wrong(sink->uri, part, parameter->expected);
+            return wrong(sink->uri, part,
+                         sink->trouble[0] != '\0' ? sink->trouble : parameter->expected);
         }
     }
     return true;
