@@ -1,13 +1,13 @@
 /* cmcwh cat: the records of a ring file, a binary log or frames. Not here: what a ring file is
  * (platform/ring_file.c). */
 #include "command/commands.h"
+#include "command/view.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,7 +15,6 @@
 #include "cmcwh.h"
 #include "platform/log.h"
 #include "platform/platform.h"
-#include "platform/ring_file.h"
 #include "sink/outlet.h"
 
 enum { FOLLOW_PAUSE = 200 }; /* ms */
@@ -108,47 +107,6 @@ static int print_stream(int descriptor, const char *name, int encoding, bool fol
 
 /* ---- A ring file ---- */
 
-struct view {
-    struct ring_file file;
-    struct cmcwh_ring ring;
-    struct cmcwh_record *records;
-    uint32_t *links;
-    uint8_t states[2][CMCWH_STATE_SIZE]; /* both copies, as they were when the ring was read */
-    uint64_t next;                       /* the seq that is to be printed next */
-};
-
-/* Reads the copies of the state. True when they differ from those read before. */
-static bool view_changed(struct view *view) {
-    uint8_t states[2][CMCWH_STATE_SIZE];
-    bool changed;
-
-    for (unsigned copy = 0; copy < 2; copy++) {
-        if (view->file.storage.read(&view->file, (1 + copy) * (uint64_t)view->file.geometry.block,
-                                    states[copy], sizeof states[copy]) < 0) {
-            return false;
-        }
-    }
-    changed = memcmp(states, view->states, sizeof states) != 0;
-    memcpy(view->states, states, sizeof states);
-    return changed;
-}
-
-/* Reads the ring. While a server writes to it, both copies of its state may seem damaged: then once
- * more. */
-static int view_read(struct view *view, struct cmcwh_recovery *found) {
-    struct cmcwh_ring_config config = {.records = view->records,
-                                       .links = view->links,
-                                       .capacity = view->file.geometry.records,
-                                       .storage = &view->file.storage};
-    int result, tries = 5;
-
-    (void)view_changed(view);
-    do {
-        result = cmcwh_ring_open(&view->ring, &config, found);
-    } while (result < 0 && view_changed(view) && tries-- > 0);
-    return result;
-}
-
 /* Which seqs lack between those that were printed. Delivered events are overwritten as their places
  * become free, not in the order of their seqs, and while a ring is followed they may come and go.
  */
@@ -168,8 +126,7 @@ static void gaps_add(struct gaps *gaps, uint64_t from, uint64_t to, uint64_t low
 }
 
 /* Prints what is in the ring from view->next on, and says what lacks in between. */
-static int view_print(struct view *view, int encoding, uint64_t low) {
-    int reader = cmcwh_ring_attach(&view->ring, NULL, true);
+static int view_print(struct view *view, int reader, int encoding, uint64_t low) {
     struct gaps gaps = {0, 0};
     struct cmcwh_record record;
     struct cmcwh_event event;
@@ -198,15 +155,9 @@ static int view_run(struct view *view, int encoding, bool follow) {
     uint64_t began = platform_ticks();
 
     do {
-        if (view_read(view, &found) < 0) {
-            log_usage("%s: %s", view->file.path, found.why != NULL ? found.why : strerror(errno));
-            return 1;
-        }
-        if (found.damaged > 0) {
-            log_usage("%s: skipped %llu damaged records", view->file.path,
-                      (unsigned long long)found.damaged);
-        }
-        if (view_print(view, encoding, found.low) != 0) {
+        int reader = view_read(view, &found);
+
+        if (reader < 0 || view_print(view, reader, encoding, found.low) != 0) {
             return 1;
         }
         /* Reading a large ring takes a while: no more than a fifth of the time. */
@@ -220,21 +171,13 @@ static int view_run(struct view *view, int encoding, bool follow) {
 
 static int print_ring(const char *path, int encoding, bool follow) {
     static struct view view;
-    int result = 1;
+    int result;
 
-    if (!ring_file_view(&view.file, path)) {
+    if (!view_open(&view, path)) {
         return 1;
     }
-    view.records = calloc(view.file.geometry.records, sizeof *view.records);
-    view.links = calloc(view.file.geometry.records, sizeof *view.links);
-    if (view.records != NULL && view.links != NULL) {
-        result = view_run(&view, encoding, follow);
-    } else {
-        log_usage("%s: not enough memory for its records", path);
-    }
-    free(view.records);
-    free(view.links);
-    ring_file_close(&view.file);
+    result = view_run(&view, encoding, follow);
+    view_close(&view);
     return result;
 }
 
