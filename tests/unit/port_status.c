@@ -25,59 +25,116 @@ static int setup(void **state) {
     status.ring.behind[0] = 2;
     status.ring.lost[1] = 7;
     status.ring.failed[1] = true;
-    status.sinks[0] = (struct status_sink){
-        .uri = "stdout:", .reader = 1, .delivered = 4, .trouble = "takes nothing more"};
-    status.sinks[1] = (struct status_sink){.uri = "file:a", .reader = 0, .delivered = 6};
+    status.sinks[0] = (struct status_sink){.uri = "stdout:",
+                                           .reader = 1,
+                                           .state = STATUS_FAILS,
+                                           .delivered = 4,
+                                           .failures = 2,
+                                           .failing_since = 1700000000000,
+                                           .last_error_at = 1700000060999,
+                                           .trouble = "takes nothing more",
+                                           .last_error = "takes nothing more"};
+    status.sinks[1] = (struct status_sink){.uri = "file:a",
+                                           .reader = 0,
+                                           .state = STATUS_WORKS,
+                                           .delivered = 6,
+                                           .last_success = 1700000000000};
     status.sink_count = 2;
     return 0;
 }
 
+#define DOOR    "connections open=0 limit=0 accepted=0 crowded=0 slow=0\n"
+#define PROCESS "version=" CMCWH_VERSION " memory=0 descriptors=0\n"
+
+/* What never happened is not said. */
 static void lines(void **state) {
     (void)state;
     status_log(&status);
-    assert_string_equal(said(), "requests=9 200=5 other=1 events=18446744073709551615\n"
-                                "ring in_use=3 capacity=1024 stored=12\n"
-                                "sink 'stdout:' behind=0 lost=7 failed=yes delivered=4: takes "
-                                "nothing more\n"
-                                "sink 'file:a' behind=2 lost=0 failed=no delivered=6\n");
+    assert_string_equal(
+        said(), "requests=9 200=5 other=1 events=18446744073709551615\n"
+                "ring in_use=3 capacity=1024 stored=12 peak=0 peak_hour=0 full=0\n"
+                "sink 'stdout:' behind=0 lost=7 failed=yes delivered=4 failures=2 "
+                "failing_since=2023-11-14T22:13:20Z last_error=2023-11-14T22:14:20Z: takes nothing "
+                "more\n"
+                "sink 'file:a' behind=2 lost=0 failed=no delivered=6 "
+                "last_success=2023-11-14T22:13:20Z\n" DOOR PROCESS);
     status.sink_count = 0;
     status_log(&status);
-    assert_string_equal(said(), "requests=9 200=5 other=1 events=18446744073709551615\n"
-                                "ring in_use=3 capacity=1024 stored=12\n");
+    assert_string_equal(
+        said(), "requests=9 200=5 other=1 events=18446744073709551615\n"
+                "ring in_use=3 capacity=1024 stored=12 peak=0 peak_hour=0 full=0\n" DOOR PROCESS);
 }
 
-/* The longest line there can be is whole. */
-static void longest(void **state) {
-    const char *line;
-
+static void what_has_happened(void **state) {
     (void)state;
-    memset(status.server.answers, 0xFF, sizeof status.server.answers);
-    status.server.requests = UINT64_MAX;
+    status.sink_count = 0;
+    status.server.last_request = 1700000000999;
+    status.server.last_ok = 1699999999000;
+    status.server.errors[0] = 2;
+    status.server.errors[CMCWH_ERRORS - 1] = 1;
+    status.events.last_event = 1700000000000;
+    status.events.at_least = true;
+    status.events.totals[CMCWH_COUNT_DELIVERIES + CMCWH_SUCCEEDED] = 3;
+    status.events.totals[CMCWH_COUNT_BOUNCES + 2] = 4;
+    status.events.totals[CMCWH_COUNT_BOUNCES + 12] = 5;
+    status.events.totals[CMCWH_COUNT_BLOCKS] = 6;
+    status.events.totals[CMCWH_COUNT_REPEATS] = 7;
+    status.events.totals[CMCWH_COUNT_TRUNCATED] = 8;
+    status.ring_in_file = true;
+    status.sync_time.count = 4;
+    status.sync_time.sum_us = 1001;
+    status.sync_failures = 1;
+    status.door = (struct door_counters){
+        .accepted = 5, .open = 1, .limit = 16, .handshakes_good = 3, .handshakes_bad = 1};
+    status.certificate_end = 1700000000000;
+    status.started = 1700000000000;
+    status.reload.time = 1700000000000;
     status_log(&status);
-    line = said();
-    assert_non_null(strstr(line, " events=18446744073709551615\n"));
+    assert_string_equal(
+        said(), "requests=9 200=5 other=1 events=18446744073709551615 "
+                "last_request=2023-11-14T22:13:20Z last_200=2023-11-14T22:13:19Z\n"
+                "refused malformed_json=2 other=1\n"
+                "events at least deliveries.succeeded=3 bounces.2=4 bounces.99=5 blocks=6 "
+                "repeats=7 truncated=8 last=2023-11-14T22:13:20Z\n"
+                "ring in_use=3 capacity=1024 stored=12 peak=0 peak_hour=0 full=0 syncs=4 "
+                "sync_us=250 sync_failures=1\n"
+                "connections open=1 limit=16 accepted=5 crowded=0 slow=0 handshakes=3 "
+                "handshakes_failed=1 certificate_ends=2023-11-14T22:13:20Z\n"
+                "version=" CMCWH_VERSION " started=2023-11-14T22:13:20Z memory=0 descriptors=0 "
+                "reload=2023-11-14T22:13:20Z reload_failed=yes\n");
 }
 
-/* One name and label, one value. */
-static void unique(void *context, const struct status_value *value) {
-    char *seen = context, key[64];
-
-    (void)snprintf(key, sizeof key, "[%d %s %s]", (int)value->of, value->name,
-                   value->label == NULL ? "" : value->label);
-    assert_null(strstr(seen, key));
-    assert_true(strlen(seen) + strlen(key) < 2048);
-    (void)strcat(seen, key); /* NOLINT(clang-analyzer-security.insecureAPI.strcpy) */
-}
-
-static void walk(void **state) {
-    char seen[2048] = "";
+/* The longest lines there can be are whole. */
+static void longest(void **state) {
+    static char uri[5000];
+    char line[SINK_TROUBLE + 2];
 
     (void)state;
-    status_walk(&status, unique, seen);
-    assert_non_null(strstr(seen, "[0 answers 200]"));
-    assert_non_null(strstr(seen, "[0 answers 503]"));
-    assert_non_null(strstr(seen, "[0 answers other]"));
-    assert_non_null(strstr(seen, "[2 delivered file:a]"));
+    memset(&status.server, 0xFF, sizeof status.server);
+    memset(&status.events, 0xFF, sizeof status.events);
+    memset(&status.ring, 0xFF, sizeof status.ring);
+    memset(status.ring.failed, 0, sizeof status.ring.failed);
+    memset(&status.door, 0xFF, sizeof status.door);
+    memset(uri, 'x', sizeof uri - 1);
+    status.events.at_least = true;
+    status.server.last_request = status.server.last_ok = 1700000000000;
+    status.events.last_event = status.certificate_end = 1700000000000;
+    status.sinks[0].uri = uri;
+    status.sinks[0].last_success = 1700000000000;
+    memset(status.sinks[0].trouble, 'y', SINK_TROUBLE - 1);
+    (void)snprintf(line, sizeof line, "%s\n", status.sinks[0].trouble);
+    status_log(&status);
+    uri[200] = '\0';
+    {
+        const char *text = said();
+
+        assert_non_null(strstr(text, " last_200=2023-11-14T22:13:20Z\n"));
+        assert_non_null(strstr(text, " other=18446744073709551615\n"));
+        assert_non_null(strstr(text, " last=2023-11-14T22:13:20Z\n"));
+        assert_non_null(strstr(text, uri));
+        assert_non_null(strstr(text, line));
+        assert_non_null(strstr(text, " certificate_ends=2023-11-14T22:13:20Z\n"));
+    }
 }
 
 static void look_often(struct status_watch *watch, unsigned looks, uint32_t waiting) {
@@ -130,8 +187,8 @@ static void full_of_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(lines, setup), cmocka_unit_test_setup(longest, setup),
-        cmocka_unit_test_setup(walk, setup), cmocka_unit_test_setup(nearly_full, setup),
-        cmocka_unit_test_setup(full_of_nothing, setup)};
+        cmocka_unit_test_setup(what_has_happened, setup),
+        cmocka_unit_test_setup(nearly_full, setup), cmocka_unit_test_setup(full_of_nothing, setup)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -156,6 +156,35 @@ static const char *set_keep_alive(struct options *options, const char *value) {
                : "a number of seconds from 0 to 3600";
 }
 
+/* Seconds, or so many of a larger unit. */
+static bool time_span(const char *value, uint32_t most, uint32_t *seconds) {
+    static const struct {
+        const char *name;
+        uint32_t seconds;
+    } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+    char *unit;
+    unsigned long long count;
+
+    errno = 0;
+    count = strtoull(value, &unit, 10);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (strcmp(unit, units[i].name) == 0) {
+            *seconds = (uint32_t)(count * units[i].seconds);
+            return value[0] >= '0' && value[0] <= '9' && errno == 0 &&
+                   count <= most / units[i].seconds;
+        }
+    }
+    return false;
+}
+
+static const char *set_quiet_after(struct options *options, const char *value) {
+    enum { YEAR = 366 * 86400 };
+
+    return time_span(value, YEAR, &options->quiet_after)
+               ? NULL
+               : "a time such as 90m, 2h or 3d (without a letter: seconds), 366d at most";
+}
+
 static const char *set_pid_file(struct options *options, const char *value) {
     return set_file(&options->pid_file, value);
 }
@@ -227,6 +256,10 @@ static const struct option {
      "a connection may rest so long between requests,\n"
      "as its client is told; 0: none is kept (60)",
      set_keep_alive},
+    {"quiet-after", "TIME",
+     "longer without an event is not as it should be: the\n"
+     "status says so; such as 90m, 2h, 3d (0: never)",
+     set_quiet_after},
     {"pid-file", "FILE", "write the process id there (none)", set_pid_file},
     {"user", "NAME", "run as this user; log files must be writable\nfor it", set_user},
     {"log-level", "LEVEL", "error, warn, info or debug (info)", set_log_level},

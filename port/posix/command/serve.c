@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "admin/status.h"
+#include "admin/verdict.h"
 #include "command/config.h"
 #include "door/auth.h"
 #include "door/http.h"
@@ -29,6 +30,8 @@ struct service {
     struct ring_file file;
     struct sink sinks[CMCWH_READERS_MAX];
     struct http http;
+    struct status_source source;
+    struct status status; /* main's last one */
     struct cmcwh_record *records;
     uint32_t *links;
     struct cmcwh_history history;
@@ -184,6 +187,18 @@ static enum outcome start_http(struct service *service) {
     return http_start(&service->http, &config);
 }
 
+static void prepare_status(struct service *service) {
+    const struct options *options = service->options;
+
+    service->source = (struct status_source){.http = &service->http,
+                                             .ring = &service->ring,
+                                             .file = options->ring == NULL ? NULL : &service->file,
+                                             .sinks = service->sinks,
+                                             .sink_count = options->sinks,
+                                             .quiet_after = options->quiet_after * UINT64_C(1000)};
+    status_init(&service->source);
+}
+
 static enum outcome start_steps(struct service *service) {
     enum outcome outcome = start_ring(service);
 
@@ -270,15 +285,13 @@ static void reload(struct service *service) {
                        tls ? "" : options->tls_cert, tls ? "" : " or its key");
     }
     log_line(auth && tls && failing == NULL ? CMCWH_LOG_INFO : CMCWH_LOG_ERROR, "%s", said);
+    status_reloaded(&service->source, auth && tls, said);
     notify(text);
 }
 
 static const struct status *take_status(struct service *service) {
-    static struct status status; /* one thread asks */
-
-    status_take(&status, &service->http.server, &service->ring, service->sinks,
-                service->options->sinks);
-    return &status;
+    status_take(&service->status, &service->source);
+    return &service->status;
 }
 
 static void do_daily(const struct service *service) {
@@ -310,6 +323,7 @@ static void heed_wishes(struct service *service) {
         if (due(&look, STATUS_LOOK)) {
             status_look(&watch, take_status(service));
         }
+        status_observe(&service->source);
         for (unsigned i = 0; i < service->options->sinks; i++) {
             sink_watch(&service->sinks[i]);
         }
@@ -320,7 +334,8 @@ static void heed_wishes(struct service *service) {
             notify("RELOADING=1");
             reload(service);
         } else if (wish == PROCESS_STATUS) {
-            status_log(take_status(service));
+            verdict_log(take_status(service));
+            status_log(&service->status);
         }
     }
 }
@@ -458,12 +473,14 @@ int serve(const struct options *options) {
     if (outcome != OUTCOME_RIGHT) {
         return (int)outcome;
     }
+    prepare_status(&service);
     process_take_signals();
     outcome = start(&service);
     if (outcome == OUTCOME_RIGHT) {
         notify("READY=1");
         heed_wishes(&service);
         notify("STOPPING=1");
+        status_stops(&service.source);
         outcome = stop(&service) ? OUTCOME_RIGHT : OUTCOME_FAILED;
     } else {
         (void)stop(&service);

@@ -108,7 +108,7 @@ struct sink {
         uint64_t delivered; /* records */
         uint64_t failures;  /* to open or to write, since the start */
         /* ms since 1970, 0: never. */
-        uint64_t last_success;  /* when it delivered something, or, before that, was opened */
+        uint64_t last_success;  /* when it last delivered something, or was opened */
         uint64_t failing_since; /* 0: it works */
         uint64_t last_error_at;
         bool opened;                   /* tried to open, since the start or sink_reopen */
