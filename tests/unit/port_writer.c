@@ -63,10 +63,42 @@ static void too_little_room(void **state) {
     assert_int_equal(writer.used, 0);
 }
 
+/* Cut at a character, never within an escape, and still a whole string. */
+static void json_cut(void **state) {
+    (void)state;
+    start(sizeof bytes);
+    assert_true(writer_json_most(&writer, writer_view("abc"), 3));
+    assert_written("\"abc\"");
+    start(sizeof bytes);
+    assert_false(writer_json_most(&writer, writer_view("abcd"), 3));
+    assert_written("\"abc\"");
+    start(sizeof bytes);
+    assert_false(writer_json_most(&writer, writer_view("ab\nc"), 7));
+    assert_written("\"ab\"");
+    start(sizeof bytes);
+    assert_false(writer_json_most(&writer, writer_view("a\xE3\x81\x82"), 3));
+    assert_written("\"a\"");
+    start(4);
+    (void)writer_json_most(&writer, writer_view("abcd"), 100);
+    assert_true(writer.full);
+    assert_int_equal(bytes[4], '#');
+}
+
+static void label(void **state) {
+    (void)state;
+    start(sizeof bytes);
+    assert_true(
+        writer_label_most(&writer, writer_view("file:\"a\\b\"\n\x1B\xFF\xE3\x81\x82"), 100));
+    assert_written("file:\\\"a\\\\b\\\"\\\\u000a\\\\u001b\\\\ufffd\xE3\x81\x82");
+    start(sizeof bytes);
+    assert_false(writer_label_most(&writer, writer_view("a\"b"), 2));
+    assert_written("a");
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(html), cmocka_unit_test(json),
-                                       cmocka_unit_test(no_utf8),
-                                       cmocka_unit_test(too_little_room)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(html),     cmocka_unit_test(json),  cmocka_unit_test(no_utf8),
+        cmocka_unit_test(json_cut), cmocka_unit_test(label), cmocka_unit_test(too_little_room)};
 
     return cmocka_run_group_tests_name("the writer", tests, NULL, NULL);
 }

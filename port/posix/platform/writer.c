@@ -103,9 +103,20 @@ static void put_csv(struct writer *writer, struct character c, const char *at) {
     }
 }
 
+/* A value of a label in Prometheus' text formats, which know three escapes: what could not be seen
+ * is shown as in JSON, with the backslash of it escaped. */
+static void put_label(struct writer *writer, struct character c, const char *at) {
+    if (is_hidden(c.code)) {
+        writer_print(writer, "\\\\u%04x", (unsigned)c.code);
+    } else {
+        put_json(writer, c, at);
+    }
+}
+
+/* As much of it as there is room for. */
 static void put_each(struct writer *writer, struct cmcwh_text text,
                      void (*put)(struct writer *writer, struct character c, const char *at)) {
-    for (size_t at = 0; at < text.length;) {
+    for (size_t at = 0; at < text.length && !writer->full;) {
         struct character c =
             next_character((const unsigned char *)text.data + at, text.length - at);
 
@@ -185,4 +196,29 @@ void writer_csv(struct writer *writer, struct cmcwh_text text) {
         marked = false;
     }
     writer_text(writer, "\"");
+}
+
+/* As put_each, within `most` bytes. */
+static bool put_most(struct writer *writer, struct cmcwh_text text, size_t most,
+                     void (*put)(struct writer *writer, struct character c, const char *at)) {
+    size_t room = writer->size - writer->used;
+    struct writer part = {.bytes = writer->bytes + writer->used, .size = most < room ? most : room};
+
+    put_each(&part, text, put);
+    writer->used += part.used;
+    writer->full = writer->full || (part.full && part.size == room);
+    return !part.full;
+}
+
+bool writer_json_most(struct writer *writer, struct cmcwh_text text, size_t most) {
+    bool whole;
+
+    writer_text(writer, "\"");
+    whole = put_most(writer, text, most, put_json);
+    writer_text(writer, "\"");
+    return whole;
+}
+
+bool writer_label_most(struct writer *writer, struct cmcwh_text text, size_t most) {
+    return put_most(writer, text, most, put_label);
 }

@@ -39,6 +39,13 @@ void writer_json(struct writer *writer, struct cmcwh_text text);
  * so a program takes one away there, and has the text. What could not be seen is escaped. */
 void writer_csv(struct writer *writer, struct cmcwh_text text);
 
+/* A JSON string of at most `most` bytes between its quotes: what is longer is cut at a character.
+ * True: it was not. */
+bool writer_json_most(struct writer *writer, struct cmcwh_text text, size_t most);
+
+/* A value of a label in Prometheus' text formats, without its quotes, cut likewise. */
+bool writer_label_most(struct writer *writer, struct cmcwh_text text, size_t most);
+
 /* For all of them. */
 struct cmcwh_text writer_view(const char *text);
 
