@@ -1,32 +1,101 @@
 /* cmcwh cat: the records of a ring file, a binary log or frames. Not here: what a ring file is
  * (platform/ring_file.c). */
 #include "command/commands.h"
-#include "command/view.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmcwh.h"
+#include "command/arguments.h"
+#include "command/choose.h"
+#include "command/view.h"
 #include "platform/log.h"
 #include "platform/platform.h"
 #include "sink/outlet.h"
 
-enum { FOLLOW_PAUSE = 200 }; /* ms */
+enum { FOLLOW_PAUSE = 200 /* ms */, LAST_MOST = 100000 };
 
 static const char usage[] =
-    "usage: cmcwh cat [--format json|logfmt] [--follow] FILE\n"
+    "usage: cmcwh cat [OPTIONS] FILE\n"
     "Prints the records of a ring file, of a binary log, or of frames from a serial\n"
     "line ('-': standard input). Of a ring it prints every event that can still be\n"
     "read, delivered or not, and says how many lack in between; the server may be\n"
     "using it. After noise or loss in frames it goes on with the next one, and says\n"
-    "at the end how many bytes it skipped. With --follow it goes on as events come.\n"
+    "at the end how many bytes it skipped.\n"
+    "  --format json|logfmt|csv  what to print (json); csv is for a spreadsheet\n"
+    "  --only LIST               event types (deliveries, bounces, blocks, other),\n"
+    "                            statuses (queued, succeeded, failed, deferred) and\n"
+    "                            bounce numbers (bounces:2), with commas between\n"
+    "  --to ADDRESS              to this recipient; @DOMAIN: to all of a domain\n"
+    "  --since TIME              received then or later: 2026-01-25, '2026-01-25\n"
+    "                            14:03', 2026-01-25T05:03:06Z; 2h or 3d: ago\n"
+    "  --until TIME              received before then\n"
+    "  --unique                  no event again that CMC has sent again\n"
+    "  --last N                  the last N of them\n"
+    "  --follow, -f              go on as events come\n"
     "Exit status: 1 when something was read but no record found.\n";
+
+/* What is asked for, and how far it has come. */
+struct cat {
+    struct choice choice;
+    int format;
+    bool follow;
+    bool begun; /* something was printed */
+
+    /* --last, 0: all. The last of what was chosen so far wait here until all that is there was
+     * read; then they are printed, and what comes later at once. */
+    uint64_t last, waiting; /* chosen; record n stands at n % last */
+    struct cmcwh_record *records;
+};
+
+/* ---- What is shown ---- */
+
+static int begin(struct cat *cat) {
+    bool begun = cat->begun;
+
+    cat->begun = true;
+    return begun ? 0 : command_print_first(cat->format);
+}
+
+/* Prints a record that is wanted, or keeps it. */
+static int show(struct cat *cat, const struct cmcwh_record *record) {
+    struct cmcwh_event event;
+
+    cmcwh_record_read(record, &event);
+    if (!choice_takes(&cat->choice, &event)) {
+        return 0;
+    }
+    if (cat->last == 0) {
+        return begin(cat) < 0 ? -1 : command_print(record, cat->format);
+    }
+    cat->records[cat->waiting++ % cat->last] = *record;
+    return 0;
+}
+
+/* All that is there was read. */
+static int show_last(struct cat *cat) {
+    uint64_t first = cat->waiting > cat->last ? cat->waiting - cat->last : 0;
+
+    if (begin(cat) < 0) {
+        return -1;
+    }
+    for (uint64_t i = first; i < cat->waiting; i++) {
+        if (command_print(&cat->records[i % cat->last], cat->format) < 0) {
+            return -1;
+        }
+    }
+    cat->last = cat->waiting = 0;
+    return fflush(stdout) == 0 ? 0 : -1;
+}
+
+/* ---- A stream ---- */
 
 /* Is this the beginning of a log that is text: JSON, logfmt, or logfmt of version 0.1.0? */
 static bool is_text(const char *bytes, size_t length) {
@@ -42,15 +111,15 @@ static bool is_text(const char *bytes, size_t length) {
 }
 
 /* Prints what is in one piece of the stream. */
-static int print_piece(struct cmcwh_deframer *deframer, const char *bytes, size_t length,
-                       int encoding) {
+static int print_piece(struct cat *cat, struct cmcwh_deframer *deframer, const char *bytes,
+                       size_t length) {
     struct cmcwh_record record;
     bool found;
 
     while (length > 0) {
         size_t taken = cmcwh_deframer_feed(deframer, bytes, length, &record, &found);
 
-        if (found && command_print(&record, encoding) < 0) {
+        if (found && show(cat, &record) < 0) {
             return -1;
         }
         bytes += taken;
@@ -60,24 +129,25 @@ static int print_piece(struct cmcwh_deframer *deframer, const char *bytes, size_
 }
 
 /* At the end of a file that is followed: more may come. */
-static bool more_comes(int descriptor, bool follow) {
+static bool more_comes(struct cat *cat, int descriptor) {
     struct stat status;
 
-    if (!follow || fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+    if (show_last(cat) < 0 || !cat->follow || fstat(descriptor, &status) != 0 ||
+        !S_ISREG(status.st_mode)) {
         return false;
     }
     (void)poll(NULL, 0, FOLLOW_PAUSE);
     return true;
 }
 
-static int print_stream(int descriptor, const char *name, int encoding, bool follow) {
+static int print_stream(struct cat *cat, int descriptor, const char *name) {
     static struct cmcwh_deframer deframer;
     char bytes[4096];
     bool first = true;
     ssize_t got;
 
     cmcwh_deframer_init(&deframer);
-    while ((got = read(descriptor, bytes, sizeof bytes)) != 0 || more_comes(descriptor, follow)) {
+    while ((got = read(descriptor, bytes, sizeof bytes)) != 0 || more_comes(cat, descriptor)) {
         if (got < 0 && errno == EINTR) {
             continue;
         }
@@ -93,7 +163,7 @@ static int print_stream(int descriptor, const char *name, int encoding, bool fol
             return 1;
         }
         first = first && got == 0;
-        if (print_piece(&deframer, bytes, (size_t)got, encoding) < 0) {
+        if (print_piece(cat, &deframer, bytes, (size_t)got) < 0) {
             return 1;
         }
     }
@@ -102,7 +172,7 @@ static int print_stream(int descriptor, const char *name, int encoding, bool fol
         log_usage("%s: skipped %llu bytes that belong to no record; printed %llu records", name,
                   (unsigned long long)deframer.skipped, (unsigned long long)deframer.records);
     }
-    return deframer.records == 0 && deframer.skipped > 0 ? 1 : 0;
+    return ferror(stdout) != 0 || (deframer.records == 0 && deframer.skipped > 0) ? 1 : 0;
 }
 
 /* ---- A ring file ---- */
@@ -126,7 +196,7 @@ static void gaps_add(struct gaps *gaps, uint64_t from, uint64_t to, uint64_t low
 }
 
 /* Prints what is in the ring from view->next on, and says what lacks in between. */
-static int view_print(struct view *view, int reader, int encoding, uint64_t low) {
+static int view_print(struct view *view, int reader, struct cat *cat, uint64_t low) {
     struct gaps gaps = {0, 0};
     struct cmcwh_record record;
     struct cmcwh_event event;
@@ -137,7 +207,7 @@ static int view_print(struct view *view, int reader, int encoding, uint64_t low)
             continue;
         }
         gaps_add(&gaps, view->next, event.seq, low);
-        if (command_print(&record, encoding) < 0) {
+        if (show(cat, &record) < 0) {
             return 1;
         }
         view->next = event.seq + 1;
@@ -147,88 +217,126 @@ static int view_print(struct view *view, int reader, int encoding, uint64_t low)
                   "%" PRIu64 ": later ones have taken their places",
                   view->file.path, gaps.count, gaps.first);
     }
-    return fflush(stdout) == 0 ? 0 : 1;
+    return show_last(cat) == 0 ? 0 : 1;
 }
 
-static int view_run(struct view *view, int encoding, bool follow) {
+static int view_run(struct view *view, struct cat *cat) {
     struct cmcwh_recovery found;
     uint64_t began = platform_ticks();
 
     do {
         int reader = view_read(view, &found);
 
-        if (reader < 0 || view_print(view, reader, encoding, found.low) != 0) {
+        if (reader < 0 || view_print(view, reader, cat, found.low) != 0) {
             return 1;
         }
         /* Reading a large ring takes a while: no more than a fifth of the time. */
         do {
-            (void)poll(NULL, 0, follow ? FOLLOW_PAUSE + 4 * (int)(platform_ticks() - began) : 0);
+            (void)poll(NULL, 0,
+                       cat->follow ? FOLLOW_PAUSE + 4 * (int)(platform_ticks() - began) : 0);
             began = platform_ticks();
-        } while (follow && !view_changed(view));
-    } while (follow);
+        } while (cat->follow && !view_changed(view));
+    } while (cat->follow);
     return 0;
 }
 
-static int print_ring(const char *path, int encoding, bool follow) {
+static int print_ring(struct cat *cat, const char *path) {
     static struct view view;
     int result;
 
     if (!view_open(&view, path)) {
         return 1;
     }
-    result = view_run(&view, encoding, follow);
+    result = view_run(&view, cat);
     view_close(&view);
     return result;
 }
 
 /* ---- The command ---- */
 
-static bool parse_format(const char *text, int *encoding) {
-    *encoding = strcmp(text, "logfmt") == 0 ? CMCWH_ENCODE_LOGFMT : CMCWH_ENCODE_JSON;
-    return strcmp(text, "logfmt") == 0 || strcmp(text, "json") == 0;
+static bool read_format(const char *word, int *format) {
+    static const struct {
+        const char *name;
+        int format;
+    } formats[] = {
+        {"json", CMCWH_ENCODE_JSON}, {"logfmt", CMCWH_ENCODE_LOGFMT}, {"csv", COMMAND_CSV}};
+
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        if (strcmp(word, formats[i].name) == 0) {
+            *format = formats[i].format;
+            return true;
+        }
+    }
+    log_usage("cat: --format: '%s': expected json, logfmt or csv", word);
+    return false;
 }
 
-int command_cat(int count, char **arguments) {
-    int encoding = CMCWH_ENCODE_JSON, descriptor, result;
-    const char *file = NULL;
-    bool follow = false;
-
-    for (int i = 0; i < count; i++) {
-        const char *text = arguments[i];
-
-        if (strcmp(text, "--help") == 0) {
-            return fputs(usage, stdout) < 0;
-        }
-        if (strcmp(text, "--follow") == 0 || strcmp(text, "-f") == 0) {
-            follow = true;
-        } else if (strncmp(text, "--format=", 9) == 0 && parse_format(text + 9, &encoding)) {
-            continue;
-        } else if (strcmp(text, "--format") == 0 && i + 1 < count &&
-                   parse_format(arguments[i + 1], &encoding)) {
-            i++;
-        } else if ((text[0] == '-' && text[1] != '\0') || file != NULL) {
-            log_usage("cat: '%s': expected --format json, --format logfmt, --follow or one FILE",
-                      text);
-            return 2;
-        } else {
-            file = text;
-        }
+/* `word` NULL: all are wanted. */
+static bool read_last(struct cat *cat, const char *word, int *status) {
+    if (word == NULL) {
+        return true;
     }
-    if (file == NULL) {
-        log_usage("cat: a FILE is missing ('-': standard input): see cmcwh cat --help");
-        return 2;
+    *status = 2;
+    if (!sink_number(word, 1, LAST_MOST, &cat->last)) {
+        log_usage("cat: --last: '%s': expected a number from 1 to %d", word, LAST_MOST);
+        return false;
     }
+    *status = 1;
+    cat->records = calloc((size_t)cat->last, sizeof *cat->records);
+    if (cat->records == NULL) {
+        log_usage("cat: --last: '%s': there is no memory for so many", word);
+    }
+    return cat->records != NULL;
+}
+
+static int print_file(struct cat *cat, const char *file) {
+    int descriptor, result;
+
     if (strcmp(file, "-") != 0 && ring_file_is(file)) {
-        return print_ring(file, encoding, follow);
+        return print_ring(cat, file);
     }
     descriptor = strcmp(file, "-") == 0 ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0) {
         log_usage("%s: %s", file, strerror(errno));
         return 1;
     }
-    result = print_stream(descriptor, file, encoding, follow);
+    result = print_stream(cat, descriptor, file);
     if (descriptor != STDIN_FILENO) {
         (void)close(descriptor);
     }
     return result;
+}
+
+int command_cat(int count, char **arguments) {
+    static struct cat cat;
+    const char *format = "json", *last = NULL;
+    const struct argument options[] = {{"--format", NULL, &format},
+                                       {"--last", NULL, &last},
+                                       {"--follow", &cat.follow, NULL},
+                                       {"-f", &cat.follow, NULL},
+                                       CHOICE_OPTIONS(cat.choice)};
+    const struct arguments what = {
+        .command = "cat",
+        .usage = usage,
+        .expected = "--format json, logfmt or csv, --only LIST, --to ADDRESS, --since TIME, "
+                    "--until TIME, --unique, --last N, --follow, and one FILE ('-': standard "
+                    "input)",
+        .options = options,
+        .option_count = sizeof options / sizeof *options,
+        .least = 1,
+        .most = 1};
+    int words = arguments_read(&what, count, arguments), status;
+
+    if (words < 0) {
+        return words == ARGUMENTS_HELP ? 0 : 2;
+    }
+    if (!read_format(format, &cat.format)) {
+        return 2;
+    }
+    if (choice_read(&cat.choice, "cat", &status) && read_last(&cat, last, &status)) {
+        status = print_file(&cat, arguments[0]);
+    }
+    choice_free(&cat.choice);
+    free(cat.records);
+    return status;
 }

@@ -11,8 +11,13 @@ int command_check(int count, char **arguments);
 /* cmcwh test: posts one event as the service would. */
 int command_test(int count, char **arguments);
 
-/* Prints a record, or says that standard output fails. */
+/* Prints a record, or says that standard output fails. `format` is an enum cmcwh_encoding or
+ * COMMAND_CSV. */
+enum { COMMAND_CSV = -1 };
 struct cmcwh_record;
-int command_print(const struct cmcwh_record *record, int encoding);
+int command_print(const struct cmcwh_record *record, int format);
+
+/* What comes before the first record, if anything does. */
+int command_print_first(int format);
 
 #endif

@@ -6,15 +6,37 @@
 #include <string.h>
 
 #include "cmcwh.h"
+#include "platform/csv.h"
 #include "platform/log.h"
 
-int command_print(const struct cmcwh_record *record, int encoding) {
-    static char line[CMCWH_ENCODED_MAX];
-    size_t length = cmcwh_encode(record, (enum cmcwh_encoding)encoding, NULL, line);
-
-    if (fwrite(line, 1, length, stdout) != length) {
+static int print(const char *bytes, size_t length) {
+    if (fwrite(bytes, 1, length, stdout) != length) {
         log_usage("standard output: %s", strerror(errno));
         return -1;
     }
     return 0;
+}
+
+int command_print_first(int format) {
+    char bytes[CSV_HEADER_MAX];
+    struct writer writer = {.bytes = bytes, .size = sizeof bytes};
+
+    if (format != COMMAND_CSV) {
+        return 0;
+    }
+    csv_header(&writer);
+    return print(bytes, writer.used);
+}
+
+int command_print(const struct cmcwh_record *record, int format) {
+    static char line[CMCWH_ENCODED_MAX];
+    struct writer writer = {.bytes = line, .size = sizeof line};
+    struct cmcwh_event event;
+
+    if (format != COMMAND_CSV) {
+        return print(line, cmcwh_encode(record, (enum cmcwh_encoding)format, NULL, line));
+    }
+    cmcwh_record_read(record, &event);
+    csv_line(&writer, &event);
+    return print(line, writer.used);
 }
