@@ -11,8 +11,8 @@ enum language { ENGLISH, JAPANESE };
 /* The one of two texts. */
 const char *language_choose(enum language language, const char *english, const char *japanese);
 
-/* A time of so many ms in one unit, the largest of which it has two, or else one: "3 min", "36 h",
- * "3 分". */
+/* So many ms in the largest unit of which it has two, for 100 min say more than 1 h: "3 min",
+ * "36 h", "3 分". */
 void language_span(struct writer *writer, uint64_t ms, enum language language);
 
 /* The same, for what was then and is to be told now (both ms since 1970): "3 min ago", "just now",

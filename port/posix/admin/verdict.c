@@ -48,9 +48,11 @@ static bool besteffort_fails(const struct status *status, const struct status_si
     return !sink->required && !works(status, sink);
 }
 
-/* One that fails is told so, and is behind besides. */
+/* One that fails, or has filled the ring, is told so. */
 static bool is_behind(const struct status *status, const struct status_sink *sink) {
-    return works(status, sink) && status->ring.behind[sink->reader] > status->ring.capacity / 2;
+    uint32_t behind = status->ring.behind[sink->reader], capacity = status->ring.capacity;
+
+    return works(status, sink) && behind > capacity / 2 && (!sink->required || behind < capacity);
 }
 
 static bool has_lost(const struct status *status, const struct status_sink *sink) {
@@ -87,13 +89,12 @@ static bool has_peaked(const struct status *status) {
     return some && (uint64_t)status->ring_peak_hour * 5 > (uint64_t)status->ring.capacity * 4;
 }
 
-/* Since when there has been no event. */
-static uint64_t silent_since(const struct status *status) {
-    return status->events.last_event != 0 ? status->events.last_event : status->started;
-}
-
+/* What has not come since the start counts from there. */
 static bool is_silent(const struct status *status) {
-    return status->quiet_after != 0 && age(status, silent_since(status)) > status->quiet_after;
+    uint64_t last = status->events.last_event;
+
+    return status->quiet_after != 0 &&
+           age(status, last != 0 ? last : status->started) > status->quiet_after;
 }
 
 static bool has_expired(const struct status *status) {
@@ -204,11 +205,9 @@ static void tell_failing(const struct telling *t) {
     uint64_t since = sink->failing_since != 0 ? sink->failing_since : t->status->started;
 
     say_sink(t);
-    if (t->language == ENGLISH) {
-        writer_text(t->writer, "has not worked for ");
-    }
+    say(t, "has not worked for ", "が ");
     language_span(t->writer, age(t->status, since), t->language);
-    say(t, ": ", "前から動作せず: ");
+    say(t, ": ", "前から動いていません: ");
     if (sink->trouble[0] != '\0') {
         put_cut(t->writer, sink->trouble);
     } else {
@@ -218,10 +217,13 @@ static void tell_failing(const struct telling *t) {
 
 /* So many records of so many. */
 static void tell_share(const struct telling *t, uint32_t records) {
-    say_number(t, records);
-    say(t, " of ", " 件（全 ");
-    say_number(t, t->status->ring.capacity);
-    say(t, " records", " 件）");
+    if (t->language == JAPANESE) {
+        writer_print(t->writer, "全 %" PRIu32 " 件中 %" PRIu32 " 件", t->status->ring.capacity,
+                     records);
+    } else {
+        writer_print(t->writer, "%" PRIu32 " of %" PRIu32 " records", records,
+                     t->status->ring.capacity);
+    }
 }
 
 static void tell_full(const struct telling *t) {
@@ -237,39 +239,36 @@ static void tell_full(const struct telling *t) {
 
 static void tell_behind(const struct telling *t) {
     say_sink(t);
-    say(t, "is behind: ", "が遅れています: リングの ");
+    say(t, "is behind: ", "が遅れています: リングの");
     tell_share(t, t->status->ring.behind[t->sink->reader]);
     say(t, " in the ring wait for it", "が書き出し待ち");
 }
 
 static void tell_lost(const struct telling *t) {
     say_sink(t);
-    say(t, "lost events ", "がイベントを取りこぼしました: ");
+    say(t, "lost events ", "がイベントを取りこぼしました（");
     say_ago(t, t->sink->last_loss);
     say(t, ", ", "、起動から ");
     say_number(t, t->status->ring.lost[t->sink->reader]);
-    say(t, " since the start", " 件");
+    say(t, " since the start", " 件）");
 }
 
 static void tell_peak(const struct telling *t) {
-    say(t, "the ring was nearly full within the last hour: ", "リングがこの 1 時間に満杯近くに: ");
+    say(t, "the ring was nearly full within the last hour: ", "直近 1 時間でリングが満杯近くに: ");
     tell_share(t, t->status->ring_peak_hour);
     say(t, " were in use", "を使用");
 }
 
 static void tell_silence(const struct telling *t) {
-    bool none = t->status->events.last_event == 0;
-
-    say(t, "no event has come ", "受信が");
-    if (none) {
-        say(t, "since the start ", "起動（");
+    if (t->status->events.last_event == 0) {
+        say(t, "no event has come since the start ", "起動（");
         say_ago(t, t->status->started);
-        say(t, "", "）から");
+        say(t, "", "）から受信がありません");
     } else {
-        say(t, "for ", " ");
-        language_span(t->writer, age(t->status, silent_since(t->status)), t->language);
+        say(t, "no event has come for ", "受信が ");
+        language_span(t->writer, age(t->status, t->status->events.last_event), t->language);
+        say(t, "", "ありません");
     }
-    say(t, "", none ? "ありません" : "ありません");
 }
 
 static void tell_time(const struct telling *t, uint64_t time) {
@@ -279,28 +278,31 @@ static void tell_time(const struct telling *t, uint64_t time) {
 }
 
 static void tell_certificate(const struct telling *t, bool expired) {
-    uint64_t end = t->status->certificate_end, now = t->status->now;
+    uint64_t end = t->status->certificate_end;
 
     if (expired) {
-        say(t, "the certificate expired ", "証明書の期限切れ: ");
+        say(t, "the certificate expired ", "証明書の期限が切れています（");
         say_ago(t, end);
+        say(t, ", on ", "、");
     } else {
         say(t, "the certificate ends in ", "証明書の期限まで ");
-        language_span(t->writer, end - now, t->language);
+        language_span(t->writer, end - t->status->now, t->language);
+        say(t, ", on ", "（");
     }
-    say(t, ", on ", "、");
     tell_time(t, end);
+    say(t, "", "）");
 }
 
 static void tell_unavailable(const struct telling *t) {
-    say(t, "a webhook got 503 ", "503 で受け取れず: ");
+    say(t, "a webhook got 503 ", "Webhook に 503 を返しました（");
     say_ago(t, t->status->last_unavailable);
+    say(t, "", "）");
 }
 
 static void tell_unauthorized(const struct telling *t) {
-    say(t, "wrong or no credentials came ", "認証エラー（401）が");
+    say(t, "wrong or no credentials came ", "認証エラー（401）がありました（");
     say_ago(t, t->status->last_unauthorized);
-    say(t, ", and no webhook has been taken since", "にあり、その後の受信なし");
+    say(t, ", and no webhook has been taken since", "）。その後の受信はありません");
 }
 
 static void tell_reload(const struct telling *t) {
