@@ -3,6 +3,7 @@
 #: make              ./cmcwh and ./libcmcwh.a
 #: make WERROR=1 V=1 with warnings as errors; with each command
 #: make TLS=0 STATIC=1       without OpenSSL; one static file
+#: make ADMIN=0      without the admin port: status page, health, metrics, events
 #: make SMALL=1      for little flash; with CROSS_COMPILE, or STATIC=1 TLS=0
 #: make SANITIZE=address|thread      into a folder of its own below build; so too make test
 #: CC CFLAGS CPPFLAGS LDFLAGS CROSS_COMPILE=PREFIX-  as usual
@@ -29,6 +30,7 @@ TLS ?= 0
 endif
 STATIC ?= 0
 TLS ?= 1
+ADMIN ?= 1
 
 # ---- Flags ----
 
@@ -46,14 +48,14 @@ LIBRARIES := $(if $(filter 1,$(TLS)),-lssl -lcrypto)
 CIVETWEB_FLAGS := $(shell grep '^-' port/posix/door/civetweb.flags)
 
 # Objects of different settings never meet: each setting has a directory.
-SETTINGS := $(CC) $(CPPFLAGS) $(FLAGS) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(JSMN_INCLUDE) $(WARNINGS) TLS=$(TLS)
+SETTINGS := $(CC) $(CPPFLAGS) $(FLAGS) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(JSMN_INCLUDE) $(WARNINGS) TLS=$(TLS) ADMIN=$(ADMIN)
 OUT := build/$(addsuffix -,$(SANITIZE))$(shell printf '%s' '$(subst ','\'',$(SETTINGS))' | cksum | cut -d' ' -f1)
 
 JSMN := -isystem $(JSMN_INCLUDE)
 PORTABLE_C := $(CC) -std=c99 $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. $(JSMN) -MMD -MP
 # On 32-bit processors too, files may be large and the year 2038 may come.
 WIDE := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
-PORT_C := $(CC) -std=c99 -D_GNU_SOURCE $(WIDE) -DCMCWH_TLS=$(TLS) $(if $(SANITIZE),-DDOOR_STACK_SIZE=1048576) $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. -Iport/posix $(JSMN) \
+PORT_C := $(CC) -std=c99 -D_GNU_SOURCE $(WIDE) -DCMCWH_TLS=$(TLS) -DCMCWH_ADMIN=$(ADMIN) $(if $(SANITIZE),-DDOOR_STACK_SIZE=1048576) $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. -Iport/posix $(JSMN) \
 	-isystem $(CIVETWEB_SRC)/include -MMD -MP
 
 ifeq ($(V),1)

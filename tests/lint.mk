@@ -18,9 +18,9 @@ lint-format: | $(OUT)/checked
 lint-tidy: $(TIDY)
 
 $(TIDY): tidy-%: % | $(OUT)/checked-server
-	@clang-tidy --quiet --warnings-as-errors='*' $< -- -std=c99 -D_GNU_SOURCE -DCMCWH_TLS=$(TLS) -I. -Iport/posix -Itests/stubs $(JSMN) \
+	@clang-tidy --quiet --warnings-as-errors='*' $< -- -std=c99 -D_GNU_SOURCE -DCMCWH_TLS=$(TLS) -DCMCWH_ADMIN=$(ADMIN) -I. -Iport/posix -Itests/stubs $(JSMN) \
 		-isystem $(CIVETWEB_SRC)/include
 
 lint-cppcheck: | $(OUT)/checked
 	cppcheck --quiet --error-exitcode=1 --std=c99 --inline-suppr --enable=warning,performance,portability \
-		--suppress=missingIncludeSystem -DCMCWH_TLS=$(TLS) -I. -Iport/posix cmcwh.c $(PORT_SOURCES)
+		--suppress=missingIncludeSystem -DCMCWH_TLS=$(TLS) -DCMCWH_ADMIN=$(ADMIN) -I. -Iport/posix cmcwh.c $(PORT_SOURCES)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admin/admin.h"
 #include "door/auth.h"
 #include "door/http.h"
 #include "door/listen.h"
@@ -23,10 +24,24 @@ struct listeners config_listeners(const struct options *options) {
     return (struct listeners){"--listen", options->listen, options->listeners};
 }
 
+struct listeners config_admin(const struct options *options) {
+    return (struct listeners){"--admin", &options->admin, options->admin != NULL};
+}
+
+unsigned config_descriptors(const struct options *options) {
+    return options->admin != NULL ? ADMIN_DESCRIPTORS : 0;
+}
+
+bool config_privileged(const struct options *options) {
+    const struct listeners listeners = config_listeners(options), admin = config_admin(options);
+
+    return listen_privileged(&listeners) || listen_privileged(&admin);
+}
+
 /* Is the last of these sinks to write to what another option, or sink, names? */
 static bool collides(const struct options *options, const struct sink *sinks, unsigned last) {
-    const char *const files[] = {options->auth_file, options->tls_cert, options->tls_key,
-                                 options->pid_file, options->ring};
+    const char *const files[] = {options->auth_file, options->admin_auth_file, options->tls_cert,
+                                 options->tls_key,   options->pid_file,        options->ring};
     const struct sink *sink = &sinks[last];
     bool same = false;
 
@@ -68,13 +83,11 @@ static enum outcome parse_sinks(const struct options *options, struct sink *sink
     return outcome;
 }
 
-static enum outcome read_auth(const struct options *options) {
-    struct auth *auth =
-        options->auth_file == NULL ? NULL : auth_read(AUTH_WEBHOOKS, options->auth_file);
-    enum outcome outcome =
-        options->auth_file == NULL || auth != NULL ? OUTCOME_RIGHT : outcome_of(errno);
+static enum outcome read_auth(enum auth_door door, const char *path) {
+    struct auth *auth = path == NULL ? NULL : auth_read(door, path);
+    enum outcome outcome = path == NULL || auth != NULL ? OUTCOME_RIGHT : outcome_of(errno);
 
-    auth_use(AUTH_WEBHOOKS, auth);
+    auth_use(door, auth);
     return outcome;
 }
 
@@ -87,7 +100,8 @@ static enum outcome read_certificate(const struct options *options) {
 enum outcome config_read(const struct options *options, struct sink sinks[CMCWH_READERS_MAX]) {
     enum outcome outcome = parse_sinks(options, sinks);
 
-    outcome = outcome != OUTCOME_RIGHT ? outcome : read_auth(options);
+    outcome = outcome != OUTCOME_RIGHT ? outcome : read_auth(AUTH_WEBHOOKS, options->auth_file);
+    outcome = outcome != OUTCOME_RIGHT ? outcome : read_auth(AUTH_ADMIN, options->admin_auth_file);
     return outcome != OUTCOME_RIGHT ? outcome : read_certificate(options);
 }
 
@@ -103,8 +117,8 @@ static bool some_relative(const struct options *options, const struct sink *sink
             return true;
         }
     }
-    return relative(options->auth_file) || relative(options->tls_cert) ||
-           relative(options->tls_key) || relative(options->ring);
+    return relative(options->auth_file) || relative(options->admin_auth_file) ||
+           relative(options->tls_cert) || relative(options->tls_key) || relative(options->ring);
 }
 
 enum outcome config_become(const struct options *options, const struct sink *sinks) {
@@ -124,6 +138,7 @@ enum outcome config_become(const struct options *options, const struct sink *sin
         return OUTCOME_RIGHT;
     }
     given_say_unreadable("--auth-file", options->auth_file);
+    given_say_unreadable("--admin-auth-file", options->admin_auth_file);
     given_say_unreadable("--tls-cert", options->tls_cert);
     given_say_unreadable("--tls-key", options->tls_key);
     return OUTCOME_RIGHT;
@@ -153,16 +168,18 @@ static bool look_at_ring(const struct options *options) {
 
 int config_check(const struct options *options) {
     static struct sink sinks[CMCWH_READERS_MAX];
-    const struct listeners listeners = config_listeners(options);
+    const struct listeners listeners = config_listeners(options), admin = config_admin(options);
     bool right = parse_sinks(options, sinks) == OUTCOME_RIGHT;
-    bool late = options->user != NULL && listen_privileged(&listeners); /* as when it starts */
+    bool late = options->user != NULL && config_privileged(options); /* as when it starts */
 
-    right = read_auth(options) == OUTCOME_RIGHT && right;
+    right = read_auth(AUTH_WEBHOOKS, options->auth_file) == OUTCOME_RIGHT && right;
+    right = read_auth(AUTH_ADMIN, options->admin_auth_file) == OUTCOME_RIGHT && right;
     right = read_certificate(options) == OUTCOME_RIGHT && right;
     right =
         (options->pid_file == NULL || process_look(options->pid_file) == OUTCOME_RIGHT) && right;
     right = listen_look(&listeners) == OUTCOME_RIGHT && right;
-    right = http_look(options->connections) == OUTCOME_RIGHT && right;
+    right = listen_look(&admin) == OUTCOME_RIGHT && right;
+    right = http_look(options->connections, config_descriptors(options)) == OUTCOME_RIGHT && right;
     right = (!late || look_at_ring(options)) && right;
     right = (options->user == NULL || config_become(options, sinks) == OUTCOME_RIGHT) && right;
     right = (late || look_at_ring(options)) && right;

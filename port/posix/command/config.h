@@ -7,8 +7,15 @@
 #include "platform/outcome.h"
 #include "sink/sink.h"
 
-/* Where webhooks come. */
+/* Where webhooks come, and operators, if there is a place for them. */
 struct listeners config_listeners(const struct options *options);
+struct listeners config_admin(const struct options *options);
+
+/* How many descriptors the admin port needs. */
+unsigned config_descriptors(const struct options *options);
+
+/* Does one of them need root? */
+bool config_privileged(const struct options *options);
 
 /* Parses the sinks, and reads the auth file, the certificate and its key, which are then in force.
  * Unless all are right, one line has said what is wrong. */

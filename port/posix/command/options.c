@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/admin.h"
 #include "door/tls.h"
 #include "platform/given.h"
 #include "platform/log.h"
@@ -34,21 +35,29 @@ static bool small_number(const char *value, uint32_t least, uint32_t most, uint3
     return right;
 }
 
-static const char *set_listen(struct options *options, const char *value) {
+/* What was expected instead of a listener, or NULL. */
+static const char *check_listener(const char *value) {
     struct sockaddr_storage address;
     socklen_t length;
 
     if (network_secure(value) && !tls_built_in()) {
         return "no HTTPS: this build has no TLS; put a TLS front before it";
     }
-    if (!network_listener(value, &address, &length)) {
-        return "ADDR:PORT, such as 0.0.0.0:8080, [::]:8080, or 0.0.0.0:8443s for HTTPS";
-    }
-    if (options->listeners == LISTEN_MAX) {
+    return network_listener(value, &address, &length)
+               ? NULL
+               : "ADDR:PORT, such as 0.0.0.0:8080, [::]:8080, or 0.0.0.0:8443s for HTTPS";
+}
+
+static const char *set_listen(struct options *options, const char *value) {
+    const char *expected = check_listener(value);
+
+    if (expected == NULL && options->listeners == LISTEN_MAX) {
         return "8 listeners at most";
     }
-    options->listen[options->listeners++] = value;
-    return NULL;
+    if (expected == NULL) {
+        options->listen[options->listeners++] = value;
+    }
+    return expected;
 }
 
 static const char *set_path(struct options *options, const char *value) {
@@ -95,6 +104,30 @@ static const char *set_allow(struct options *options, const char *value) {
 
 static const char *set_proxy(struct options *options, const char *value) {
     return add_network(options->proxies, &options->proxy_count, value);
+}
+
+static const char NO_ADMIN[] = "nothing: this build has no admin port";
+
+static const char *set_admin(struct options *options, const char *value) {
+    options->admin = value;
+    return admin_built_in() ? check_listener(value) : NO_ADMIN;
+}
+
+static const char *set_admin_auth_file(struct options *options, const char *value) {
+    return admin_built_in() ? set_file(&options->admin_auth_file, value) : NO_ADMIN;
+}
+
+static const char *set_admin_host(struct options *options, const char *value) {
+    if (!admin_built_in()) {
+        return NO_ADMIN;
+    }
+    if (options->admin_hosts == OPTIONS_HOSTS) {
+        return "8 names at most";
+    }
+    options->admin_host[options->admin_hosts++] = value;
+    return value[0] != '\0' && strpbrk(value, ":/@[] ") == NULL
+               ? NULL
+               : "the name of a host, such as status.example.jp, without a port";
 }
 
 static const char *set_sink(struct options *options, const char *value) {
@@ -228,6 +261,19 @@ static const struct option {
      "a proxy that is believed when it tells whose request\n"
      "it is (X-Forwarded-For, PROXY protocol); repeatable",
      set_proxy},
+    {"admin", "ADDR:PORT",
+     "another port, for operators: status page, health,\n"
+     "metrics, events (none); beyond this machine it needs\n"
+     "HTTPS and credentials",
+     set_admin},
+    {"admin-auth-file", "FILE",
+     "who may look there: lines 'basic USER:PASSWORD',\n"
+     "'bearer TOKEN' (whoever can reach it)",
+     set_admin_auth_file},
+    {"admin-host", "NAME",
+     "a name by which browsers may call it; repeatable\n"
+     "(localhost, this machine's, the certificate's)",
+     set_admin_host},
     {"sink", "URI", "where events go; repeatable (stdout:), see below", set_sink},
     {"ring", "FILE|memory",
      "where the ring lives (memory); a file keeps events\n"
@@ -416,6 +462,8 @@ static void replace_lists(struct options *options, int count, char **arguments) 
             options->proxy_count = 0;
         } else if (length == 6 && memcmp(arguments[i], "--sink", 6) == 0) {
             options->sinks = 0;
+        } else if (length == 12 && memcmp(arguments[i], "--admin-host", 12) == 0) {
+            options->admin_hosts = 0;
         }
     }
 }
@@ -439,6 +487,27 @@ static enum outcome config_files(struct options *options, int count, char **argu
     return outcome;
 }
 
+/* Whoever can reach it sees to whom mail goes. */
+static bool admin_fits(const struct options *options) {
+    const char *admin = options->admin;
+
+    if (admin == NULL) {
+        return true;
+    }
+    if (network_secure(admin) && options->tls_cert == NULL) {
+        log_usage("--admin: '%s': HTTPS needs --tls-cert and --tls-key", admin);
+        return false;
+    }
+    if (!listen_loopback(admin) && (!network_secure(admin) || options->admin_auth_file == NULL)) {
+        log_usage("--admin: '%s': others than this machine could look in: it needs HTTPS (a port "
+                  "that ends in 's', --tls-cert, --tls-key) and --admin-auth-file, or 127.0.0.1 "
+                  "as its address",
+                  admin);
+        return false;
+    }
+    return true;
+}
+
 /* What no option can see alone; nor can it be seen without a file that might say more. */
 static bool fit(const struct options *options) {
     bool right = true;
@@ -456,6 +525,9 @@ static bool fit(const struct options *options) {
             log_usage("--listen: '%s': HTTPS needs --tls-cert and --tls-key", options->listen[i]);
             right = false;
         }
+    }
+    if (right || options->check) {
+        right = admin_fits(options) && right;
     }
     return right;
 }

@@ -6,7 +6,7 @@
 #include "door/listen.h"
 #include "platform/network.h"
 
-enum { OPTIONS_NETWORKS = 32, OPTIONS_TEXT = 16384 };
+enum { OPTIONS_NETWORKS = 32, OPTIONS_HOSTS = 8, OPTIONS_TEXT = 16384 };
 
 /* Texts point into the arguments, or into `text`. */
 struct options {
@@ -19,6 +19,10 @@ struct options {
     unsigned networks;
     struct network proxies[OPTIONS_NETWORKS];
     unsigned proxy_count;
+    const char *admin; /* NULL: there is none */
+    const char *admin_auth_file;
+    const char *admin_host[OPTIONS_HOSTS];
+    unsigned admin_hosts;
     const char *sink[CMCWH_READERS_MAX];
     unsigned sinks;
     const char *ring;      /* a file, NULL: memory */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/admin.h"
 #include "admin/status.h"
 #include "admin/verdict.h"
 #include "command/config.h"
@@ -20,6 +21,7 @@
 #include "platform/platform.h"
 #include "platform/process.h"
 #include "platform/ring_file.h"
+#include "platform/writer.h"
 #include "sink/sink.h"
 
 /* Everything there is, allocated before it listens. */
@@ -30,6 +32,7 @@ struct service {
     struct ring_file file;
     struct sink sinks[CMCWH_READERS_MAX];
     struct http http;
+    struct admin *admin; /* NULL: there is none */
     struct status_source source;
     struct status status; /* main's last one */
     struct cmcwh_record *records;
@@ -177,6 +180,7 @@ static enum outcome start_http(struct service *service) {
                                        .workers = options->workers,
                                        .connections = options->connections,
                                        .slow_requests = options->slow_requests,
+                                       .descriptors = config_descriptors(options),
                                        .body_max = options->body_max,
                                        .body_timeout = options->body_timeout,
                                        .keep_alive = options->keep_alive,
@@ -199,9 +203,30 @@ static void prepare_status(struct service *service) {
     status_init(&service->source);
 }
 
-static enum outcome start_steps(struct service *service) {
-    enum outcome outcome = start_ring(service);
+/* It answers from the first, also while a large ring is read: who watches over us must not take
+ * that for an end. */
+static enum outcome start_admin(struct service *service) {
+    const struct options *options = service->options;
+    const struct admin_config config = {.listen = options->admin,
+                                        .hosts = options->admin_host,
+                                        .host_count = options->admin_hosts,
+                                        .ring = &service->ring,
+                                        .source = &service->source};
+    enum outcome outcome = OUTCOME_RIGHT;
 
+    if (options->admin != NULL) {
+        outcome = admin_open(&config, &service->admin);
+    }
+    if (outcome == OUTCOME_RIGHT && service->admin != NULL) {
+        admin_say(service->admin);
+    }
+    return outcome;
+}
+
+static enum outcome start_steps(struct service *service) {
+    enum outcome outcome = start_admin(service);
+
+    outcome = outcome != OUTCOME_RIGHT ? outcome : start_ring(service);
     outcome = outcome != OUTCOME_RIGHT ? outcome : start_sinks(service);
     return outcome != OUTCOME_RIGHT ? outcome : start_http(service);
 }
@@ -210,7 +235,7 @@ static enum outcome start_steps(struct service *service) {
 static enum outcome start(struct service *service) {
     const struct options *options = service->options;
     const struct listeners listeners = config_listeners(options);
-    bool late = options->user != NULL && listen_privileged(&listeners);
+    bool late = options->user != NULL && config_privileged(options);
     enum outcome outcome = OUTCOME_RIGHT;
 
     if (options->pid_file != NULL) {
@@ -226,17 +251,20 @@ static enum outcome start(struct service *service) {
     if (outcome == OUTCOME_RIGHT) {
         listen_warn(&listeners, options->auth_file != NULL);
         http_say(&service->http);
+        if (service->admin != NULL) {
+            admin_serves(service->admin);
+        }
     }
     return outcome;
 }
 
 /* ---- While it runs ---- */
 
-static bool reload_auth(const char *path) {
-    struct auth *auth = path == NULL ? NULL : auth_read(AUTH_WEBHOOKS, path);
+static bool reload_auth(enum auth_door door, const char *path) {
+    struct auth *auth = path == NULL ? NULL : auth_read(door, path);
 
     if (auth != NULL) {
-        auth_use(AUTH_WEBHOOKS, auth);
+        auth_use(door, auth);
     }
     return path == NULL || auth != NULL;
 }
@@ -260,32 +288,51 @@ static const struct sink *reopen_sinks(struct service *service) {
     return failing;
 }
 
+/* One more of those that could not be read. */
+static void name_unread(struct writer *said, bool read, const char *option, const char *path,
+                        const char *more) {
+    bool first = said->used > 0 && said->bytes[said->used - 1] == ':';
+
+    if (!read) {
+        writer_print(said, "%s %s %.200s%s", first ? "" : ",", option, path, more);
+    }
+}
+
+/* Reads again what a start reads. Writes what came of it; false: some of it could not be read. */
+static bool read_anew(const struct options *options, struct writer *said) {
+    bool auth = reload_auth(AUTH_WEBHOOKS, options->auth_file);
+    bool admin = reload_auth(AUTH_ADMIN, options->admin_auth_file);
+    bool tls = options->tls_cert == NULL || tls_load(options->tls_cert, options->tls_key);
+
+    if (auth && admin && tls) {
+        writer_text(said, "files are opened anew");
+        return true;
+    }
+    writer_text(said, "could not be read again:");
+    name_unread(said, auth, "--auth-file", options->auth_file, "");
+    name_unread(said, admin, "--admin-auth-file", options->admin_auth_file, "");
+    name_unread(said, tls, "--tls-cert", options->tls_cert, " or its key");
+    writer_text(said, ": what was read before stays in force");
+    return false;
+}
+
 /* What came of it stands in the last line, and with the service manager. */
 static void reload(struct service *service) {
     static const char state[] = "READY=1\nSTATUS=";
-    const struct options *options = service->options;
-    bool auth = reload_auth(options->auth_file);
-    bool tls = options->tls_cert == NULL || tls_load(options->tls_cert, options->tls_key);
-    char text[1024], *said = text + sizeof state - 1;
-    size_t room = sizeof text - sizeof state;
-    const struct sink *failing = reopen_sinks(service);
+    char text[1024] = {0};
+    struct writer all = {.bytes = text, .size = sizeof text - 1};
+    const char *said = text + sizeof state - 1;
+    const struct sink *failing;
+    bool read;
 
-    memcpy(text, state, sizeof state);
-    if (auth && tls && failing != NULL) {
-        (void)snprintf(said, room, "files are opened anew, but sink '%.300s' does not work",
-                       failing->uri);
-    } else if (auth && tls) {
-        (void)snprintf(said, room, "files are opened anew");
-    } else {
-        (void)snprintf(said, room,
-                       "could not be read again: %s%.300s%s%s%.300s%s: what was read before stays "
-                       "in force",
-                       auth ? "" : "--auth-file ", auth ? "" : options->auth_file,
-                       auth || tls ? "" : ", ", tls ? "" : "--tls-cert ",
-                       tls ? "" : options->tls_cert, tls ? "" : " or its key");
+    writer_text(&all, state);
+    read = read_anew(service->options, &all);
+    failing = reopen_sinks(service);
+    if (read && failing != NULL) {
+        writer_print(&all, ", but sink '%.200s' does not work", failing->uri);
     }
-    log_line(auth && tls && failing == NULL ? CMCWH_LOG_INFO : CMCWH_LOG_ERROR, "%s", said);
-    status_reloaded(&service->source, auth && tls, said);
+    log_line(read && failing == NULL ? CMCWH_LOG_INFO : CMCWH_LOG_ERROR, "%s", said);
+    status_reloaded(&service->source, read, said);
     notify(text);
 }
 
@@ -426,7 +473,8 @@ static bool stop(struct service *service) {
     if (!http_drain(&service->http, REQUESTS)) {
         give_up_waiting(service);
     }
-    service->hangs = !http_stop(&service->http);
+    service->hangs = !admin_close(service->admin);
+    service->hangs = !http_stop(&service->http) || service->hangs;
     http_sum_up(&service->http, true);
     left = stop_sinks(service, start);
     if (service->ring.config.storage != NULL && !service->hangs) {
@@ -442,6 +490,7 @@ static void free_all(struct service *service) {
         hanging = hanging || service->sinks[i].running;
     }
     auth_use(AUTH_WEBHOOKS, NULL);
+    auth_use(AUTH_ADMIN, NULL);
     tls_end();
     if (service->pid_file >= 0) {
         process_unclaim(service->options->pid_file, service->pid_file);

@@ -81,13 +81,15 @@ static bool start_server(struct http *http) {
     return cmcwh_server_init(&http->server, &server) >= 0 || log_failure("the server", EINVAL);
 }
 
-/* Connections need descriptors, and so do files and sinks. How many connections may there be? 0:
- * too few. */
-static unsigned limit_connections(unsigned connections) {
-    enum { OTHERS = 64, LEAST = 16 };
+/* Connections need descriptors, and so do files and sinks, and `others`. How many connections may
+ * there be? 0: too few. */
+static unsigned limit_connections(unsigned connections, unsigned others) {
+    enum { FILES = 64, LEAST = 16 };
     struct rlimit limit;
-    rlim_t wanted = (rlim_t)connections + OTHERS;
+    rlim_t wanted;
 
+    others += FILES;
+    wanted = (rlim_t)connections + others;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
         return connections;
     }
@@ -97,21 +99,21 @@ static unsigned limit_connections(unsigned connections) {
     if (limit.rlim_cur >= wanted) {
         return connections;
     }
-    if (limit.rlim_cur < OTHERS + LEAST) {
+    if (limit.rlim_cur < others + LEAST) {
         log_line(
             CMCWH_LOG_ERROR,
             "ulimit -n: %u descriptors are too few: %u are needed, and %u for --connections %u",
-            (unsigned)limit.rlim_cur, OTHERS + LEAST, (unsigned)wanted, connections);
+            (unsigned)limit.rlim_cur, others + LEAST, (unsigned)wanted, connections);
         return 0;
     }
     log_line(CMCWH_LOG_WARN,
              "ulimit -n: %u descriptors are enough for --connections %u, not for %u",
-             (unsigned)limit.rlim_cur, (unsigned)limit.rlim_cur - OTHERS, connections);
-    return (unsigned)limit.rlim_cur - OTHERS;
+             (unsigned)limit.rlim_cur, (unsigned)limit.rlim_cur - others, connections);
+    return (unsigned)limit.rlim_cur - others;
 }
 
-enum outcome http_look(unsigned connections) {
-    return limit_connections(connections) > 0 ? OUTCOME_RIGHT : OUTCOME_WRONG;
+enum outcome http_look(unsigned connections, unsigned others) {
+    return limit_connections(connections, others) > 0 ? OUTCOME_RIGHT : OUTCOME_WRONG;
 }
 
 enum outcome http_start(struct http *http, const struct http_config *config) {
@@ -119,7 +121,8 @@ enum outcome http_start(struct http *http, const struct http_config *config) {
                                .listeners = http->listener,
                                .listener_count = config->listeners.count,
                                .workers = config->workers,
-                               .connections = limit_connections(config->connections),
+                               .connections =
+                                   limit_connections(config->connections, config->descriptors),
                                .slow = config->slow_requests,
                                .timeout = config->body_timeout * 1000,
                                .keep = config->keep_alive * 1000,

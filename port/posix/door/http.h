@@ -15,6 +15,7 @@ struct http_config {
     struct listeners listeners;
     const char *path;
     unsigned workers, connections, slow_requests;
+    unsigned descriptors; /* that others than connections, sinks and the ring need */
     uint64_t body_max;
     uint32_t body_timeout, keep_alive; /* seconds */
     const struct network *allow;
@@ -31,9 +32,9 @@ struct http {
     struct door *door;
 };
 
-/* Are there descriptors enough for so many connections, or at least for some? Unless for none, only
- * a warning is said. Takes as many as this process may have. */
-enum outcome http_look(unsigned connections);
+/* Are there descriptors enough for so many connections, or at least for some, and for `others`?
+ * Unless for none, only a warning is said. Takes as many as this process may have. */
+enum outcome http_look(unsigned connections, unsigned others);
 
 /* If it cannot, one line has said why, and http_stop is to be called all the same. All memory is
  * taken here, before it listens. */
