@@ -54,6 +54,7 @@ static void take_ring(struct status *status, const struct status_source *source)
 
     cmcwh_ring_state(source->ring, &status->ring);
     cmcwh_ring_counters(source->ring, &status->events);
+    memcpy(status->found, source->found, sizeof status->found);
     status->confirms = source->ring->config.confirm;
     status->ring_in_file = file != NULL;
     if (file != NULL) {
@@ -83,6 +84,13 @@ static void take_kept(struct status *status, const struct status_source *source)
     for (unsigned i = 0; i < status->sink_count; i++) {
         status->sinks[i].last_loss = source->last_loss[i];
     }
+}
+
+void status_found(struct status_source *source) {
+    struct cmcwh_counters counters;
+
+    cmcwh_ring_counters(source->ring, &counters);
+    memcpy(source->found, counters.totals, sizeof source->found);
 }
 
 void status_take(struct status *status, struct status_source *source) {

@@ -51,6 +51,7 @@ struct status {
     struct cmcwh_ring_state ring;
     uint32_t ring_peak_hour; /* most records in use within the last hour, as far as it was seen */
     struct cmcwh_counters events;
+    uint64_t found[CMCWH_COUNTS]; /* of its totals, those that the ring's file had at the start */
     bool ring_in_file;
     bool confirms;           /* a 200 waits for the required sinks */
     bool storage_fails;      /* the ring's file cannot be written, or not be synced */
@@ -85,10 +86,14 @@ struct status_source {
         uint32_t minute, most;
     } minutes[60];
     uint64_t lost[CMCWH_READERS_MAX], last_loss[CMCWH_READERS_MAX];
+    uint64_t found[CMCWH_COUNTS];
 };
 
 /* Once the caller has set its part, and before the next ones. */
 void status_init(struct status_source *source);
+
+/* The ring is open, and has not been given anything yet. */
+void status_found(struct status_source *source);
 
 /* Any thread, and several at a time: it waits for nothing but short locks. Not while http_stop is
  * called by another one. */

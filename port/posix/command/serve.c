@@ -142,6 +142,7 @@ static enum outcome start_ring(struct service *service) {
     ring.links = service->links;
     opened = open_ring(service, &ring);
     if (opened == OUTCOME_RIGHT) {
+        status_found(&service->source);
         warn_small(ring.capacity);
     }
     return opened;
