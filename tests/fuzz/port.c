@@ -11,6 +11,7 @@
 #include "door/auth.h"
 #include "platform/log.h"
 #include "command/options.h"
+#include "command/source.h"
 #include "door/look.h"
 #include "door/proxy.h"
 #include "platform/reply.h"
@@ -209,6 +210,27 @@ static void read_record(const unsigned char *bytes, size_t length) {
     }
 }
 
+static bool take_event(void *count, const struct cmcwh_event *event) {
+    size_t text = 0;
+
+    for (unsigned i = 0; i < CMCWH_FIELDS; i++) {
+        text += event->texts[i].length;
+    }
+    MUST(text <= CMCWH_RECORD_TEXT && event->kind <= CMCWH_BLOCKS && event->status <= 99);
+    MUST(event->truncated >> CMCWH_FIELDS == 0);
+    *(unsigned *)count += 1;
+    return true;
+}
+
+/* A log, whatever is in it: either it is read, or one line says why not. */
+static void read_source(const char *bytes, size_t length) {
+    unsigned count = 0;
+    enum source_result result = source_read(file_of(bytes, length), take_event, &count);
+
+    MUST(result == SOURCE_READ || (result == SOURCE_FAILED && lines > 0));
+    MUST(lines <= 2);
+}
+
 /* In pieces of `step` bytes. */
 static void read_pieces(struct reply *reply, char *body, size_t room, const char *bytes,
                         size_t length, size_t step) {
@@ -289,6 +311,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
         break;
     case 't':
         read_record((const unsigned char *)text, length - 1);
+        break;
+    case 'l':
+        read_source(text, length - 1);
         break;
     case 'r':
         read_reply(text, length - 1);
