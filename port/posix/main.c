@@ -1,7 +1,7 @@
 /* cmcwh: which subcommand is meant. The rooms, each of which includes only itself and those below:
  *
  * command/   what a person asks for: serve (and its options), cat, check,
- *            summary, test
+ *            status, summary, test
  * admin/     what the daemon tells of itself
  * door/      who comes in: listeners, connections, TLS, proxies, credentials, civetweb
  * sink/      where events go: one file a medium, and what stands before all of them
@@ -25,9 +25,10 @@ static const char usage[] =
     "usage: cmcwh [serve] [OPTIONS]     receive webhooks of Customers Mail Cloud\n"
     "       cmcwh cat [OPTIONS] FILE    print the records of a ring, a log or frames\n"
     "       cmcwh check [OPTIONS] FILE  parse one request body as the server would\n"
+    "       cmcwh status [OPTIONS] [ADDR]    how a running one is\n"
     "       cmcwh summary [OPTIONS] FILE...  what is in logs, by day\n"
     "       cmcwh test [OPTIONS] URL    post one event as the service would\n"
-    "       cmcwh help [serve|cat|check|summary|test]\n"
+    "       cmcwh help [serve|cat|check|status|summary|test]\n"
     "       cmcwh --help | --version\n"
     "\n"
     "Options of serve, with their defaults:\n";
@@ -66,18 +67,17 @@ static command_run find(const char *name) {
     static const struct {
         const char *name;
         command_run run;
-    } commands[] = {{"serve", command_serve},
-                    {"cat", command_cat},
-                    {"check", command_check},
-                    {"summary", command_summary},
-                    {"test", command_test}};
+    } commands[] = {{"serve", command_serve},     {"cat", command_cat},
+                    {"check", command_check},     {"status", command_status},
+                    {"summary", command_summary}, {"test", command_test}};
 
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         if (strcmp(commands[i].name, name) == 0) {
             return commands[i].run;
         }
     }
-    log_usage("there is no command '%s': expected serve, cat, check, summary, test or help", name);
+    log_usage("there is no command '%s': expected serve, cat, check, status, summary, test or help",
+              name);
     return NULL;
 }
 

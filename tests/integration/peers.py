@@ -9,41 +9,51 @@ from harness import PATIENCE
 
 
 class Says:
-    """A server of one connection: reads a request, says `answer` and closes. `answer` None: it says nothing until
-    the end of the test. `reads` false: it does not wait for the request."""
+    """A server that takes a connection for each of `answers`: reads a request, says the answer and closes. None: it
+    says nothing until the end of the test. `reads` false: it does not wait for the request."""
 
-    def __init__(self, answer, reads=True):
-        self.answer, self.reads, self.request = answer, reads, b""
+    def __init__(self, *answers, reads=True):
+        self.answers, self.reads, self.requests = answers, reads, []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(PATIENCE)
         self.port = self.listener.getsockname()[1]
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self.serve)
 
-    def whole(self):
-        head, end, body = self.request.partition(b"\r\n\r\n")
-        length = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
-        return end and len(body) >= sum(length)
-
     def serve(self):
-        try:
-            connection = self.listener.accept()[0]
-            connection.settimeout(PATIENCE)
-            while self.reads and not self.whole():
-                data = connection.recv(65536)
-                if not data:
-                    return
-                self.request += data
-            if self.answer is None:
-                self.ending.wait(PATIENCE)
-            else:
-                connection.sendall(self.answer)
-                connection.shutdown(socket.SHUT_WR)
-                while connection.recv(65536):  # what is not read would make a reset of the end
-                    pass
-            connection.close()
-        except OSError:
-            pass  # the client has gone
+        for answer in self.answers:
+            try:
+                connection = self.listener.accept()[0]
+                with connection:
+                    connection.settimeout(PATIENCE)
+                    self.requests.append(self.read(connection) if self.reads else b"")
+                    self.say(connection, answer)
+            except OSError:
+                pass  # the client has gone
+
+    @staticmethod
+    def read(connection):
+        """A head, and a body if it has a length."""
+        request = b""
+        while True:
+            head, end, body = request.partition(b"\r\n\r\n")
+            lengths = [int(line.split(b":")[1]) for line in head.split(b"\r\n")
+                       if line.lower().startswith(b"content-length:")]
+            if end and len(body) >= sum(lengths):
+                return request
+            data = connection.recv(65536)
+            if not data:
+                return request
+            request += data
+
+    def say(self, connection, answer):
+        if answer is None:
+            self.ending.wait(PATIENCE)
+            return
+        connection.sendall(answer)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):  # what is not read would make a reset of the end
+            pass
 
     def __enter__(self):
         self.thread.start()
@@ -51,8 +61,15 @@ class Says:
 
     def __exit__(self, *unused):
         self.ending.set()
+        self.listener.shutdown(socket.SHUT_RDWR)  # nobody else will come
         self.thread.join()
         self.listener.close()
+
+
+def answer_of(status, body=b"", *headers):
+    """What a server says."""
+    head = [b"HTTP/1.1 " + status, b"Content-Length: %d" % len(body)] + list(headers)
+    return b"\r\n".join(head) + b"\r\n\r\n" + body
 
 
 def openssl(*arguments):

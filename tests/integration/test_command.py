@@ -8,7 +8,7 @@ import tempfile
 from harness import Server, body, eventually, run
 
 
-COMMANDS = ("serve", "cat", "check", "summary", "test")
+COMMANDS = ("serve", "cat", "check", "status", "summary", "test")
 
 
 def assert_usage(arguments, *parts):

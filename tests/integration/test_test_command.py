@@ -3,7 +3,7 @@
 import re
 
 from harness import Server, Skipped, free_port, run
-from peers import Says, authority, signed
+from peers import Says, answer_of, authority, signed
 
 
 def post(url, *options):
@@ -35,7 +35,7 @@ def test_an_event_is_taken_in_each_form():
 def test_it_looks_like_the_service():
     with Says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nc\r\n{\"stored\":1}\r\n0\r\n\r\n") as peer:
         assert post(url_of(peer, "/a?b"))[0] == 0
-    head, _, body = peer.request.partition(b"\r\n\r\n")
+    head, _, body = peer.requests[0].partition(b"\r\n\r\n")
     assert head.startswith(b"POST /a?b HTTP/1.1\r\n")
     for line in (b"Host: 127.0.0.1:%d" % peer.port, b"Connection: Keep-Alive", b"Accept-Encoding: gzip, deflate",
                  b"Content-Type: application/x-www-form-urlencoded; charset=UTF-8"):
@@ -144,11 +144,6 @@ def test_who_is_not_there():
         status, _, said = post(url_of(peer, scheme="https"), "--timeout", "1")
         if "no TLS" not in said:
             assert status == 1 and "took too long (1 s): in the handshake" in said, said
-
-
-def answer_of(status, body=b"", *headers):
-    head = [b"HTTP/1.1 " + status, b"Content-Length: %d" % len(body)] + list(headers)
-    return b"\r\n".join(head) + b"\r\n\r\n" + body
 
 
 def test_what_others_answer():

@@ -8,6 +8,9 @@ int command_cat(int count, char **arguments);
 /* cmcwh check: parses one request body as the server would. */
 int command_check(int count, char **arguments);
 
+/* cmcwh status: what a running cmcwh says of itself. */
+int command_status(int count, char **arguments);
+
 /* cmcwh summary: what logs say, by day, and which addresses not to mail again. */
 int command_summary(int count, char **arguments);
 
