@@ -7,10 +7,12 @@ set -u
 programs=$1
 cmcwh=$2
 shift 2
-log=$(mktemp)
+here=$(dirname "$0")
+folder=$(mktemp -d)
+log=$folder/log
 passed=0
 failed=0
-trap 'rm -f "$log"' EXIT
+trap 'rm -rf "$folder"' EXIT
 
 count() { # count NAME PASSED FAILED: adds up, and shows the log of what failed
     passed=$((passed + $2))
@@ -21,14 +23,15 @@ count() { # count NAME PASSED FAILED: adds up, and shows the log of what failed
 
 # cmocka's TAP output has a line for each test; a program that dies has one failure more.
 unit() {
-    CMOCKA_MESSAGE_OUTPUT=TAP timeout 600 "$1" >"$log" 2>&1
-    status=$?
+    name=$(basename "$1")
+    mv "$folder/$name.log" "$log"
+    status=$(cat "$folder/$name.status")
     good=$(grep -c '^ok ' "$log")
     bad=$(grep -c '^not ok ' "$log")
-    [ $status -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
+    [ "$status" = 0 ] || [ "$bad" -gt 0 ] || bad=1
     [ $((good + bad)) -gt 0 ] || bad=1
     grep '^# [0-9]' "$log"
-    count "$(basename "$1")" "$good" "$bad"
+    count "$name" "$good" "$bad"
 }
 
 # A check is a command that says what is wrong and fails.
@@ -82,6 +85,7 @@ manual() {
     return $same
 }
 
+CMOCKA_MESSAGE_OUTPUT=TAP LIMIT=600 sh "$here/programs.sh" "$folder" $(printf '%s\n' $programs | grep -v /embed/)
 for program in $programs; do
     case $program in
     */embed/*) check "$(basename "$program")" "$program" ;;

@@ -16,7 +16,8 @@ UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 SERVER_SOURCES := $(if $(filter 1,$(STATIC)),,$(wildcard tests/unit/server_*.c))
 PORT_TESTS := $(wildcard tests/unit/port_*.c)
 EMBED_SOURCES := $(wildcard tests/embed/*.c)
-UNIT_PROGRAMS := $(patsubst tests/%.c,$(OUT)/%,$(UNIT_SOURCES) $(EMBED_SOURCES) $(SERVER_SOURCES) $(PORT_TESTS))
+# In this order: what waits comes first.
+UNIT_PROGRAMS := $(patsubst tests/%.c,$(OUT)/%,$(PORT_TESTS) $(SERVER_SOURCES) $(UNIT_SOURCES) $(EMBED_SOURCES))
 # ThreadSanitizer has nothing to look at in the others, and takes minutes for it.
 THREADED := test_threads port_auth port_door port_exchange port_serial port_sink_thread port_storing
 ifeq ($(SANITIZE),thread)

@@ -39,12 +39,15 @@ wrap() { # wrap NAME PROGRAM EMULATOR
 }
 
 unit_tests() { # unit_tests TARGET EMULATOR PROGRAMS
-    good=0 bad=0
+    good=0 bad=0 folder=build/cross/$1.unit
+    rm -rf "$folder"
+    mkdir "$folder"
+    CMCWH_SEEDS=2 CMOCKA_MESSAGE_OUTPUT=TAP LIMIT=300 EMULATOR=$2 sh "$here/../programs.sh" "$folder" $3
     for program in $3; do
         name=$(basename "$program")
-        CMCWH_SEEDS=2 CMOCKA_MESSAGE_OUTPUT=TAP timeout 300 $2 "$program" >>"$log" 2>&1
-        status=$?
-        if [ $status -eq 0 ]; then
+        cat "$folder/$name.log" >>"$log"
+        status=$(cat "$folder/$name.status")
+        if [ "$status" = 0 ]; then
             good=$((good + 1))
         else
             bad=$((bad + 1))
