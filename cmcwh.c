@@ -2157,35 +2157,39 @@ size_t cmcwh_deframer_feed(struct cmcwh_deframer *deframer, const void *bytes, s
 }
 
 /* ---- Filter -----------------------------------------------------------------------------------
- * Which events somebody wants. Every sort of event has a bit: deliveries one for each status,
- * bounces one for each number. Nothing here reads the texts of an event.
+ * Which sort an event is of, as what it counts, and which sorts somebody wants. Nothing here reads
+ * the texts of an event.
  */
 
-/* How many sorts there are, in the order of their bits. */
-enum {
-    DELIVERY_SORTS = CMCWH_DEFERRED + 1,
-    BOUNCE_SORTS = CMCWH_BOUNCE_UNSUBSCRIBED + 2 /* and CMCWH_BOUNCE_OTHER */
-};
-
-/* The bits of all events of a kind. */
-static const uint32_t kind_bits[] = {
-    [CMCWH_DELIVERIES] = (UINT32_C(1) << DELIVERY_SORTS) - 1,
-    [CMCWH_BOUNCES] = ((UINT32_C(1) << BOUNCE_SORTS) - 1) << DELIVERY_SORTS,
-    [CMCWH_BLOCKS] = UINT32_C(1) << (DELIVERY_SORTS + BOUNCE_SORTS),
-    [CMCWH_OTHER] = UINT32_C(2) << (DELIVERY_SORTS + BOUNCE_SORTS)};
-
-/* The bit of an event. A status or number that is not known counts as 0, also when another version
- * knew it. */
-static uint32_t event_bit(enum cmcwh_kind kind, unsigned status) {
-    uint32_t bits = kind_bits[kind], first = bits & (~bits + 1);
-
-    if (kind == CMCWH_BOUNCES && status == CMCWH_BOUNCE_OTHER) {
-        status = CMCWH_BOUNCE_UNSUBSCRIBED + 1;
-    } else if (status > (kind == CMCWH_BOUNCES ? CMCWH_BOUNCE_UNSUBSCRIBED : CMCWH_DEFERRED)) {
-        status = CMCWH_UNKNOWN;
+/* A status or number that is not known counts as 0, also when another version knew it. */
+static inline unsigned count_of(enum cmcwh_kind kind, unsigned status) {
+    switch (kind) {
+    case CMCWH_DELIVERIES:
+        return CMCWH_COUNT_DELIVERIES + (status <= CMCWH_DEFERRED ? status : CMCWH_UNKNOWN);
+    case CMCWH_BOUNCES:
+        return status <= CMCWH_BOUNCE_UNSUBSCRIBED ? CMCWH_COUNT_BOUNCES + status
+               : status == CMCWH_BOUNCE_OTHER      ? CMCWH_COUNT_BLOCKS - 1u
+                                                   : CMCWH_COUNT_BOUNCES;
+    case CMCWH_BLOCKS:
+        return CMCWH_COUNT_BLOCKS;
+    default:
+        return CMCWH_COUNT_OTHER;
     }
-    return kind == CMCWH_DELIVERIES || kind == CMCWH_BOUNCES ? first << status : bits;
 }
+
+unsigned cmcwh_count_of(const struct cmcwh_event *event) {
+    return count_of(event->kind, event->status);
+}
+
+/* The bit of a sort. */
+#define COUNT_BIT(count) (UINT32_C(1) << (count))
+
+/* Those of all events of a kind. */
+static const uint32_t kind_bits[] = {
+    [CMCWH_DELIVERIES] = COUNT_BIT(CMCWH_COUNT_BOUNCES) - COUNT_BIT(CMCWH_COUNT_DELIVERIES),
+    [CMCWH_BOUNCES] = COUNT_BIT(CMCWH_COUNT_BLOCKS) - COUNT_BIT(CMCWH_COUNT_BOUNCES),
+    [CMCWH_BLOCKS] = COUNT_BIT(CMCWH_COUNT_BLOCKS),
+    [CMCWH_OTHER] = COUNT_BIT(CMCWH_COUNT_OTHER)};
 
 /* The bits of the events that a word names; 0: it is none. */
 static uint32_t bits_named(struct cmcwh_text word) {
@@ -2197,13 +2201,13 @@ static uint32_t bits_named(struct cmcwh_text word) {
         text_skip(&number, name.length + 1);
         status = status_code(kind, number);
         return kind == CMCWH_BOUNCES && (status != CMCWH_UNKNOWN || text_is(number, "0"))
-                   ? event_bit(kind, status)
+                   ? COUNT_BIT(count_of(kind, status))
                    : 0;
     }
     if (kind != CMCWH_OTHER || text_is(word, kinds[CMCWH_OTHER].name)) {
         return kind_bits[kind];
     }
-    return status != CMCWH_UNKNOWN ? event_bit(CMCWH_DELIVERIES, status) : 0;
+    return status != CMCWH_UNKNOWN ? COUNT_BIT(count_of(CMCWH_DELIVERIES, status)) : 0;
 }
 
 int cmcwh_filter_parse(struct cmcwh_filter *filter, struct cmcwh_text list, size_t *at) {
@@ -2229,7 +2233,7 @@ int cmcwh_filter_parse(struct cmcwh_filter *filter, struct cmcwh_text list, size
 }
 
 static bool filter_has(const struct cmcwh_filter *filter, enum cmcwh_kind kind, unsigned status) {
-    return filter->events == 0 || (filter->events & event_bit(kind, status)) != 0;
+    return filter->events == 0 || (filter->events >> count_of(kind, status) & 1) != 0;
 }
 
 bool cmcwh_filter_passes(const struct cmcwh_filter *filter, const struct cmcwh_event *event) {
@@ -2385,24 +2389,6 @@ static inline bool history_repeats(const struct cmcwh_ring *ring, const struct c
     return false;
 }
 
-/* As what a record counts, if it is no repeat. */
-static unsigned count_of(const struct cmcwh_record *record) {
-    unsigned status = record->bytes[AT_STATUS];
-
-    switch (record_kind(record)) {
-    case CMCWH_DELIVERIES:
-        return CMCWH_COUNT_DELIVERIES + (status <= CMCWH_DEFERRED ? status : CMCWH_UNKNOWN);
-    case CMCWH_BOUNCES:
-        return status <= CMCWH_BOUNCE_UNSUBSCRIBED ? CMCWH_COUNT_BOUNCES + status
-               : status == CMCWH_BOUNCE_OTHER      ? CMCWH_COUNT_BLOCKS - 1u
-                                                   : CMCWH_COUNT_BOUNCES;
-    case CMCWH_BLOCKS:
-        return CMCWH_COUNT_BLOCKS;
-    default:
-        return CMCWH_COUNT_OTHER;
-    }
-}
-
 static void totals_add(uint64_t *totals, const uint32_t *counts) {
     for (unsigned i = 0; i < CMCWH_COUNTS; i++) {
         totals[i] += counts[i];
@@ -2441,7 +2427,7 @@ static inline void history_add(const struct cmcwh_ring *ring, uint32_t slot) {
         counts[CMCWH_COUNT_REPEATS]++;
         return;
     }
-    counts[count_of(record)]++;
+    counts[count_of(record_kind(record), record->bytes[AT_STATUS])]++;
     if (get16(record->bytes + AT_TRUNCATED) != 0) {
         counts[CMCWH_COUNT_TRUNCATED]++;
     }

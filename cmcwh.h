@@ -550,6 +550,9 @@ enum cmcwh_count {
     CMCWH_COUNTS /* how many there are */
 };
 
+/* As what an event counts, one of the first 20, if it is no repeat. Any thread. */
+unsigned cmcwh_count_of(const struct cmcwh_event *event);
+
 /* The event type of a count as CMC spells it, "deliveries", "bounces", "blocks", or "other"; "" for
  * REPEATS and TRUNCATED. Static text; any thread. */
 const char *cmcwh_count_type(unsigned count);
@@ -783,7 +786,7 @@ void cmcwh_deframer_end(struct cmcwh_deframer *deframer);
  * not known passes with "deliveries" only.
  */
 struct cmcwh_filter {
-    uint32_t events; /* a bit for each sort of event; 0, as from {0}: every event passes */
+    uint32_t events; /* bit n: events that count as n in enum cmcwh_count; 0: every event */
 };
 
 /* Reads such a list. CMCWH_OK; CMCWH_ERR_ARGUMENT: *at (may be NULL) is where the word begins that

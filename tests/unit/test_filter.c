@@ -74,6 +74,26 @@ static void without_a_list_all_pass(void **state) {
     }
 }
 
+static void assert_counts(enum cmcwh_kind kind, unsigned status, unsigned count) {
+    struct cmcwh_event event = {.kind = kind, .status = status};
+
+    assert_int_equal(cmcwh_count_of(&event), count);
+}
+
+/* What filters tell apart, counts do too. */
+static void as_what_events_count(void **state) {
+    (void)state;
+    assert_counts(CMCWH_DELIVERIES, CMCWH_UNKNOWN, CMCWH_COUNT_DELIVERIES);
+    assert_counts(CMCWH_DELIVERIES, CMCWH_DEFERRED, CMCWH_COUNT_DELIVERIES + CMCWH_DEFERRED);
+    assert_counts(CMCWH_DELIVERIES, 255, CMCWH_COUNT_DELIVERIES);
+    assert_counts(CMCWH_BOUNCES, 0, CMCWH_COUNT_BOUNCES);
+    assert_counts(CMCWH_BOUNCES, 11, CMCWH_COUNT_BOUNCES + 11);
+    assert_counts(CMCWH_BOUNCES, 12, CMCWH_COUNT_BOUNCES);
+    assert_counts(CMCWH_BOUNCES, 99, CMCWH_COUNT_BLOCKS - 1);
+    assert_counts(CMCWH_BLOCKS, 3, CMCWH_COUNT_BLOCKS);
+    assert_counts(CMCWH_OTHER, 3, CMCWH_COUNT_OTHER);
+}
+
 static void wrong_lists(void **state) {
     static const struct {
         const char *list;
@@ -362,6 +382,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(each_word),
                                        cmocka_unit_test(union_of_words),
                                        cmocka_unit_test(without_a_list_all_pass),
+                                       cmocka_unit_test(as_what_events_count),
                                        cmocka_unit_test(wrong_lists),
                                        cmocka_unit_test(list_has_no_end_mark),
                                        cmocka_unit_test(only_what_passes_is_written),
