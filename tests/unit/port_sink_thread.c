@@ -157,6 +157,13 @@ static void end(void) {
     (void)said();
 }
 
+static struct sink_news ask(void) {
+    struct sink_news news;
+
+    sink_ask(&sink, &news);
+    return news;
+}
+
 /* Its pauses grow to half a minute, but whoever has mended it need not wait for their end. */
 static void asked_to_try_again(void **state) {
     (void)state;
@@ -177,27 +184,26 @@ static void asked_to_try_again(void **state) {
 /* What its filter holds back is safe without being written, and shows nothing of whether it works.
  */
 static void what_does_not_pass(void **state) {
-    char trouble[SINK_TROUBLE];
-
     (void)state;
     assert_int_equal(cmcwh_filter_parse(&sink.only, (struct cmcwh_text){"bounces", 7}, NULL), 0);
     set(&cannot_open, true);
     assert_true(sink_start(&sink));
-    await(sink_progress(&sink, trouble) == 0 && trouble[0] != '\0');
+    await(ask().failing[0] != '\0');
+    assert_true(ask().delivered == 0);
     set(&cannot_open, false);
     sink_reopen(&sink);
     for (unsigned i = 0; i < 40; i++) { /* more than the ring has */
         await_good_post();
     }
     assert_int_equal(number(&writes), 0);
-    assert_int_equal(sink_progress(&sink, trouble), 0);
+    assert_true(ask().delivered == 0);
     assert_said("fake:': is not there; trying again, requests may get 503\n");
     posted = CMCWH_BOUNCES;
     await_good_post();
     posted = CMCWH_OTHER;
     await_said("sink 'fake:': works again after ");
-    await(sink_progress(&sink, trouble) == 1);
-    assert_string_equal(trouble, "");
+    await(ask().delivered == 1);
+    assert_string_equal(ask().failing, "");
     assert_int_equal(number(&writes), 1);
     assert_int_equal(number(&undos), 0);
     end();
@@ -221,11 +227,47 @@ static void a_write_that_hangs(void **state) {
     assert_int_equal(post_one(), CMCWH_ERR_STORAGE);
     sink_watch(&sink);
     assert_quiet();
+    assert_true(ask().hangs);
+    assert_true(ask().failures == 1);
+    assert_string_equal(ask().failing, "hangs: a call of the system has not returned for 6 s");
     set(&hangs, false);
     await(number(&undos) == 1);
     await_good_post();
     await_said("sink 'fake:': works again after ");
     assert_int_equal(number(&undos), 1);
+    assert_false(ask().hangs);
+    end();
+}
+
+/* What is told of it: nothing before it was opened, then that it works, since when it does not, how
+ * often that was and why, and that it works again. */
+static void what_is_told(void **state) {
+    uint64_t start = platform_now(), since;
+
+    (void)state;
+    assert_false(ask().opened);
+    assert_true(ask().last_success == 0);
+    assert_true(sink_start(&sink));
+    await(ask().opened);
+    assert_true(ask().last_success >= start);
+    assert_true(ask().failures == 0 && ask().failing_since == 0);
+    set(&cannot_open, true);
+    sink_reopen(&sink);
+    await(ask().failures == 1);
+    since = ask().failing_since;
+    assert_true(since >= start && since <= platform_now());
+    assert_string_equal(ask().failing, "is not there");
+    sink_reopen(&sink);
+    await(ask().failures >= 2);
+    assert_true(ask().failing_since == since);
+    assert_true(ask().last_error_at >= since);
+    set(&cannot_open, false);
+    sink_reopen(&sink);
+    await_good_post();
+    await(ask().delivered == 1 && ask().failing_since == 0);
+    assert_string_equal(ask().failing, "");
+    assert_string_equal(ask().last_error, "is not there");
+    assert_true(ask().last_success >= ask().last_error_at);
     end();
 }
 
@@ -280,6 +322,7 @@ static void a_stop_while_it_fails(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test_setup(asked_to_try_again, setup),
                                        cmocka_unit_test_setup(what_does_not_pass, setup),
+                                       cmocka_unit_test_setup(what_is_told, setup),
                                        cmocka_unit_test_setup(a_write_that_hangs, setup),
                                        cmocka_unit_test_setup(a_stop_while_it_hangs, setup),
                                        cmocka_unit_test_setup(a_stop_of_many, setup),
