@@ -297,7 +297,8 @@ static void json(void **state) {
     status.events.at_least = true;
     write_json();
     assert_json();
-    assert_has("{\"time\":\"2023-11-14T23:13:20Z\",\"ready\":true,");
+    assert_has("{\"time\":\"2023-11-14T23:13:20Z\",\"version\":\"" CMCWH_VERSION "\",");
+    assert_has("\"ready\":true,\"not_ready\":\"\",\"verdict\":{\"colour\":\"");
     assert_has("\"answers\":{\"200\":5,\"400\":0,");
     assert_has("\"last\":null,");
     assert_has("\"bounces\":{\"99\":1},\"blocks\":0,");

@@ -245,6 +245,9 @@ static void put_events(struct writer *writer, const struct status *status) {
     begin(writer, "totals");
     put_counts(writer, events->totals);
     end(writer);
+    begin(writer, "found");
+    put_counts(writer, status->found);
+    end(writer);
     begin_list(writer, "hours");
     for (uint64_t back = CMCWH_HOURS; back > 0 && now >= CMCWH_HOURS; back--) {
         put_hour(writer, events, now + 1 - back);
@@ -323,35 +326,39 @@ static void put_connections(struct writer *writer, const struct door_counters *d
     end(writer);
 }
 
-static void put_process(struct writer *writer, const struct status *status) {
-    begin(writer, "process");
-    string(writer, "version", CMCWH_VERSION, WORD_MOST);
-    moment(writer, "started", status->started);
-    flag(writer, "stopping", status->stopping);
-    number(writer, "memory_bytes", status->process.rss);
-    number(writer, "descriptors", status->process.descriptors);
-    number(writer, "descriptors_limit", status->process.descriptors_max);
-    moment(writer, "certificate_end", status->certificate_end);
-    number(writer, "quiet_after_seconds", status->quiet_after / 1000);
+static void put_reload(struct writer *writer, const struct status_reload *reload) {
     begin(writer, "reload");
-    moment(writer, "time", status->reload.time);
-    flag(writer, "good", status->reload.time == 0 || status->reload.good);
-    string(writer, "said", status->reload.said, ERROR_MOST);
+    moment(writer, "time", reload->time);
+    flag(writer, "good", reload->time == 0 || reload->good); /* at the start all was */
+    string(writer, "said", reload->said, ERROR_MOST);
     end(writer);
+}
+
+static void put_process(struct writer *writer, const struct process_usage *process) {
+    begin(writer, "process");
+    number(writer, "memory_bytes", process->rss);
+    number(writer, "descriptors", process->descriptors);
+    number(writer, "descriptors_limit", process->descriptors_max);
     end(writer);
 }
 
 void status_json_write(struct writer *writer, const struct status *status) {
     writer_text(writer, "{");
     moment(writer, "time", status->now);
+    string(writer, "version", CMCWH_VERSION, WORD_MOST);
+    moment(writer, "started", status->started);
+    flag(writer, "stopping", status->stopping);
     put_ready(writer, status);
     put_verdict(writer, status);
+    number(writer, "quiet_after_seconds", status->quiet_after / 1000);
+    moment(writer, "certificate_end", status->certificate_end);
     put_requests(writer, status);
     put_refusals(writer, status);
     put_events(writer, status);
     put_ring(writer, status);
     put_sinks(writer, status);
     put_connections(writer, &status->door);
-    put_process(writer, status);
+    put_reload(writer, &status->reload);
+    put_process(writer, &status->process);
     writer_text(writer, "}\n");
 }
