@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 
 from harness import CMCWH, Server, body, payload, run
 
@@ -202,3 +203,25 @@ def test_wrong_usage():
     for arguments in ((), ("--what", "x"), ("--format", "xml", "x"), ("--format",), ("--suppress=x", "x")):
         _, said = summary(*arguments, status=2)
         assert said.count("\n") == 1 and said.startswith("cmcwh: summary: "), said
+
+
+def test_a_line_a_day():
+    """Where the server is, it is soon 12:00."""
+    second = time.time() % 86400
+    offset = int((12 * 3600 - 10 - second) % 86400)  # east of UTC
+    zone = "HERE-%02d:%02d:%02d" % (offset // 3600, offset // 60 % 60, offset % 60)
+
+    def there():
+        os.environ["TZ"] = zone
+    with Server("--summary-at", "12:00", "--log-level", "error", preload=there) as server:
+        assert server.post(payload("bounces-user-unknown.json")).status == 200
+        said = server.wait_said("; yesterday")
+        line = [line for line in said.split("\n") if "; yesterday" in line]
+        assert len(line) == 1 and line[0].startswith("cmcwh: today"), said
+        assert "1 bounces (unknown user 1)" in line[0] and "(days of HERE" in line[0] and "). OK: " in line[0], said
+
+
+def test_a_time_that_is_none():
+    for value in ("24:00", "9:00", "noon", ""):
+        status, _, said = run("serve", "--summary-at", value)
+        assert status == 2 and "--summary-at: '%s': expected a time of the day" % value in said, said

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "admin/admin.h"
+#include "admin/daily.h"
 #include "door/tls.h"
 #include "platform/given.h"
 #include "platform/log.h"
@@ -218,6 +219,11 @@ static const char *set_quiet_after(struct options *options, const char *value) {
                : "a time such as 90m, 2h or 3d (without a letter: seconds), 366d at most";
 }
 
+static const char *set_summary_at(struct options *options, const char *value) {
+    options->summary_at = daily_read(value);
+    return options->summary_at >= 0 ? NULL : "a time of the day, from 00:00 to 23:59";
+}
+
 static const char *set_pid_file(struct options *options, const char *value) {
     return set_file(&options->pid_file, value);
 }
@@ -306,6 +312,10 @@ static const struct option {
      "longer without an event is not as it should be: the\n"
      "status says so; such as 90m, 2h, 3d (0: never)",
      set_quiet_after},
+    {"summary-at", "HH:MM",
+     "say once a day, at this local time, what happened\n"
+     "and how it is, in one line (never)",
+     set_summary_at},
     {"pid-file", "FILE", "write the process id there (none)", set_pid_file},
     {"user", "NAME", "run as this user; log files must be writable\nfor it", set_user},
     {"log-level", "LEVEL", "error, warn, info or debug (info)", set_log_level},
@@ -546,6 +556,7 @@ enum options_result options_read(struct options *options, int count, char **argu
     options->body_timeout = 10;
     options->store_timeout = 2;
     options->keep_alive = 60;
+    options->summary_at = -1;
     options->log_level = CMCWH_LOG_INFO;
     for (int i = 0; i < count; i++) {
         if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0) {

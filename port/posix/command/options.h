@@ -33,6 +33,7 @@ struct options {
     uint32_t body_timeout, store_timeout; /* seconds */
     uint32_t keep_alive;                  /* seconds; 0: no connection is kept */
     uint32_t quiet_after;                 /* seconds; 0: any silence is good */
+    int summary_at;                       /* minute of the day; -1: never */
     const char *pid_file;
     const char *user;
     enum cmcwh_level log_level;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "admin/admin.h"
+#include "admin/daily.h"
 #include "admin/status.h"
 #include "admin/verdict.h"
 #include "command/config.h"
@@ -362,6 +363,7 @@ static void heed_wishes(struct service *service) {
     enum { DAY = 86400000, WATCH = 1000 };
     uint64_t day = platform_ticks(), look = day;
     struct status_watch watch = {.looks = 0};
+    struct daily daily = {.minute = service->options->summary_at};
     enum process_wish wish = PROCESS_NOTHING;
 
     while (wish != PROCESS_STOP) {
@@ -372,6 +374,9 @@ static void heed_wishes(struct service *service) {
             status_look(&watch, take_status(service));
         }
         status_observe(&service->source);
+        if (daily_due(&daily, service->platform.port.now(&service->platform))) {
+            daily_say(take_status(service));
+        }
         for (unsigned i = 0; i < service->options->sinks; i++) {
             sink_watch(&service->sinks[i]);
         }
