@@ -167,6 +167,7 @@ ABI := $(shell printf %d $$(sed -n 's/^.define CMCWH_API_VERSION \(0x....\).*/\1
 SHARED := $(if $(filter 1,$(STATIC)),,$(OUT)/libcmcwh.so.$(ABI))
 PACKAGED := $(addprefix $(OUT)/,cmcwh.pc cmcwhConfigVersion.cmake)
 MAN := $(DESTDIR)$(PREFIX)/share/man
+COMPLETIONS := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 LIB := $(DESTDIR)$(LIBDIR)
 
 $(OUT)/cmcwh-shared.o: cmcwh.c | $(OUT)/checked
@@ -185,7 +186,7 @@ $(PACKAGED): $(OUT)/%: port/library/%.in always | $(OUT)/checked
 install: all $(SHARED) $(PACKAGED)
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' \
 		'$(DESTDIR)$(PREFIX)/share/doc/cmcwh' '$(MAN)/man8' '$(MAN)/ja/man8' \
-		'$(LIB)/pkgconfig' '$(LIB)/cmake/cmcwh'
+		'$(LIB)/pkgconfig' '$(LIB)/cmake/cmcwh' '$(COMPLETIONS)'
 	install -m 755 $(DAEMON) '$(DESTDIR)$(PREFIX)/bin/'
 	install -m 644 cmcwh.h '$(DESTDIR)$(PREFIX)/include/'
 	install -m 644 $(LIBRARY) $(SHARED) '$(LIB)/'
@@ -194,12 +195,14 @@ install: all $(SHARED) $(PACKAGED)
 	install -m 644 port/library/cmcwhConfig.cmake $(OUT)/cmcwhConfigVersion.cmake '$(LIB)/cmake/cmcwh/'
 	install -m 644 port/man/cmcwh.8 '$(MAN)/man8/'
 	install -m 644 port/man/cmcwh.ja.8 '$(MAN)/ja/man8/cmcwh.8'
+	install -m 644 port/bash/cmcwh '$(COMPLETIONS)/'
 	install -m 644 README.md README.ja.md LICENSE '$(DESTDIR)$(PREFIX)/share/doc/cmcwh/'
 
 uninstall:
 	rm -f '$(DESTDIR)$(PREFIX)/bin/cmcwh' '$(DESTDIR)$(PREFIX)/include/cmcwh.h' \
 		'$(LIB)/libcmcwh.a' '$(LIB)/libcmcwh.so' '$(LIB)/libcmcwh.so.$(ABI)' \
-		'$(LIB)/pkgconfig/cmcwh.pc' '$(MAN)/man8/cmcwh.8' '$(MAN)/ja/man8/cmcwh.8'
+		'$(LIB)/pkgconfig/cmcwh.pc' '$(MAN)/man8/cmcwh.8' '$(MAN)/ja/man8/cmcwh.8' \
+		'$(COMPLETIONS)/cmcwh'
 	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/cmcwh' '$(LIB)/cmake/cmcwh'
 
 #: make deb          Debian packages, in build/deb

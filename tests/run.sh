@@ -73,7 +73,7 @@ golden() {
 
 # Each page names the options that --help names, and no other.
 manual() {
-    for command in serve cat check; do
+    for command in serve cat check status summary test; do
         "$cmcwh" $command --help
     done | grep -o -e '--[a-z][a-z-]*' | sort -u >"$log.help"
     same=0
