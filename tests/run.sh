@@ -114,7 +114,7 @@ integration() {
 
 if [ "${INTEGRATION:-1}" != 0 ]; then
     integration integration "$@"
-    [ $# -gt 0 ] || integration hostile --alone
+    [ $# -gt 0 ] || integration hostile --hostile
 fi
 
 echo "$passed passed, $failed failed"

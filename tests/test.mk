@@ -93,7 +93,7 @@ test-long: $(OUT)/cmcwh $(UNIT_PROGRAMS)
 #: make hostile      attacks beside good senders, some seconds each; make hostile-long: a minute each
 hostile hostile-long: $(OUT)/cmcwh $(FAULTS)
 	@CMCWH_FAULTS=$(FAULTS) CMCWH_HOSTILE_SECONDS=$(if $(filter %-long,$@),60,4) SANITIZE='$(SANITIZE)' \
-		python3 tests/integration/run.py --alone --cmcwh $(OUT)/cmcwh -v $(TEST_OPTIONS)
+		python3 tests/integration/run.py --hostile --cmcwh $(OUT)/cmcwh -v $(TEST_OPTIONS)
 
 #: make install-test programs outside the tree use what make install installs, in each way
 install-test: all $(SHARED)

@@ -1,7 +1,7 @@
 """Attacks at a steady rate, from one address and from many, beside good senders: `make hostile`.
 
-Run by run.py, one after the other: a good request is answered within two seconds, and that needs a
-machine that does nothing else. CMCWH_HOSTILE_SECONDS says how long each attack lasts (4)."""
+Run by run.py, few at a time: a good request is answered within two seconds, and that needs a machine that
+does little else. CMCWH_HOSTILE_SECONDS says how long each attack lasts (4)."""
 
 import concurrent.futures
 import os
