@@ -1263,14 +1263,14 @@ static void field_shorten(struct cmcwh_draft *draft, unsigned field, size_t keep
 /* The longest beginning of a field, not over `keep` (which is less than all), that may stand alone.
  */
 static size_t field_boundary(const struct cmcwh_record *record, unsigned field, size_t keep) {
-    const uint8_t *text = record->bytes + field_start(record, field);
+    const char *text = record_text(record, field).data;
 
     if (field == CMCWH_MEMBERS) {
         while (keep > 0 && text[keep - 1] != '\n') {
             keep--;
         }
     } else {
-        while (keep > 0 && (text[keep] & 0xC0) == 0x80) {
+        while (keep > 0 && ((unsigned char)text[keep] & 0xC0) == 0x80) {
             keep--;
         }
     }
@@ -1531,8 +1531,7 @@ static void draft_close(struct cmcwh_draft *draft) {
     const unsigned identity = 1u << CMCWH_EVENT_TYPE | 1u << CMCWH_MESSAGE_ID | 1u << CMCWH_TO |
                               1u << CMCWH_STATUS | 1u << CMCWH_CREATED;
     struct cmcwh_record *record = draft->record;
-    const uint8_t *text = record->bytes + CMCWH_RECORD_HEADER;
-    struct cmcwh_text status = {NULL, 0};
+    const uint8_t *text = record->bytes + CMCWH_RECORD_HEADER, *status = text;
     uint64_t id = 0;
 
     for (unsigned field = 0; field < CMCWH_FIELDS; field++) {
@@ -1540,14 +1539,14 @@ static void draft_close(struct cmcwh_draft *draft) {
 
         if (identity >> field & 1) {
             id = murmur64(text, length, id);
-            if (field == CMCWH_STATUS) {
-                status = (struct cmcwh_text){(const char *)text, length};
-            }
+            status = field == CMCWH_STATUS ? text : status;
         }
         text += length;
     }
     put64(record->bytes + AT_ID, id);
-    record->bytes[AT_STATUS] = (uint8_t)status_code(record_kind(record), status);
+    record->bytes[AT_STATUS] = (uint8_t)status_code(
+        record_kind(record),
+        (struct cmcwh_text){(const char *)status, field_length(record, CMCWH_STATUS)});
     if (draft->squeezed != 0 && draft_full(draft, CMCWH_SERVER_COMPOSITION)) {
         record->bytes[AT_FLAGS] |= FLAG_FULL;
     }
@@ -2370,8 +2369,8 @@ static uint32_t place_age(const struct cmcwh_ring *ring, uint32_t place, uint32_
 
 /* Does the ring hold an event with the same id as this one, whose place is `place`? Puts it at the
  * head of its chain. */
-static inline bool history_repeats(const struct cmcwh_ring *ring, const struct cmcwh_record *record,
-                                   uint32_t place) {
+static bool history_repeats(const struct cmcwh_ring *ring, const struct cmcwh_record *record,
+                            uint32_t place) {
     uint32_t half = ring->config.history->mark_count / 2, mask = half - 1;
     uint32_t id = get32(record->bytes + AT_ID), age = 0, older;
     uint32_t *heads = ring->config.history->marks, *behind = heads + half;
@@ -2398,9 +2397,14 @@ static void totals_add(uint64_t *totals, const uint32_t *counts) {
 /* Events of another time than the last come. Only then is an hour looked for, and one that gives
  * way added to the totals: counting an event is one addition. */
 static void history_turn(struct cmcwh_history *history, uint64_t received) {
-    uint32_t rest, number = (uint32_t)divide(received, 3600000, &rest);
-    struct cmcwh_hour *hour = &history->counters.hours[number % CMCWH_HOURS];
+    struct cmcwh_hour *hour;
+    uint32_t number, rest;
 
+    if (received == history->received) {
+        return;
+    }
+    number = (uint32_t)divide(received, 3600000, &rest);
+    hour = &history->counters.hours[number % CMCWH_HOURS];
     if (hour->hour != number) {
         totals_add(history->counters.totals, hour->counts);
         memset(hour->counts, 0, sizeof hour->counts);
@@ -2411,34 +2415,30 @@ static void history_turn(struct cmcwh_history *history, uint64_t received) {
 }
 
 /* Counts a record that is safe, and remembers where it is. */
-static inline void history_add(const struct cmcwh_ring *ring, uint32_t slot) {
+static void history_add(const struct cmcwh_ring *ring, uint32_t slot) {
     struct cmcwh_history *history = ring->config.history;
     const struct cmcwh_record *record = &ring->config.records[slot];
-    uint64_t received = get64(record->bytes + AT_RECEIVED);
     uint32_t place = place_of(ring, record_seq(record)), *counts;
-    bool again = history->marks != NULL && history_repeats(ring, record, place);
 
-    history->places[place] = slot;
-    if (received != history->received) {
-        history_turn(history, received);
-    }
+    history_turn(history, get64(record->bytes + AT_RECEIVED));
     counts = history->counters.hours[history->hour].counts;
-    if (again) {
+    if (history->marks != NULL && history_repeats(ring, record, place)) {
         counts[CMCWH_COUNT_REPEATS]++;
-        return;
+    } else {
+        counts[count_of(record_kind(record), record->bytes[AT_STATUS])]++;
+        counts[CMCWH_COUNT_TRUNCATED] += get16(record->bytes + AT_TRUNCATED) != 0;
     }
-    counts[count_of(record_kind(record), record->bytes[AT_STATUS])]++;
-    if (get16(record->bytes + AT_TRUNCATED) != 0) {
-        counts[CMCWH_COUNT_TRUNCATED]++;
-    }
+    history->places[place] = slot;
 }
 
-/* Every committed event before seq `safe` is safe. */
+/* Every committed event before seq `safe` is safe. What was damaged on its storage is none. */
 static void history_settle(const struct cmcwh_ring *ring, uint64_t safe) {
     uint32_t slot = ring->config.history->next;
 
     while (slot != CMCWH_NONE && record_seq(&ring->config.records[slot]) < safe) {
-        history_add(ring, slot);
+        if (ring->config.records[slot].bytes[0] != 0) {
+            history_add(ring, slot);
+        }
         slot = ring->config.links[slot];
     }
     ring->config.history->next = slot;
@@ -3550,25 +3550,22 @@ static void survey_chain(struct survey *survey, uint64_t from, uint64_t to) {
     }
 }
 
-/* Counts every event that can still be read, delivered or not, and says when that begins. */
-static void survey_count(const struct survey *survey, uint64_t oldest) {
-    const struct cmcwh_ring *ring = survey->ring;
-    struct cmcwh_counters *counters = &ring->config.history->counters;
+/* Counts every event that can still be read, from the record `slot` on, delivered or not. */
+static void survey_count(const struct cmcwh_ring *ring, uint32_t slot) {
+    struct cmcwh_history *history = ring->config.history;
     uint64_t found = 0;
 
-    for (uint64_t seq = oldest; seq < survey->end; seq++) {
-        uint32_t slot = survey_slot(survey, seq);
-
-        if (slot == CMCWH_NONE || !record_whole(ring, slot)) {
-            continue;
+    for (uint32_t at = slot; at != CMCWH_NONE; at = ring->config.links[at]) {
+        if (record_whole(ring, at) && found++ == 0) {
+            history->counters.since = get64(ring->config.records[at].bytes + AT_RECEIVED);
         }
-        history_add(ring, slot);
-        counters->since = found++ == 0 ? ring->config.history->received : counters->since;
     }
-    counters->at_least = found + 1 < survey->end;
+    history->counters.at_least = found + 1 < ring->next_seq;
+    history->next = slot;
+    history_settle(ring, ring->next_seq);
 }
 
-/* Makes the ring's chains: the records that are kept; and the free ones, oldest first. */
+/* Makes a chain of all that can be read, which is counted, and frees what of it was delivered. */
 static void survey_settle(struct survey *survey) {
     struct cmcwh_ring *ring = survey->ring;
     uint64_t oldest = survey->end > ring->config.capacity ? survey->end - ring->config.capacity : 1;
@@ -3577,21 +3574,22 @@ static void survey_settle(struct survey *survey) {
         survey->low = oldest; /* to look at: what was delivered is shown as well, to anybody */
         memset(ring->readers, 0, sizeof ring->readers);
     }
-    if (has_history(ring)) {
-        survey_count(survey, oldest);
-    }
-    survey_chain(survey, oldest, survey->end);
-    ring->free = survey->last == CMCWH_NONE ? 0 : slot_behind(ring, survey->last);
     for (uint32_t slot = 0; slot < ring->config.capacity; slot++) {
         link_keep(ring, slot, SLOT_FREE);
     }
-    survey_chain(survey, survey->low, survey->end);
+    survey_chain(survey, oldest, survey->end);
+    links_take(ring);
     ring->head = survey->first;
     ring->tail = survey->last;
-    ring->in_use = ring->peak = survey->count;
-    links_take(ring);
+    ring->in_use = survey->count;
+    ring->free = ring->tail == CMCWH_NONE ? 0 : slot_behind(ring, ring->tail);
     ring->next_seq = survey->end;
     ring->keeper.low = survey->low;
+    if (has_history(ring)) {
+        survey_count(ring, ring->head);
+    }
+    ring_free(ring);
+    ring->peak = ring->in_use;
 }
 
 /* Somebody may have written while the records were read: what was overwritten had been delivered,
