@@ -41,6 +41,37 @@ static void json(void **state) {
     assert_written("\"\\\"\\\\\\u000a</script>\\u2028\xF0\x9F\x98\x80\"");
 }
 
+static void plain(void **state) {
+    (void)state;
+    start(sizeof bytes);
+    writer_plain(&writer, writer_view("<a> & \"b\"\x1B]0;x\x07\xE2\x80\xAE"));
+    assert_written("<a> & \"b\"\\u001b]0;x\\u0007\\u202e");
+}
+
+/* Cut where a character begins, and never within what one has become. */
+static void cut(void **state) {
+    (void)state;
+    start(sizeof bytes);
+    writer_text(&writer, "12");
+    writer_html_cut(&writer, writer_view("abcdef"), 6);
+    assert_written("12abcdef");
+    start(sizeof bytes);
+    writer_html_cut(&writer, writer_view("abcdefg"), 6);
+    assert_written("abc\xE2\x80\xA6");
+    start(sizeof bytes);
+    writer_plain_cut(&writer, writer_view("a\xE3\x81\x82\xE3\x81\x82\xE3\x81\x82"), 9);
+    assert_written("a\xE3\x81\x82\xE2\x80\xA6");
+    start(sizeof bytes);
+    writer_html_cut(&writer, writer_view("<<<<"), 10);
+    assert_written("&lt;\xE2\x80\xA6");
+    start(sizeof bytes);
+    writer_html_cut(&writer, writer_view("<"), 3);
+    assert_written("\xE2\x80\xA6");
+    start(sizeof bytes);
+    writer_html_cut(&writer, writer_view(""), 3);
+    assert_written("");
+}
+
 /* Whatever bytes come, UTF-8 leaves. */
 static void no_utf8(void **state) {
     (void)state;
@@ -97,8 +128,9 @@ static void label(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(html),     cmocka_unit_test(json),  cmocka_unit_test(no_utf8),
-        cmocka_unit_test(json_cut), cmocka_unit_test(label), cmocka_unit_test(too_little_room)};
+        cmocka_unit_test(html),  cmocka_unit_test(plain),          cmocka_unit_test(cut),
+        cmocka_unit_test(json),  cmocka_unit_test(no_utf8),        cmocka_unit_test(json_cut),
+        cmocka_unit_test(label), cmocka_unit_test(too_little_room)};
 
     return cmocka_run_group_tests_name("the writer", tests, NULL, NULL);
 }

@@ -69,6 +69,14 @@ static bool is_hidden(uint32_t code) {
            (code >= 0x2066 && code <= 0x2069) || code == 0xFEFF || code == 0xFFFD;
 }
 
+static void put_plain(struct writer *writer, struct character c, const char *at) {
+    if (is_hidden(c.code)) {
+        writer_print(writer, "\\u%04x", (unsigned)c.code);
+    } else {
+        writer_bytes(writer, at, c.length);
+    }
+}
+
 static void put_html(struct writer *writer, struct character c, const char *at) {
     static const char marks[] = "&<>\"'";
     static const char *const names[] = {"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"};
@@ -76,30 +84,24 @@ static void put_html(struct writer *writer, struct character c, const char *at) 
 
     if (mark != NULL) {
         writer_text(writer, names[mark - marks]);
-    } else if (is_hidden(c.code)) {
-        writer_print(writer, "\\u%04x", (unsigned)c.code);
     } else {
-        writer_bytes(writer, at, c.length);
+        put_plain(writer, c, at);
     }
 }
 
 static void put_json(struct writer *writer, struct character c, const char *at) {
     if (c.code == '"' || c.code == '\\') {
         writer_text(writer, c.code == '"' ? "\\\"" : "\\\\");
-    } else if (is_hidden(c.code)) {
-        writer_print(writer, "\\u%04x", (unsigned)c.code);
     } else {
-        writer_bytes(writer, at, c.length);
+        put_plain(writer, c, at);
     }
 }
 
 static void put_csv(struct writer *writer, struct character c, const char *at) {
     if (c.code == '"') {
         writer_text(writer, "\"\"");
-    } else if (is_hidden(c.code)) {
-        writer_print(writer, "\\u%04x", (unsigned)c.code);
     } else {
-        writer_bytes(writer, at, c.length);
+        put_plain(writer, c, at);
     }
 }
 
@@ -127,6 +129,10 @@ static void put_each(struct writer *writer, struct cmcwh_text text,
 
 void writer_html(struct writer *writer, struct cmcwh_text text) {
     put_each(writer, text, put_html);
+}
+
+void writer_plain(struct writer *writer, struct cmcwh_text text) {
+    put_each(writer, text, put_plain);
 }
 
 void writer_json(struct writer *writer, struct cmcwh_text text) {
@@ -208,6 +214,26 @@ static bool put_most(struct writer *writer, struct cmcwh_text text, size_t most,
     writer->used += part.used;
     writer->full = writer->full || (part.full && part.size == room);
     return !part.full;
+}
+
+static void put_cut(struct writer *writer, struct cmcwh_text text, size_t most,
+                    void (*put)(struct writer *writer, struct character c, const char *at)) {
+    static const char more[] = "…";
+    const struct writer before = *writer;
+
+    if (!put_most(writer, text, most, put)) {
+        *writer = before;
+        (void)put_most(writer, text, most - (sizeof more - 1), put);
+        writer_text(writer, more);
+    }
+}
+
+void writer_html_cut(struct writer *writer, struct cmcwh_text text, size_t most) {
+    put_cut(writer, text, most, put_html);
+}
+
+void writer_plain_cut(struct writer *writer, struct cmcwh_text text, size_t most) {
+    put_cut(writer, text, most, put_plain);
 }
 
 bool writer_json_most(struct writer *writer, struct cmcwh_text text, size_t most) {

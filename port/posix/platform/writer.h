@@ -28,6 +28,14 @@ void writer_print(struct writer *writer, const char *format, ...)
  * that change the direction of what follows) is shown, and does nothing. */
 void writer_html(struct writer *writer, struct cmcwh_text text);
 
+/* As text on a terminal: what is not to be seen is shown in the same way, markup is not touched. */
+void writer_plain(struct writer *writer, struct cmcwh_text text);
+
+/* The same two, of at most `most` bytes, 3 or more: what is longer is cut at a character and ends
+ * in "…". */
+void writer_html_cut(struct writer *writer, struct cmcwh_text text, size_t most);
+void writer_plain_cut(struct writer *writer, struct cmcwh_text text, size_t most);
+
 /* A JSON string with its quotes. As in an event's own line, what could not be seen is escaped. */
 void writer_json(struct writer *writer, struct cmcwh_text text);
 
