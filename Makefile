@@ -110,6 +110,12 @@ $(OUT)/civetweb.o: port/posix/door/civetweb.c port/posix/door/civetweb_extra.h |
 	$(call say,CC civetweb)$(CC) $(WIDE) $(CPPFLAGS) $(FLAGS) $(CIVETWEB_FLAGS) \
 		-I$(CIVETWEB_SRC)/include -I$(CIVETWEB_SRC)/src -Iport/posix/door -c $< -o $@
 
+# The status page, as C.
+$(OUT)/page.inc: port/posix/admin/page.html port/posix/admin/page.awk | $(OUT)/checked
+	$(call say,AWK $<)LC_ALL=C awk -f port/posix/admin/page.awk $< >$@
+$(OUT)/posix/admin/page_html.o: $(OUT)/page.inc
+$(OUT)/posix/admin/page_html.o: PORT_C += -I$(OUT)
+
 PORT_SOURCES := $(filter-out %/civetweb.c,$(wildcard port/posix/*.c port/posix/*/*.c))
 PORT_OBJECTS := $(PORT_SOURCES:port/%.c=$(OUT)/%.o)
 $(PORT_OBJECTS): $(OUT)/%.o: port/%.c | $(OUT)/checked-server

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "admin/metrics.h"
+#include "admin/page.h"
 #include "admin/status_json.h"
 
 static const char *view_metrics(const struct view_of *of, struct writer *out) {
@@ -21,7 +22,8 @@ static const char *view_status_json(const struct view_of *of, struct writer *out
     return "application/json";
 }
 
-static const struct view views[] = {{"/metrics", NULL, view_metrics},
+static const struct view views[] = {{"/", page_policy, page_show},
+                                    {"/metrics", NULL, view_metrics},
                                     {"/status.json", NULL, view_status_json}};
 
 const struct view *view_find(struct cmcwh_text path) {
