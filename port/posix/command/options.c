@@ -131,6 +131,13 @@ static const char *set_admin_host(struct options *options, const char *value) {
                : "the name of a host, such as status.example.jp, without a port";
 }
 
+static const char *set_hide_addresses(struct options *options, const char *value) {
+    options->hide_addresses = strcmp(value, "yes") == 0;
+    return !admin_built_in()                                     ? NO_ADMIN
+           : options->hide_addresses || strcmp(value, "no") == 0 ? NULL
+                                                                 : "yes or no";
+}
+
 static const char *set_sink(struct options *options, const char *value) {
     if (options->sinks == CMCWH_READERS_MAX) {
         return "8 sinks at most";
@@ -280,6 +287,10 @@ static const struct option {
      "a name by which browsers may call it; repeatable\n"
      "(localhost, this machine's, the certificate's)",
      set_admin_host},
+    {"hide-addresses", "yes|no",
+     "show nobody there more of a mail address than its\n"
+     "domain (no: as ?hide=addresses asks)",
+     set_hide_addresses},
     {"sink", "URI", "where events go; repeatable (stdout:), see below", set_sink},
     {"ring", "FILE|memory",
      "where the ring lives (memory); a file keeps events\n"

@@ -23,6 +23,7 @@ struct options {
     const char *admin_auth_file;
     const char *admin_host[OPTIONS_HOSTS];
     unsigned admin_hosts;
+    bool hide_addresses;
     const char *sink[CMCWH_READERS_MAX];
     unsigned sinks;
     const char *ring;      /* a file, NULL: memory */

@@ -212,6 +212,7 @@ static enum outcome start_admin(struct service *service) {
     const struct admin_config config = {.listen = options->admin,
                                         .hosts = options->admin_host,
                                         .host_count = options->admin_hosts,
+                                        .hide = options->hide_addresses,
                                         .ring = &service->ring,
                                         .source = &service->source};
     enum outcome outcome = OUTCOME_RIGHT;
