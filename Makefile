@@ -139,10 +139,11 @@ cmcwh libcmcwh.a: %: $(OUT)/% always
 # ---- What must be there, and running it ----
 
 # Each installs, as root, what is missing (Debian, Ubuntu), or says what is.
-DEPS := test-deps clients-deps check-deps cross-deps bench-deps scale-deps
+DEPS := test-deps clients-deps page-deps check-deps cross-deps bench-deps scale-deps
 .PHONY: deps $(DEPS)
 #: make deps         install what building and running needs, as root (Debian, Ubuntu), or say what is missing
-#: make test-deps    what make test needs; make clients-deps: for tests that it skips without Java, Go, Node.js
+#: make test-deps    what make test needs; make clients-deps: for tests that it skips without Java, Go, Node.js;
+#: make page-deps    for those that it skips without Chromium
 #: make check-deps   what is needed for make lint, fuzz, coverage, install-test, deb, openwrt-test
 #: make cross-deps bench-deps scale-deps     what the other targets with these names need
 deps $(DEPS):

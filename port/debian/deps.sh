@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh [test|clients|check|cross|bench|scale]: installs what is missing on Debian and Ubuntu, and gets civetweb's source
+# deps.sh [test|clients|page|check|cross|bench|scale]: installs what is missing on Debian and Ubuntu, and gets civetweb's source
 # from the distribution's source package. Says nothing when nothing is missing. The system's own configuration is
 # not touched: source packages are looked up with a private copy of its list, and daemons that come with what is
 # installed here neither start now nor with the system.
@@ -18,6 +18,9 @@ TEST="libcmocka-dev binutils python3 python3-requests openssl socat mount mandoc
 
 # What the large ones of tests/client are made with and of. Tests that lack one of them are skipped.
 CLIENTS="default-jdk-headless libhttpclient-java golang-go"
+
+# A browser for the status page, what Japanese is shown with, and what makes pictures of it small.
+PAGE="chromium fonts-noto-cjk pngquant python3"
 
 # For what looks at the sources, and builds and packs them in other ways.
 CHECK="clang libclang-rt-dev libcjson-dev libjansson-dev libjson-c-dev clang-format clang-tidy cppcheck universal-ctags python3 cmake pkg-config
@@ -43,6 +46,7 @@ case $MODE in
 '') PACKAGES=$BUILD ;;
 test) PACKAGES="$BUILD $TEST" ;;
 clients) PACKAGES="$BUILD $CLIENTS $(unless_here node nodejs)" ;;
+page) PACKAGES="$BUILD $PAGE $(unless_here node nodejs) $(unless_here npm npm)" ;;
 check) PACKAGES="$BUILD $CHECK" ;;
 bench) PACKAGES="$BUILD $BENCH $(unless_here node nodejs) $(unless_here npm npm)" ;;
 scale) PACKAGES="$BUILD $SCALE" ;;
@@ -183,21 +187,20 @@ get_source() {
     rm -rf "$WORK/apt" "$WORK/download" "$WORK/$1"_*
 }
 
-# Express, in the version that package.json names, where run.py looks for it.
-get_express() {
-    wanted=tests/bench/peers/package.json
-    ! cmp -s "$wanted" "$WORK/express/package.json" || return 0
-    say "getting Express"
-    rm -rf "$WORK/express" "$WORK/express.new"
-    mkdir -p "$WORK/express.new"
-    cp "$wanted" "$WORK/express.new/"
-    (cd "$WORK/express.new" && npm install --omit=dev --no-package-lock --ignore-scripts --no-audit --no-fund) \
-        >"$WORK/express.log" 2>&1 || {
-        say "npm could not get Express:"
-        tail -n 5 "$WORK/express.log" >&2
+# get_npm NAME PACKAGE_JSON: what this names, in $WORK/NAME/node_modules.
+get_npm() {
+    ! cmp -s "$2" "$WORK/$1/package.json" || return 0
+    say "getting npm packages for $1"
+    rm -rf "${WORK:?}/$1" "$WORK/$1.new"
+    mkdir -p "$WORK/$1.new"
+    cp "$2" "$WORK/$1.new/package.json"
+    (cd "$WORK/$1.new" && npm install --omit=dev --no-package-lock --ignore-scripts --no-audit --no-fund) \
+        >"$WORK/$1.log" 2>&1 || {
+        say "npm could not get them:"
+        tail -n 5 "$WORK/$1.log" >&2
         exit 1
     }
-    mv "$WORK/express.new" "$WORK/express"
+    mv "$WORK/$1.new" "$WORK/$1"
 }
 
 # Not Debian: say what is needed, fail only when something is missing.
@@ -239,5 +242,6 @@ else
     mkdir -p "$WORK/include"
     cmp -s /usr/include/jsmn.h "$WORK/include/jsmn.h" || cp /usr/include/jsmn.h "$WORK/include/"
 fi
-[ "$MODE" != bench ] || get_express
+[ "$MODE" != bench ] || get_npm express tests/bench/peers/package.json
+[ "$MODE" != page ] || get_npm page tests/page/package.json
 check_civetweb
