@@ -63,6 +63,10 @@ $(OUT)/golden/make: tests/golden/make.c $(OUT)/cmcwh-embedded.o
 	@mkdir -p $(@D)
 	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER $(LINK) $(filter-out %.h,$^) -o $@
 
+$(OUT)/page/past: tests/page/past.c $(OUT)/cmcwh-embedded.o
+	@mkdir -p $(@D)
+	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER $(LINK) $(filter-out %.h,$^) -o $@
+
 # What has one call of many fail; a static program does not load it.
 FAULTS := $(if $(STATIC:0=)$(SANITIZE)$(CROSS_COMPILE),,$(OUT)/faults.so)
 $(OUT)/faults.so: tests/stubs/faults.c | $(OUT)/checked
@@ -71,7 +75,7 @@ $(OUT)/faults.so: tests/stubs/faults.c | $(OUT)/checked
 RUN_TESTS = CMCWH_FAULTS=$(FAULTS) OBJECT=$(OUT)/cmcwh-embedded.o GOLDEN=$(OUT)/golden/make SANITIZE='$(SANITIZE)' \
 	sh tests/run.sh '$(UNIT_PROGRAMS)'
 
-.PHONY: test unit-test unit test-long hostile hostile-long install-test least-test soak coverage
+.PHONY: page-pictures test unit-test unit test-long hostile hostile-long install-test least-test soak coverage
 
 #: make test         all tests; TEST_OPTIONS="--only NAME" for some integration tests
 test: all $(UNIT_PROGRAMS) $(FAULTS) $(OUT)/cmcwh-embedded.o $(OUT)/golden/make
@@ -94,6 +98,10 @@ test-long: $(OUT)/cmcwh $(UNIT_PROGRAMS)
 hostile hostile-long: $(OUT)/cmcwh $(FAULTS)
 	@CMCWH_FAULTS=$(FAULTS) CMCWH_HOSTILE_SECONDS=$(if $(filter %-long,$@),60,4) SANITIZE='$(SANITIZE)' \
 		python3 tests/integration/run.py --hostile --cmcwh $(OUT)/cmcwh -v $(TEST_OPTIONS)
+
+#: make page-pictures the README's pictures of the status page, anew
+page-pictures: $(OUT)/cmcwh $(OUT)/page/past
+	@python3 tests/page/pictures.py $^ port/admin
 
 #: make install-test programs outside the tree use what make install installs, in each way
 install-test: all $(SHARED)
