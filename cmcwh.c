@@ -4805,13 +4805,13 @@ static bool list_matters(const struct cmcwh_parser *parser) {
 
 /* In `event`: the value of the member just named is an array. */
 static uint8_t list_open(struct cmcwh_parser *parser) {
-    bool known = kind_of(kept_text(&parser->key)) != CMCWH_OTHER;
+    enum cmcwh_kind kind = kind_of(kept_text(&parser->key));
     bool clash = parser->event_type.length > 0
                      ? !kept_same(&parser->key, &parser->event_type)
                      : parser->have_list && !kept_same(&parser->key, &parser->list) &&
-                           kind_of(kept_text(&parser->list)) != CMCWH_OTHER;
+                           parser->list_kind != CMCWH_OTHER;
 
-    if (known && clash) {
+    if (kind != CMCWH_OTHER && clash) {
         parser_refuse(parser, CMCWH_ERR_EVENT_TYPE, parser->key_offset, kept_text(&parser->key),
                       "events of another type than event_type says");
         return PLACE_SKIP;
@@ -4821,6 +4821,7 @@ static uint8_t list_open(struct cmcwh_parser *parser) {
     }
     batch_abort(&parser->batch);
     parser->list = parser->key;
+    parser->list_kind = (uint8_t)kind;
     parser->list_offset = parser->key_offset;
     parser->have_list = true;
     return PLACE_LIST;
@@ -4837,7 +4838,7 @@ static uint8_t item_open(struct cmcwh_parser *parser, size_t index) {
                           : "the ring has no room for the whole request");
         return PLACE_SKIP;
     }
-    draft_begin(&parser->draft, record, kind_of(kept_text(&parser->list)));
+    draft_begin(&parser->draft, record, (enum cmcwh_kind)parser->list_kind);
     parser->hint = 0;
     return PLACE_ITEM;
 }

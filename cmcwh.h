@@ -1229,7 +1229,8 @@ struct cmcwh_parser {
     /* The events: what each open container and the current member are to us. */
     uint8_t place[CMCWH_DEPTH_MAX + 1];
     uint8_t member;
-    uint8_t hint; /* which member of an event is likely next */
+    uint8_t hint;      /* which member of an event is likely next */
+    uint8_t list_kind; /* of the events in the list that was found */
     bool have_event, have_list;
     bool capturing;
     uint16_t capture;         /* where the member begins that is being kept as JSON */
