@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import zlib
 
 from harness import CMCWH, Server, body, payload, run
 
@@ -134,6 +135,34 @@ def test_what_a_text_holds_does_nothing():
         assert not any(c in output for c in "\x1b\u009b\u202e"), output
     rows = list(csv.reader(io.StringIO(summary("--suppress", "-", data=lines)[0])))
     assert len(rows) == 2 and rows[1][0].startswith("'=1+1@"), rows
+
+
+def frame(record):
+    """A record of 1024 bytes as a log has it: its CRC made right, in a COBS frame."""
+    length = int.from_bytes(record[28:30], "little")
+    record = record[:length - 4] + zlib.crc32(record[:length - 4]).to_bytes(4, "little")
+    out = bytearray()
+    for part in (record + b"\0").split(b"\0")[:-1]:
+        for at in range(0, len(part) - 253, 254):
+            out += b"\xff" + part[at:at + 254]
+        rest = part[len(part) // 254 * 254:]
+        out += bytes([len(rest) + 1]) + rest
+    return bytes(out) + b"\0"
+
+
+def test_numbers_that_are_none():
+    """A log from elsewhere may hold any."""
+    with open("tests/golden/big-endian.ring", "rb") as file:
+        bounce = file.read()[3 * 256 + 1024:][:1024]
+    assert bounce[:6] == b"CMCR\1\2" and bounce[6] == 3
+    for number in (12, 13, 98, 100, 200, 255):
+        log = b"\0" + b"".join(frame(bounce[:5] + bytes([kind, number]) + bounce[7:40] + bytes([kind]) + bounce[41:])
+                               for kind in (1, 2, 3, 9))
+        found, said = counts("-", data=log)
+        assert said == "" and found["events"] == 4, (found, said)
+        for day in found["days"] + [found["total"]]:
+            assert [day[name] for name in ("bounces", "blocks", "unknown", "other")] == [1, 1, 1, 1], (number, found)
+            assert day["reasons"] == {"unknown": 1}, (number, found)
 
 
 def test_what_is_not_an_event_is_said():

@@ -50,9 +50,9 @@ static void texts(void **state) {
     is("a\r\nb\tc\x1B[2J", "\"a\\u000d\\u000ab\\u0009c\\u001b[2J\"");
     is("\xE9\x85\x8D\xE4\xBF\xA1 \xF0\x9F\x98\x80",
        "\"\xE9\x85\x8D\xE4\xBF\xA1 \xF0\x9F\x98\x80\"");
-    is("a\xE2\x80\xAE"
+    is("a\xE2\x80\x8F"
        "b",
-       "\"a\\u202eb\"");
+       "\"a\\u200fb\"");
     assert_string_equal(cell("a\0b", 3), "\"a\\u0000b\"");
     assert_string_equal(cell("\xFF", 1), "\"\\ufffd\"");
     is("C:\\x", "\"C:\\x\"");

@@ -66,21 +66,6 @@ static struct summary {
 
 /* ---- Counting ---- */
 
-static unsigned count_of(const struct cmcwh_event *event) {
-    switch (event->kind) {
-    case CMCWH_DELIVERIES:
-        return CMCWH_COUNT_DELIVERIES + event->status;
-    case CMCWH_BOUNCES:
-        return CMCWH_COUNT_BOUNCES +
-               (event->status == CMCWH_BOUNCE_OTHER ? PLACES - 1 : event->status);
-    case CMCWH_BLOCKS:
-        return CMCWH_COUNT_BLOCKS;
-    case CMCWH_OTHER:
-        break;
-    }
-    return CMCWH_COUNT_OTHER;
-}
-
 /* A new day in its place; of more than DAYS the oldest goes to those that are not told apart. */
 static struct day *add_day(unsigned place, uint64_t begin, uint64_t end) {
     if (all.day_count == DAYS && place == 0) {
@@ -168,7 +153,7 @@ static bool take(void *unused, const struct cmcwh_event *event) {
     }
     all.events++;
     if (!all.wants_suppress) {
-        day_of(event->received)->counts[count_of(event)]++;
+        day_of(event->received)->counts[cmcwh_count_of(event)]++;
         if (event->kind == CMCWH_BOUNCES) {
             count_domain(event);
         }
