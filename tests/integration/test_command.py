@@ -182,7 +182,7 @@ def test_counters():
 
         def told():
             server.signal(signal.SIGUSR1)
-            return re.search(r"sink '.*' behind=0 lost=0 failed=no delivered=3\n", server.stderr())
+            return re.search(r"sink '.*' behind=0 lost=0 failed=no delivered=3 last_success=\S+\n", server.stderr())
         eventually(told, "what the sink has delivered")
 
 

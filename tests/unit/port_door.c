@@ -681,10 +681,134 @@ static void ends_with_its_request(void **state) {
     close_door();
 }
 
+/* ---- What is counted ---- */
+
+static struct door_counters counted(void) {
+    struct door_counters counters;
+
+    door_count(door, &counters);
+    assert_int_equal(counters.open, counters.resting + counters.shaking + counters.reading +
+                                        counters.storing + counters.queued + counters.answering);
+    return counters;
+}
+
+/* Until `reached`, or setup's alarm. */
+#define await(reached)                                                                             \
+    while (!(reached)) {                                                                           \
+        (void)poll(NULL, 0, 1);                                                                    \
+    }
+
+static int come(const struct listener *to) {
+    int sender = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    reach(sender, to);
+    return sender;
+}
+
+static void say(int sender, const char *text) {
+    assert_int_equal(send(sender, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+/* Who is there, and what each waits for. */
+static void what_they_wait_for(void **state) {
+    int first, second;
+
+    (void)state;
+    open_door();
+    assert_int_equal(counted().limit, 16);
+    assert_int_equal(counted().open, 0);
+    first = come(listener);
+    say(first, "GET /x" HOST "\r\n");
+    await(counted().resting == 1);
+    second = come(listener);
+    say(second, "GET /x" HOST);
+    await(counted().reading == 1 || counted().slow == 1);
+    await(counted().slow == 1); /* it gets 408 */
+    assert_int_equal(counted().resting, 1);
+    (void)close(first);
+    (void)close(second);
+    await(counted().open == 0);
+    assert_true(counted().accepted == 2);
+    assert_true(counted().crowded == 0);
+    close_door();
+    (void)said();
+}
+
+/* More than there are places for, within the time in which they may rest: some give way. */
+static void crowds(void **state) {
+    enum { SENDERS = 20 };
+    int senders[SENDERS];
+    uint64_t come_so_far = 0;
+
+    (void)state;
+    memset(senders, -1, sizeof senders);
+    open_door();
+    while (counted().crowded == 0) {
+        int *sender = &senders[come_so_far++ % SENDERS];
+
+        (void)close(*sender);
+        *sender = come(listener);
+        say(*sender, "P"); /* before that, the kernel keeps it */
+        await(counted().accepted == come_so_far);
+        assert_in_range(counted().open, 0, 16);
+    }
+    assert_true(come_so_far > 16);
+    for (unsigned i = 0; i < SENDERS; i++) {
+        (void)close(senders[i]);
+    }
+    await(counted().open == 0);
+    close_door();
+    (void)said();
+}
+
+/* One that is as it should be. False: it was not done in time. */
+static bool shake_hands(int sender) {
+    void *session = open_session(sender);
+    bool open = true;
+    char byte;
+
+    while (counted().handshakes_good == 0 && open) {
+        open = session_read(session, &byte, 1) < 0 && errno == EAGAIN;
+        (void)poll(NULL, 0, 1);
+    }
+    close_session(session);
+    return counted().handshakes_good > 0;
+}
+
+static void handshakes(void **state) {
+    static const char no_hello[] = {0x16, 3, 1, 0, 1, 'x'};
+    uint64_t come_so_far = 1;
+    bool good = false;
+    int sender;
+
+    (void)state;
+    if (!tls_built_in()) {
+        skip();
+    }
+    open_door();
+    sender = come(&listener[1]);
+    assert_int_equal(send(sender, no_hello, sizeof no_hello, 0), sizeof no_hello);
+    await(counted().handshakes_bad == 1);
+    (void)close(sender);
+    for (; !good; come_so_far++) {
+        sender = come(&listener[1]);
+        good = shake_hands(sender);
+        (void)close(sender);
+    }
+    await(counted().open == 0);
+    assert_true(counted().accepted == come_so_far);
+    assert_in_range(counted().handshakes_bad, 1, come_so_far - 1);
+    close_door();
+    (void)said();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(room_for_all, setup, teardown),
         cmocka_unit_test_setup_teardown(ends_with_its_request, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_they_wait_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(crowds, setup, teardown),
+        cmocka_unit_test_setup_teardown(handshakes, setup, teardown),
         cmocka_unit_test_setup_teardown(too_many, setup, teardown),
         cmocka_unit_test_setup_teardown(closed_at_any_moment, setup, teardown),
         cmocka_unit_test_prestate_setup_teardown(room_for_all, setup, teardown, stored),

@@ -114,6 +114,19 @@ static void each_option(void **state) {
     read_right("--check-config --workers 3");
     assert_true(options.check);
     assert_int_equal(options.workers, 3);
+    assert_int_equal(options.quiet_after, 0);
+    read_right("--quiet-after 45");
+    assert_int_equal(options.quiet_after, 45);
+    read_right("--quiet-after 45s");
+    assert_int_equal(options.quiet_after, 45);
+    read_right("--quiet-after 90m");
+    assert_int_equal(options.quiet_after, 5400);
+    read_right("--quiet-after 2h");
+    assert_int_equal(options.quiet_after, 7200);
+    read_right("--quiet-after=366d");
+    assert_int_equal(options.quiet_after, 366 * 86400);
+    read_right("--quiet-after 0");
+    assert_int_equal(options.quiet_after, 0);
     read_right("--path=/a=b"); /* only the first '=' ends the name */
     assert_string_equal(options.path, "/a=b");
 }
@@ -146,6 +159,13 @@ static void wrong_values(void **state) {
     read_wrong("--store-timeout 61", "expected");
     read_wrong("--body-timeout 3601", "expected");
     read_wrong("--keep-alive 3601", "expected a number of seconds from 0 to 3600");
+    read_wrong("--quiet-after 367d", "expected a time such as 90m, 2h or 3d");
+    read_wrong("--quiet-after 1w", "'1w'");
+    read_wrong("--quiet-after h", "expected");
+    read_wrong("--quiet-after -1h", "expected");
+    read_wrong("--quiet-after 1hh", "expected");
+    read_wrong("--quiet-after 18446744073709551617", "expected");
+    read_wrong("--quiet-after 307445734561825861m", "expected"); /* 2^64 seconds and some */
     read_wrong("--path mails", "begins with '/'");
     read_wrong("--path /a?b", "begins with '/'");
     read_wrong("--path /%41", "begins with '/'");
