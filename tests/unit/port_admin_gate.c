@@ -136,6 +136,7 @@ static void credentials(void **state) {
     assert_true(answer.status == 401 && answer.bearer && !answer.basic);
     assert_int_equal(asked("Authorization: Bearer look\r\n"), 0);
     assert_int_equal(asked("Authorization: Bearer hook\r\n"), 401);
+    assert_said("--admin: 192.0.2.1: wrong credentials");
     use("basic u:p\n");
     answer = ask("Authorization: Bearer look\r\n", "192.0.2.1", 0);
     assert_true(answer.status == 401 && !answer.bearer && answer.basic);
@@ -157,6 +158,7 @@ static void guessing(void **state) {
         assert_int_equal(ask("", "192.0.2.2", 1000).status, 401); /* a browser's first request */
         assert_int_equal(ask(wrong, "127.0.0.1", 1000).status, 401);
     }
+    (void)said();
     answer = ask(right, "192.0.2.1", 1000);
     assert_true(answer.status == 429 && answer.retry_after == CMCWH_TRIES_TIME / 1000);
     assert_int_equal(ask(right, "192.0.2.2", 1000).status, 0);

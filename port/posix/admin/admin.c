@@ -46,6 +46,7 @@ enum {
     PATIENCE = 10000, /* ms without a step on */
     LINGER = 1000,
     BEAT = 15000,
+    SOON = 20,      /* ms between looks for memory, while somebody waits for it */
     LOOK = 200,     /* ms between looks for new events, while somebody streams */
     TICK = 1000,    /* ms between looks at the time */
     FRESH = 250,    /* ms that a snapshot is good for */
@@ -585,7 +586,10 @@ static int prepare(struct admin *admin, struct pollfd polled[POLLED]) {
     for (unsigned i = 0; i < ADMIN_CONNECTIONS; i++) {
         const struct connection *c = &admin->connections[i];
         bool reads = c->state != WAITS && (c->state != STREAMS || c->events.form == EVENTS_SENT);
-        int most = c->state == STREAMS ? (c->busy ? 1 + (int)admin->worked : LOOK) : TICK;
+        int most = c->state == WAITS     ? SOON
+                   : c->state != STREAMS ? TICK
+                   : c->busy             ? 1 + (int)admin->worked
+                                         : LOOK;
 
         polled[FIRST + i] = (struct pollfd){.fd = c->state == FREE ? -1 : c->socket,
                                             .events = c->writes ? POLLOUT

@@ -8,6 +8,7 @@
 
 #include "door/auth.h"
 #include "door/tls.h"
+#include "platform/log.h"
 #include "platform/network.h"
 
 /* ---- Names ---- */
@@ -123,6 +124,9 @@ static struct gate_answer check_credentials(struct gate *gate, const struct cmcw
     result = cmcwh_authorized(access, authorization, &answer);
     if (result == CMCWH_OK) {
         return (struct gate_answer){.status = 0};
+    }
+    if (result == CMCWH_ERR_WRONG) {
+        log_line(CMCWH_LOG_WARN, "--admin: %s: wrong credentials", peer);
     }
     if (result == CMCWH_ERR_WRONG && counts) {
         cmcwh_tries_wrong(&gate->tries, peer, now);
