@@ -339,13 +339,13 @@ static void json_refusal(void **state) {
                                                  .times = 2,
                                                  .status = 404,
                                                  .peer = "192.0.2.1",
-                                                 .path = "/<script>\"\xE2\x80\xAE",
+                                                 .path = "/<script>\"\xE2\x80\x8F",
                                                  .error = "not_found"};
     status.refusal_count = 1;
     write_json();
     assert_json();
     assert_has("\"refusals\":[{\"time\":\"2023-11-14T22:13:20Z\",\"times\":2,\"status\":404,"
-               "\"peer\":\"192.0.2.1\",\"path\":\"/<script>\\\"\\u202e\",\"error\":\"not_found\","
+               "\"peer\":\"192.0.2.1\",\"path\":\"/<script>\\\"\\u200f\",\"error\":\"not_found\","
                "\"detail\":\"\",\"field\":\"\"}],");
 }
 
