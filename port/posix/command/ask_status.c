@@ -3,6 +3,7 @@
 #include "command/commands.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "command/arguments.h"
@@ -173,11 +174,10 @@ static int status_of(const struct reply *reply) {
     return UNKNOWN;
 }
 
-static void print_page(void) {
-    static char body[BODY_MOST];
+static void print_page(char *body) {
     struct reply reply;
 
-    reply_begin(&reply, body, sizeof body);
+    reply_begin(&reply, body, BODY_MOST);
     if (get("/", "text/plain", &reply) && reply.status == 200 &&
         strncmp(reply.type, "text/plain", 10) == 0) {
         print_plain(body, reply.length, false);
@@ -197,12 +197,12 @@ static int print_verdict(const struct reply *reply, int status) {
     return status;
 }
 
-static int run(bool json) {
-    static char body[BODY_MOST];
+/* What comes is kept in `body`. */
+static int run(bool json, char *body) {
     struct reply reply;
     int status;
 
-    reply_begin(&reply, body, sizeof body);
+    reply_begin(&reply, body, BODY_MOST);
     if (!get("/status.json", "application/json", &reply)) {
         return say_unreached();
     }
@@ -218,7 +218,7 @@ static int run(bool json) {
     } else {
         status = print_verdict(&reply, status);
         if (status != UNKNOWN) {
-            print_page();
+            print_page(body);
         }
     }
     return fflush(stdout) == 0 ? status : UNKNOWN;
@@ -234,7 +234,8 @@ int command_status(int count, char **arguments) {
                                    .options = options,
                                    .option_count = sizeof options / sizeof *options,
                                    .most = 1};
-    int words = arguments_read(&what, count, arguments), status;
+    int words = arguments_read(&what, count, arguments), status = UNKNOWN;
+    char *body;
 
     if (words < 0) {
         return words == ARGUMENTS_HELP ? OK : UNKNOWN;
@@ -243,7 +244,13 @@ int command_status(int count, char **arguments) {
     if (!read_address() || !ask_prepare(&ask)) {
         return UNKNOWN;
     }
-    status = run(json);
+    body = malloc(BODY_MOST);
+    if (body != NULL) {
+        status = run(json, body);
+        free(body);
+    } else {
+        (void)print_fault(UNKNOWN, "out of memory");
+    }
     ask_end(&ask);
     return status;
 }

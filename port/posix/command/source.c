@@ -96,6 +96,7 @@ static void take_frames(struct source *source, struct cmcwh_deframer *deframer, 
 enum { LINE_MOST = 32768 };
 
 struct lines {
+    struct cmcwh_parser parser;
     char line[LINE_MOST];
     size_t used; /* LINE_MOST: it is longer */
     uint64_t number, wrong, first_wrong;
@@ -184,9 +185,8 @@ static uint64_t at_time(void *received) {
 }
 
 /* What the service sent to have this line stored. False: it never was sent so. */
-static bool parse_line(const struct envelope *envelope, const char *members,
-                       struct cmcwh_record *record) {
-    static struct cmcwh_parser parser;
+static bool parse_line(struct cmcwh_parser *parser, const struct envelope *envelope,
+                       const char *members, struct cmcwh_record *record) {
     struct cmcwh_ring ring;
     uint32_t link;
     uint64_t received = envelope->received;
@@ -201,31 +201,31 @@ static bool parse_line(const struct envelope *envelope, const char *members,
         return false;
     }
     reader = cmcwh_ring_attach(&ring, NULL, true);
-    cmcwh_parser_init(&parser, &ring, CMCWH_JSON);
-    (void)cmcwh_parser_feed(&parser, "{\"event_type\":", 14);
-    (void)cmcwh_parser_feed(&parser, envelope->type.data, envelope->type.length);
-    (void)cmcwh_parser_feed(&parser, ",\"server_composition\":", 22);
-    (void)cmcwh_parser_feed(&parser, envelope->composition.data, envelope->composition.length);
-    (void)cmcwh_parser_feed(&parser, ",\"event\":{", 10);
-    (void)cmcwh_parser_feed(&parser, envelope->type.data, envelope->type.length);
-    (void)cmcwh_parser_feed(&parser, ":[{", 3);
-    (void)cmcwh_parser_feed(&parser, members, strlen(members));
-    (void)cmcwh_parser_feed(&parser, "]}}", 3);
-    right = cmcwh_parser_end(&parser) == 1 && cmcwh_parser_commit(&parser) == 1 &&
+    cmcwh_parser_init(parser, &ring, CMCWH_JSON);
+    (void)cmcwh_parser_feed(parser, "{\"event_type\":", 14);
+    (void)cmcwh_parser_feed(parser, envelope->type.data, envelope->type.length);
+    (void)cmcwh_parser_feed(parser, ",\"server_composition\":", 22);
+    (void)cmcwh_parser_feed(parser, envelope->composition.data, envelope->composition.length);
+    (void)cmcwh_parser_feed(parser, ",\"event\":{", 10);
+    (void)cmcwh_parser_feed(parser, envelope->type.data, envelope->type.length);
+    (void)cmcwh_parser_feed(parser, ":[{", 3);
+    (void)cmcwh_parser_feed(parser, members, strlen(members));
+    (void)cmcwh_parser_feed(parser, "]}}", 3);
+    right = cmcwh_parser_end(parser) == 1 && cmcwh_parser_commit(parser) == 1 &&
             cmcwh_ring_read(&ring, reader, &stored) == 1;
-    cmcwh_parser_abort(&parser);
+    cmcwh_parser_abort(parser);
     *record = right ? stored : *record;
     return right;
 }
 
-static bool take_line(struct source *source, const struct lines *lines) {
+static bool take_line(struct source *source, struct lines *lines) {
     const char *at = lines->line;
     struct envelope envelope;
     struct cmcwh_record record;
     struct cmcwh_event event;
 
     if (lines->used == sizeof lines->line || strlen(lines->line) != lines->used ||
-        !take_envelope(&at, &envelope) || !parse_line(&envelope, at, &record)) {
+        !take_envelope(&at, &envelope) || !parse_line(&lines->parser, &envelope, at, &record)) {
         return false;
     }
     cmcwh_record_read(&record, &event);
@@ -299,51 +299,67 @@ static bool refuse(const struct source *source, enum source_kind kind) {
     return kind == SOURCE_PACKED || kind == SOURCE_LOGFMT;
 }
 
+/* All that a stream is read with. */
+struct stream {
+    struct cmcwh_deframer deframer;
+    struct lines lines;
+    char bytes[65536];
+};
+
 /* What was no event is said. */
-static enum source_result sum_up(const struct source *source, const struct lines *lines,
-                                 const struct cmcwh_deframer *deframer) {
+static enum source_result sum_up(const struct source *source, const struct stream *stream) {
+    const struct lines *lines = &stream->lines;
+    uint64_t skipped = stream->deframer.skipped;
+
     if (lines->wrong > 0) {
         log_usage("%s: %" PRIu64 " lines are no events in cmcwh's JSON, the first is line %" PRIu64
                   "; read %" PRIu64 " events",
                   source->name, lines->wrong, lines->first_wrong, source->events);
     }
-    if (deframer->skipped > 0) {
+    if (skipped > 0) {
         log_usage("%s: skipped %" PRIu64 " bytes that belong to no record; read %" PRIu64 " events",
-                  source->name, deframer->skipped, source->events);
+                  source->name, skipped, source->events);
     }
-    return source->events == 0 && (lines->wrong > 0 || deframer->skipped > 0) ? SOURCE_FAILED
-                                                                              : SOURCE_READ;
+    return source->events == 0 && (lines->wrong > 0 || skipped > 0) ? SOURCE_FAILED : SOURCE_READ;
 }
 
-static enum source_result read_stream(struct source *source, int descriptor) {
-    static struct cmcwh_deframer deframer;
-    static struct lines lines;
-    static char bytes[65536];
-    ssize_t got = read_much(source, descriptor, bytes, sizeof bytes);
-    enum source_kind kind = source_kind(bytes, got > 0 ? (size_t)got : 0);
+static enum source_result read_with(struct stream *stream, struct source *source, int descriptor) {
+    ssize_t got = read_much(source, descriptor, stream->bytes, sizeof stream->bytes);
+    enum source_kind kind = source_kind(stream->bytes, got > 0 ? (size_t)got : 0);
 
-    cmcwh_deframer_init(&deframer);
-    lines.used = 0;
-    lines.number = lines.wrong = 0;
+    cmcwh_deframer_init(&stream->deframer);
     if (got > 0 && refuse(source, kind)) {
         return SOURCE_FAILED;
     }
     while (got > 0 && !source->ended) {
         if (kind == SOURCE_FRAMES) {
-            take_frames(source, &deframer, bytes, (size_t)got);
+            take_frames(source, &stream->deframer, stream->bytes, (size_t)got);
         } else {
-            take_lines(source, &lines, bytes, (size_t)got);
+            take_lines(source, &stream->lines, stream->bytes, (size_t)got);
         }
-        got = read_much(source, descriptor, bytes, sizeof bytes);
+        got = read_much(source, descriptor, stream->bytes, sizeof stream->bytes);
     }
     if (got < 0) {
         return SOURCE_FAILED;
     }
-    if (lines.used > 0 && !source->ended) {
-        end_line(source, &lines); /* the last one, which may be torn */
+    if (stream->lines.used > 0 && !source->ended) {
+        end_line(source, &stream->lines); /* the last one, which may be torn */
     }
-    cmcwh_deframer_end(&deframer);
-    return sum_up(source, &lines, &deframer);
+    cmcwh_deframer_end(&stream->deframer);
+    return sum_up(source, stream);
+}
+
+static enum source_result read_stream(struct source *source, int descriptor) {
+    struct stream *stream = calloc(1, sizeof *stream);
+    enum source_result result = SOURCE_FAILED;
+
+    if (stream == NULL) {
+        log_usage("%s: out of memory", source->name);
+    } else {
+        result = read_with(stream, source, descriptor);
+        free(stream);
+    }
+    return result;
 }
 
 enum source_result source_read(const char *name, source_take take, void *context) {

@@ -45,7 +45,7 @@ struct day {
     uint64_t counts[CMCWH_COUNTS];
 };
 
-static struct summary {
+struct summary {
     uint64_t since, until;
     uint64_t events, repeats;
     uint64_t unchecked; /* which may be repeats */
@@ -62,45 +62,49 @@ static struct summary {
     uint64_t other_domains; /* bounces of those that found no room */
 
     struct suppress suppress;
-} all;
+};
+
+/* Taken only when it is asked for: who serves needs none of it. */
+static struct summary *all;
 
 /* ---- Counting ---- */
 
 /* A new day in its place; of more than DAYS the oldest goes to those that are not told apart. */
 static struct day *add_day(unsigned place, uint64_t begin, uint64_t end) {
-    if (all.day_count == DAYS && place == 0) {
-        all.earlier.end = all.earlier.end > end ? all.earlier.end : end;
-        return &all.earlier;
+    if (all->day_count == DAYS && place == 0) {
+        all->earlier.end = all->earlier.end > end ? all->earlier.end : end;
+        return &all->earlier;
     }
-    if (all.day_count == DAYS) {
+    if (all->day_count == DAYS) {
         for (unsigned i = 0; i < CMCWH_COUNTS; i++) {
-            all.earlier.counts[i] += all.days[0].counts[i];
+            all->earlier.counts[i] += all->days[0].counts[i];
         }
-        all.earlier.end = all.days[0].end;
+        all->earlier.end = all->days[0].end;
         place--;
-        memmove(all.days, all.days + 1, place * sizeof *all.days);
+        memmove(all->days, all->days + 1, place * sizeof *all->days);
     } else {
-        memmove(all.days + place + 1, all.days + place, (all.day_count - place) * sizeof *all.days);
-        all.day_count++;
+        memmove(all->days + place + 1, all->days + place,
+                (all->day_count - place) * sizeof *all->days);
+        all->day_count++;
     }
-    all.days[place] = (struct day){.begin = begin, .end = end};
-    return &all.days[place];
+    all->days[place] = (struct day){.begin = begin, .end = end};
+    return &all->days[place];
 }
 
 static struct day *day_of(uint64_t time) {
-    unsigned low = 0, high = all.day_count;
+    unsigned low = 0, high = all->day_count;
 
     while (low < high) {
         unsigned middle = low + (high - low) / 2;
 
-        if (time >= all.days[middle].end) {
+        if (time >= all->days[middle].end) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    if (low < all.day_count && time >= all.days[low].begin) {
-        return &all.days[low];
+    if (low < all->day_count && time >= all->days[low].begin) {
+        return &all->days[low];
     }
     return add_day(low, day_begin(time, 0), day_begin(time, 1));
 }
@@ -124,43 +128,43 @@ static struct cmcwh_text domain_of(const struct cmcwh_event *event, char out[256
 
 static void count_domain(const struct cmcwh_event *event) {
     char name[256];
-    uint32_t known = all.domains.count;
-    uint32_t number = book_number(&all.domains, domain_of(event, name));
-    void *bounces = all.bounces;
+    uint32_t known = all->domains.count;
+    uint32_t number = book_number(&all->domains, domain_of(event, name));
+    void *bounces = all->bounces;
 
-    if (number == BOOK_NONE || (number == known && !book_room(&bounces, number, &all.domain_room,
-                                                              sizeof *all.bounces, BOOK_MOST))) {
-        all.other_domains++;
+    if (number == BOOK_NONE || (number == known && !book_room(&bounces, number, &all->domain_room,
+                                                              sizeof *all->bounces, BOOK_MOST))) {
+        all->other_domains++;
         return;
     }
-    all.bounces = bounces;
-    all.bounces[number] = (number == known ? 0 : all.bounces[number]) + 1;
+    all->bounces = bounces;
+    all->bounces[number] = (number == known ? 0 : all->bounces[number]) + 1;
 }
 
 /* Has it come before? */
 static bool is_repeat(const struct cmcwh_event *event) {
-    enum seen_result result = seen_add(&all.seen, event->id);
+    enum seen_result result = seen_add(&all->seen, event->id);
 
-    all.repeats += result == SEEN_BEFORE;
-    all.unchecked += result == SEEN_FULL;
+    all->repeats += result == SEEN_BEFORE;
+    all->unchecked += result == SEEN_FULL;
     return result == SEEN_BEFORE;
 }
 
 static bool take(void *unused, const struct cmcwh_event *event) {
     (void)unused;
-    if (event->received < all.since || event->received >= all.until || is_repeat(event)) {
+    if (event->received < all->since || event->received >= all->until || is_repeat(event)) {
         return true;
     }
-    all.events++;
-    if (!all.wants_suppress) {
+    all->events++;
+    if (!all->wants_suppress) {
         day_of(event->received)->counts[cmcwh_count_of(event)]++;
         if (event->kind == CMCWH_BOUNCES) {
             count_domain(event);
         }
     } else if (event->kind == CMCWH_BOUNCES) {
-        all.full = !suppress_add(&all.suppress, event);
+        all->full = !suppress_add(&all->suppress, event);
     }
-    return !all.full;
+    return !all->full;
 }
 
 /* ---- Telling ---- */
@@ -206,15 +210,15 @@ static void put_date(struct writer *writer, uint64_t time) {
 /* Calls `put` for each day, then for the sum of all. */
 static void each_day(struct writer *writer,
                      void (*put)(struct writer *writer, const struct day *day, bool total)) {
-    struct day total = all.earlier;
+    struct day total = all->earlier;
 
-    if (all.earlier.end > 0) {
-        put(writer, &all.earlier, false);
+    if (all->earlier.end > 0) {
+        put(writer, &all->earlier, false);
     }
-    for (unsigned i = 0; i < all.day_count; i++) {
-        put(writer, &all.days[i], false);
+    for (unsigned i = 0; i < all->day_count; i++) {
+        put(writer, &all->days[i], false);
         for (unsigned count = 0; count < CMCWH_COUNTS; count++) {
-            total.counts[count] += all.days[i].counts[count];
+            total.counts[count] += all->days[i].counts[count];
         }
         flush_out(writer);
     }
@@ -226,13 +230,13 @@ static void each_day(struct writer *writer,
 static uint32_t most_bounced(const uint32_t *told, unsigned count) {
     uint32_t most = BOOK_NONE;
 
-    for (uint32_t i = 0; i < all.domains.count; i++) {
+    for (uint32_t i = 0; i < all->domains.count; i++) {
         bool known = false;
 
         for (unsigned j = 0; j < count; j++) {
             known = known || told[j] == i;
         }
-        if (!known && (most == BOOK_NONE || all.bounces[i] > all.bounces[most])) {
+        if (!known && (most == BOOK_NONE || all->bounces[i] > all->bounces[most])) {
             most = i;
         }
     }
@@ -243,15 +247,15 @@ static uint32_t most_bounced(const uint32_t *told, unsigned count) {
 static unsigned top_domains(uint32_t top[TOP], uint64_t *others) {
     unsigned count = 0;
 
-    *others = all.other_domains;
+    *others = all->other_domains;
     while (count < TOP && (top[count] = most_bounced(top, count)) != BOOK_NONE) {
         count++;
     }
-    for (uint32_t i = 0; i < all.domains.count; i++) {
-        *others += all.bounces[i];
+    for (uint32_t i = 0; i < all->domains.count; i++) {
+        *others += all->bounces[i];
     }
     for (unsigned i = 0; i < count; i++) {
-        *others -= all.bounces[top[i]];
+        *others -= all->bounces[top[i]];
     }
     return count;
 }
@@ -274,9 +278,9 @@ static void put_day(struct writer *writer, const struct day *day, bool total) {
     if (total) {
         writer_text(writer, "total     ");
     } else {
-        put_date(writer, day == &all.earlier ? day->end : day->begin);
+        put_date(writer, day == &all->earlier ? day->end : day->begin);
     }
-    writer_text(writer, day == &all.earlier ? " <" : "  ");
+    writer_text(writer, day == &all->earlier ? " <" : "  ");
     for (unsigned i = 0; i < COLUMNS; i++) {
         writer_print(writer, " %9" PRIu64, sum_of(day->counts, columns[i].first, columns[i].count));
     }
@@ -286,7 +290,7 @@ static void put_day(struct writer *writer, const struct day *day, bool total) {
 
 /* As within a JSON string: nothing of it acts on a terminal. */
 static void put_domain(struct writer *writer, uint32_t number) {
-    struct cmcwh_text name = book_text(&all.domains, number);
+    struct cmcwh_text name = book_text(&all->domains, number);
     char bytes[6 * 256];
     struct writer quoted = {.bytes = bytes, .size = sizeof bytes};
 
@@ -305,7 +309,7 @@ static void put_domains(struct writer *writer) {
 
     writer_text(writer, count == 0 ? "\nnothing bounced\n" : "\ndomains that bounced most\n");
     for (unsigned i = 0; i < count; i++) {
-        writer_print(writer, "%12" PRIu64 " ", all.bounces[top[i]]);
+        writer_print(writer, "%12" PRIu64 " ", all->bounces[top[i]]);
         put_domain(writer, top[i]);
         writer_text(writer, "\n");
     }
@@ -323,13 +327,13 @@ static void print_text(struct writer *writer) {
     each_day(writer, put_day);
     flush_out(writer);
     put_domains(writer);
-    writer_print(writer, "\n%" PRIu64 " events", all.events);
-    if (all.repeats > 0) {
-        writer_print(writer, ", and %" PRIu64 " that came again", all.repeats);
+    writer_print(writer, "\n%" PRIu64 " events", all->events);
+    if (all->repeats > 0) {
+        writer_print(writer, ", and %" PRIu64 " that came again", all->repeats);
     }
     writer_text(writer, "; days are those of ");
-    day_zone(writer,
-             all.day_count > 0 ? all.days[all.day_count - 1].begin : (uint64_t)time(NULL) * 1000);
+    day_zone(writer, all->day_count > 0 ? all->days[all->day_count - 1].begin
+                                        : (uint64_t)time(NULL) * 1000);
     writer_text(writer, "\n");
     flush_out(writer);
 }
@@ -357,10 +361,10 @@ static void put_json_counts(struct writer *writer, const struct day *day) {
 static void put_json_day(struct writer *writer, const struct day *day, bool total) {
     writer_text(writer, total ? "],\"total\":{\"day\":null" : "");
     if (!total) {
-        writer_text(writer, day == &all.earlier                       ? "{\"before\":\""
-                            : day == all.days && all.earlier.end == 0 ? "{\"day\":\""
-                                                                      : ",{\"day\":\"");
-        put_date(writer, day == &all.earlier ? day->end : day->begin);
+        writer_text(writer, day == &all->earlier                        ? "{\"before\":\""
+                            : day == all->days && all->earlier.end == 0 ? "{\"day\":\""
+                                                                        : ",{\"day\":\"");
+        put_date(writer, day == &all->earlier ? day->end : day->begin);
         writer_text(writer, "\"");
     }
     put_json_counts(writer, day);
@@ -371,17 +375,17 @@ static void print_json(struct writer *writer) {
     uint64_t others;
     unsigned count = top_domains(top, &others);
 
-    writer_print(writer, "{\"events\":%" PRIu64 ",\"repeats\":%" PRIu64 ",\"zone\":\"", all.events,
-                 all.repeats);
-    day_zone(writer,
-             all.day_count > 0 ? all.days[all.day_count - 1].begin : (uint64_t)time(NULL) * 1000);
+    writer_print(writer, "{\"events\":%" PRIu64 ",\"repeats\":%" PRIu64 ",\"zone\":\"", all->events,
+                 all->repeats);
+    day_zone(writer, all->day_count > 0 ? all->days[all->day_count - 1].begin
+                                        : (uint64_t)time(NULL) * 1000);
     writer_text(writer, "\",\"days\":[");
     each_day(writer, put_json_day);
     writer_text(writer, ",\"domains\":[");
     for (unsigned i = 0; i < count; i++) {
         writer_text(writer, i == 0 ? "{\"domain\":" : ",{\"domain\":");
-        writer_json(writer, book_text(&all.domains, top[i]));
-        writer_print(writer, ",\"bounces\":%" PRIu64 "}", all.bounces[top[i]]);
+        writer_json(writer, book_text(&all->domains, top[i]));
+        writer_print(writer, ",\"bounces\":%" PRIu64 "}", all->bounces[top[i]]);
         flush_out(writer);
     }
     writer_print(writer, "],\"other_domains\":%" PRIu64 "}\n", others);
@@ -403,9 +407,9 @@ static void print_address(struct cmcwh_text address, const struct suppress_case 
 
 static void print_suppress(void) {
     (void)fputs("address,reason,status,bounces,first,last\r\n", stdout);
-    suppress_list(&all.suppress, print_address);
-    if (all.suppress.nameless > 0) {
-        log_usage("summary: %" PRIu64 " bounces have no whole address", all.suppress.nameless);
+    suppress_list(&all->suppress, print_address);
+    if (all->suppress.nameless > 0) {
+        log_usage("summary: %" PRIu64 " bounces have no whole address", all->suppress.nameless);
     }
 }
 
@@ -424,12 +428,12 @@ static int print_all(bool json) {
     char bytes[16384];
     struct writer writer = {.bytes = bytes, .size = sizeof bytes};
 
-    if (all.unchecked > 0) {
+    if (all->unchecked > 0) {
         log_usage("summary: %" PRIu64 " events were more than can be told apart: some may have "
                   "counted more than once; --since and --until make them fewer",
-                  all.unchecked);
+                  all->unchecked);
     }
-    if (all.wants_suppress) {
+    if (all->wants_suppress) {
         print_suppress();
     } else if (json) {
         print_json(&writer);
@@ -446,10 +450,10 @@ static int print_all(bool json) {
 static int summarize(int count, char **files, bool json) {
     bool right = true;
 
-    for (int i = 0; i < count && !all.full; i++) {
+    for (int i = 0; i < count && !all->full; i++) {
         right = source_read(files[i], take, NULL) == SOURCE_READ && right;
     }
-    if (all.full) {
+    if (all->full) {
         log_usage("summary: more bounces or addresses than there is room for (%d and %d at most): "
                   "nothing is listed; --since and --until make them fewer",
                   SUPPRESS_BOUNCES, BOOK_MOST);
@@ -458,12 +462,23 @@ static int summarize(int count, char **files, bool json) {
     return print_all(json) == 0 && right ? 0 : 1;
 }
 
+static int run(int count, char **files, bool json) {
+    int result = summarize(count, files, json);
+
+    seen_free(&all->seen);
+    book_free(&all->domains);
+    suppress_free(&all->suppress);
+    free(all->bounces);
+    return result;
+}
+
 int command_summary(int count, char **arguments) {
     const char *since = NULL, *until = NULL, *format = "text";
+    bool suppress = false;
     const struct argument options[] = {{"--since", NULL, &since},
                                        {"--until", NULL, &until},
                                        {"--format", NULL, &format},
-                                       {"--suppress", &all.wants_suppress, NULL}};
+                                       {"--suppress", &suppress, NULL}};
     const struct arguments what = {.command = "summary",
                                    .usage = usage,
                                    .expected = "--since TIME, --until TIME, --format text or json, "
@@ -472,7 +487,7 @@ int command_summary(int count, char **arguments) {
                                    .option_count = sizeof options / sizeof *options,
                                    .least = 1,
                                    .most = count};
-    int words = arguments_read(&what, count, arguments), result;
+    int words = arguments_read(&what, count, arguments), result = 2;
     bool json = strcmp(format, "json") == 0;
 
     if (words < 0) {
@@ -482,14 +497,16 @@ int command_summary(int count, char **arguments) {
         log_usage("summary: --format: '%s': expected text or json", format);
         return 2;
     }
-    if (!read_time("--since", since, 0, &all.since) ||
-        !read_time("--until", until, UINT64_MAX, &all.until)) {
-        return 2;
+    all = calloc(1, sizeof *all);
+    if (all == NULL) {
+        log_usage("summary: out of memory");
+        return 1;
     }
-    result = summarize(words, arguments, json);
-    seen_free(&all.seen);
-    book_free(&all.domains);
-    suppress_free(&all.suppress);
-    free(all.bounces);
+    all->wants_suppress = suppress;
+    if (read_time("--since", since, 0, &all->since) &&
+        read_time("--until", until, UINT64_MAX, &all->until)) {
+        result = run(words, arguments, json);
+    }
+    free(all);
     return result;
 }
