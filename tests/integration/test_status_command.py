@@ -1,9 +1,11 @@
 """cmcwh status: the exit status and first line of a monitoring plugin, and what it makes of whatever answers."""
 
 import json
+import re
 
-from harness import free_port, run
-from peers import Says, answer_of
+from harness import body, eventually, free_port, run
+from peers import Says, answer_of, authority, signed
+from test_admin import Admin, AdminTls
 
 
 def status(*arguments):
@@ -81,3 +83,56 @@ def test_wrong_usage_is_unknown_too():
                       ("--timeout", "x"), ("",), ("--auth-file", "/nowhere"), ("ftp://127.0.0.1:1",)):
         result, output, said = status(*arguments)
         assert result == 3 and output == "" and said.count("\n") == 1, (arguments, output, said)
+
+
+# ---- A real one ----
+
+
+def test_a_server_that_is_well():
+    with Admin() as server:
+        assert server.post(body(3)).status == 200
+        result, output, said = status("127.0.0.1:%d" % server.admin)
+        lines = output.split("\n")
+        assert (result, said) == (0, ""), output
+        assert re.match(r"CMCWH OK - last event .*, sinks up to date \| events=3c ring=\d+;;;0;1024$", lines[0]), output
+        assert server.log in output and "OK: " not in output, output
+        assert status("http://localhost:%d" % server.admin)[0] == 0
+        result, output, _ = status("--json", "127.0.0.1:%d" % server.admin)
+        assert result == 0 and json.loads(output)["events"]["stored"] == 3
+        result, output, _ = status("127.0.0.1:%d" % server.port)  # the webhooks' own port
+        assert result == 3 and "404: is this the port of --admin" in output
+        server.stop()
+        assert status("127.0.0.1:%d" % server.admin)[0] == 2
+
+
+def test_a_server_that_is_not():
+    with Admin("--sink", "syslog+tcp://127.0.0.1:%d" % free_port()) as server:
+        assert server.post(body()).status == 503
+
+        def red():
+            result, output, _ = status("127.0.0.1:%d" % server.admin)
+            return result == 2 and output
+        output = eventually(red, "red")
+        assert output.startswith("CMCWH CRITICAL - ") and "syslog+tcp://" in output.split("\n")[0], output
+
+
+def test_credentials_and_https():
+    server = AdminTls("--admin-auth-file", "@/auth")
+    server.write("auth", "basic user:pass\nbearer token\n")
+    server.write("bearer", "bearer token\n")
+    server.write("wrong", "basic user:wrong\n")
+    signed(server.folder, authority(server.folder))
+    with server:
+        address, ca = "127.0.0.1:%ds" % server.admin, server.path("ca.pem")
+        for name in ("auth", "bearer"):
+            result, output, said = status("--auth-file", server.path(name), "--ca", ca, address)
+            assert result == 0 and output.startswith("CMCWH OK - "), (output, said)
+        for options in ((), ("--auth-file", server.path("wrong"))):
+            result, output, _ = status(*options, "--ca", ca, address)
+            assert result == 3 and "401: credentials are missing or wrong" in output, output
+        result, output, _ = status(address)
+        assert result == 3 and "is not trusted" in output, output
+        result, output, _ = status("--ca", ca, "https://localhost:%d" % server.admin)
+        assert result == 3 and "for another name" in output, output
+        result, output, _ = status("127.0.0.1:%d" % server.admin)
+        assert result == 3 and "400: " in output and "https" in output, output

@@ -131,6 +131,8 @@ static int say_refused(const struct reply *reply) {
                                           "those of --admin-auth-file"
                    : reply->status == 403
                        ? "this name or address is not one of its own: ask for it by its address"
+                   : reply->status == 400
+                       ? "it does not speak so: is it a port for HTTPS, HOST:PORTs or https://?"
                    : reply->status == 404 ? "is this the port of --admin, and of this version?"
                                           : "is this the port of --admin?");
     return print_fault(UNKNOWN, text);
@@ -174,25 +176,33 @@ static int status_of(const struct reply *reply) {
     return UNKNOWN;
 }
 
-static void print_page(char *body) {
+/* The page but for its first line, if that says nothing else than `sentence`. */
+static void print_page(char *body, const char *sentence) {
     struct reply reply;
+    size_t skipped = 0;
 
     reply_begin(&reply, body, BODY_MOST);
     if (get("/", "text/plain", &reply) && reply.status == 200 &&
         strncmp(reply.type, "text/plain", 10) == 0) {
-        print_plain(body, reply.length, false);
+        const char *end = memchr(body, '\n', reply.length);
+        size_t line = end == NULL ? reply.length : (size_t)(end - body);
+
+        if (line == strlen(sentence) && memcmp(body, sentence, line) == 0) {
+            skipped = line + (end != NULL);
+        }
+        print_plain(body + skipped, reply.length - skipped, false);
     }
 }
 
-/* The sentence, which begins with the word of its colour. */
-static int print_verdict(const struct reply *reply, int status) {
-    char text[TEXT_MOST], *behind;
+/* The sentence begins with the word of its colour, for which a plugin has its own. */
+static int print_verdict(const struct reply *reply, int status, char sentence[TEXT_MOST]) {
+    const char *behind;
 
-    if (!json_find(reply->body, reply->length, "verdict.sentence", text, sizeof text)) {
+    if (!json_find(reply->body, reply->length, "verdict.sentence", sentence, TEXT_MOST)) {
         return print_fault(UNKNOWN, "what came is no status of cmcwh");
     }
-    behind = strstr(text, ": ");
-    (void)print_first(status, behind == NULL ? text : behind + 2);
+    behind = strstr(sentence, ": ");
+    (void)print_first(status, behind == NULL ? sentence : behind + 2);
     print_figures(reply);
     return status;
 }
@@ -216,9 +226,11 @@ static int run(bool json, char *body) {
     if (json) {
         print_plain(body, reply.length, false);
     } else {
-        status = print_verdict(&reply, status);
+        char sentence[TEXT_MOST];
+
+        status = print_verdict(&reply, status, sentence);
         if (status != UNKNOWN) {
-            print_page(body);
+            print_page(body, sentence);
         }
     }
     return fflush(stdout) == 0 ? status : UNKNOWN;
