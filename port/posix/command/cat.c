@@ -15,10 +15,11 @@
 #include "cmcwh.h"
 #include "command/arguments.h"
 #include "command/choose.h"
+#include "command/source.h"
 #include "command/view.h"
 #include "platform/log.h"
 #include "platform/platform.h"
-#include "sink/outlet.h"
+#include "sink/sink.h"
 
 enum { FOLLOW_PAUSE = 200 /* ms */, LAST_MOST = 100000 };
 
@@ -97,17 +98,11 @@ static int show_last(struct cat *cat) {
 
 /* ---- A stream ---- */
 
-/* Is this the beginning of a log that is text: JSON, logfmt, or logfmt of version 0.1.0? */
+/* A log that is text can be read as it is. */
 static bool is_text(const char *bytes, size_t length) {
-    const char *const lines[] = {outlet_begins(CMCWH_ENCODE_JSON),
-                                 outlet_begins(CMCWH_ENCODE_LOGFMT), "seq="};
+    enum source_kind kind = source_kind(bytes, length);
 
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-        if (length >= strlen(lines[i]) && memcmp(bytes, lines[i], strlen(lines[i])) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return kind == SOURCE_JSON || kind == SOURCE_LOGFMT;
 }
 
 /* Prints what is in one piece of the stream. */

@@ -12,6 +12,7 @@
 #include "admin/day.h"
 #include "command/arguments.h"
 #include "command/book.h"
+#include "command/choose.h"
 #include "command/source.h"
 #include "command/suppress.h"
 #include "platform/log.h"
@@ -46,7 +47,7 @@ struct day {
 };
 
 struct summary {
-    uint64_t since, until;
+    struct choice choice;
     uint64_t events, repeats;
     uint64_t unchecked; /* which may be repeats */
     bool wants_suppress, full;
@@ -152,7 +153,7 @@ static bool is_repeat(const struct cmcwh_event *event) {
 
 static bool take(void *unused, const struct cmcwh_event *event) {
     (void)unused;
-    if (event->received < all->since || event->received >= all->until || is_repeat(event)) {
+    if (!choice_takes(&all->choice, event) || is_repeat(event)) {
         return true;
     }
     all->events++;
@@ -415,15 +416,6 @@ static void print_suppress(void) {
 
 /* ---- The command ---- */
 
-static bool read_time(const char *option, const char *text, uint64_t otherwise, uint64_t *time_) {
-    *time_ = otherwise;
-    if (text != NULL && !when_read(text, (uint64_t)time(NULL) * 1000, time_)) {
-        log_usage("summary: %s: '%s': expected " WHEN_EXPECTED, option, text);
-        return false;
-    }
-    return true;
-}
-
 static int print_all(bool json) {
     char bytes[16384];
     struct writer writer = {.bytes = bytes, .size = sizeof bytes};
@@ -473,10 +465,11 @@ static int run(int count, char **files, bool json) {
 }
 
 int command_summary(int count, char **arguments) {
-    const char *since = NULL, *until = NULL, *format = "text";
+    struct choice choice = {.words = {.only = NULL}};
+    const char *format = "text";
     bool suppress = false;
-    const struct argument options[] = {{"--since", NULL, &since},
-                                       {"--until", NULL, &until},
+    const struct argument options[] = {{"--since", NULL, &choice.words.since},
+                                       {"--until", NULL, &choice.words.until},
                                        {"--format", NULL, &format},
                                        {"--suppress", &suppress, NULL}};
     const struct arguments what = {.command = "summary",
@@ -487,7 +480,7 @@ int command_summary(int count, char **arguments) {
                                    .option_count = sizeof options / sizeof *options,
                                    .least = 1,
                                    .most = count};
-    int words = arguments_read(&what, count, arguments), result = 2;
+    int words = arguments_read(&what, count, arguments), result;
     bool json = strcmp(format, "json") == 0;
 
     if (words < 0) {
@@ -497,16 +490,17 @@ int command_summary(int count, char **arguments) {
         log_usage("summary: --format: '%s': expected text or json", format);
         return 2;
     }
+    if (!choice_read(&choice, "summary", &result)) {
+        return result;
+    }
     all = calloc(1, sizeof *all);
     if (all == NULL) {
         log_usage("summary: out of memory");
         return 1;
     }
+    all->choice = choice;
     all->wants_suppress = suppress;
-    if (read_time("--since", since, 0, &all->since) &&
-        read_time("--until", until, UINT64_MAX, &all->until)) {
-        result = run(words, arguments, json);
-    }
+    result = run(words, arguments, json);
     free(all);
     return result;
 }
