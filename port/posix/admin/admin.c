@@ -331,7 +331,7 @@ static enum state begin_stream(struct admin *admin, struct connection *c, enum e
 
 /* Puts what was written behind the first CHUNK bytes of the buffer into a chunk. */
 static size_t make_chunk(struct connection *c, size_t used, bool last) {
-    char head[CHUNK + 1];
+    char head[2 * sizeof(unsigned) + 3]; /* as much as a compiler thinks there may be */
     size_t start = used > 0 ? 0 : CHUNK, length = CHUNK + used;
 
     if (used > 0) {

@@ -46,7 +46,7 @@ struct cmcwh_text book_text(const struct book *book, uint32_t number) {
 
 /* Where a text is, or would be. */
 static size_t slot_of(const struct book *book, struct cmcwh_text text) {
-    size_t slot = hash_of(text) & (book->slot_count - 1);
+    size_t slot = (size_t)hash_of(text) & (book->slot_count - 1);
 
     while (book->slots[slot] != 0) {
         struct cmcwh_text other = book_text(book, book->slots[slot] - 1);
@@ -125,7 +125,7 @@ void book_free(struct book *book) {
 
 /* Where an id is, or would be. They are hashes. */
 static size_t place_of(const struct seen *seen, uint64_t id) {
-    size_t place = id & (seen->slot_count - 1);
+    size_t place = (size_t)id & (seen->slot_count - 1);
 
     while (seen->ids[place] != 0 && seen->ids[place] != id) {
         place = (place + 1) & (seen->slot_count - 1);
