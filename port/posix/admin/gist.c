@@ -100,22 +100,31 @@ static bool is_failure(const struct cmcwh_event *event) {
            (event->kind == CMCWH_DELIVERIES && event->status == CMCWH_FAILED);
 }
 
-bool gist_failure(struct gist_failures *failures) {
-    while (failures->seq > 1 && failures->looks < LOOKS) {
-        failures->seq--;
-        failures->looks++;
-        if (cmcwh_ring_look(failures->ring, failures->seq, &failures->record) <= 0) {
-            continue;
-        }
-        cmcwh_record_read(&failures->record, &failures->event);
-        if (is_failure(&failures->event)) {
-            if (failures->hide) {
-                hide_addresses(&failures->record);
-            }
-            return true;
+static bool look(struct gist_failures *failures, uint64_t seq) {
+    if (cmcwh_ring_look(failures->ring, seq, &failures->record) <= 0) {
+        return false;
+    }
+    cmcwh_record_read(&failures->record, &failures->event);
+    return is_failure(&failures->event);
+}
+
+void gist_failures(struct gist_failures *failures, uint64_t safe) {
+    failures->count = 0;
+    for (uint64_t looks = 0; looks < LOOKS && looks < safe && failures->count < GIST_FAILURES;
+         looks++) {
+        if (look(failures, safe - looks)) {
+            failures->seqs[failures->count++] = safe - looks;
         }
     }
-    return false;
+}
+
+bool gist_failure(struct gist_failures *failures, unsigned index) {
+    bool there = look(failures, failures->seqs[index]);
+
+    if (there && failures->hide) {
+        hide_addresses(&failures->record);
+    }
+    return there;
 }
 
 const char *gist_why(const struct cmcwh_event *event, enum language language) {

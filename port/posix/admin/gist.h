@@ -42,17 +42,22 @@ unsigned gist_reasons(struct gist_reason reasons[GIST_REASONS],
                       const struct cmcwh_counters *counters, const struct day_count *today,
                       const struct day_count *yesterday);
 
-/* Mails that did not arrive, the newest first. Any thread. */
+/* The last mails that did not arrive. Any thread. */
+enum { GIST_FAILURES = 20 };
 struct gist_failures {
     struct cmcwh_ring *ring;
-    bool hide;    /* addresses */
-    uint64_t seq; /* of the event before which to look: cmcwh_ring_state.safe + 1 at first */
-    unsigned looks;
+    bool hide; /* addresses */
+    unsigned count;
+    uint64_t seqs[GIST_FAILURES]; /* the newest first */
     struct cmcwh_record record;
-    struct cmcwh_event event; /* the one found */
+    struct cmcwh_event event; /* the one that was looked at */
 };
-enum { GIST_FAILURES = 20 };
-bool gist_failure(struct gist_failures *failures);
+
+/* Looks for them, some thousands of events back from this one; `ring` and `hide` are set. */
+void gist_failures(struct gist_failures *failures, uint64_t safe);
+
+/* Looks at one of them. False: it has left the ring. */
+bool gist_failure(struct gist_failures *failures, unsigned index);
 
 /* What came back, in a word: of a bounce its reason, else what CMC calls it. */
 const char *gist_why(const struct cmcwh_event *event, enum language language);

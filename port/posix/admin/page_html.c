@@ -19,10 +19,10 @@ struct measure {
     bool words;                           /* the script knows the reasons in Japanese */
 };
 static const struct measure measures[] = {
-    {5, GIST_FAILURES, 10, 1, 400, 80, 128, true}, {5, GIST_FAILURES, 8, 1, 320, 64, 88, true},
-    {4, GIST_FAILURES, 6, 1, 280, 52, 64, true},   {4, GIST_FAILURES, 6, 2, 280, 52, 64, false},
-    {4, GIST_FAILURES, 5, 2, 240, 40, 40, false},  {3, GIST_FAILURES, 4, 4, 200, 32, 32, false},
-    {3, GIST_FAILURES, 3, 4, 160, 28, 20, false},  {2, GIST_FAILURES / 4, 2, 8, 120, 16, 10, false},
+    {5, GIST_FAILURES, 10, 1, 600, 80, 128, true}, {5, GIST_FAILURES, 8, 2, 600, 72, 104, false},
+    {5, GIST_FAILURES, 6, 2, 600, 64, 80, false},  {5, GIST_FAILURES, 5, 3, 500, 56, 64, false},
+    {4, GIST_FAILURES, 5, 4, 400, 48, 48, false},  {4, GIST_FAILURES, 4, 4, 400, 36, 32, false},
+    {3, GIST_FAILURES, 3, 6, 200, 28, 20, false},  {2, GIST_FAILURES / 4, 2, 8, 120, 16, 10, false},
 };
 
 enum { TOLD = 1024 }; /* of what the verdict says, at most */
@@ -35,6 +35,7 @@ struct page {
     struct verdict verdict;
     struct day_count today, yesterday;
     struct gist_hours hours;
+    struct gist_failures failures;
 };
 
 static const char *say(const struct page *page, enum word word) {
@@ -542,13 +543,20 @@ static void put_bounces(struct page *page) {
     put(page, "</table>");
 }
 
-static void put_failures(struct page *page) {
-    struct gist_failures failures = {
-        .ring = page->view->ring, .hide = page->view->hide, .seq = page->status->ring.safe + 1};
-    uint64_t day = UINT64_MAX;
-    bool more = gist_failure(&failures);
+static void put_failure(struct page *page, const struct cmcwh_event *event, uint64_t *day) {
+    put(page, "<tr><th>");
+    put_next_moment(page, event->received, true, day);
+    put(page, "<td>");
+    put_cut(page, event->texts[CMCWH_TO], page->measure->address);
+    writer_print(page->out, "<td>%s<p>", gist_why(event, page->view->language));
+    put_cut(page, event->texts[CMCWH_REASON], page->measure->text);
+}
 
-    if (!more) {
+static void put_failures(struct page *page) {
+    struct gist_failures *failures = &page->failures;
+    uint64_t day = UINT64_MAX;
+
+    if (failures->count == 0) {
         put_empty(page, WORD_failures, WORD_no_failures);
         return;
     }
@@ -557,14 +565,10 @@ static void put_failures(struct page *page) {
     put_column(page, WORD_recipient);
     put_column(page, WORD_reason);
     end_head(page);
-    for (unsigned i = 0; more && i < page->measure->failures; i++) {
-        put(page, "<tr><th>");
-        put_next_moment(page, failures.event.received, true, &day);
-        put(page, "<td>");
-        put_cut(page, failures.event.texts[CMCWH_TO], page->measure->address);
-        writer_print(page->out, "<td>%s<p>", gist_why(&failures.event, page->view->language));
-        put_cut(page, failures.event.texts[CMCWH_REASON], page->measure->text);
-        more = gist_failure(&failures);
+    for (unsigned i = 0; i < failures->count && i < page->measure->failures; i++) {
+        if (gist_failure(failures, i)) {
+            put_failure(page, &failures->event, &day);
+        }
     }
     put(page, "</table>");
 }
@@ -745,13 +749,17 @@ static void put_pieces(struct page *page) {
 }
 
 void page_html(struct writer *writer, const struct status *status, const struct page_view *view) {
-    struct page page = {.out = writer, .status = status, .view = view};
+    struct page page = {.out = writer,
+                        .status = status,
+                        .view = view,
+                        .failures = {.ring = view->ring, .hide = view->hide}};
     const struct writer begin = *writer;
 
     day_count(&page.today, &status->events, status->now, 0);
     day_count(&page.yesterday, &status->events, status->now, -1);
     gist_hours(&page.hours, &status->events, status->now);
     verdict_of(&page.verdict, status);
+    gist_failures(&page.failures, status->ring.safe);
     for (size_t i = 0; i < sizeof measures / sizeof *measures; i++) {
         *writer = begin;
         page.measure = &measures[i];

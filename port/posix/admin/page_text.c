@@ -100,22 +100,27 @@ static void put_bounces(struct text *text) {
     }
 }
 
+static void put_failure(struct text *text, const struct cmcwh_event *event) {
+    put(text, "  ");
+    day_local(text->out, event->received);
+    put(text, "  ");
+    writer_plain_cut(text->out, event->texts[CMCWH_TO], CUT_ADDRESS);
+    writer_print(text->out, "  %s  ", gist_why(event, text->language));
+    writer_plain_cut(text->out, event->texts[CMCWH_REASON], CUT_TEXT);
+    put(text, "\n");
+}
+
 static void put_failures(struct text *text, const struct page_view *view) {
-    struct gist_failures failures = {
-        .ring = view->ring, .hide = view->hide, .seq = text->status->ring.safe + 1};
-    unsigned found = 0;
+    struct gist_failures failures = {.ring = view->ring, .hide = view->hide};
 
     put_heading(text, WORD_failures);
-    for (; found < GIST_FAILURES && gist_failure(&failures); found++) {
-        put(text, "  ");
-        day_local(text->out, failures.event.received);
-        put(text, "  ");
-        writer_plain_cut(text->out, failures.event.texts[CMCWH_TO], CUT_ADDRESS);
-        writer_print(text->out, "  %s  ", gist_why(&failures.event, text->language));
-        writer_plain_cut(text->out, failures.event.texts[CMCWH_REASON], CUT_TEXT);
-        put(text, "\n");
+    gist_failures(&failures, text->status->ring.safe);
+    for (unsigned i = 0; i < failures.count; i++) {
+        if (gist_failure(&failures, i)) {
+            put_failure(text, &failures.event);
+        }
     }
-    if (found == 0) {
+    if (failures.count == 0) {
         put_nothing(text, WORD_no_failures);
     }
 }
