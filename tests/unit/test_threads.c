@@ -10,7 +10,9 @@
 enum { PRODUCERS = 4, REQUESTS = 1500, CAPACITY = 64 };
 
 static struct cmcwh_record records[CAPACITY];
-static uint32_t links[CAPACITY];
+static uint32_t links[CAPACITY], places[CAPACITY], marks[2 * CAPACITY];
+static struct cmcwh_history history = {
+    .places = places, .marks = marks, .mark_count = 2 * CAPACITY};
 static struct cmcwh_ring ring;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
@@ -179,6 +181,36 @@ static void *keep(void *context) {
     return NULL;
 }
 
+/* Looks at events while all others work: each that is found is whole, and safe. */
+static bool looked_enough;
+static unsigned looks_found;
+
+static void *look(void *context) {
+    bool enough = false;
+
+    (void)context;
+    for (uint64_t back = 0; !enough; back = (back + 7) % (2 * CAPACITY)) {
+        struct cmcwh_ring_state before, after;
+        struct cmcwh_record record;
+        uint64_t seq;
+
+        cmcwh_ring_state(&ring, &before);
+        seq = before.stored - back;
+        if (cmcwh_ring_look(&ring, seq, &record) > 0) {
+            cmcwh_ring_state(&ring, &after);
+            if (cmcwh_record_check(&record) < 0 || event_of(&record).seq != seq ||
+                seq > after.safe) {
+                abort();
+            }
+            looks_found++;
+        }
+        lock(NULL);
+        enough = looked_enough;
+        unlock(NULL);
+    }
+    return NULL;
+}
+
 static struct keeper keepers[2];
 static struct disk disk;
 
@@ -207,6 +239,21 @@ static void open_ring(struct cmcwh_ring_config *config) {
     disk.fail_at = disk.fail_count == 0 ? 0 : disk.calls + 500;
 }
 
+/* Every event of a request that was answered was counted once, and none of any other. */
+static void assert_counted(void) {
+    static struct cmcwh_counters counters;
+    uint64_t expected[5] = {0};
+
+    for (unsigned request = 0; request < PRODUCERS * REQUESTS; request++) {
+        for (unsigned event = 0; outcomes[request] == 1 && event < events_of(request); event++) {
+            expected[event]++;
+        }
+    }
+    cmcwh_ring_counters(&ring, &counters);
+    assert_memory_equal(counters.totals + CMCWH_COUNT_BOUNCES, expected, sizeof expected);
+    assert_int_equal(counters.totals[CMCWH_COUNT_REPEATS], 0);
+}
+
 enum kind { MEMORY, CONFIRMED, STORED };
 
 /* Runs producers and `count` sinks until all is done. */
@@ -216,8 +263,9 @@ static void run(enum kind kind, unsigned count) {
                                        .capacity = CAPACITY,
                                        .port = &port,
                                        .confirm = kind == CONFIRMED,
+                                       .history = &history,
                                        .room_wait = disk.fail_count == 0 ? 10000 : 100};
-    pthread_t producers[PRODUCERS], sinks[2];
+    pthread_t producers[PRODUCERS], sinks[2], looker;
     unsigned numbers[PRODUCERS];
 
     memset(outcomes, 0, sizeof outcomes);
@@ -241,6 +289,8 @@ static void run(enum kind kind, unsigned count) {
         assert_int_equal(cmcwh_sink_init(&keepers[i].sink, &sink), CMCWH_OK);
         assert_int_equal(pthread_create(&sinks[i], NULL, keep, &keepers[i]), 0);
     }
+    looked_enough = false;
+    assert_int_equal(pthread_create(&looker, NULL, look, NULL), 0);
     for (unsigned i = 0; i < PRODUCERS; i++) {
         numbers[i] = i;
         assert_int_equal(pthread_create(&producers[i], NULL, produce, &numbers[i]), 0);
@@ -254,9 +304,15 @@ static void run(enum kind kind, unsigned count) {
         unlock(NULL);
         (void)pthread_join(sinks[i], NULL);
     }
+    lock(NULL);
+    looked_enough = true;
+    unlock(NULL);
+    (void)pthread_join(looker, NULL);
+    assert_true(looks_found > 0);
     disk.fail_at = 0;
     assert_int_equal(cmcwh_ring_flush(&ring), CMCWH_OK);
     assert_int_equal(ring.in_use, 0);
+    assert_counted();
 }
 
 /* Every event of a request that was answered is there once, and none of any other. */
