@@ -399,7 +399,7 @@ static void in_the_log(void **state) {
     verdict_log(&status);
     assert_said("Trouble: the ring's file cannot be written. Webhooks get 503.");
     verdict_log(&status);
-    assert_said("Attention: the reload just now failed: . What was read before stays in force.");
+    assert_said("Attention: the reload just now failed: . Mend the file");
 }
 
 static bool ready(const char *expected) {

@@ -441,10 +441,8 @@ static const char *const advice[VERDICT_CAUSES][2] = {
     [VERDICT_EXPIRES] = {"Put a new one in its place, then send SIGHUP.",
                          "証明書を更新し、SIGHUP を送ってください。"},
     [VERDICT_RELOAD] =
-        {"What was read before stays in force. Mend the file (serve --check-config "
-         "says what is wrong with it), then send SIGHUP.",
-         "以前の内容のまま動いています。ファイルを直し（serve --check-config が誤りを"
-         "示します）、SIGHUP を送ってください。"},
+        {"Mend the file (serve --check-config says what is wrong with it), then send SIGHUP.",
+         "ファイルを直し（serve --check-config が誤りを示します）、SIGHUP を送ってください。"},
 };
 
 void verdict_remedy(struct writer *writer, const struct verdict_reason *reason,
