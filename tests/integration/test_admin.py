@@ -401,6 +401,23 @@ def test_lists():
         assert seqs_of(server.look("/events?after=77")) == [1, 2, 3, 4, 5, 6]
 
 
+def test_who_says_that_it_has_no_more_to_say():
+    """As nc does: it gets all the same what it has asked for."""
+    with Admin("--ring-records", "4096") as server:
+        for i in range(3):
+            assert server.post(body(500, first=500 * i)).status == 200
+        client = server.open()
+        client.send(head("/events"))
+        client.socket.shutdown(socket.SHUT_WR)
+        data = b""
+        while not data.endswith(b"\r\n0\r\n\r\n"):
+            more = client.socket.recv(65536)
+            assert more != b"", data[-100:]
+            data += more
+        client.close()
+        assert len(unchunked(data.partition(b"\r\n\r\n")[2]).splitlines()) == 1500
+
+
 def test_csv():
     with Admin() as server:
         assert server.post(body(3, subject='=1+1,"x"\n')).status == 200

@@ -371,11 +371,15 @@ static enum state fill(struct admin *admin, struct connection *c) {
     return length > 0 || state == EVENTS_END ? WRITES : STREAMS;
 }
 
-/* Has the reader gone? It has nothing more to say. */
+/* Has the reader of what never ends gone? It has nothing more to say. Who reads what ends may have
+ * said that. */
 static bool is_left(const struct connection *c) {
     char bytes[256];
     int came;
 
+    if (c->events.form != EVENTS_SENT) {
+        return false;
+    }
     do {
         came = receive(c, bytes, sizeof bytes);
     } while (came > 0);
