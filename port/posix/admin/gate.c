@@ -80,7 +80,7 @@ bool gate_knows(const struct gate *gate, struct cmcwh_text host) {
 
 /* Is this origin, "https://host:port", that of the page which `host` names? */
 static bool same_origin(struct cmcwh_text origin, struct cmcwh_text host) {
-    return host.length > 0 && origin.length > host.length + 3 &&
+    return host.data != NULL && host.length > 0 && origin.length > host.length + 3 &&
            memcmp(origin.data + origin.length - host.length - 3, "://", 3) == 0 &&
            memcmp(origin.data + origin.length - host.length, host.data, host.length) == 0;
 }
