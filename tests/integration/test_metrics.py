@@ -220,6 +220,7 @@ class Prometheus:
     """Debian's, in a folder of its own. `scrape`: its scrape_configs; every `for:` of the rules is left out."""
 
     def __init__(self, scrape):
+        self.program = tool("prometheus")
         self.folder = tempfile.mkdtemp(prefix="cmcwh-test-")
         self.scrape = scrape
         self.port = free_port()
@@ -235,7 +236,7 @@ class Prometheus:
             "rule_files": ["rules.yml"], "scrape_configs": self.scrape}))
         with open(os.path.join(self.folder, "said"), "wb") as said:
             self.process = subprocess.Popen(
-                [tool("prometheus"), "--config.file=" + os.path.join(self.folder, "prometheus.yml"),
+                [self.program, "--config.file=" + os.path.join(self.folder, "prometheus.yml"),
                  "--storage.tsdb.path=" + os.path.join(self.folder, "data"), "--log.level=warn",
                  "--web.listen-address=127.0.0.1:%d" % self.port], stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         return self
