@@ -4,7 +4,7 @@
 
 #: make cross-test   builds and tests for other processors, under qemu; CROSS_TARGETS="..." for some
 cross-test: cmcwh
-	@sh tests/cross/run.sh $(CROSS_TARGETS)
+	+@sh tests/cross/run.sh $(CROSS_TARGETS)
 
 #: make openwrt-test OpenWrt's init script, under busybox and dash
 openwrt-test: cmcwh
