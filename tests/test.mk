@@ -19,7 +19,7 @@ EMBED_SOURCES := $(wildcard tests/embed/*.c)
 # In this order: what waits comes first.
 UNIT_PROGRAMS := $(patsubst tests/%.c,$(OUT)/%,$(PORT_TESTS) $(SERVER_SOURCES) $(UNIT_SOURCES) $(EMBED_SOURCES))
 # ThreadSanitizer has nothing to look at in the others, and takes minutes for it.
-THREADED := test_threads port_auth port_door port_exchange port_serial port_sink_thread port_storing
+THREADED := test_threads port_auth port_door port_exchange port_serial port_sink_thread port_storing port_timing
 ifeq ($(SANITIZE),thread)
 UNIT_PROGRAMS := $(addprefix $(OUT)/unit/,$(THREADED))
 endif
