@@ -666,10 +666,10 @@ static inline size_t lowest_lane(uint64_t set) {
 
 /* Is the character in the lower bytes of `word` a plain one of three bytes, as most Japanese ones
  * are? In UTF-8 0xE0 is followed by 0xA0 or more, and 0xED by less: others are too long, or
- * surrogates. With 0xE2 0x80 begin the line separators. */
+ * surrogates. With 0xE2 0x80 and 0xE2 0x81 begin line separators and marks of direction. */
 static inline bool plain_three(uint32_t word) {
     return (word & 0xC0C0F0) == 0x8080E0 && (word & 0x200F) != 0 && (word & 0x200F) != 0x200D &&
-           (word & 0xFFFF) != 0x80E2;
+           (word & 0xFEFF) != 0x80E2;
 }
 
 /* Copies text up to what is not plain. `out` has room for `length` bytes, all of which may be
@@ -840,8 +840,8 @@ static char *put_time(char *out, uint64_t time) {
     return out;
 }
 
-/* What must not come out as it is. The bytes of UTF-8 that begin a C1 control (U+0080 to U+009F)
- * or a line separator (U+2028, U+2029) need a second look. */
+/* What must not come out as it is. The bytes of UTF-8 that begin a C1 control (U+0080 to U+009F),
+ * a line separator (U+2028, U+2029) or a mark of direction need a second look. */
 static bool needs_look(unsigned byte) {
     return byte < 0x20 || byte == '"' || byte == '\\' || byte == 0x7F || byte == 0xC2 ||
            byte == 0xE2;
@@ -862,15 +862,24 @@ static char *put_escape(char *out, uint32_t code) {
     return out;
 }
 
+/* A line separator, or what changes the direction in which all that follows is read: U+200E,
+ * U+200F, U+2028 to U+202E, U+2066 to U+2069. */
+static bool unsafe_mark(uint32_t code) {
+    return (code & 0x3FFE) == 0x200E || (code >= 0x2028 && code <= 0x202E) ||
+           (code >= 0x2066 && code <= 0x2069);
+}
+
 /* The character of several bytes at `in` that may not come out as it is, or 0. */
 static uint32_t unsafe_wide(const unsigned char *in, size_t length, size_t *size) {
     if (length >= 2 && in[0] == 0xC2 && in[1] < 0xA0) {
         *size = 2;
         return in[1];
     }
-    if (length >= 3 && in[0] == 0xE2 && in[1] == 0x80 && (in[2] & 0xFE) == 0xA8) {
-        *size = 3;
-        return 0x2000 | (in[2] & 0x3Fu);
+    if (length >= 3 && in[0] == 0xE2) {
+        uint32_t code = 0x2000 | (in[1] & 0x3Fu) << 6 | (in[2] & 0x3Fu);
+
+        *size = unsafe_mark(code) ? 3 : 1;
+        return *size == 3 ? code : 0;
     }
     *size = 1;
     return 0;

@@ -711,8 +711,9 @@ const struct cmcwh_error *cmcwh_parser_error(const struct cmcwh_parser *parser);
 struct cmcwh_text cmcwh_parser_api_key(const struct cmcwh_parser *parser);
 
 /* ---- Encoders ------------------------------------------------------------------------------
- * One record to text or bytes. Control characters (C0, DEL, C1) and line separators are escaped
- * as in JSON everywhere, so that no event can forge a line, a terminal sequence or a header.
+ * One record to text or bytes. Control characters (C0, DEL, C1), line separators and marks of
+ * direction are escaped as in JSON everywhere, so that no event can forge a line, turn one round,
+ * or forge a terminal sequence or a header.
  * All return the bytes written; `out` must have room for CMCWH_ENCODED_MAX. Any thread.
  */
 #define CMCWH_ENCODED_MAX (6 * CMCWH_RECORD_SIZE + 768)

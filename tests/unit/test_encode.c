@@ -151,14 +151,22 @@ static void times(void **state) {
     }
 }
 
-/* Nothing that ends a line or begins a terminal sequence. */
+/* Line separators, and what changes the direction of what follows. */
+static const unsigned short marks[] = {0x2028, 0x2029, 0x200E, 0x200F, 0x202A, 0x202B, 0x202C,
+                                       0x202D, 0x202E, 0x2066, 0x2067, 0x2068, 0x2069};
+enum { MARKS = sizeof marks / sizeof *marks };
+
+/* Nothing that ends a line, turns it round or begins a terminal sequence. */
 static void assert_harmless(const char *text, size_t length) {
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)text[i], next = (unsigned char)text[i + 1];
 
         assert_true(c >= 0x20 && c != 0x7F);
         assert_false(c == 0xC2 && next < 0xA0);
-        assert_false(c == 0xE2 && next == 0x80 && ((unsigned char)text[i + 2] & 0xFE) == 0xA8);
+        for (size_t m = 0; c == 0xE2 && m < MARKS; m++) {
+            assert_false(next == (0x80 | (marks[m] >> 6 & 0x3F)) &&
+                         (unsigned char)text[i + 2] == (0x80 | (marks[m] & 0x3F)));
+        }
     }
 }
 
@@ -178,7 +186,8 @@ static void assert_harmless_everywhere(const struct cmcwh_record *record) {
     }
 }
 
-/* Each control character and line separator in each text that a sender controls. */
+/* Each control character, line separator and mark of direction in each text that a sender controls.
+ */
 static void control_characters(void **state) {
     static const char *const places[] = {
         "{\"event_type\":\"bounces\",\"server_composition\":\"%s\",\"event\":{\"bounces\":[{}]}}",
@@ -188,11 +197,10 @@ static void control_characters(void **state) {
         "{\"event_type\":\"blocks\",\"event\":{\"blocks\":[{\"own\":{\"%1$s\":[\"%1$s\"]}}]}}"};
 
     (void)state;
-    for (unsigned code = 0; code <= 0xA4; code++) {
+    for (unsigned code = 0; code < 0xA2 + MARKS; code++) {
         unsigned point = code == 0xA0   ? '"'
                          : code == 0xA1 ? '\\'
-                         : code == 0xA2 ? 0x2028
-                         : code == 0xA3 ? 0x2029
+                         : code >= 0xA2 ? marks[code - 0xA2]
                                         : code;
         char escape[8], expected[8];
         struct cmcwh_record record;
@@ -215,10 +223,24 @@ static void control_characters(void **state) {
             assert_harmless_everywhere(&record);
             assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_JSON), "\"x"));
         }
-        if (point >= 0x7F && point != 0xA4) {
+        if (point >= 0x7F) {
             assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_JSON), expected));
         }
     }
+}
+
+/* What looks like one of them in UTF-8, and is none, comes out as it is. */
+static void no_marks(void **state) {
+    static const char text[] = "\xe2\x80\x8d\xe2\x80\x90\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5\xe2"
+                               "\x81\xaa\xe2\x82\xa8\xe2\x84\xae\xe3\x80\xae\xc2\xa0";
+    struct cmcwh_record record;
+
+    (void)state;
+    (void)sprintf(body, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{\"to\":\"%s\"}]}}",
+                  text);
+    record = stored(body);
+    assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_JSON), text));
+    assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_LOGFMT), text));
 }
 
 /* C1 controls and line separators sent raw inside JSON that is kept as it is. */
@@ -416,6 +438,7 @@ int main(void) {
                                        cmocka_unit_test(times),
                                        cmocka_unit_test(control_characters),
                                        cmocka_unit_test(raw_c1_in_own_members),
+                                       cmocka_unit_test(no_marks),
                                        cmocka_unit_test(own_members),
                                        cmocka_unit_test(names_are_not_forged),
                                        cmocka_unit_test(every_key_is_another),
