@@ -247,9 +247,10 @@ async function keyboard(browser) {
 }
 
 /* A way to the server that can be cut. */
-function bridge(target) {
-  const sockets = new Set();
+async function bridge(target) {
+  const sockets = new Set(), way = {cut: false};
   const server = net.createServer(socket => {
+    if (way.cut) { socket.destroy(); return; }
     const other = net.connect(target.port, target.hostname);
     for (const [from, into] of [[socket, other], [other, socket]]) {
       sockets.add(from);
@@ -258,35 +259,33 @@ function bridge(target) {
       from.on('close', () => { into.destroy(); sockets.delete(from); });
     }
   });
-  return {server, cut: () => sockets.forEach(socket => socket.destroy()),
-          start: port => new Promise(done => server.listen(port, '127.0.0.1', () => done(server.address().port)))};
+  way.set = cut => { way.cut = cut; sockets.forEach(socket => socket.destroy()); };
+  way.end = () => { way.set(true); return new Promise(done => server.close(done)); };
+  await new Promise(done => server.listen(0, '127.0.0.1', done));
+  way.port = server.address().port;
+  return way;
 }
 
 /* What came while the browser had no connection comes when it has one again, once. */
 async function gap(browser) {
-  const target = new URL(page_address);
-  const first = bridge(target), port = await first.start(0);
-  const page = await open(browser, {viewport: DESK}, `http://127.0.0.1:${port}/`);
+  const way = await bridge(new URL(page_address));
+  const page = await open(browser, {viewport: DESK}, `http://127.0.0.1:${way.port}/`);
   await live(page);
   const addresses = [];
   const say = async name => { addresses.push(to(name)); await post('deliveries', [{to: addresses.at(-1), status: 'queued'}]); };
   await say('before');
   await page.locator('#live').getByText(addresses[0]).waitFor();
-  const closed = new Promise(done => first.server.close(done));
-  first.cut();
-  await closed;
+  way.set(true);
   await page.waitForFunction(() => document.getElementById('way').textContent === document.getElementById('way').dataset.lost);
   for (let i = 0; i < 6; i++) await say('meanwhile');
-  const second = bridge(target);
-  await second.start(port);
+  way.set(false);
   await page.locator('#live').getByText(addresses.at(-1)).waitFor();
   await say('after');
   await page.locator('#live').getByText(addresses.at(-1)).waitFor();
   same(await page.locator('#live tbody tr td:nth-child(2)').allInnerTexts(), addresses.reverse(), 'what has come');
   page.faults = page.faults.filter(text => !/ERR_CONNECTION|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE/.test(text));
   await close(page);
-  second.cut();
-  await new Promise(done => second.server.close(done));
+  await way.end();
 }
 
 /* Nobody's name is on the page when addresses are hidden, nor in what flows in. */
@@ -304,7 +303,17 @@ async function hidden(browser) {
   await close(page);
 }
 
-/* For curl. */
+/* A stream has no end: what has come when a hostile event has. */
+async function first_events(answer) {
+  let shown = '';
+  for await (const bytes of answer.body) {
+    shown += Buffer.from(bytes).toString();
+    if (shown.includes('owned')) break;
+  }
+  return shown;
+}
+
+/* For curl and programs. */
 async function text() {
   for (const accept of ['text/plain', '*/*', 'text/plain;q=0.9, text/html;q=0.1']) {
     const answer = await fetch(page_address, {headers: {Accept: accept}});
@@ -313,9 +322,14 @@ async function text() {
     check(!/[\0-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028]/.test(shown), 'what cannot be seen is in the text');
     check(shown.includes('<script>alert(1)</script>') && shown.includes('\\u001b]0;owned'), 'texts of others are not shown');
   }
-  const answer = await fetch(page_address, {headers: {Accept: 'text/html'}});
-  const length = (await answer.arrayBuffer()).byteLength;
-  check(length < 16384, `the page has ${length} bytes`);
+  for (const [path, accept] of [['events', '*/*'], ['events?after=0', 'text/event-stream'], ['events.csv', '*/*'],
+                                ['status.json', '*/*'], ['metrics', '*/*']]) {
+    const answer = await fetch(new URL(path, page_address), {headers: {Accept: accept}});
+    same(answer.status, 200, path);
+    const shown = accept === '*/*' ? await answer.text() : await first_events(answer);
+    check(!/[\0-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2028]/.test(shown), 'what cannot be seen is in ' + path);
+    if (path.startsWith('events')) check(shown.includes('owned'), 'hostile events are not in ' + path);
+  }
 }
 
 /* ---- Screenshots ---- */

@@ -1,6 +1,6 @@
-/* Writes the ring file of a server that has been busy for 48 hours to standard output: for the
- * status page's tests and screenshots. `past NOW CAPACITY`, NOW in seconds since 1970: the last
- * event came three minutes before it. The same numbers give the same file. */
+/* Writes the ring file, of 4096 records, of a server that has been busy for 48 hours to standard
+ * output: for pictures of the status page. `past NOW`, in seconds since 1970: the last event came
+ * three minutes before it. The same number gives the same file. */
 #include "cmcwh.h"
 
 #include <inttypes.h>
@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOURS = 48, BLOCK = 4096 };
+enum { HOURS = 48, CAPACITY = 4096, BLOCK = 4096 };
 
 static uint64_t clock_ms; /* when events come */
-static uint8_t *image;
+static uint8_t image[3 * BLOCK + CAPACITY * CMCWH_RECORD_SIZE];
 
 static int image_read(void *context, uint64_t offset, void *bytes, size_t length) {
     (void)context;
@@ -126,23 +126,24 @@ static int fill(struct cmcwh_ring *ring, uint64_t end) {
 }
 
 int main(int count, char **arguments) {
+    static struct cmcwh_record records[CAPACITY];
+    static uint32_t links[CAPACITY];
     static struct cmcwh_ring ring;
     const struct cmcwh_storage storage = {.read = image_read, .write = image_write};
     const struct cmcwh_port port = {.now = now};
-    uint64_t end = count == 3 ? strtoull(arguments[1], NULL, 10) : 0;
-    uint32_t capacity = count == 3 ? (uint32_t)strtoul(arguments[2], NULL, 10) : 0;
-    struct cmcwh_geometry geometry = {.records = capacity, .block = BLOCK};
-    struct cmcwh_ring_config config = {.capacity = capacity, .port = &port, .storage = &storage};
+    const struct cmcwh_ring_config config = {.records = records,
+                                             .links = links,
+                                             .capacity = CAPACITY,
+                                             .port = &port,
+                                             .storage = &storage};
+    uint64_t end = count == 2 ? strtoull(arguments[1], NULL, 10) : 0;
+    struct cmcwh_geometry geometry = {.records = CAPACITY, .block = BLOCK};
     struct cmcwh_recovery found;
 
-    config.records = calloc(capacity, sizeof *config.records);
-    config.links = calloc(capacity, sizeof *config.links);
-    image = calloc((size_t)capacity * CMCWH_RECORD_SIZE + 3 * (size_t)BLOCK, 1);
-    if (end < 100000 || config.records == NULL || config.links == NULL || image == NULL ||
-        cmcwh_storage_format(&storage, &geometry) < 0 ||
+    if (end < 1000000 || cmcwh_storage_format(&storage, &geometry) < 0 ||
         cmcwh_ring_open(&ring, &config, &found) < 0 || fill(&ring, end - 180) < 0 ||
         cmcwh_ring_flush(&ring) < 0) {
-        (void)fprintf(stderr, "past: needs NOW CAPACITY\n");
+        (void)fprintf(stderr, "past: needs NOW\n");
         return 1;
     }
     return fwrite(image, 1, (size_t)geometry.size, stdout) == geometry.size ? 0 : 1;

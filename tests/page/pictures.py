@@ -25,7 +25,7 @@ def take(past, folder):
     chromium = test_page.browser()
     server = Admin("--ring", "@/ring", "--ring-records", RECORDS)
     with open(server.path("ring"), "wb") as ring:
-        subprocess.run([past, str(int(time.time())), RECORDS], stdout=ring, check=True)
+        subprocess.run([past, str(int(time.time()))], stdout=ring, check=True)
     os.chmod(server.path("ring"), 0o600)
     fonts = server.write("fonts.conf", FONTS)
     with server:

@@ -164,8 +164,8 @@ static void hidden(void **state) {
 
 /* What others have written: markup, quotes, a mark of direction, an escape of a terminal. */
 #define HOSTILE_JSON                                                                               \
-    "<script>alert(1)</script>\\\"'><img src=x onerror=y>\\u202e\\u001b[2J{{said}}%s"
-#define HOSTILE "<script>alert(1)</script>\"'><img src=x onerror=y>\xE2\x80\xAE\x1B[2J{{said}}%s"
+    "<script>alert(1)</script>\\\"'><img src=x onerror=y>\\u200f\\u001b[2J{{said}}%s"
+#define HOSTILE "<script>alert(1)</script>\"'><img src=x onerror=y>\xE2\x80\x8F\x1B[2J{{said}}%s"
 
 static void be_hostile(void) {
     struct status_refusal *refusal = &status.refusals[0];
@@ -201,10 +201,10 @@ static void hostile(void **state) {
 
         shown(form % 2 == 0 ? ENGLISH : JAPANESE, text, false);
         assert_not_there("\x1B");
-        assert_not_there("\xE2\x80\xAE");
+        assert_not_there("\xE2\x80\x8F");
         if (text) {
             assert_there("<script>alert(1)</script>\"'><img");
-            assert_there("\\u202e\\u001b[2J{{said}}%s");
+            assert_there("\\u200f\\u001b[2J{{said}}%s");
         } else {
             assert_not_there("<script>alert");
             assert_not_there("<img");

@@ -30,8 +30,8 @@ static void html(void **state) {
     start(sizeof bytes);
     writer_html(&writer, writer_view("a\xE2\x80\xAE"
                                      "b\xC2\x9B"
-                                     "c\xE2\x80\x8F"));
-    assert_written("a\\u202eb\\u009bc\\u200f");
+                                     "c\xE2\x80\x8F\xE2\x80\xAC"));
+    assert_written("a\\u202eb\\u009bc\\u200f\\u202c");
 }
 
 static void json(void **state) {
@@ -44,8 +44,8 @@ static void json(void **state) {
 static void plain(void **state) {
     (void)state;
     start(sizeof bytes);
-    writer_plain(&writer, writer_view("<a> & \"b\"\x1B]0;x\x07\xE2\x80\xAE"));
-    assert_written("<a> & \"b\"\\u001b]0;x\\u0007\\u202e");
+    writer_plain(&writer, writer_view("<a> & \"b\"\x1B]0;x\x07\xE2\x80\x8F"));
+    assert_written("<a> & \"b\"\\u001b]0;x\\u0007\\u200f");
 }
 
 /* Cut where a character begins, and never within what one has become. */

@@ -725,7 +725,7 @@ struct piece {
     enum word word;
 };
 
-#define TEXT(text) {text, sizeof text - 1, NULL, WORDS_COUNT},
+#define TEXT(text) {(text), sizeof(text) - 1, NULL, WORDS_COUNT},
 #define WORD(name) {NULL, 0, NULL, WORD_##name},
 #define PART(name) {NULL, 0, put_##name, WORDS_COUNT},
 static const struct piece pieces[] = {
