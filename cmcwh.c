@@ -2322,7 +2322,7 @@ static uint64_t port_after(const struct cmcwh_ring *ring, uint32_t ms) {
 static bool history_good(const struct cmcwh_ring_config *config) {
     const struct cmcwh_history *history = config->history;
 
-    return history == NULL ||
+    return !WITH_COUNTERS || history == NULL ||
            (history->places != NULL &&
             (history->marks == NULL ? history->mark_count == 0
                                     : history->mark_count / 2 >= config->capacity &&

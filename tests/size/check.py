@@ -33,8 +33,8 @@ TARGETS = [
 ]
 # Without the parts that a small device does not need.
 LEAST = (
-    "-DCMCWH_NO_FORMS -DCMCWH_NO_STORAGE -DCMCWH_NO_LOGFMT -DCMCWH_NO_SHORTCUTS "
-    "-UCMCWH_CRC_SLICES -DCMCWH_CRC_SLICES=0"
+    "-DCMCWH_NO_FORMS -DCMCWH_NO_STORAGE -DCMCWH_NO_LOGFMT -DCMCWH_NO_COUNTERS "
+    "-DCMCWH_NO_SHORTCUTS -UCMCWH_CRC_SLICES -DCMCWH_CRC_SLICES=0"
 ).split()
 # What the limits cost: for a device with little RAM.
 SMALL = (
@@ -112,8 +112,8 @@ def check(name, build, least):
     with open(os.path.join(build.out, "stack.txt"), "w") as file:
         print("\n".join(lines), file=file)
     goal = "" if smallest <= TEXT_GOAL else "  (goal: %d)" % TEXT_GOAL
-    print("%-10s text %d (code %d, constants %d), what the example links %d, without forms, storage "
-          "and logfmt %d%s; data and bss %d, stack %d" %
+    print("%-10s text %d (code %d, constants %d), what the example links %d, without forms, storage, "
+          "logfmt and counters %d%s; data and bss %d, stack %d" %
           (name, text, code, constants, linked, smallest, goal, variables, depth))
     for symbol, functions in sorted(build.callers(target, helpers).items()):
         print("    %s: %s" % (symbol, " ".join(sorted(functions))))

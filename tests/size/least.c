@@ -1,5 +1,5 @@
-/* A build with CMCWH_NO_FORMS, CMCWH_NO_STORAGE and CMCWH_NO_LOGFMT: what is left works, and what
- * is left out says so. */
+/* A build with CMCWH_NO_FORMS, CMCWH_NO_STORAGE, CMCWH_NO_LOGFMT and CMCWH_NO_COUNTERS: what is
+ * left works, and what is left out says so. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,6 +7,7 @@
 
 static struct cmcwh_record records[2];
 static uint32_t links[2];
+static struct cmcwh_history history; /* is not looked at */
 static struct cmcwh_ring ring;
 static struct cmcwh_parser parser;
 
@@ -25,7 +26,9 @@ static int take(enum cmcwh_format format, const char *body) {
 
 int main(void) {
     static char out[CMCWH_ENCODED_MAX];
-    struct cmcwh_ring_config config = {.records = records, .links = links, .capacity = 2};
+    static struct cmcwh_counters counters;
+    struct cmcwh_ring_config config = {
+        .records = records, .links = links, .capacity = 2, .history = &history};
     const struct cmcwh_storage storage = {NULL, NULL, NULL, NULL};
     struct cmcwh_recovery found;
     struct cmcwh_record record;
@@ -43,6 +46,9 @@ int main(void) {
     right = right && take(CMCWH_FORM, "event_type=blocks") == CMCWH_ERR_FORM &&
             take(CMCWH_MULTIPART, "--b--") == CMCWH_ERR_FORM &&
             take(CMCWH_JSON, "{\"event_type\":\"blocks\",\"event\":{\"blocks\":[{}]}}") == 1;
+    cmcwh_ring_counters(&ring, &counters);
+    right = right && counters.totals[CMCWH_COUNT_BLOCKS] == 0 &&
+            cmcwh_ring_look(&ring, 1, &record) == 0;
     right = right && cmcwh_ring_read(&ring, 0, &record) == 1 &&
             cmcwh_encode(&record, CMCWH_ENCODE_LOGFMT, NULL, out) == 0 &&
             cmcwh_encode(&record, CMCWH_ENCODE_RFC5424, NULL, out) == 0 &&

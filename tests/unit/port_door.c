@@ -249,6 +249,21 @@ static void read_ring(void) {
     assert_int_equal(cmcwh_ring_acknowledge(&ring, 0), CMCWH_OK);
 }
 
+/* Whatever was not answered with 200 counts by its error, and every error has a name. */
+static void assert_errors(const struct cmcwh_server_counters *counters) {
+    uint64_t refused = 0;
+
+    for (unsigned i = 0; i < CMCWH_ERRORS; i++) {
+        refused += counters->errors[i];
+    }
+    assert_int_equal(refused, counters->requests - counters->answers[0]);
+    assert_int_equal(counters->errors[CMCWH_ERRORS - 1], 0);
+    assert_string_equal(cmcwh_error_name(CMCWH_ERRORS - 1), "other");
+    assert_int_equal(counters->last_request != 0, counters->requests > 0);
+    assert_int_equal(counters->last_ok != 0, counters->answers[0] > 0);
+    assert_true(counters->last_ok <= counters->last_request);
+}
+
 static void close_door(void) {
     struct cmcwh_server_counters counters;
     struct cmcwh_ring_state state;
@@ -261,6 +276,7 @@ static void close_door(void) {
     cmcwh_server_count(&server, &counters);
     cmcwh_ring_state(&ring, &state);
     assert_int_equal(counters.events, seen);
+    assert_errors(&counters);
     assert_int_equal(state.in_use, 0);
     assert_null(ring.waiting);
     assert_int_equal(server.in_flight, 0);
