@@ -4,10 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "admin/status.h"
+#define platform_ticks test_ticks
+#include "admin/status.c"
 #include "said.h"
 
 static struct status status;
+static uint64_t now;
+
+uint64_t test_ticks(void) {
+    return now;
+}
 
 static int setup(void **state) {
     static const int statuses[CMCWH_STATUSES] = CMCWH_STATUS_LIST;
@@ -184,11 +190,65 @@ static void full_of_nothing(void **state) {
     assert_said("1 of 1 records");
 }
 
+/* ---- What is seen between looks ---- */
+
+enum { MINUTE_MS = 60000 };
+
+static uint32_t peak_within_an_hour(const struct status_source *source, uint32_t in_use) {
+    status.ring.in_use = in_use;
+    take_kept(&status, source);
+    return status.ring_peak_hour;
+}
+
+/* A new peak is seen though it is over; one that is none, if it lasts; for an hour. */
+static void peaks(void **state) {
+    static struct status_source source;
+    struct cmcwh_ring_state ring = {.peak = 900, .in_use = 10};
+
+    (void)state;
+    memset(&source, 0, sizeof source);
+    now = UINT64_C(500) * MINUTE_MS;
+    assert_int_equal(peak_within_an_hour(&source, 7), 7);
+    note_fill(&source, &ring);
+    assert_int_equal(peak_within_an_hour(&source, 7), 900);
+    now += 59 * MINUTE_MS;
+    ring.in_use = 50;
+    note_fill(&source, &ring);
+    assert_int_equal(peak_within_an_hour(&source, 7), 900);
+    now += MINUTE_MS;
+    assert_int_equal(peak_within_an_hour(&source, 7), 50);
+    ring.in_use = 40; /* in the place of the first */
+    note_fill(&source, &ring);
+    assert_int_equal(peak_within_an_hour(&source, 60), 60);
+    assert_int_equal(peak_within_an_hour(&source, 0), 50);
+    now += 59 * MINUTE_MS;
+    assert_int_equal(peak_within_an_hour(&source, 0), 40);
+}
+
+static void what_is_told(void **state) {
+    static struct status_source source;
+
+    (void)state;
+    memset(&source, 0, sizeof source);
+    status_init(&source);
+    status_reloaded(&source, true, "files are opened anew");
+    take_kept(&status, &source);
+    assert_true(status.reload.good && status.reload.time != 0 && !status.stopping);
+    assert_string_equal(status.reload.said, "files are opened anew");
+    status_reloaded(&source, false, "no");
+    status_stops(&source);
+    take_kept(&status, &source);
+    assert_true(!status.reload.good && status.stopping);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(lines, setup), cmocka_unit_test_setup(longest, setup),
-        cmocka_unit_test_setup(what_has_happened, setup),
-        cmocka_unit_test_setup(nearly_full, setup), cmocka_unit_test_setup(full_of_nothing, setup)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup(lines, setup),
+                                       cmocka_unit_test_setup(longest, setup),
+                                       cmocka_unit_test_setup(what_has_happened, setup),
+                                       cmocka_unit_test_setup(nearly_full, setup),
+                                       cmocka_unit_test_setup(full_of_nothing, setup),
+                                       cmocka_unit_test_setup(peaks, setup),
+                                       cmocka_unit_test_setup(what_is_told, setup)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
