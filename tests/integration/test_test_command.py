@@ -37,7 +37,7 @@ def test_it_looks_like_the_service():
         assert post(url_of(peer, "/a?b"))[0] == 0
     head, _, body = peer.requests[0].partition(b"\r\n\r\n")
     assert head.startswith(b"POST /a?b HTTP/1.1\r\n")
-    for line in (b"Host: 127.0.0.1:%d" % peer.port, b"Connection: Keep-Alive", b"Accept-Encoding: gzip, deflate",
+    for line in (b"Host: 127.0.0.1:%d" % peer.port, b"Connection: Keep-Alive",
                  b"Content-Type: application/x-www-form-urlencoded; charset=UTF-8"):
         assert line in head.split(b"\r\n"), head
     assert b"Authorization" not in head and body.startswith(b"server_composition=test&event_type=deliveries&event=%7B")
@@ -150,6 +150,7 @@ def test_what_others_answer():
     for answer, part in (
             (answer_of(b"308 Moved", b"", b"Location: https://other.example/mails"),
              "308 to https://other.example/mails: a redirect is not followed"),
+            (answer_of(b"400 Bad Request", b"<html>plain HTTP to HTTPS port"), "400: does the port want HTTPS?"),
             (answer_of(b"404 Not Found", b"<html>404 Not Found</html>"), "404: nothing is at this path"),
             (answer_of(b"405 Not Allowed"), "405: nothing can be posted"),
             (answer_of(b"411 Length Required"), "411: a front"),

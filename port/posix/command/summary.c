@@ -93,8 +93,10 @@ static struct day *add_day(unsigned place, uint64_t begin, uint64_t end) {
 }
 
 static struct day *day_of(uint64_t time) {
+    const uint64_t most = UINT64_C(253402214400000); /* 9999-12-31: a record may say anything */
     unsigned low = 0, high = all->day_count;
 
+    time = time < most ? time : most;
     while (low < high) {
         unsigned middle = low + (high - low) / 2;
 

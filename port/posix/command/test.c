@@ -140,7 +140,8 @@ static void write_body(struct writer *body, const struct kind *kind, const char 
     writer_text(body, kind->end);
 }
 
-/* The headers are those of the service's client. */
+/* The headers are those of the service's client, but for Accept-Encoding: what comes back is to be
+ * read. */
 static void write_request(struct writer *request, const struct ask *ask, const struct kind *kind,
                           const char *id) {
     char bytes[BODY_MOST];
@@ -155,12 +156,17 @@ static void write_request(struct writer *request, const struct ask *ask, const s
                  kind->type);
     writer_text(request, ask->url.authority);
     writer_text(request, "\r\nConnection: Keep-Alive\r\n"
-                         "User-Agent: Apache-HttpClient/4.5.14 (cmcwh test)\r\n"
-                         "Accept-Encoding: gzip, deflate\r\n\r\n");
+                         "User-Agent: Apache-HttpClient/4.5.14 (cmcwh test)\r\n\r\n");
     writer_bytes(request, bytes, body.used);
 }
 
 /* ---- What came back ---- */
+
+static const char *of_malformed(const struct ask *ask, const char *error) {
+    return !ask->url.secure && error[0] == '\0'
+               ? "does the port want HTTPS? Then the URL must begin with https://"
+               : "what arrived is not what was sent: does something in between change it?";
+}
 
 static const char *of_unauthorized(const struct ask *ask) {
     return ask->auth == NULL
@@ -184,7 +190,6 @@ static const char *remedy_of(const struct ask *ask, int status, const char *erro
         int status;
         const char *what;
     } known[] = {
-        {400, "what arrived is not what was sent: does something in between change it?"},
         {403, "this machine may not post: see the server's --allow, or its front"},
         {404, "nothing is at this path: the server's --path is /mails, unless told otherwise"},
         {405, "nothing can be posted to this path: is it that of --path?"},
@@ -204,7 +209,8 @@ static const char *remedy_of(const struct ask *ask, int status, const char *erro
             return known[i].what;
         }
     }
-    return status == 401   ? of_unauthorized(ask)
+    return status == 400   ? of_malformed(ask, error)
+           : status == 401 ? of_unauthorized(ask)
            : status == 503 ? of_unavailable(error)
            : status >= 500 ? "it, or a front before it, is broken: look at its log"
            : status >= 300 && status < 400
