@@ -482,6 +482,11 @@ static bool stop(struct service *service) {
     }
     service->hangs = !admin_close(service->admin);
     service->hangs = !http_stop(&service->http) || service->hangs;
+    if (service->hangs) {
+        log_line(CMCWH_LOG_ERROR,
+                 "a thread that answers requests has not ended: its disk hangs, or "
+                 "this machine has too much to do");
+    }
     http_sum_up(&service->http, true);
     left = stop_sinks(service, start);
     if (service->ring.config.storage != NULL && !service->hangs) {
