@@ -366,6 +366,7 @@ static void asked(void **state) {
         {"", "text/html", "ja-JP", JAPANESE, false, false},
         {"lang=ja", "text/html", "en", JAPANESE, false, false},
         {"lang=en&hide=addresses", "text/html", "ja", ENGLISH, false, true},
+        {"%zz&lang=ja&%", "text/html", "en", JAPANESE, false, false},
         {"lang=fr&hide=1&x=y", "text/html", "ja", JAPANESE, false, false},
     };
 

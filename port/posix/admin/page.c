@@ -13,13 +13,17 @@ static enum language wanted_language(const struct request *request) {
 void page_asked(struct page_view *view, const struct request *request) {
     struct cmcwh_text query = request->query, accepted = request->headers[REQUEST_ACCEPT];
     struct request_parameter parameter;
+    int taken;
 
     view->text = request_accepts(accepted, "text/html") <= request_accepts(accepted, "text/plain");
     view->language = wanted_language(request);
     view->hide = view->hide_always;
-    while (request_parameter(&query, &parameter) != 0) {
+    while ((taken = request_parameter(&query, &parameter)) != 0) {
         const char *value = parameter.value;
 
+        if (taken < 0) {
+            continue; /* what cannot be read asks for nothing */
+        }
         if (request_is(parameter.name, "lang") && strcmp(value, "ja") == 0) {
             view->language = JAPANESE;
         } else if (request_is(parameter.name, "lang") && strcmp(value, "en") == 0) {
