@@ -347,6 +347,9 @@ static void full(void **state) {
         assert_true(count("<tbody>", "<tr><th>", "</details>") >=
                     CMCWH_HOURS / 4); /* several hours each */
     }
+    write_busy(2);
+    assert_int_equal(count("48 hours", ":00:00\n", "Bounces by reason"), CMCWH_HOURS);
+    assert_there("Data: /events /events.csv /metrics /status.json\n");
 }
 
 /* The language and the form that a request gets. */

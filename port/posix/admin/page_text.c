@@ -82,6 +82,37 @@ static void put_today(struct text *text) {
     put_counted(text);
 }
 
+/* Hours without events are left out, the newest comes first. */
+static void put_hours(struct text *text) {
+    struct gist_hours hours;
+
+    gist_hours(&hours, &text->status->events, text->status->now);
+    put_heading(text, WORD_two_days);
+    if (hours.highest == 0) {
+        put_nothing(text, WORD_no_events);
+        return;
+    }
+    for (unsigned kind = 0; kind < GIST_KINDS; kind++) {
+        writer_print(text->out, "%s%s", kind == 0 ? "  " : " / ", say(text, gist_word(kind)));
+    }
+    put(text, "\n");
+    for (unsigned hour = CMCWH_HOURS; hour-- > 0;) {
+        uint32_t sum = 0;
+
+        for (unsigned kind = 0; kind < GIST_KINDS; kind++) {
+            sum += hours.counts[hour][kind];
+        }
+        for (unsigned kind = 0; kind < GIST_KINDS && sum > 0; kind++) {
+            writer_print(text->out, " %8" PRIu32, hours.counts[hour][kind]);
+        }
+        if (sum > 0) {
+            put(text, "  ");
+            day_local(text->out, hours.begin[hour]);
+            put(text, "\n");
+        }
+    }
+}
+
 static void put_bounces(struct text *text) {
     struct gist_reason reasons[GIST_REASONS];
     unsigned count = gist_reasons(reasons, &text->status->events, &text->today, &text->yesterday);
@@ -202,8 +233,8 @@ static void put_house(struct text *text) {
         day_local(text->out, status->certificate_end);
     }
     put(text, "\n");
+    put_last(text, WORD_reload, status->reload.time);
     if (status->reload.time > 0) {
-        put_last(text, WORD_reload, status->reload.time);
         put(text, "    ");
         put_others(text, status->reload.said);
         put(text, "\n");
@@ -213,6 +244,8 @@ static void put_house(struct text *text) {
                  say(text, WORD_memory), status->process.rss >> 10, say(text, WORD_descriptors),
                  status->process.descriptors, status->process.descriptors_max);
     writer_print(text->out, "  %s: %s\n", say(text, WORD_version), CMCWH_VERSION);
+    writer_print(text->out, "  %s: /events /events.csv /metrics /status.json\n",
+                 say(text, WORD_data));
 }
 
 void page_text(struct writer *writer, const struct status *status, const struct page_view *view) {
@@ -222,6 +255,7 @@ void page_text(struct writer *writer, const struct status *status, const struct 
     day_count(&text.yesterday, &status->events, status->now, -1);
     put_verdict(&text);
     put_today(&text);
+    put_hours(&text);
     put_bounces(&text);
     put_failures(&text, view);
     put_heading(&text, WORD_sinks);
