@@ -3,6 +3,7 @@ holds up the other."""
 
 import csv
 import io
+import itertools
 import json
 import os
 import re
@@ -10,10 +11,11 @@ import signal
 import socket
 import ssl
 import tempfile
+import threading
 import time
 
-from harness import (PATIENCE, Answer, Client, Load, Server, Skipped, body, eventually, free_port, payload,
-                     run)
+from harness import (PATIENCE, Answer, Client, Load, Server, Skipped, Threads, body, eventually, free_port,
+                     payload, run)
 from test_https import Https, certificate
 
 SSE = "Accept: text/event-stream"
@@ -24,6 +26,17 @@ def not_built(error):
     if "this build has no admin port" in str(error):
         raise Skipped("this build has no admin port") from None
     raise error
+
+
+def rest(client):
+    """All that still comes."""
+    try:
+        while True:
+            client.more()
+    except ConnectionError:
+        pass
+    client.close()
+    return client.buffer
 
 
 class Looks:
@@ -49,13 +62,7 @@ class Looks:
         """All that comes back for these bytes."""
         client = self.open()
         client.send(data)
-        try:
-            while True:
-                client.more()
-        except ConnectionError:
-            pass
-        client.close()
-        return client.buffer
+        return rest(client)
 
     def look(self, path, *headers, method="GET", host="localhost", version="1.1"):
         raw = self.raw(head(path, *headers, method=method, host=host, version=version))
@@ -499,6 +506,54 @@ def test_readers_that_never_read():
             reader.close()
         eventually(lambda: answer_if(server, "/events", 200), "places for streams")
     assert server.process.returncode == 0
+
+
+class Talk(Threads):
+    """A reader of events that sends more and more, until its connection is closed."""
+
+    def __init__(self, server):
+        self.ended = threading.Event()
+        self.client = server.open()
+        self.client.send(head("/events", SSE))
+        self.client.more()
+        self.set_up(self.send, 1)
+
+    def send(self, _):
+        try:
+            while not self.ending.is_set():
+                self.client.send(b"x" * 65536)
+        except OSError:
+            self.ended.set()
+
+    def __exit__(self, *unused):
+        self.ending.set()
+        self.client.close()
+        super().__exit__(*unused)
+
+
+def test_a_reader_that_talks_on():
+    """It is not listened to for ever: others are answered, and the server stops."""
+    for kind in (Admin, AdminTls):
+        with kind() as server, Talk(server) as talk:
+            for _ in range(50):
+                assert server.look("/healthz").status == 200
+            talk.ended.wait(PATIENCE)
+            assert talk.ended.is_set()
+            assert server.post(body()).status == 200
+
+
+def test_a_reader_that_has_said_all():
+    """A list comes whole also to who has closed its own side, as nc -N does."""
+    with Admin() as server:
+        assert server.post(body(100, reason="y" * 500)).status == 200
+        for path, version in itertools.product(("/events", "/events.csv"), ("1.0", "1.1")):
+            client = server.open()
+            client.send(head(path, version=version))
+            client.socket.shutdown(socket.SHUT_WR)
+            data = rest(client)
+            text = data.partition(b"\r\n\r\n")[2]
+            text = unchunked(text) if version == "1.1" else text
+            assert text.count(b"user99@example.jp") == 1, (path, version, len(data))
 
 
 def test_a_slow_reader_of_a_table():

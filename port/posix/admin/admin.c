@@ -371,19 +371,21 @@ static enum state fill(struct admin *admin, struct connection *c) {
     return length > 0 || state == EVENTS_END ? WRITES : STREAMS;
 }
 
-/* Has the reader of what never ends gone? It has nothing more to say. Who reads what ends may have
- * said that. */
-static bool is_left(const struct connection *c) {
+/* Is what comes looked at? A list is sent whole, also to who has closed its own side. */
+static bool hears(const struct connection *c) {
+    return c->state != WAITS && (c->state != STREAMS || c->events.form == EVENTS_SENT);
+}
+
+/* Has the reader gone, or does it talk on? No more is heard from it than a head may be long. */
+static bool is_left(struct connection *c) {
     char bytes[256];
     int came;
 
-    if (c->events.form != EVENTS_SENT) {
-        return false;
-    }
     do {
         came = receive(c, bytes, sizeof bytes);
-    } while (came > 0);
-    return came == 0 || came == TLS_FAILS;
+        c->used += came > 0 ? (size_t)came : 0;
+    } while (came > 0 && c->used <= REQUEST_HEAD_MAX);
+    return came >= 0 || came == TLS_FAILS;
 }
 
 /* ---- Requests ---- */
@@ -522,7 +524,7 @@ static enum state step(struct admin *admin, struct connection *c, short came) {
     case WRITES:
         return write_on(admin, c);
     case STREAMS:
-        return came != 0 && is_left(c) ? FREE : fill(admin, c);
+        return hears(c) && (came & POLLIN) != 0 && is_left(c) ? FREE : fill(admin, c);
     case LINGERS:
         return linger(c);
     default:
@@ -557,6 +559,10 @@ static void enter(struct admin *admin, struct connection *c, enum state state) {
 static void go_on(struct admin *admin, struct connection *c, short came) {
     enum state before = c->state;
 
+    if ((came & (POLLERR | POLLHUP)) != 0) { /* whatever it waits for */
+        end(admin, c);
+        return;
+    }
     if (is_late(admin, c)) {
         memset(&c->request, 0, c->state == READS ? sizeof c->request : 0);
         enter(admin, c, late(c));
@@ -589,16 +595,15 @@ static int prepare(struct admin *admin, struct pollfd polled[POLLED]) {
         .fd = !paused && find_place(admin) != NULL ? admin->listener.socket : -1, .events = POLLIN};
     for (unsigned i = 0; i < ADMIN_CONNECTIONS; i++) {
         const struct connection *c = &admin->connections[i];
-        bool reads = c->state != WAITS && (c->state != STREAMS || c->events.form == EVENTS_SENT);
         int most = c->state == WAITS     ? SOON
                    : c->state != STREAMS ? TICK
                    : c->busy             ? 1 + (int)admin->worked
                                          : LOOK;
 
         polled[FIRST + i] = (struct pollfd){.fd = c->state == FREE ? -1 : c->socket,
-                                            .events = c->writes ? POLLOUT
-                                                      : reads   ? POLLIN
-                                                                : 0};
+                                            .events = c->writes  ? POLLOUT
+                                                      : hears(c) ? POLLIN
+                                                                 : 0};
         wait = c->state != FREE && (wait < 0 || most < wait) ? most : wait;
     }
     return paused && (wait < 0 || wait > PAUSE) ? PAUSE : wait;
