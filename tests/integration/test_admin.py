@@ -15,7 +15,7 @@ import threading
 import time
 
 from harness import (PATIENCE, Answer, Client, Load, Server, Skipped, Threads, body, eventually, free_port,
-                     payload, run)
+                     loading, payload, request, run)
 from test_https import Https, certificate
 
 SSE = "Accept: text/event-stream"
@@ -197,6 +197,43 @@ def test_ready_says_why_not():
             server.signal(signal.SIGHUP)
             eventually(lambda: server.post(body()).status == 200, "a 200")
             eventually(lambda: answer_if(server, "/readyz", 200), "ready again")
+
+
+# A sync of the ring hangs as long as there is a file `hang`.
+HANGS = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <unistd.h>
+
+int fdatasync(int descriptor) {
+    int (*next)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
+
+    while (access("@/hang", F_OK) == 0) {
+        usleep(10000);
+    }
+    return next(descriptor);
+}
+"""
+
+
+def test_not_ready_while_the_storage_hangs():
+    server = Admin("--ring", "@/ring", "--store-timeout", "1", "--sink", "file:/dev/null", sink=False)
+    server.preload = loading(server.folder, HANGS.replace("@", server.folder))
+    with server:
+        assert server.post(body()).status == 200
+        server.write("hang", "")
+        hanging = Client(server.port)
+        hanging.send(request(body()))
+        answer = eventually(lambda: answer_if(server, "/readyz", 503), "503")
+        assert b"the ring's file cannot be written" in answer.body, answer.body
+        assert server.post(body()).status == 503
+        assert server.stderr().count("ring '%s': its storage hangs: a call of the system has not returned"
+                                     % server.path("ring")) == 1
+        os.unlink(server.path("hang"))
+        assert hanging.answer().status == 200
+        server.wait_said("its storage answers again")
+        eventually(lambda: answer_if(server, "/readyz", 200), "ready again")
+        assert server.post(body()).status == 200
 
 
 def answer_if(server, path, status):

@@ -60,7 +60,7 @@ static void take_ring(struct status *status, const struct status_source *source)
     if (file != NULL) {
         timer_read(&file->syncs, &status->sync_time);
         status->sync_failures = __atomic_load_n(&file->faults, __ATOMIC_RELAXED);
-        status->storage_fails = __atomic_load_n(&file->fails, __ATOMIC_RELAXED);
+        status->storage_fails = ring_file_fails(file);
     }
 }
 

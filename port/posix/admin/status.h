@@ -54,7 +54,7 @@ struct status {
     uint64_t found[CMCWH_COUNTS]; /* of its totals, those that the ring's file had at the start */
     bool ring_in_file;
     bool confirms;           /* a 200 waits for the required sinks */
-    bool storage_fails;      /* the ring's file cannot be written, or not be synced */
+    bool storage_fails;      /* the ring's file cannot be written or synced, or hangs */
     uint64_t sync_failures;  /* how often it could not */
     struct timing sync_time; /* of the ring's file */
 

@@ -381,6 +381,7 @@ static void heed_wishes(struct service *service) {
         for (unsigned i = 0; i < service->options->sinks; i++) {
             sink_watch(&service->sinks[i]);
         }
+        ring_file_watch(&service->file, service->options->store_timeout * 1000);
         http_sum_up(&service->http, false);
         log_sum_up(false);
         wish = process_wait(WATCH);

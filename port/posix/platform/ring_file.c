@@ -21,6 +21,47 @@ enum { BLOCK = 4096 };
 
 static const char MAGIC[] = "CMCWRING"; /* how one begins */
 
+/* ---- Does it hang? ---- */
+
+static uint32_t odd_ticks(void) {
+    return (uint32_t)platform_ticks() | 1;
+}
+
+/* A call of the system begins. */
+static void begin(struct ring_file *file) {
+    __atomic_store_n(&file->begun, odd_ticks(), __ATOMIC_RELAXED);
+}
+
+/* It has returned, and errno is what it said. */
+static void end(struct ring_file *file) {
+    int error = errno;
+
+    __atomic_store_n(&file->begun, 0, __ATOMIC_RELAXED);
+    if (__atomic_exchange_n(&file->hangs, false, __ATOMIC_RELAXED)) {
+        log_line(CMCWH_LOG_INFO, "ring '%s': its storage answers again", file->path);
+    }
+    errno = error;
+}
+
+void ring_file_watch(struct ring_file *file, uint32_t ms) {
+    uint32_t begun = __atomic_load_n(&file->begun, __ATOMIC_RELAXED), passed = odd_ticks() - begun;
+
+    /* More would be of a call that has just begun. */
+    if (begun != 0 && passed >= ms && passed <= INT32_MAX &&
+        !__atomic_exchange_n(&file->hangs, true, __ATOMIC_RELAXED)) {
+        log_line(CMCWH_LOG_ERROR,
+                 "ring '%s': its storage hangs: a call of the system has not returned for %" PRIu32
+                 " s; requests get 503",
+                 file->path, passed / 1000);
+    }
+}
+
+bool ring_file_fails(const struct ring_file *file) {
+    return __atomic_load_n(&file->fails, __ATOMIC_RELAXED) ||
+           (__atomic_load_n(&file->hangs, __ATOMIC_RELAXED) &&
+            __atomic_load_n(&file->begun, __ATOMIC_RELAXED) != 0);
+}
+
 /* ---- What the ring calls ---- */
 
 /* Says a failure once, and its end. Returns `result`. */
@@ -99,8 +140,11 @@ static int write_all(int descriptor, uint64_t offset, const void *bytes, size_t 
 
 static int file_write(void *context, uint64_t offset, const void *bytes, size_t length) {
     struct ring_file *file = context;
-    int result = write_all(file->descriptor, offset, bytes, length);
+    int result;
 
+    begin(file);
+    result = write_all(file->descriptor, offset, bytes, length);
+    end(file);
     if (result >= 0 && file->storage.sync == NULL) { /* nothing asks later */
         result = named(file);
         if (result >= 0) {
@@ -113,10 +157,14 @@ static int file_write(void *context, uint64_t offset, const void *bytes, size_t 
 static int file_sync(void *context) {
     struct ring_file *file = context;
     uint64_t start = platform_microseconds();
-    int synced = fdatasync(file->descriptor);
-    int result = note(file, "synced", synced == 0 ? named(file) : synced);
-    uint32_t took = (uint32_t)(platform_microseconds() - start);
+    int synced, result;
+    uint32_t took;
 
+    begin(file);
+    synced = fdatasync(file->descriptor);
+    end(file);
+    result = note(file, "synced", synced == 0 ? named(file) : synced);
+    took = (uint32_t)(platform_microseconds() - start);
     /* One at a time syncs, others read. */
     __atomic_store_n(&file->sync_time, file->sync_time - file->sync_time / 8 + took / 8,
                      __ATOMIC_RELAXED);

@@ -16,6 +16,8 @@ struct ring_file {
     struct timer syncs; /* those that went well and those that did not */
     uint32_t faults;    /* atomic: writes and syncs that failed */
     bool fails;         /* atomic: the last one did */
+    uint32_t begun;     /* atomic: ticks, odd, of the call that has not returned; 0: there is none */
+    bool hangs;         /* atomic: ring_file_watch has found it hanging */
 };
 
 enum { RING_FILE_RECORDS = 1024 };
@@ -33,6 +35,12 @@ enum outcome ring_file_look(const char *path, uint32_t records);
 
 /* Opens the file to look at: nothing is locked or changed. */
 bool ring_file_view(struct ring_file *file, const char *path);
+
+/* Of another thread, now and then: says it when a call of the system has not returned for `ms`. */
+void ring_file_watch(struct ring_file *file, uint32_t ms);
+
+/* Can it be neither written nor synced now? Any thread. */
+bool ring_file_fails(const struct ring_file *file);
 
 void ring_file_close(struct ring_file *file);
 
