@@ -138,6 +138,7 @@ static const char *parameters(const char *query) {
                                  (int)parameter.name.length, parameter.name.data, parameter.value);
         assert_true(used < sizeof out);
     }
+    assert_true(result == 0 || parameter.value[0] == '\0'); /* nothing that is half of it */
     return result < 0 ? strcat(out, "!")
                       : out; /* NOLINT(clang-analyzer-security.insecureAPI.strcpy) */
 }

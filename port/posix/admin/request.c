@@ -229,6 +229,7 @@ int request_parameter(struct cmcwh_text *query, struct request_parameter *parame
         int c = take_character(&one);
 
         if (c < 0 || used + 1 >= sizeof parameter->value) {
+            parameter->value[0] = '\0';
             return -1;
         }
         parameter->value[used++] = (char)c;

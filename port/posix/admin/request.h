@@ -40,7 +40,7 @@ bool request_is(struct cmcwh_text text, const char *word);
 bool request_is_like(struct cmcwh_text text, const char *word);
 
 /* Takes the next parameter off a query; its value comes decoded. 1; 0: there is none; -1: it is too
- * long, or encoded wrongly. */
+ * long, or encoded wrongly, and the value is empty. */
 struct request_parameter {
     struct cmcwh_text name; /* as it was sent, a part of the query */
     char value[REQUEST_VALUE];
