@@ -227,8 +227,8 @@ def test_not_ready_while_the_storage_hangs():
         answer = eventually(lambda: answer_if(server, "/readyz", 503), "503")
         assert b"the ring's file cannot be written" in answer.body, answer.body
         assert server.post(body()).status == 503
-        assert server.stderr().count("ring '%s': its storage hangs: a call of the system has not returned"
-                                     % server.path("ring")) == 1
+        said = "ring '%s': its storage hangs: a call of the system has not returned" % server.path("ring")
+        assert server.wait_said(said).count(said) == 1
         os.unlink(server.path("hang"))
         assert hanging.answer().status == 200
         server.wait_said("its storage answers again")
