@@ -402,6 +402,8 @@ def test_starts_that_are_refused():
             assert said.count("\n") == 1 and "others than this machine could look in" in said, said
         assert "HTTPS needs --tls-cert" in refused("--admin", "127.0.0.1:0s")
         assert "ADDR:PORT" in refused("--admin", "9000")
+        for option, value in (("--admin-auth-file", auth), ("--admin-host", "gateway")):
+            assert option + ": needs --admin ADDR:PORT" in refused(option, value)
         assert "the name of a host" in refused("--admin", "127.0.0.1:0", "--admin-host", "a:1")
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = "127.0.0.1:%d" % taken.getsockname()[1]

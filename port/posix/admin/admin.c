@@ -238,9 +238,9 @@ static enum state say(struct connection *c, int status, const char *more, const 
     return send_this(c, out.bytes, out.used);
 }
 
-/* The snapshot, anew if it is not of this moment. */
-static const struct status *look(struct admin *admin) {
-    if (admin->taken == 0 || admin->now - admin->taken >= FRESH) {
+/* The snapshot, anew if it is `older` ms old. */
+static const struct status *look(struct admin *admin, uint64_t older) {
+    if (admin->taken == 0 || admin->now - admin->taken >= older) {
         status_take(&admin->status, admin->config.source);
         admin->taken = admin->now;
     }
@@ -252,7 +252,7 @@ static enum state say_ready(struct admin *admin, struct connection *c) {
     struct writer why = {.bytes = text, .size = sizeof text};
     struct writer out = own(c);
 
-    if (status_ready(look(admin), &why)) {
+    if (status_ready(look(admin, 0), &why)) { /* who asks may be about to send a request here */
         return say(c, 200, NULL, "ready");
     }
     answer_say(&out, &c->request, 503, NULL, (struct cmcwh_text){text, why.used});
@@ -263,7 +263,7 @@ static enum state say_ready(struct admin *admin, struct connection *c) {
 
 /* Its memory is the page's. */
 static enum state show(struct admin *admin, struct connection *c, struct page *page) {
-    const struct view_of of = {.status = look(admin),
+    const struct view_of of = {.status = look(admin, FRESH),
                                .ring = admin->config.ring,
                                .request = &c->request,
                                .hide = admin->config.hide};

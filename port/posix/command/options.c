@@ -512,6 +512,11 @@ static enum outcome config_files(struct options *options, int count, char **argu
 static bool admin_fits(const struct options *options) {
     const char *admin = options->admin;
 
+    if (admin == NULL && (options->admin_auth_file != NULL || options->admin_hosts > 0)) {
+        log_usage("--admin-%s: needs --admin ADDR:PORT: without it there is no such port",
+                  options->admin_auth_file != NULL ? "auth-file" : "host");
+        return false;
+    }
     if (admin == NULL) {
         return true;
     }
