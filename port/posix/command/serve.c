@@ -527,6 +527,7 @@ int serve(const struct options *options) {
     enum outcome outcome;
 
     log_serve();
+    process_share_heap();
     /* The rest is zero, and need not take memory yet. */
     service.options = options;
     service.pid_file = -1;

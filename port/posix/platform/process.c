@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -146,6 +147,12 @@ void process_unclaim(const char *path, int descriptor) {
         (void)unlink(path);
     }
     (void)close(descriptor);
+}
+
+void process_share_heap(void) {
+#ifdef M_ARENA_MAX
+    (void)mallopt(M_ARENA_MAX, 1);
+#endif
 }
 
 void process_take_signals(void) {

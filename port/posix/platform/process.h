@@ -21,6 +21,10 @@ enum outcome process_look(const char *path);
 /* Removes the pid file, if it is still that one, and closes its descriptor. */
 void process_unclaim(const char *path, int descriptor);
 
+/* All threads share one heap: with one for each, as glibc has it, what a flood of handshakes has
+ * once taken would stay with every one of them. Before other threads start. */
+void process_share_heap(void);
+
 /* From now on signals come to process_wait only. Before other threads start, from main's. */
 void process_take_signals(void);
 
