@@ -585,10 +585,12 @@ def test_a_reader_that_has_said_all():
     """A list comes whole also to who has closed its own side, as nc -N does."""
     with Admin() as server:
         assert server.post(body(100, reason="y" * 500)).status == 200
-        for path, version in itertools.product(("/events", "/events.csv"), ("1.0", "1.1")):
+        for path, version, more in itertools.product(("/events", "/events.csv"), ("1.0", "1.1"), (0, 20000)):
             client = server.open()
-            client.send(head(path, version=version))
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.send(head(path, version=version) + b"x" * more)  # which nobody reads
             client.socket.shutdown(socket.SHUT_WR)
+            time.sleep(0.1)  # it has all been sent
             data = rest(client)
             text = data.partition(b"\r\n\r\n")[2]
             text = unchunked(text) if version == "1.1" else text

@@ -559,7 +559,7 @@ static void enter(struct admin *admin, struct connection *c, enum state state) {
 static void go_on(struct admin *admin, struct connection *c, short came) {
     enum state before = c->state;
 
-    if ((came & (POLLERR | POLLHUP)) != 0) { /* whatever it waits for */
+    if ((came & (POLLERR | POLLHUP)) != 0 && c->state != LINGERS) { /* whatever it waits for */
         end(admin, c);
         return;
     }
