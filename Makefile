@@ -134,7 +134,7 @@ $(OUT)/libcmcwh.a: $(OUT)/cmcwh-embedded.o
 
 # The settings may have changed since it was made: always look, copy when it differs.
 cmcwh libcmcwh.a: %: $(OUT)/% always
-	@cmp -s $< $@ || cp $< $@
+	@cmp -s $< $@ || cp -f $< $@
 
 # ---- What must be there, and running it ----
 
