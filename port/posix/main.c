@@ -104,11 +104,10 @@ static void keep_places(void) {
     }
 }
 
-int main(int count, char **arguments) {
+static int run_command(int count, char **arguments) {
     const char *command = count > 1 ? arguments[1] : "serve";
     command_run run;
 
-    keep_places();
     if (strcmp(command, "--version") == 0) {
         return puts("cmcwh " CMCWH_VERSION) < 0;
     }
@@ -120,4 +119,12 @@ int main(int count, char **arguments) {
     }
     run = find(command);
     return run == NULL ? 2 : run(count - 2, arguments + 2);
+}
+
+int main(int count, char **arguments) {
+    int status;
+
+    keep_places();
+    status = run_command(count, arguments);
+    return status == 0 && command_flush() < 0 ? 1 : status;
 }

@@ -3,9 +3,10 @@
 import os
 import re
 import signal
+import subprocess
 import tempfile
 
-from harness import Server, body, eventually, run
+from harness import CMCWH, Server, body, eventually, payload, run
 
 
 COMMANDS = ("serve", "cat", "check", "status", "summary", "test")
@@ -30,6 +31,20 @@ def test_help_and_version():
     for option in ("listen", "path", "auth-file", "allow", "sink", "ring", "ring-records", "sync",
                    "workers", "body-max", "body-timeout", "pid-file", "user", "log-level", "config"):
         assert b"--" + option.encode() in output, option
+
+
+def test_an_output_that_is_full():
+    """What could not be written is said, and the exit status too is that of a failure."""
+    with Server("--ring", "@/ring") as server, open("/dev/full", "wb") as full:
+        server.post(payload("bounces-user-unknown.json"))
+        server.wait_lines(1)
+        for arguments in (["--version"], ["--help"], ["help", "cat"], ["cat", "--help"], ["cat", server.path("ring")],
+                          ["cat", "--last", "1", server.path("ring")], ["summary", server.log], ["summary", "--suppress", server.log],
+                          ["check", "tests/payloads/deliveries-queued.json"],
+                          ["test", "http://127.0.0.1:%d/mails" % server.port]):
+            done = subprocess.run([CMCWH] + arguments, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+            assert done.returncode == 1, (arguments, done)
+            assert done.stderr.startswith("cmcwh: standard output: ") and done.stderr.count("\n") == 1, (arguments, done)
 
 
 def test_help_is_a_command_too():

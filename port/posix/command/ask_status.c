@@ -233,7 +233,7 @@ static int run(bool json, char *body) {
             print_page(body, sentence);
         }
     }
-    return fflush(stdout) == 0 ? status : UNKNOWN;
+    return command_flush() == 0 ? status : UNKNOWN;
 }
 
 int command_status(int count, char **arguments) {

@@ -93,7 +93,7 @@ static int show_last(struct cat *cat) {
         }
     }
     cat->last = cat->waiting = 0;
-    return fflush(stdout) == 0 ? 0 : -1;
+    return command_flush();
 }
 
 /* ---- A stream ---- */
@@ -120,7 +120,7 @@ static int print_piece(struct cat *cat, struct cmcwh_deframer *deframer, const c
         bytes += taken;
         length -= taken;
     }
-    return fflush(stdout) == 0 ? 0 : -1;
+    return command_flush();
 }
 
 /* At the end of a file that is followed: more may come. */

@@ -86,7 +86,7 @@ static int print_records(struct cmcwh_ring *ring, int reader) {
             return 1;
         }
     }
-    return fflush(stdout) == 0 ? 0 : 1;
+    return command_flush() == 0 ? 0 : 1;
 }
 
 static void say_error(const char *name, const struct cmcwh_error *error) {

@@ -26,4 +26,7 @@ int command_print(const struct cmcwh_record *record, int format);
 /* What comes before the first record, if anything does. */
 int command_print_first(int format);
 
+/* All of it must have gone. -1: it has not, and one line has said so. */
+int command_flush(void);
+
 #endif

@@ -2,6 +2,7 @@
 #include "command/commands.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,16 @@ static int print(const char *bytes, size_t length) {
         return -1;
     }
     return 0;
+}
+
+int command_flush(void) {
+    bool failed = ferror(stdout) != 0; /* before: and nobody knows why any more */
+
+    if (fflush(stdout) == 0 && !failed) {
+        return 0;
+    }
+    log_usage("standard output: %s", failed ? "cannot be written" : strerror(errno));
+    return -1;
 }
 
 int command_print_first(int format) {

@@ -434,11 +434,7 @@ static int print_all(bool json) {
     } else {
         print_text(&writer);
     }
-    if (fflush(stdout) != 0) {
-        log_usage("standard output: cannot be written");
-        return 1;
-    }
-    return 0;
+    return command_flush();
 }
 
 static int summarize(int count, char **files, bool json) {

@@ -242,7 +242,7 @@ static int say_taken(const char *address, const struct reply *reply, const char 
         return 1;
     }
     (void)printf("200: taken and safe ({\"stored\":1}); the event has the message id %s\n", id);
-    return fflush(stdout) != 0;
+    return command_flush() != 0;
 }
 
 static int say_reply(const struct ask *ask, const char *address, const struct reply *reply,
