@@ -115,7 +115,7 @@ def test_https():
             status, _, said = post(url_of(server, scheme="https"), "--ca", server.path(name))
             assert status == 2 and part in said and "--ca" in said, said
         status, _, said = post(url_of(server))
-        assert status == 1 and "400" in said and "speaks HTTPS" in said, said
+        assert status == 1 and "400" in said and "speaks HTTPS" in said and "begin with https://" in said, said
         assert server.count() == 3
 
 

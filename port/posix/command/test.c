@@ -163,7 +163,7 @@ static void write_request(struct writer *request, const struct ask *ask, const s
 /* ---- What came back ---- */
 
 static const char *of_malformed(const struct ask *ask, const char *error) {
-    return !ask->url.secure && error[0] == '\0'
+    return !ask->url.secure && (error[0] == '\0' || strcmp(error, "malformed_request") == 0)
                ? "does the port want HTTPS? Then the URL must begin with https://"
                : "what arrived is not what was sent: does something in between change it?";
 }
