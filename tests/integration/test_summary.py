@@ -229,7 +229,8 @@ def test_an_address_that_was_cut_is_not_another_one():
 
 
 def test_wrong_usage():
-    for arguments in ((), ("--what", "x"), ("--format", "xml", "x"), ("--format",), ("--suppress=x", "x")):
+    for arguments in ((), ("--what", "x"), ("--format", "xml", "x"), ("--format",), ("--suppress=x", "x"),
+                      ("--suppress", "--format", "json", "x")):
         _, said = summary(*arguments, status=2)
         assert said.count("\n") == 1 and said.startswith("cmcwh: summary: "), said
 

@@ -464,7 +464,7 @@ static int run(int count, char **files, bool json) {
 
 int command_summary(int count, char **arguments) {
     struct choice choice = {.words = {.only = NULL}};
-    const char *format = "text";
+    const char *format = NULL;
     bool suppress = false;
     const struct argument options[] = {{"--since", NULL, &choice.words.since},
                                        {"--until", NULL, &choice.words.until},
@@ -479,13 +479,17 @@ int command_summary(int count, char **arguments) {
                                    .least = 1,
                                    .most = count};
     int words = arguments_read(&what, count, arguments), result;
-    bool json = strcmp(format, "json") == 0;
+    bool json = format != NULL && strcmp(format, "json") == 0;
 
     if (words < 0) {
         return words == ARGUMENTS_HELP ? 0 : 2;
     }
-    if (!json && strcmp(format, "text") != 0) {
+    if (format != NULL && !json && strcmp(format, "text") != 0) {
         log_usage("summary: --format: '%s': expected text or json", format);
+        return 2;
+    }
+    if (format != NULL && suppress) {
+        log_usage("summary: --suppress prints CSV: leave --format out");
         return 2;
     }
     if (!choice_read(&choice, "summary", &result)) {
