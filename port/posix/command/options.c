@@ -517,8 +517,8 @@ static bool admin_fits(const struct options *options) {
                   options->admin_auth_file != NULL ? "auth-file" : "host");
         return false;
     }
-    if (admin == NULL) {
-        return true;
+    if (admin == NULL || check_listener(admin) != NULL) {
+        return true; /* what is no address was said */
     }
     if (network_secure(admin) && options->tls_cert == NULL) {
         log_usage("--admin: '%s': HTTPS needs --tls-cert and --tls-key", admin);
