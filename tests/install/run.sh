@@ -81,6 +81,7 @@ symbols() {
 pages() {
     cmp port/man/cmcwh.8 "$prefix/share/man/man8/cmcwh.8"
     cmp port/man/cmcwh.ja.8 "$prefix/share/man/ja/man8/cmcwh.8"
+    diff -r port/prometheus "$prefix/share/doc/cmcwh/examples/prometheus"
 }
 
 each_way() { # each_way NAME: uses what is in $prefix, whose libraries are in $library
@@ -92,7 +93,7 @@ each_way() { # each_way NAME: uses what is in $prefix, whose libraries are in $l
     check "$1: find_package" by_cmake
     check "$1: find_package, other versions" other_versions
     check "$1: symbols" symbols
-    check "$1: manual pages" pages
+    check "$1: manual pages, examples" pages
 }
 
 install_make() {
