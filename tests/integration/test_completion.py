@@ -54,6 +54,8 @@ def test_values():
     assert offered("--sync", "n") == ["never"] and offered("serve", "--log-level", "w") == ["warn"]
     assert offered("serve", "--sink", "sys") == ["syslog:", "syslog+udp://", "syslog+tcp://"]
     assert offered("cat", "--only", "b") == ["bounces", "blocks"]
+    assert offered("cat", "--only", "bounces:2,f") == ["bounces:2,failed"]
+    assert offered("cat", "--only", "=", "blocks,qu") == ["blocks,queued"]
     assert offered("status", "--json", "") == []
     folder = tempfile.mkdtemp(prefix="cmcwh-test-")
     try:
