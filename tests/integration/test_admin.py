@@ -404,6 +404,10 @@ def test_starts_that_are_refused():
         assert "ADDR:PORT" in refused("--admin", "9000")
         for option, value in (("--admin-auth-file", auth), ("--admin-host", "gateway")):
             assert option + ": needs --admin ADDR:PORT" in refused(option, value)
+        for options in (("--admin", "127.0.0.1:1", "--listen", "127.0.0.1:1"), ("--admin", "[::1]:01", "--listen", "[0::1]:1"),
+                        ("--admin", "127.0.0.1:1s", "--listen", "127.0.0.1:1", *tls)):
+            said = refused(*options)
+            assert said.count("\n") == 1 and "it needs a port of its own" in said, said
         assert "the name of a host" in refused("--admin", "127.0.0.1:0", "--admin-host", "a:1")
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = "127.0.0.1:%d" % taken.getsockname()[1]

@@ -508,6 +508,16 @@ static enum outcome config_files(struct options *options, int count, char **argu
     return outcome;
 }
 
+/* Port 0 is another one each time. */
+static bool same_listener(const char *one, const char *other) {
+    struct sockaddr_storage first, second;
+    socklen_t length;
+
+    return network_listener(one, &first, &length) && network_listener(other, &second, &length) &&
+           memcmp(&first, &second, sizeof first) == 0 &&
+           ((const struct sockaddr_in *)&first)->sin_port != 0; /* sin6_port is at its place */
+}
+
 /* Whoever can reach it sees to whom mail goes. */
 static bool admin_fits(const struct options *options) {
     const char *admin = options->admin;
@@ -530,6 +540,13 @@ static bool admin_fits(const struct options *options) {
                   "as its address",
                   admin);
         return false;
+    }
+    for (unsigned i = 0; i < options->listeners; i++) {
+        if (same_listener(admin, options->listen[i])) {
+            log_usage("--admin: '%s': webhooks come there (--listen): it needs a port of its own",
+                      admin);
+            return false;
+        }
     }
     return true;
 }
@@ -587,14 +604,14 @@ enum options_result options_read(struct options *options, int count, char **argu
             outcome = OUTCOME_WRONG;
         }
     }
+    if (options->listeners == 0) {
+        options->listen[options->listeners++] = "127.0.0.1:8080";
+    }
     if ((outcome == OUTCOME_RIGHT || options->check) && !fit(options)) {
         outcome = OUTCOME_WRONG;
     }
     if (outcome != OUTCOME_RIGHT) {
         return outcome == OUTCOME_FAILED ? OPTIONS_FAILED : OPTIONS_WRONG;
-    }
-    if (options->listeners == 0) {
-        options->listen[options->listeners++] = "127.0.0.1:8080";
     }
     if (options->sinks == 0) {
         options->sink[options->sinks++] = "stdout:";
