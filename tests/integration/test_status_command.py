@@ -64,7 +64,8 @@ def test_who_does_not_answer_is_in_trouble():
 
 
 def test_what_is_not_known():
-    for answer, part in ((answer_of(b"401 No"), "--admin-auth-file"), (answer_of(b"403 No"), "by its address"),
+    for answer, part in ((answer_of(b"401 No"), "--admin-auth-file"), (answer_of(b"403 No"), "--admin-host"),
+                         (answer_of(b"400 No"), "https://"), (answer_of(b"429 No"), "wait a minute"),
                          (answer_of(b"404 No"), "--admin"), (answer_of(b"302 No", b"", b"Location: /"), "--admin"),
                          (answer_of(b"200 OK", b"<html>"), "no status of cmcwh"), (told("purple"), "no status"),
                          (answer_of(b"200 OK", b'{"verdict":{"colour":"ok"}}'), "no status of cmcwh"),

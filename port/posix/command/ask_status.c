@@ -124,17 +124,24 @@ static int say_unreached(void) {
 }
 
 static int say_refused(const struct reply *reply) {
-    char text[128];
+    static const struct {
+        int status;
+        const char *what;
+    } known[] = {
+        {400, "does the port want HTTPS? Then HOST:PORTs, or https://"},
+        {401, "credentials are missing or wrong: --auth-file must have those of --admin-auth-file"},
+        {403, "it does not know this name as its own: ask by its address in numbers, or start it "
+              "with --admin-host NAME"},
+        {404, "is this the port of --admin, and of this version?"},
+        {429, "too many wrong credentials have come from here: wait a minute"},
+    };
+    const char *what = "is this the port of --admin?";
+    char text[160];
 
-    (void)snprintf(text, sizeof text, "%d: %s", reply->status,
-                   reply->status == 401 ? "credentials are missing or wrong: --auth-file must have "
-                                          "those of --admin-auth-file"
-                   : reply->status == 403
-                       ? "this name or address is not one of its own: ask for it by its address"
-                   : reply->status == 400
-                       ? "it does not speak so: is it a port for HTTPS, HOST:PORTs or https://?"
-                   : reply->status == 404 ? "is this the port of --admin, and of this version?"
-                                          : "is this the port of --admin?");
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        what = known[i].status == reply->status ? known[i].what : what;
+    }
+    (void)snprintf(text, sizeof text, "%d: %s", reply->status, what);
     return print_fault(UNKNOWN, text);
 }
 
