@@ -37,7 +37,8 @@ static const char usage[] =
     "                    address format, blocked address, unsubscribed, other\n"
     "                    permanent error), otherwise if three times within 30 days\n"
     "Compressed logs: zcat events.log.2.gz | cmcwh summary - events.log\n"
-    "Exit status: 1 when a file could not be read or held no event, 2 wrong usage.\n";
+    "Exit status: 1 when a file could not be read, or held something but no event;\n"
+    "2 wrong usage.\n";
 
 enum { DAYS = 1024, TOP = 10, PLACES = 13 /* of bounces */ };
 
