@@ -1,5 +1,5 @@
 # page.awk: makes of page.html what page.c takes in, with any awk: TEXT("...") for what is sent as it
-# stands, WORD(name) for {{=name}}, PART(name) for {{name}}, and PAGE_POLICY. Indentation, empty lines
+# stands, WORD("...", name) where {{=name}} follows, PART("...", name) for {{name}}, and PAGE_POLICY. Indentation, empty lines
 # and comments that have lines of their own are left out.
 
 # As in a C string. A '?' too: "??=" would be another character.
@@ -56,8 +56,9 @@ script {
     while (match($0, /\{\{=?[a-z_]+\}\}/)) {
         name = substr($0, RSTART + 2, RLENGTH - 4)
         text(substr($0, 1, RSTART - 1))
-        flush()
-        print name ~ /^=/ ? "WORD(" substr(name, 2) ")" : "PART(" name ")"
+        if (name ~ /^=/) printf "WORD(\"%s\", %s)\n", held, substr(name, 2)
+        else printf "PART(\"%s\", %s)\n", held, name
+        held = ""
         $0 = substr($0, RSTART + RLENGTH)
     }
     text($0 "\n")

@@ -717,17 +717,16 @@ static void put_house(struct page *page) {
 
 /* ---- The whole ---- */
 
-/* What is sent as it stands, a word, or what a function writes. */
+/* What is sent as it stands, then a word or what a function writes. */
 struct piece {
     const char *text;
-    size_t length;
     void (*part)(struct page *page);
     enum word word;
 };
 
-#define TEXT(text) {(text), sizeof(text) - 1, NULL, WORDS_COUNT},
-#define WORD(name) {NULL, 0, NULL, WORD_##name},
-#define PART(name) {NULL, 0, put_##name, WORDS_COUNT},
+#define TEXT(text)       {(text), NULL, WORDS_COUNT},
+#define WORD(text, name) {(text), NULL, WORD_##name},
+#define PART(text, name) {(text), put_##name, WORDS_COUNT},
 static const struct piece pieces[] = {
 #include "page.inc"
 };
@@ -738,12 +737,11 @@ static void put_pieces(struct page *page) {
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
         const struct piece *piece = &pieces[i];
 
+        put(page, piece->text);
         if (piece->part != NULL) {
             piece->part(page);
         } else if (piece->word != WORDS_COUNT) {
             put_word(page, piece->word);
-        } else {
-            writer_bytes(page->out, piece->text, piece->length);
         }
     }
 }

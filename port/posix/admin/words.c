@@ -1,18 +1,25 @@
 /* The words of the status page. */
 #include "admin/words.h"
 
+#include <string.h>
+
 #include "cmcwh.h"
 
-const char *words(enum word word, enum language language) {
-#define WORD(name, english, japanese) {english, japanese},
-    static const struct {
-        const char *english, *japanese;
-    } texts[WORDS_COUNT] = {
+/* Each word in English, then in Japanese, each with its zero: a table of pointers to them would be as
+ * large as they are. */
+#define WORD(name, english, japanese) english "\0" japanese "\0"
+static const char texts[] =
 #include "admin/words.def"
-    };
+    ;
 #undef WORD
 
-    return language_choose(language, texts[word].english, texts[word].japanese);
+const char *words(enum word word, enum language language) {
+    const char *text = texts;
+
+    for (unsigned before = 2U * word + (language == JAPANESE ? 1 : 0); before > 0; before--) {
+        text += strlen(text) + 1;
+    }
+    return text;
 }
 
 const char *words_bounce(unsigned number, enum language language) {
