@@ -14,10 +14,9 @@ WERROR ?= 0
 SANITIZE ?=
 V ?= 0
 SMALL ?= 0
-# For little flash: slower CRC, no tables for unwinding, no gaps between segments.
+# For little flash: slower CRC.
 ifeq ($(SMALL),1)
-CFLAGS ?= -Os -DCMCWH_CRC_SLICES=1 -fno-asynchronous-unwind-tables
-LDFLAGS += -Wl,-z,noseparate-code
+CFLAGS ?= -Os -DCMCWH_CRC_SLICES=1
 endif
 CFLAGS ?= -O2 -g
 
@@ -34,28 +33,35 @@ ADMIN ?= 1
 
 # ---- Flags ----
 
+comma := ,
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 WARNINGS += $(if $(filter 1,$(WERROR)),-Werror)
 SANITIZE_address := -fsanitize=address,undefined -fno-sanitize-recover=all
 SANITIZE_fuzzer := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 SANITIZERS := $(if $(SANITIZE),$(or $(SANITIZE_$(SANITIZE)),-fsanitize=$(SANITIZE)) -fno-omit-frame-pointer)
 
+# What is small is static, and what is static is kept small: no tables for unwinding (a debugger has its own,
+# of -g), no gaps between segments, and the program's own code, which is at a fixed address, knows it.
+STATIC_FLAGS := $(if $(filter 1,$(SMALL) $(STATIC)),-fno-asynchronous-unwind-tables)
+STATIC_LINK := $(if $(filter 1,$(SMALL) $(STATIC)),-Wl$(comma)-z$(comma)noseparate-code) $(if $(filter 1,$(STATIC)),-static)
+FIXED := $(if $(filter 1,$(STATIC)),-fno-pie)
+
 # What is not called is left out.
-FLAGS := $(CFLAGS) -pthread -ffunction-sections -fdata-sections $(SANITIZERS)
-LINK := $(LDFLAGS) -Wl,--gc-sections $(if $(filter 1,$(STATIC)),-static)
+FLAGS := $(STATIC_FLAGS) $(CFLAGS) -pthread -ffunction-sections -fdata-sections $(SANITIZERS)
+LINK := $(LDFLAGS) -Wl,--gc-sections $(STATIC_LINK)
 LIBRARIES := $(if $(filter 1,$(TLS)),-lssl -lcrypto)
 
 CIVETWEB_FLAGS := $(shell grep '^-' port/posix/door/civetweb.flags)
 
 # Objects of different settings never meet: each setting has a directory.
-SETTINGS := $(CC) $(CPPFLAGS) $(FLAGS) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(JSMN_INCLUDE) $(WARNINGS) TLS=$(TLS) ADMIN=$(ADMIN)
+SETTINGS := $(CC) $(CPPFLAGS) $(FLAGS) $(FIXED) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(JSMN_INCLUDE) $(WARNINGS) TLS=$(TLS) ADMIN=$(ADMIN)
 OUT := build/$(addsuffix -,$(SANITIZE))$(shell printf '%s' '$(subst ','\'',$(SETTINGS))' | cksum | cut -d' ' -f1)
 
 JSMN := -isystem $(JSMN_INCLUDE)
 PORTABLE_C := $(CC) -std=c99 $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. $(JSMN) -MMD -MP
 # On 32-bit processors too, files may be large and the year 2038 may come.
 WIDE := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
-PORT_C := $(CC) -std=c99 -D_GNU_SOURCE $(WIDE) -DCMCWH_TLS=$(TLS) -DCMCWH_ADMIN=$(ADMIN) $(if $(SANITIZE),-DDOOR_STACK_SIZE=1048576) $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. -Iport/posix $(JSMN) \
+PORT_C := $(CC) -std=c99 -D_GNU_SOURCE $(WIDE) -DCMCWH_TLS=$(TLS) -DCMCWH_ADMIN=$(ADMIN) $(if $(SANITIZE),-DDOOR_STACK_SIZE=1048576) $(CPPFLAGS) $(FLAGS) $(FIXED) $(WARNINGS) -I. -Iport/posix $(JSMN) \
 	-isystem $(CIVETWEB_SRC)/include -MMD -MP
 
 ifeq ($(V),1)
@@ -101,13 +107,13 @@ endif
 	@touch $@
 
 $(OUT)/cmcwh.o: cmcwh.c | $(OUT)/checked-server
-	$(call say,CC $<)$(PORTABLE_C) -isystem $(CIVETWEB_SRC)/include -c $< -o $@
+	$(call say,CC $<)$(PORTABLE_C) $(FIXED) -isystem $(CIVETWEB_SRC)/include -c $< -o $@
 
 $(OUT)/cmcwh-embedded.o: cmcwh.c | $(OUT)/checked
 	$(call say,CC $< (without server))$(PORTABLE_C) -DCMCWH_NO_SERVER -c $< -o $@
 
 $(OUT)/civetweb.o: port/posix/door/civetweb.c port/posix/door/civetweb_extra.h | $(OUT)/checked-server
-	$(call say,CC civetweb)$(CC) $(WIDE) $(CPPFLAGS) $(FLAGS) $(CIVETWEB_FLAGS) \
+	$(call say,CC civetweb)$(CC) $(WIDE) $(CPPFLAGS) $(FLAGS) $(FIXED) $(CIVETWEB_FLAGS) \
 		-I$(CIVETWEB_SRC)/include -I$(CIVETWEB_SRC)/src -Iport/posix/door -c $< -o $@
 
 # The status page, as C.
