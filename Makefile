@@ -128,8 +128,9 @@ $(PORT_OBJECTS): $(OUT)/%.o: port/%.c | $(OUT)/checked-server
 	@mkdir -p $(@D)
 	$(call say,CC $<)$(PORT_C) -c $< -o $@
 
-# What an operator asks for now and then need not be fast.
-$(filter $(OUT)/posix/admin/%,$(PORT_OBJECTS)): PORT_C += $(if $(filter -O2 -O3,$(CFLAGS)),-Os)
+# What runs at the start, or when an operator asks for it, need not be fast.
+COLD := main admin/% command/% $(addprefix platform/,client csv given only outcome reply url when writer)
+$(filter $(COLD:%=$(OUT)/posix/%.o),$(PORT_OBJECTS)): PORT_C += $(if $(filter -O2 -O3,$(CFLAGS)),-Os)
 
 $(OUT)/cmcwh: $(PORT_OBJECTS) $(OUT)/cmcwh.o $(OUT)/civetweb.o
 	$(call say,LD cmcwh)$(CC) $(FLAGS) $(LINK) $^ $(LIBRARIES) -o $@
