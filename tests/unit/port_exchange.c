@@ -22,6 +22,12 @@ static struct fixture f;
 static struct cmcwh_server server;
 static struct exchange *exchanges, *x;
 static struct timer times;
+static char refused_path[64];
+
+static void note_refusal(void *context, const struct cmcwh_refusal *refusal) {
+    (void)context;
+    (void)snprintf(refused_path, sizeof refused_path, "%s", refusal->path);
+}
 
 static void begin(void) {
 
@@ -34,6 +40,7 @@ static int setup(void **state) {
     (void)state;
     fixture_init(&f, 256, false);
     config = behind_exchanges(&f.ring);
+    config.refused = note_refusal;
     assert_int_equal(cmcwh_server_init(&server, &config), CMCWH_OK);
     timer_init(&times);
     exchanges = exchange_open(EXCHANGES, &server, &times);
@@ -433,6 +440,28 @@ static void refused_in_the_middle(void **state) {
     assert_int_equal(server.in_flight, 0);
 }
 
+/* What is told of a request that could not be read is nothing of it, for secrets may be in it, and
+ * nothing of the one before. */
+static void refused_unread(void **state) {
+    static const char *const texts[] = {
+        "GET \x01/x HTTP/1.1\r\nAuthorization: Basic c2VjcmV0\r\n\r\n",
+        "GET /x HTTP/1.2\r\nAuthorization: Basic c2VjcmV0\r\n\r\n",
+        "GET x HTTP/1.1\r\nAuthorization: Basic c2VjcmV0\r\n\r\n",
+        "\x01\x02 HTTP/1.1\r\nAuthorization: Basic c2VjcmV0\r\n\r\n"};
+
+    static const char before[] = "GET /ab HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        reset();
+        put(before, sizeof before - 1, SENT_MAX);
+        assert_string_equal(refused_path, "/ab");
+        put(texts[i], strlen(texts[i]), SENT_MAX);
+        assert_true(closed);
+        assert_string_equal(refused_path, "");
+    }
+}
+
 /* Two requests at a time do not meet. */
 static void side_by_side(void **state) {
     static const char text[] = LINE "Content-Length: 49\r\n\r\n" EVENT;
@@ -532,13 +561,14 @@ static void measured(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {TEST(requests),       TEST(pipelined),
-                                       TEST(many_pipelined), TEST(chunks),
-                                       TEST(long_lines),     TEST(large_bodies),
-                                       TEST(large_heads),    TEST(expectation),
-                                       TEST(hangs_up),       TEST(refused_in_the_middle),
-                                       TEST(side_by_side),   TEST(answers_have_room),
-                                       TEST(api_key),        TEST(measured)};
+    const struct CMUnitTest tests[] = {TEST(requests),          TEST(pipelined),
+                                       TEST(many_pipelined),    TEST(chunks),
+                                       TEST(long_lines),        TEST(large_bodies),
+                                       TEST(large_heads),       TEST(expectation),
+                                       TEST(hangs_up),          TEST(refused_in_the_middle),
+                                       TEST(refused_unread),    TEST(side_by_side),
+                                       TEST(answers_have_room), TEST(api_key),
+                                       TEST(measured)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,6 +133,9 @@ int cmcwh_civetweb_request(struct mg_connection *connection, int ended) {
     int length = parse_http_request(connection->buf, connection->data_len, info);
     char *query;
 
+    /* What civetweb leaves of the last request points to where this one stands now. */
+    info->local_uri = info->local_uri_raw = NULL;
+    info->query_string = NULL;
     if (length == 0 && connection->data_len >= connection->buf_size - CMCWH_CIVETWEB_ROOM) {
         return 431;
     }
