@@ -551,6 +551,28 @@ def test_readers_that_never_read():
     assert server.process.returncode == 0
 
 
+def test_what_is_kept_for_who_never_reads():
+    """After he is given up the system keeps nothing for him either."""
+    with Admin("--ring-records", "1024") as server:
+        assert server.post(body(500, reason="y" * 500)).status == 200
+        reader = socket.socket()
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect(("127.0.0.1", server.admin))
+        reader.sendall(head("/events?after=0", SSE))
+        ends = ":%04X" % server.admin, ":%04X" % reader.getsockname()[1]
+        eventually(lambda: kept(*ends) > 10000, "a full buffer")
+        eventually(lambda: kept(*ends) == 0, "its end")
+        reader.close()
+
+
+def kept(ours, theirs):
+    """Bytes that the system has to send from one port to another."""
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        lines = [line.split() for line in file]
+    return sum(int(line[4].split(":")[0], 16) for line in lines
+               if line[1].endswith(ours) and line[2].endswith(theirs))
+
+
 class Talk(Threads):
     """A reader of events that sends more and more, until its connection is closed."""
 

@@ -22,6 +22,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -190,7 +191,7 @@ static void set_peer(struct connection *c, const union network_address *remote) 
 static void accept_one(struct admin *admin) {
     union network_address remote = {.any = {.sa_family = AF_UNSPEC}};
     socklen_t length = sizeof remote;
-    int kernel = KERNEL;
+    int kernel = KERNEL, patience = PATIENCE;
     int socket =
         accept4(admin->listener.socket, &remote.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     struct connection *c = socket < 0 ? NULL : find_place(admin);
@@ -206,8 +207,9 @@ static void accept_one(struct admin *admin) {
     if (c->state != FREE) {
         end(admin, c);
     }
-    /* What a peer that does not read costs the kernel has an end. */
+    /* What a peer that does not read costs the kernel has an end, also when it is closed here. */
     (void)setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &kernel, sizeof kernel);
+    (void)setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
     c->socket = socket;
     c->secure = admin->listener.secure;
     c->state = c->secure ? SHAKES : READS;
