@@ -13,10 +13,10 @@
 /* How much is told. Where all there is to say would be longer than a page may be, it is told again,
  * shorter: with the last of these no page is too long. */
 struct measure {
-    unsigned reasons, failures, refusals; /* lines */
-    unsigned hours;                       /* that a line of the table has */
-    size_t told, address, text;           /* bytes of HTML of what others have written */
-    bool words;                           /* the script knows the reasons in Japanese */
+    uint8_t reasons, failures, refusals; /* lines */
+    uint8_t hours;                       /* that a line of the table has */
+    uint16_t told, address, text;        /* bytes of HTML of what others have written */
+    bool words;                          /* the script knows the reasons in Japanese */
 };
 static const struct measure measures[] = {
     {5, GIST_FAILURES, 10, 1, 600, 80, 128, true}, {5, GIST_FAILURES, 8, 2, 600, 72, 104, false},
