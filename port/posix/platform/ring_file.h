@@ -16,8 +16,8 @@ struct ring_file {
     struct timer syncs; /* those that went well and those that did not */
     uint32_t faults;    /* atomic: writes and syncs that failed */
     bool fails;         /* atomic: the last one did */
-    uint32_t begun;     /* atomic: ticks, odd, of the call that has not returned; 0: there is none */
-    bool hangs;         /* atomic: ring_file_watch has found it hanging */
+    uint32_t begun; /* atomic: ticks, odd, of the call that has not returned; 0: there is none */
+    bool hangs;     /* atomic: ring_file_watch has found it hanging */
 };
 
 enum { RING_FILE_RECORDS = 1024 };
