@@ -5,8 +5,8 @@
 
 #include "cmcwh.h"
 
-/* Each word in English, then in Japanese, each with its zero: a table of pointers to them would be
- * as large as they are. */
+/* Each word in English, then in Japanese, each with its zero. A table of pointers to them would be
+ * more than half as large again. */
 #define WORD(name, english, japanese) english "\0" japanese "\0"
 static const char texts[] =
 #include "admin/words.def"
