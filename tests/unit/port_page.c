@@ -146,8 +146,15 @@ static void days(void **state) {
     assert_there("<tr><td>宛先ユーザー不明<td>1<td>1<td>2");
     assert_there("昨日 1 以上");
     shown(ENGLISH, true, false);
-    assert_there("         2          1  Bounces\n");
-    assert_there("  2026-11-26 14:20:00  now@example.jp  unknown user  550 no such user\n");
+    assert_there(
+        "\nToday  since 00:00, JST (UTC+09:00)\n  Last event: just now  2026-11-26 14:20:00\n");
+    assert_there("  Bounces: 2  Yesterday at least 1\n");
+    assert_there("  Reason                    Today     Yesterday  Total\n"
+                 "  unknown user              1         1         2\n");
+    assert_there("  2026-11-26 14:20:00       now@example.jp  unknown user  550 no such user\n");
+    shown(JAPANESE, true, false);
+    assert_there("  理由                      今日      昨日      累計\n"
+                 "  宛先ユーザー不明          1         1         2\n");
 }
 
 static void hidden(void **state) {
@@ -348,7 +355,7 @@ static void full(void **state) {
                     CMCWH_HOURS / 4); /* several hours each */
     }
     write_busy(2);
-    assert_int_equal(count("48 hours", ":00:00\n", "Bounces by reason"), CMCWH_HOURS);
+    assert_int_equal(count("48 hours", ":00:00  ", "Bounces by reason"), CMCWH_HOURS);
     assert_there("Data: /events /events.csv /metrics /status.json\n");
 }
 

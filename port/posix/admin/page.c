@@ -34,10 +34,6 @@ void page_asked(struct page_view *view, const struct request *request) {
     }
 }
 
-void page_write(struct writer *writer, const struct status *status, const struct page_view *view) {
-    (view->text ? page_text : page_html)(writer, status, view);
-}
-
 const char *page_show(const struct view_of *of, struct writer *out) {
     struct page_view view = {.ring = of->ring, .hide_always = of->hide};
 

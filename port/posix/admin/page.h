@@ -30,9 +30,6 @@ struct page_view {
  * as for whoever does not name text/html, and whether addresses are hidden (hide=addresses). */
 void page_asked(struct page_view *view, const struct request *request);
 
-/* One of the next two. */
 void page_write(struct writer *writer, const struct status *status, const struct page_view *view);
-void page_html(struct writer *writer, const struct status *status, const struct page_view *view);
-void page_text(struct writer *writer, const struct status *status, const struct page_view *view);
 
 #endif

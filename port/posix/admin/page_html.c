@@ -1,5 +1,6 @@
-/* The status page in HTML: what page.html leaves open. Not here: what is said (gist.c, verdict.c)
- * and in which words (words.h). */
+/* The status page: what page.html leaves open, and the same as text, for curl and a terminal. Both
+ * are written as HTML: as text, each tag of it becomes a line, a column, or nothing. Not here: what
+ * is said (gist.c, verdict.c) and in which words (words.h). */
 #include "admin/page.h"
 
 #include <inttypes.h>
@@ -27,6 +28,10 @@ static const struct measure measures[] = {
 
 enum { TOLD = 1024 }; /* of what the verdict says, at most */
 
+/* As text there is room for more. */
+static const struct measure measure_of_text = {UINT8_MAX, GIST_FAILURES, REFUSALS_LAST, 1,
+                                               TOLD,      128,           320,           false};
+
 struct page {
     struct writer *out;
     const struct status *status;
@@ -36,28 +41,119 @@ struct page {
     struct day_count today, yesterday;
     struct gist_hours hours;
     struct gist_failures failures;
+
+    /* As text. */
+    unsigned column; /* of its line; 0: none has begun */
+    size_t cell;     /* where what stands in it begins */
 };
+
+/* ---- HTML, and what text has for it ---- */
+
+/* Ends what stands in this line. */
+static void break_line(struct page *page) {
+    struct writer *out = page->out;
+
+    while (out->used > 0 && out->bytes[out->used - 1] == ' ') {
+        out->used--;
+    }
+    if (out->used > 0 && out->bytes[out->used - 1] != '\n') {
+        writer_text(out, "\n");
+    }
+    page->column = 0;
+}
+
+/* How wide a terminal shows what the cell has: kana and kanji, of three bytes, take two places. */
+static unsigned cell_width(const struct page *page) {
+    unsigned width = 0;
+
+    for (size_t i = page->cell; i < page->out->used; i++) {
+        unsigned char byte = (unsigned char)page->out->bytes[i];
+
+        width += byte >= 0xE0 ? 2 : (byte & 0xC0) != 0x80 ? 1 : 0;
+    }
+    return width;
+}
+
+/* The first has room for a time, or a reason. */
+static void next_column(struct page *page) {
+    unsigned room = page->column == 1 ? 24 : 8;
+
+    if (page->column > 0) {
+        for (unsigned width = cell_width(page); width < room; width++) {
+            writer_text(page->out, " ");
+        }
+        writer_text(page->out, "  ");
+    }
+    page->column++;
+    page->cell = page->out->used;
+}
+
+/* Behind its name, what a tag is as text. \n: a new line, if there is none yet; \f: an empty one
+ * before it; \t: the next column. Other tags are nothing. */
+static const char tags[][8] = {"h2\f",   "/h2\n", "/div\n", "tr\n  ",   "th\t", "td\t",
+                               "dt\n  ", "dd: ",  "li\f  ", "br\n    ", "p  ",  "small  "};
+
+/* What is done for it. */
+static const char *find_tag(const char *name, size_t length) {
+    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
+        if (strcspn(tags[i], "\n\f\t: ") == length && memcmp(tags[i], name, length) == 0) {
+            return tags[i] + length;
+        }
+    }
+    return "";
+}
+
+static void put_tag(struct page *page, const char *name) {
+    for (const char *what = find_tag(name, strcspn(name, " >")); *what != '\0'; what++) {
+        if (*what == '\t') {
+            next_column(page);
+        } else if (*what == '\n') {
+            break_line(page);
+        } else if (*what == '\f') {
+            break_line(page);
+            writer_text(page->out, "\n");
+        } else {
+            writer_bytes(page->out, what, 1);
+        }
+    }
+}
+
+/* HTML of ours. What is told as text too has whole tags. */
+static void put(struct page *page, const char *html) {
+    if (!page->view->text) {
+        writer_text(page->out, html);
+        return;
+    }
+    while (*html != '\0') {
+        size_t text = strcspn(html, "<");
+
+        writer_bytes(page->out, html, text);
+        html += text;
+        if (*html == '<') {
+            put_tag(page, html + 1);
+            html = strchr(html, '>') + 1;
+        }
+    }
+}
+
+/* ---- Words, numbers, times, and texts of others ---- */
 
 static const char *say(const struct page *page, enum word word) {
     return words(word, page->view->language);
 }
 
-static void put(struct page *page, const char *text) {
-    writer_text(page->out, text);
-}
-
-static void put_word(struct page *page, enum word word) {
+static void put_word(struct page *page, const char *before, enum word word) {
+    put(page, before);
     put(page, say(page, word));
 }
 
-static void put_number(struct page *page, uint64_t number) {
+static void put_number(struct page *page, const char *before, uint64_t number) {
+    put(page, before);
     writer_print(page->out, "%" PRIu64, number);
 }
 
-/* ---- Texts of others, and times ---- */
-
 static void put_cut(struct page *page, struct cmcwh_text text, size_t most) {
-    writer_html_cut(page->out, text, most);
+    (page->view->text ? writer_plain_cut : writer_html_cut)(page->out, text, most);
 }
 
 static void put_plain(struct page *page, const char *text, size_t most) {
@@ -88,6 +184,10 @@ static void put_short_moment(struct page *page, uint64_t time) {
 static void put_next_moment(struct page *page, uint64_t time, bool seconds, uint64_t *day) {
     bool dated = time < *day;
 
+    if (page->view->text) {
+        put_whole_moment(page, time);
+        return;
+    }
     put_moment(page, time, dated ? 5 : 11, (dated ? 11U : 5U) + (seconds ? 3U : 0U));
     *day = dated ? day_begin(time, 0) : *day;
 }
@@ -134,16 +234,16 @@ static void put_icon(struct page *page) {
     static const char *const colours[] = {
         [VERDICT_OK] = "2a5", [VERDICT_AMBER] = "e90", [VERDICT_RED] = "d22"};
 
-    writer_print(page->out,
-                 "data:image/svg+xml,%%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 2 "
-                 "2'%%3E%%3Ccircle cx='1' cy='1' r='1' fill='%%23%s'/%%3E%%3C/svg%%3E",
-                 colours[page->verdict.colour]);
+    put(page, "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 2 2'%3E"
+              "%3Ccircle cx='1' cy='1' r='1' fill='%23");
+    put(page, colours[page->verdict.colour]);
+    put(page, "'/%3E%3C/svg%3E");
 }
 
 /* ---- For the script ---- */
 
 static void put_after(struct page *page) {
-    put_number(page, page->status->ring.safe);
+    put_number(page, "", page->status->ring.safe);
 }
 
 /* Minutes that the local clock is ahead of UTC. */
@@ -153,6 +253,14 @@ static void put_offset(struct page *page) {
 
     (void)localtime_r(&seconds, &parts);
     writer_print(page->out, "%ld", parts.tm_gmtoff / 60);
+}
+
+static void put_member(struct page *page, const char *before, const char *name, const char *value) {
+    put(page, before);
+    put(page, name);
+    put(page, "\":\"");
+    put(page, value);
+    put(page, "\"");
 }
 
 /* CMC's words in Japanese. None has a quote. */
@@ -167,24 +275,26 @@ static void put_live_words(struct page *page) {
 
     put(page, "{");
     for (size_t i = 0; i < sizeof names / sizeof *names && page->view->language != ENGLISH; i++) {
-        writer_print(page->out, "%s\"%s\":\"%s\"", i > 0 ? "," : "", names[i].name,
-                     say(page, names[i].word));
+        put_member(page, i > 0 ? ",\"" : "\"", names[i].name, say(page, names[i].word));
     }
     for (unsigned i = 0;
          i < GIST_REASONS && page->measure->words && page->view->language != ENGLISH; i++) {
         unsigned number = i < GIST_REASONS - 1 ? i : CMCWH_BOUNCE_OTHER;
 
-        writer_print(page->out, ",\"%s\":\"%s\"", cmcwh_bounce_name(number),
-                     words_bounce(number, page->view->language));
+        put_member(page, ",\"", cmcwh_bounce_name(number),
+                   words_bounce(number, page->view->language));
     }
     put(page, "}");
 }
 
 static void put_link(struct page *page, enum language language, bool hide, const char *more,
                      enum word word) {
-    writer_print(page->out, "<a href=\"?lang=%s%s\"%s>%s</a>",
-                 language_choose(language, "en", "ja"), hide ? "&amp;hide=addresses" : "", more,
-                 say(page, word));
+    put(page, "<a href=\"?lang=");
+    put(page, language_choose(language, "en", "ja"));
+    put(page, hide ? "&amp;hide=addresses\"" : "\"");
+    put(page, more);
+    put_word(page, ">", word);
+    put(page, "</a>");
 }
 
 static void put_links(struct page *page) {
@@ -195,7 +305,8 @@ static void put_links(struct page *page) {
              english ? " lang=\"ja\" hreflang=\"ja\"" : " lang=\"en\" hreflang=\"en\"",
              WORD_other_language);
     if (view->hide_always) {
-        writer_print(page->out, "<span>%s</span>", say(page, WORD_hidden));
+        put_word(page, "<span>", WORD_hidden);
+        put(page, "</span>");
     } else {
         put_link(page, view->language, !view->hide, "", view->hide ? WORD_show : WORD_hide);
     }
@@ -225,7 +336,11 @@ static void put_well(struct page *page, struct writer *told) {
 
 static void put_reason(struct page *page, const struct verdict_reason *reason,
                        struct writer *told) {
-    writer_print(page->out, "<li class=%s><b>", colour_class(reason->colour));
+    put(page, reason->colour == VERDICT_RED ? "<li class=red><b>" : "<li class=amber><b>");
+    if (page->view->text) {
+        put(page, verdict_colour_word(reason->colour, page->view->language));
+        put(page, ": ");
+    }
     verdict_reason(told, reason, page->status, page->view->language);
     put_told(page, told, 0);
     put(page, "</b><br>");
@@ -250,7 +365,8 @@ static void put_verdict(struct page *page) {
         put_reason(page, &page->verdict.reasons[i], &told);
     }
     if (count > shown) {
-        writer_print(page->out, "<li>%s %u", say(page, WORD_more), count - shown);
+        put_word(page, "<li>", WORD_more);
+        put_number(page, " ", count - shown);
     }
     put(page, "</ul>");
 }
@@ -258,20 +374,20 @@ static void put_verdict(struct page *page) {
 /* ---- (3) Today ---- */
 
 static void put_zone(struct page *page) {
-    put_word(page, WORD_since_midnight);
+    put_word(page, "", WORD_since_midnight);
     day_zone(page->out, page->status->now);
 }
 
 /* A count of a day. */
 static void put_count(struct page *page, const struct day_count *day, uint64_t count) {
-    put(page, day->whole ? "" : say(page, WORD_at_least));
-    put_number(page, count);
+    put_number(page, day->whole ? "" : say(page, WORD_at_least), count);
     put(page, day->whole ? "" : say(page, WORD_or_more));
 }
 
 /* What a figure is called, and where its value begins. */
 static void begin_figure(struct page *page, enum word word) {
-    writer_print(page->out, "<div><dt>%s<dd><b>", say(page, word));
+    put_word(page, "<div><dt>", word);
+    put(page, "<dd><b>");
 }
 
 static void begin_small(struct page *page) {
@@ -286,7 +402,7 @@ static void end_figure(struct page *page) {
 static void put_last(struct page *page, enum word word, uint64_t time) {
     begin_figure(page, word);
     if (time == 0) {
-        put_word(page, WORD_none_yet);
+        put_word(page, "", WORD_none_yet);
         begin_small(page);
     } else {
         put_ago(page, time);
@@ -305,7 +421,7 @@ static void put_kind(struct page *page, unsigned kind) {
     begin_figure(page, gist_word(kind));
     put_count(page, &page->today, today);
     begin_small(page);
-    put_word(page, WORD_yesterday);
+    put_word(page, "", WORD_yesterday);
     put(page, " ");
     put_count(page, &page->yesterday, yesterday);
     end_figure(page);
@@ -315,21 +431,35 @@ static unsigned per_cent(const struct cmcwh_ring_state *ring, uint32_t records) 
     return ring->capacity == 0 ? 0 : (unsigned)((uint64_t)records * 100 / ring->capacity);
 }
 
+static void put_bar(struct page *page, unsigned filled) {
+    put_number(page,
+               "<svg class=\"bar\" viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" "
+               "aria-hidden=\"true\"><path class=s1 d=\"M0 0H",
+               filled);
+    put(page, "V4H0z\"/></svg>");
+}
+
 static void put_ring(struct page *page) {
     const struct cmcwh_ring_state *ring = &page->status->ring;
 
     begin_figure(page, WORD_ring);
-    writer_print(page->out, "%" PRIu32 "</b> / %" PRIu32 "<b>", ring->in_use, ring->capacity);
+    put_number(page, "", ring->in_use);
+    put_number(page, "</b> / ", ring->capacity);
+    put(page, "<b>");
     begin_small(page);
-    writer_print(page->out, "%s %" PRIu32 " (%u %%)", say(page, WORD_peak), ring->peak,
-                 per_cent(ring, ring->peak));
+    put_word(page, "", WORD_peak);
+    put_number(page, " ", ring->peak);
+    put_number(page, " (", per_cent(ring, ring->peak));
+    put(page, " %)");
     if (ring->fulls > 0) {
-        writer_print(page->out, ", %s %" PRIu64, say(page, WORD_fulls), ring->fulls);
+        put_word(page, ", ", WORD_fulls);
+        put_number(page, " ", ring->fulls);
     }
-    writer_print(page->out,
-                 "</small><svg class=\"bar\" viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" "
-                 "aria-hidden=\"true\"><path class=s1 d=\"M0 0H%uV4H0z\"/></svg></div>",
-                 per_cent(ring, ring->in_use));
+    put(page, "</small>");
+    if (!page->view->text) {
+        put_bar(page, per_cent(ring, ring->in_use));
+    }
+    put(page, "</div>");
 }
 
 static void put_figures(struct page *page) {
@@ -346,10 +476,9 @@ static void put_figures(struct page *page) {
 /* Why counts are at least so. */
 static void put_counted(struct page *page) {
     if (!page->today.whole || !page->yesterday.whole) {
-        put(page, "<small>");
-        put_word(page, WORD_counted_since);
+        put_word(page, "<small>", WORD_counted_since);
         put_whole_moment(page, page->status->events.since);
-        put_word(page, WORD_counted_before);
+        put_word(page, "", WORD_counted_before);
         put(page, "</small>");
     }
 }
@@ -374,16 +503,19 @@ static unsigned height(const struct gist_hours *hours, unsigned place, unsigned 
 
 /* One area in steps for each kind, the highest behind the others. */
 static void put_area(struct page *page, unsigned kind) {
-    writer_print(page->out, "<path class=\"s%u\" d=\"M0 %d", kind, HEIGHT);
+    put_number(page, "<path class=\"s", kind);
+    put_number(page, "\" d=\"M0 ", HEIGHT);
     for (unsigned place = 0, next; place < CMCWH_HOURS; place = next) {
         unsigned high = height(&page->hours, place, kind);
 
         for (next = place + 1; next < CMCWH_HOURS && height(&page->hours, next, kind) == high;
              next++) {
         }
-        writer_print(page->out, "V%uh%u", HEIGHT - high, next - place);
+        put_number(page, "V", HEIGHT - high);
+        put_number(page, "h", next - place);
     }
-    writer_print(page->out, "V%d\"/>", HEIGHT);
+    put_number(page, "V", HEIGHT);
+    put(page, "\"/>");
 }
 
 /* A line where a day begins. */
@@ -391,8 +523,9 @@ static void put_midnight(struct page *page, int days) {
     uint64_t begin = day_begin(page->status->now, days), first = page->hours.begin[0];
 
     if (begin > first) {
-        writer_print(page->out, "<path class=\"day\" d=\"M%u 0V%d\"/>",
-                     (unsigned)((begin - first) / 3600000), HEIGHT);
+        put_number(page, "<path class=\"day\" d=\"M", (begin - first) / 3600000);
+        put_number(page, " 0V", HEIGHT);
+        put(page, "\"/>");
     }
 }
 
@@ -412,16 +545,15 @@ static void put_legend(struct page *page) {
     put(page, "<figcaption>");
     for (unsigned kind = 0; kind < GIST_KINDS; kind++) {
         if (page->hours.sums[kind] > 0) {
-            writer_print(page->out, "<span><i class=s%u></i>%s %" PRIu64 "</span>", kind,
-                         say(page, gist_word(kind)), page->hours.sums[kind]);
+            put_number(page, "<span><i class=s", kind);
+            put_word(page, "></i>", gist_word(kind));
+            put_number(page, " ", page->hours.sums[kind]);
+            put(page, "</span>");
         }
     }
-    writer_print(page->out, "<span>%s %" PRIu64 "</span></figcaption>", say(page, WORD_most),
-                 page->hours.highest);
-}
-
-static void put_column(struct page *page, enum word word) {
-    writer_print(page->out, "<th>%s", say(page, word));
+    put_word(page, "<span>", WORD_most);
+    put_number(page, " ", page->hours.highest);
+    put(page, "</span></figcaption>");
 }
 
 /* The `hours` from this one on. */
@@ -435,7 +567,7 @@ static void put_hours(struct page *page, unsigned place, unsigned hours, uint64_
             sum += page->hours.counts[place + i][kind];
         }
         if (page->hours.sums[kind] > 0) {
-            writer_print(page->out, "<td>%" PRIu64, sum);
+            put_number(page, "<td>", sum);
         }
     }
 }
@@ -462,85 +594,106 @@ static void put_all_hours(struct page *page) {
 }
 
 static void put_hours_table(struct page *page) {
-    writer_print(page->out, "<details id=\"table\"><summary id=\"open-table\">%s</summary>",
-                 say(page, WORD_as_table));
-    put(page, "<div class=\"wide\" id=\"scroll\" tabindex=\"0\" role=\"region\" "
-              "aria-labelledby=\"open-table\">");
-    writer_print(page->out, "<table><caption><small>%s</small></caption><thead><tr>",
-                 say(page, WORD_quiet_hours));
-    put_column(page, WORD_hour);
+    put_word(page, "<table><caption><small>", WORD_quiet_hours);
+    put_word(page, "</small></caption><thead><tr><th>", WORD_hour);
     for (unsigned kind = 0; kind < GIST_KINDS; kind++) {
         if (page->hours.sums[kind] > 0) {
-            put_column(page, gist_word(kind));
+            put_word(page, "<th>", gist_word(kind));
         }
     }
     put(page, "<tbody>");
     put_all_hours(page);
-    put(page, "</table></div></details>");
+    put(page, "</table>");
 }
 
-static void put_picture(struct page *page) {
-    if (page->hours.highest == 0) {
-        writer_print(page->out, "<p>%s</p>", say(page, WORD_no_events));
-        return;
-    }
-    writer_print(page->out,
-                 "<figure><svg role=\"img\" aria-labelledby=\"p-t p-d\" viewBox=\"0 0 %d %d\" "
-                 "preserveAspectRatio=\"none\"><title id=\"p-t\">%s</title>",
-                 CMCWH_HOURS, HEIGHT, say(page, WORD_picture));
-    writer_print(page->out, "<desc id=\"p-d\">%s</desc>", say(page, WORD_picture_says));
+static void put_figure(struct page *page) {
+    put_number(page, "<figure><svg role=\"img\" aria-labelledby=\"p-t p-d\" viewBox=\"0 0 ",
+               CMCWH_HOURS);
+    put_number(page, " ", HEIGHT);
+    put_word(page, "\" preserveAspectRatio=\"none\"><title id=\"p-t\">", WORD_picture);
+    put_word(page, "</title><desc id=\"p-d\">", WORD_picture_says);
+    put(page, "</desc>");
     for (unsigned kind = GIST_KINDS; kind-- > 0;) {
         if (page->hours.sums[kind] > 0) {
             put_area(page, kind);
         }
     }
-    writer_print(page->out, "<path class=\"gap\" d=\"M0 %dH%d\"/>", HEIGHT / 2, CMCWH_HOURS);
+    put_number(page, "<path class=\"gap\" d=\"M0 ", HEIGHT / 2);
+    put_number(page, "H", CMCWH_HOURS);
+    put(page, "\"/>");
     put_midnight(page, -1);
     put_midnight(page, 0);
     put(page, "</svg>");
     put_axis(page);
     put_legend(page);
     put(page, "</figure>");
+}
+
+static void put_picture(struct page *page) {
+    if (page->hours.highest == 0) {
+        put_word(page, "<p>", WORD_no_events);
+        put(page, "</p>");
+        return;
+    }
+    if (page->view->text) {
+        put_hours_table(page);
+        return;
+    }
+    put_figure(page);
+    put_word(page, "<details id=\"table\"><summary id=\"open-table\">", WORD_as_table);
+    put(page, "</summary><div class=\"wide\" id=\"scroll\" tabindex=\"0\" role=\"region\" "
+              "aria-labelledby=\"open-table\">");
     put_hours_table(page);
+    put(page, "</div></details>");
 }
 
 /* ---- Tables ---- */
 
-static void begin_table(struct page *page, enum word caption) {
-    writer_print(page->out, "<table><caption><h2>%s</h2></caption><thead><tr>", say(page, caption));
-}
+struct table {
+    uint8_t heading, nothing; /* words: what it is called; what is said if it has no rows */
+    uint8_t columns[4], count;
+};
 
-static void end_head(struct page *page) {
+/* Are there rows to be put into it? */
+static bool begin_table(struct page *page, const struct table *table, bool rows) {
+    if (!rows) {
+        put_word(page, "<h2>", table->heading);
+        put_word(page, "</h2><p>", table->nothing);
+        put(page, "</p>");
+        return false;
+    }
+    put_word(page, "<table><caption><h2>", table->heading);
+    put(page, "</h2></caption><thead><tr>");
+    for (unsigned i = 0; i < table->count; i++) {
+        put_word(page, "<th>", table->columns[i]);
+    }
     put(page, "<tbody>");
+    return true;
 }
 
-static void put_empty(struct page *page, enum word heading, enum word text) {
-    writer_print(page->out, "<h2>%s</h2><p>%s</p>", say(page, heading), say(page, text));
+static void end_table(struct page *page) {
+    put(page, "</table>");
 }
 
 /* ---- (5) Why mails did not arrive ---- */
 
 static void put_bounces(struct page *page) {
+    static const struct table table = {
+        WORD_reasons, WORD_no_bounces, {WORD_reason, WORD_today, WORD_yesterday, WORD_total}, 4};
     struct gist_reason reasons[GIST_REASONS];
     unsigned count = gist_reasons(reasons, &page->status->events, &page->today, &page->yesterday);
 
-    if (count == 0) {
-        put_empty(page, WORD_reasons, WORD_no_bounces);
+    if (!begin_table(page, &table, count > 0)) {
         return;
     }
-    begin_table(page, WORD_reasons);
-    put_column(page, WORD_reason);
-    put_column(page, WORD_today);
-    put_column(page, WORD_yesterday);
-    put_column(page, WORD_total);
-    end_head(page);
     for (unsigned i = 0; i < count; i++) {
-        writer_print(page->out, "<tr><td>%s",
-                     words_bounce(reasons[i].number, page->view->language));
-        writer_print(page->out, "<td>%" PRIu64 "<td>%" PRIu64 "<td>%" PRIu64, reasons[i].today,
-                     reasons[i].yesterday, reasons[i].total);
+        put(page, "<tr><td>");
+        put(page, words_bounce(reasons[i].number, page->view->language));
+        put_number(page, "<td>", reasons[i].today);
+        put_number(page, "<td>", reasons[i].yesterday);
+        put_number(page, "<td>", reasons[i].total);
     }
-    put(page, "</table>");
+    end_table(page);
 }
 
 static void put_failure(struct page *page, const struct cmcwh_event *event, uint64_t *day) {
@@ -548,29 +701,27 @@ static void put_failure(struct page *page, const struct cmcwh_event *event, uint
     put_next_moment(page, event->received, true, day);
     put(page, "<td>");
     put_cut(page, event->texts[CMCWH_TO], page->measure->address);
-    writer_print(page->out, "<td>%s<p>", gist_why(event, page->view->language));
+    put(page, "<td>");
+    put(page, gist_why(event, page->view->language));
+    put(page, "<p>");
     put_cut(page, event->texts[CMCWH_REASON], page->measure->text);
 }
 
 static void put_failures(struct page *page) {
+    static const struct table table = {
+        WORD_failures, WORD_no_failures, {WORD_time, WORD_recipient, WORD_reason}, 3};
     struct gist_failures *failures = &page->failures;
     uint64_t day = UINT64_MAX;
 
-    if (failures->count == 0) {
-        put_empty(page, WORD_failures, WORD_no_failures);
+    if (!begin_table(page, &table, failures->count > 0)) {
         return;
     }
-    begin_table(page, WORD_failures);
-    put_column(page, WORD_time);
-    put_column(page, WORD_recipient);
-    put_column(page, WORD_reason);
-    end_head(page);
     for (unsigned i = 0; i < failures->count && i < page->measure->failures; i++) {
         if (gist_failure(failures, i)) {
             put_failure(page, &failures->event, &day);
         }
     }
-    put(page, "</table>");
+    end_table(page);
 }
 
 /* ---- (6) Sinks ---- */
@@ -578,7 +729,7 @@ static void put_failures(struct page *page) {
 static void put_sink_state(struct page *page, const struct status_sink *sink) {
     bool bad = sink->state == STATUS_FAILS || sink->state == STATUS_HANGS;
 
-    writer_print(page->out, "<td%s>%s", bad ? " class=bad" : "", say(page, gist_state(sink)));
+    put_word(page, bad ? "<td class=bad>" : "<td>", gist_state(sink));
     if (bad && sink->failing_since > 0) {
         put(page, " (");
         put_ago(page, sink->failing_since);
@@ -592,29 +743,30 @@ static void put_sink_state(struct page *page, const struct status_sink *sink) {
     }
 }
 
-static void put_sinks(struct page *page) {
-    begin_table(page, WORD_sinks);
-    put_column(page, WORD_sink);
-    put_column(page, WORD_state);
-    put_column(page, WORD_behind);
-    put_column(page, WORD_delivered);
-    end_head(page);
-    for (unsigned i = 0; i < page->status->sink_count; i++) {
-        const struct status_sink *sink = &page->status->sinks[i];
-        uint64_t lost = page->status->ring.lost[sink->reader];
+static void put_sink(struct page *page, const struct status_sink *sink) {
+    uint64_t lost = page->status->ring.lost[sink->reader];
 
-        put(page, "<tr><td>");
-        put_plain(page, sink->uri, page->measure->address);
-        writer_print(page->out, "<p>%s",
-                     say(page, sink->required ? WORD_required : WORD_besteffort));
-        put_sink_state(page, sink);
-        writer_print(page->out, "<td>%" PRIu32, page->status->ring.behind[sink->reader]);
-        if (lost > 0) {
-            writer_print(page->out, "<p>%s %" PRIu64, say(page, WORD_lost), lost);
-        }
-        writer_print(page->out, "<td>%" PRIu64, sink->delivered);
+    put(page, "<tr><td>");
+    put_plain(page, sink->uri, page->measure->address);
+    put_word(page, "<p>", sink->required ? WORD_required : WORD_besteffort);
+    put_sink_state(page, sink);
+    put_number(page, "<td>", page->status->ring.behind[sink->reader]);
+    if (lost > 0) {
+        put_word(page, "<p>", WORD_lost);
+        put_number(page, " ", lost);
     }
-    put(page, "</table>");
+    put_number(page, "<td>", sink->delivered);
+}
+
+static void put_sinks(struct page *page) {
+    static const struct table table = {
+        WORD_sinks, 0, {WORD_sink, WORD_state, WORD_behind, WORD_delivered}, 4};
+
+    (void)begin_table(page, &table, true);
+    for (unsigned i = 0; i < page->status->sink_count; i++) {
+        put_sink(page, &page->status->sinks[i]);
+    }
+    end_table(page);
 }
 
 /* ---- (7) Refusals ---- */
@@ -622,9 +774,9 @@ static void put_sinks(struct page *page) {
 static void put_refusal(struct page *page, const struct status_refusal *refusal, uint64_t *day) {
     put(page, "<tr><th>");
     put_next_moment(page, refusal->time, true, day);
-    writer_print(page->out, "<td>%d", refusal->status);
+    put_number(page, "<td>", (unsigned)refusal->status);
     if (refusal->times > 1) {
-        writer_print(page->out, "<p>×%" PRIu32, refusal->times);
+        put_number(page, "<p>×", refusal->times);
     }
     put(page, "<td>");
     put_plain(page, refusal->peer, CMCWH_ADDRESS_SIZE);
@@ -641,22 +793,18 @@ static void put_refusal(struct page *page, const struct status_refusal *refusal,
 }
 
 static void put_refusals(struct page *page) {
+    static const struct table table = {
+        WORD_refusals, WORD_no_refusals, {WORD_time, WORD_answer, WORD_from_where}, 3};
     uint64_t day = UINT64_MAX;
     unsigned count = page->status->refusal_count;
 
-    if (count == 0) {
-        put_empty(page, WORD_refusals, WORD_no_refusals);
+    if (!begin_table(page, &table, count > 0)) {
         return;
     }
-    begin_table(page, WORD_refusals);
-    put_column(page, WORD_time);
-    put_column(page, WORD_answer);
-    put_column(page, WORD_from_where);
-    end_head(page);
     for (unsigned i = 0; i < count && i < page->measure->refusals; i++) {
         put_refusal(page, &page->status->refusals[i], &day);
     }
-    put(page, "</table>");
+    end_table(page);
 }
 
 /* ---- (8) The rest ---- */
@@ -666,12 +814,12 @@ static void put_certificate(struct page *page) {
 
     begin_figure(page, WORD_certificate);
     if (end == 0) {
-        put_word(page, WORD_no_tls);
+        put_word(page, "", WORD_no_tls);
         begin_small(page);
     } else {
         put_moment(page, end, 0, 10);
         begin_small(page);
-        put_word(page, end > now ? WORD_left : WORD_expired);
+        put_word(page, "", end > now ? WORD_left : WORD_expired);
         language_span(page->out, end > now ? end - now : now - end, page->view->language);
     }
     end_figure(page);
@@ -682,7 +830,7 @@ static void put_reload(struct page *page) {
         return;
     }
     begin_figure(page, WORD_reload);
-    put_word(page, page->status->reload.good ? WORD_good : WORD_fails);
+    put_word(page, "", page->status->reload.good ? WORD_good : WORD_fails);
     begin_small(page);
     put_whole_moment(page, page->status->reload.time);
     put(page, " ");
@@ -703,11 +851,13 @@ static void put_house(struct page *page) {
     put_whole_moment(page, status->started);
     end_figure(page);
     begin_figure(page, WORD_memory);
-    writer_print(page->out, "%" PRIu64 ".%u MiB", status->process.rss >> 20,
-                 (unsigned)(((status->process.rss & 0xFFFFF) * 10) >> 20));
+    put_number(page, "", status->process.rss >> 20);
+    put_number(page, ".", ((status->process.rss & 0xFFFFF) * 10) >> 20);
+    put(page, " MiB");
     begin_small(page);
-    writer_print(page->out, "%s %" PRIu64 " / %" PRIu64, say(page, WORD_descriptors),
-                 status->process.descriptors, status->process.descriptors_max);
+    put_word(page, "", WORD_descriptors);
+    put_number(page, " ", status->process.descriptors);
+    put_number(page, " / ", status->process.descriptors_max);
     end_figure(page);
     begin_figure(page, WORD_version);
     put(page, CMCWH_VERSION);
@@ -741,12 +891,43 @@ static void put_pieces(struct page *page) {
         if (piece->part != NULL) {
             piece->part(page);
         } else if (piece->word != WORDS_COUNT) {
-            put_word(page, piece->word);
+            put_word(page, "", piece->word);
         }
     }
 }
 
-void page_html(struct writer *writer, const struct status *status, const struct page_view *view) {
+/* In the order of page.html. */
+static void put_text(struct page *page) {
+    char text[TOLD];
+    struct writer told = {.bytes = text, .size = sizeof text};
+
+    page->measure = &measure_of_text;
+    verdict_sentence(&told, &page->verdict, page->status, page->view->language);
+    put_told(page, &told, 0);
+    if (page->verdict.count > 0) {
+        put_verdict(page);
+    }
+    put_word(page, "<h2>", WORD_today);
+    put(page, "<small>");
+    put_zone(page);
+    put(page, "</h2>");
+    put_figures(page);
+    put_counted(page);
+    put_word(page, "<h2>", WORD_two_days);
+    put(page, "</h2>");
+    put_picture(page);
+    put_bounces(page);
+    put_failures(page);
+    put_sinks(page);
+    put_refusals(page);
+    put_word(page, "<h2>", WORD_house);
+    put(page, "</h2>");
+    put_house(page);
+    begin_figure(page, WORD_data);
+    put(page, "/events /events.csv /metrics /status.json</div>");
+}
+
+void page_write(struct writer *writer, const struct status *status, const struct page_view *view) {
     struct page page = {.out = writer,
                         .status = status,
                         .view = view,
@@ -758,6 +939,10 @@ void page_html(struct writer *writer, const struct status *status, const struct 
     gist_hours(&page.hours, &status->events, status->now);
     verdict_of(&page.verdict, status);
     gist_failures(&page.failures, status->ring.safe);
+    if (view->text) {
+        put_text(&page);
+        return;
+    }
     for (size_t i = 0; i < sizeof measures / sizeof *measures; i++) {
         *writer = begin;
         page.measure = &measures[i];
