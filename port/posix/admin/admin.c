@@ -72,38 +72,42 @@ struct page {
     char bytes[ANSWER_HEAD_MAX + VIEW_MAX];
 };
 
+/* The small ones come first, here and in the next: code that reaches them is shorter. */
 struct connection {
     enum state state;
     int socket;
     bool secure;
-    bool writes;    /* it waits for room, not for bytes */
-    bool stream;    /* what is sent is followed by more */
-    bool busy;      /* more can be sent at once */
-    uint64_t since; /* ticks of its last step on */
-    struct tls *tls;
-    char peer[INET6_ADDRSTRLEN];
-    struct request request; /* views of the bytes, as long as it READS or WAITS */
-    const struct view *view;
-    struct page *page;
-    struct events events;
+    bool writes;     /* it waits for room, not for bytes */
+    bool stream;     /* what is sent is followed by more */
+    bool busy;       /* more can be sent at once */
+    uint64_t since;  /* ticks of its last step on */
     const char *out; /* what is sent */
     size_t out_length, sent, used;
+    struct tls *tls;
+    const struct view *view;
+    struct page *page;
+    char peer[INET6_ADDRSTRLEN];
+    struct request request; /* views of the bytes, as long as it READS or WAITS */
+    struct events events;
     char bytes[BUFFER];
 };
 
 struct admin {
-    struct admin_config config;
-    struct listener listener;
-    int wake;
-    pthread_t thread;
-    bool started;
     bool stop, serves; /* atomic */
+    bool started;
 
     /* The thread's. */
-    uint64_t now, paused, taken; /* ticks: of the last look at the time, and of what else */
-    unsigned worked;             /* ms that the last round took */
-    struct gate gate;
     unsigned streams;
+    unsigned worked;             /* ms that the last round took */
+    uint64_t now, paused, taken; /* ticks: of the last look at the time, and of what else */
+
+    int wake;
+    pthread_t thread;
+    struct listener listener;
+    struct admin_config config;
+
+    /* The thread's too. */
+    struct gate gate;
     struct status status;
     struct events_room room;
     struct page pages[PAGES];

@@ -37,14 +37,17 @@ struct page {
     const struct status *status;
     const struct page_view *view;
     const struct measure *measure;
-    struct verdict verdict;
-    struct day_count today, yesterday;
-    struct gist_hours hours;
-    struct gist_failures failures;
+    enum language language;
+    bool text;
 
     /* As text. */
     unsigned column; /* of its line; 0: none has begun */
     size_t cell;     /* where what stands in it begins */
+
+    struct verdict verdict;
+    struct day_count today, yesterday;
+    struct gist_hours hours;
+    struct gist_failures failures;
 };
 
 /* ---- HTML, and what text has for it ---- */
@@ -120,7 +123,7 @@ static void put_tag(struct page *page, const char *name) {
 
 /* HTML of ours. What is told as text too has whole tags. */
 static void put(struct page *page, const char *html) {
-    if (!page->view->text) {
+    if (!page->text) {
         writer_text(page->out, html);
         return;
     }
@@ -139,7 +142,7 @@ static void put(struct page *page, const char *html) {
 /* ---- Words, numbers, times, and texts of others ---- */
 
 static const char *say(const struct page *page, enum word word) {
-    return words(word, page->view->language);
+    return words(word, page->language);
 }
 
 static void put_word(struct page *page, const char *before, enum word word) {
@@ -153,7 +156,7 @@ static void put_number(struct page *page, const char *before, uint64_t number) {
 }
 
 static void put_cut(struct page *page, struct cmcwh_text text, size_t most) {
-    (page->view->text ? writer_plain_cut : writer_html_cut)(page->out, text, most);
+    (page->text ? writer_plain_cut : writer_html_cut)(page->out, text, most);
 }
 
 static void put_plain(struct page *page, const char *text, size_t most) {
@@ -184,7 +187,7 @@ static void put_short_moment(struct page *page, uint64_t time) {
 static void put_next_moment(struct page *page, uint64_t time, bool seconds, uint64_t *day) {
     bool dated = time < *day;
 
-    if (page->view->text) {
+    if (page->text) {
         put_whole_moment(page, time);
         return;
     }
@@ -193,17 +196,17 @@ static void put_next_moment(struct page *page, uint64_t time, bool seconds, uint
 }
 
 static void put_ago(struct page *page, uint64_t time) {
-    language_ago(page->out, page->status->now, time, page->view->language);
+    language_ago(page->out, page->status->now, time, page->language);
 }
 
 /* ---- The head ---- */
 
 static void put_lang(struct page *page) {
-    put(page, language_choose(page->view->language, "en", "ja"));
+    put(page, language_choose(page->language, "en", "ja"));
 }
 
 static void put_said(struct page *page) {
-    put(page, verdict_colour_word(page->verdict.colour, page->view->language));
+    put(page, verdict_colour_word(page->verdict.colour, page->language));
 }
 
 static const char *colour_class(enum verdict_colour colour) {
@@ -274,15 +277,14 @@ static void put_live_words(struct page *page) {
                  {"deferred", WORD_deferred}};
 
     put(page, "{");
-    for (size_t i = 0; i < sizeof names / sizeof *names && page->view->language != ENGLISH; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names && page->language != ENGLISH; i++) {
         put_member(page, i > 0 ? ",\"" : "\"", names[i].name, say(page, names[i].word));
     }
-    for (unsigned i = 0;
-         i < GIST_REASONS && page->measure->words && page->view->language != ENGLISH; i++) {
+    for (unsigned i = 0; i < GIST_REASONS && page->measure->words && page->language != ENGLISH;
+         i++) {
         unsigned number = i < GIST_REASONS - 1 ? i : CMCWH_BOUNCE_OTHER;
 
-        put_member(page, ",\"", cmcwh_bounce_name(number),
-                   words_bounce(number, page->view->language));
+        put_member(page, ",\"", cmcwh_bounce_name(number), words_bounce(number, page->language));
     }
     put(page, "}");
 }
@@ -299,7 +301,7 @@ static void put_link(struct page *page, enum language language, bool hide, const
 
 static void put_links(struct page *page) {
     const struct page_view *view = page->view;
-    bool english = view->language == ENGLISH;
+    bool english = page->language == ENGLISH;
 
     put_link(page, english ? JAPANESE : ENGLISH, view->hide && !view->hide_always,
              english ? " lang=\"ja\" hreflang=\"ja\"" : " lang=\"en\" hreflang=\"en\"",
@@ -325,10 +327,10 @@ static void put_told(struct page *page, const struct writer *told, size_t from) 
 
 /* All is well: the sentence without the word, which stands above it. */
 static void put_well(struct page *page, struct writer *told) {
-    size_t word = strlen(verdict_colour_word(page->verdict.colour, page->view->language)) +
-                  strlen(language_choose(page->view->language, ": ", " — "));
+    size_t word = strlen(verdict_colour_word(page->verdict.colour, page->language)) +
+                  strlen(language_choose(page->language, ": ", " — "));
 
-    verdict_sentence(told, &page->verdict, page->status, page->view->language);
+    verdict_sentence(told, &page->verdict, page->status, page->language);
     put(page, "<p>");
     put_told(page, told, word < told->used ? word : 0);
     put(page, "</p>");
@@ -337,15 +339,15 @@ static void put_well(struct page *page, struct writer *told) {
 static void put_reason(struct page *page, const struct verdict_reason *reason,
                        struct writer *told) {
     put(page, reason->colour == VERDICT_RED ? "<li class=red><b>" : "<li class=amber><b>");
-    if (page->view->text) {
-        put(page, verdict_colour_word(reason->colour, page->view->language));
+    if (page->text) {
+        put(page, verdict_colour_word(reason->colour, page->language));
         put(page, ": ");
     }
-    verdict_reason(told, reason, page->status, page->view->language);
+    verdict_reason(told, reason, page->status, page->language);
     put_told(page, told, 0);
     put(page, "</b><br>");
     told->used = 0;
-    verdict_remedy(told, reason, page->status, page->view->language);
+    verdict_remedy(told, reason, page->status, page->language);
     put_told(page, told, 0);
     told->used = 0;
 }
@@ -456,7 +458,7 @@ static void put_ring(struct page *page) {
         put_number(page, " ", ring->fulls);
     }
     put(page, "</small>");
-    if (!page->view->text) {
+    if (!page->text) {
         put_bar(page, per_cent(ring, ring->in_use));
     }
     put(page, "</div>");
@@ -635,7 +637,7 @@ static void put_picture(struct page *page) {
         put(page, "</p>");
         return;
     }
-    if (page->view->text) {
+    if (page->text) {
         put_hours_table(page);
         return;
     }
@@ -688,7 +690,7 @@ static void put_bounces(struct page *page) {
     }
     for (unsigned i = 0; i < count; i++) {
         put(page, "<tr><td>");
-        put(page, words_bounce(reasons[i].number, page->view->language));
+        put(page, words_bounce(reasons[i].number, page->language));
         put_number(page, "<td>", reasons[i].today);
         put_number(page, "<td>", reasons[i].yesterday);
         put_number(page, "<td>", reasons[i].total);
@@ -702,7 +704,7 @@ static void put_failure(struct page *page, const struct cmcwh_event *event, uint
     put(page, "<td>");
     put_cut(page, event->texts[CMCWH_TO], page->measure->address);
     put(page, "<td>");
-    put(page, gist_why(event, page->view->language));
+    put(page, gist_why(event, page->language));
     put(page, "<p>");
     put_cut(page, event->texts[CMCWH_REASON], page->measure->text);
 }
@@ -820,7 +822,7 @@ static void put_certificate(struct page *page) {
         put_moment(page, end, 0, 10);
         begin_small(page);
         put_word(page, "", end > now ? WORD_left : WORD_expired);
-        language_span(page->out, end > now ? end - now : now - end, page->view->language);
+        language_span(page->out, end > now ? end - now : now - end, page->language);
     }
     end_figure(page);
 }
@@ -846,7 +848,7 @@ static void put_house(struct page *page) {
     put_certificate(page);
     put_reload(page);
     begin_figure(page, WORD_uptime);
-    language_span(page->out, status->now - status->started, page->view->language);
+    language_span(page->out, status->now - status->started, page->language);
     begin_small(page);
     put_whole_moment(page, status->started);
     end_figure(page);
@@ -902,7 +904,7 @@ static void put_text(struct page *page) {
     struct writer told = {.bytes = text, .size = sizeof text};
 
     page->measure = &measure_of_text;
-    verdict_sentence(&told, &page->verdict, page->status, page->view->language);
+    verdict_sentence(&told, &page->verdict, page->status, page->language);
     put_told(page, &told, 0);
     if (page->verdict.count > 0) {
         put_verdict(page);
@@ -931,6 +933,8 @@ void page_write(struct writer *writer, const struct status *status, const struct
     struct page page = {.out = writer,
                         .status = status,
                         .view = view,
+                        .language = view->language,
+                        .text = view->text,
                         .failures = {.ring = view->ring, .hide = view->hide}};
     const struct writer begin = *writer;
 
@@ -939,7 +943,7 @@ void page_write(struct writer *writer, const struct status *status, const struct
     gist_hours(&page.hours, &status->events, status->now);
     verdict_of(&page.verdict, status);
     gist_failures(&page.failures, status->ring.safe);
-    if (view->text) {
+    if (page.text) {
         put_text(&page);
         return;
     }
