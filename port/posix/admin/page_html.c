@@ -392,8 +392,10 @@ static void begin_figure(struct page *page, enum word word) {
     put(page, "<dd><b>");
 }
 
+#define SMALL "</b><small>"
+
 static void begin_small(struct page *page) {
-    put(page, "</b><small>");
+    put(page, SMALL);
 }
 
 static void end_figure(struct page *page) {
@@ -422,8 +424,7 @@ static void put_kind(struct page *page, unsigned kind) {
     }
     begin_figure(page, gist_word(kind));
     put_count(page, &page->today, today);
-    begin_small(page);
-    put_word(page, "", WORD_yesterday);
+    put_word(page, SMALL, WORD_yesterday);
     put(page, " ");
     put_count(page, &page->yesterday, yesterday);
     end_figure(page);
@@ -447,9 +448,7 @@ static void put_ring(struct page *page) {
     begin_figure(page, WORD_ring);
     put_number(page, "", ring->in_use);
     put_number(page, "</b> / ", ring->capacity);
-    put(page, "<b>");
-    begin_small(page);
-    put_word(page, "", WORD_peak);
+    put_word(page, "<b>" SMALL, WORD_peak);
     put_number(page, " ", ring->peak);
     put_number(page, " (", per_cent(ring, ring->peak));
     put(page, " %)");
@@ -820,8 +819,7 @@ static void put_certificate(struct page *page) {
         begin_small(page);
     } else {
         put_moment(page, end, 0, 10);
-        begin_small(page);
-        put_word(page, "", end > now ? WORD_left : WORD_expired);
+        put_word(page, SMALL, end > now ? WORD_left : WORD_expired);
         language_span(page->out, end > now ? end - now : now - end, page->language);
     }
     end_figure(page);
@@ -855,9 +853,7 @@ static void put_house(struct page *page) {
     begin_figure(page, WORD_memory);
     put_number(page, "", status->process.rss >> 20);
     put_number(page, ".", ((status->process.rss & 0xFFFFF) * 10) >> 20);
-    put(page, " MiB");
-    begin_small(page);
-    put_word(page, "", WORD_descriptors);
+    put_word(page, " MiB" SMALL, WORD_descriptors);
     put_number(page, " ", status->process.descriptors);
     put_number(page, " / ", status->process.descriptors_max);
     end_figure(page);
