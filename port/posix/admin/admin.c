@@ -307,15 +307,14 @@ static enum state await_page(struct admin *admin, struct connection *c) {
 /* ---- Streams ---- */
 
 static enum state begin_stream(struct admin *admin, struct connection *c, enum events_form form) {
-    static const struct answer forms[] = {
-        [EVENTS_LINES] = {.status = 200, .type = "application/x-ndjson"},
-        [EVENTS_SENT] = {.status = 200,
-                         .type = "text/event-stream",
-                         .more = "X-Accel-Buffering: no\r\n"}, /* nginx would gather them */
-        [EVENTS_CSV] = {.status = 200,
-                        .type = "text/csv; charset=utf-8",
-                        .more = "Content-Disposition: attachment; filename=\"events.csv\"\r\n"}};
-    struct answer answer = forms[form];
+    static const struct {
+        const char *type, *more;
+    } forms[] = {[EVENTS_LINES] = {"application/x-ndjson", NULL},
+                 [EVENTS_SENT] = {"text/event-stream",
+                                  "X-Accel-Buffering: no\r\n"}, /* nginx would gather them */
+                 [EVENTS_CSV] = {"text/csv; charset=utf-8",
+                                 "Content-Disposition: attachment; filename=\"events.csv\"\r\n"}};
+    struct answer answer = {.status = 200, .type = forms[form].type, .more = forms[form].more};
     char text[512];
     struct writer why = {.bytes = text, .size = sizeof text - 1}, out = own(c);
 

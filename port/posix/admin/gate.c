@@ -99,6 +99,11 @@ static bool foreign(const struct request *request) {
 
 /* ---- Credentials ---- */
 
+static void refuse(struct gate_answer *answer, int status, const char *why) {
+    answer->status = status;
+    answer->why = why;
+}
+
 static bool has(const struct cmcwh_access *access, enum cmcwh_credential_kind kind) {
     for (size_t i = 0; i < access->count; i++) {
         if (access->credentials[i].kind == kind) {
@@ -108,22 +113,22 @@ static bool has(const struct cmcwh_access *access, enum cmcwh_credential_kind ki
     return false;
 }
 
-static struct gate_answer check_credentials(struct gate *gate, const struct cmcwh_access *access,
-                                            struct cmcwh_text authorization, const char *peer,
-                                            uint64_t now) {
+static void check_credentials(struct gate *gate, const struct cmcwh_access *access,
+                              struct cmcwh_text authorization, const char *peer, uint64_t now,
+                              struct gate_answer *out) {
     bool counts = !network_loopback(peer);
     uint32_t left = counts ? cmcwh_tries_wait(&gate->tries, peer, now) : 0;
     struct cmcwh_answer answer;
     int result;
 
     if (left > 0) {
-        return (struct gate_answer){.status = 429,
-                                    .why = "too many wrong credentials from this address",
-                                    .retry_after = (left + 999) / 1000};
+        refuse(out, 429, "too many wrong credentials from this address");
+        out->retry_after = (left + 999) / 1000;
+        return;
     }
     result = cmcwh_authorized(access, authorization, &answer);
     if (result == CMCWH_OK) {
-        return (struct gate_answer){.status = 0};
+        return;
     }
     if (result == CMCWH_ERR_WRONG) {
         log_line(CMCWH_LOG_WARN, "--admin: %s: wrong credentials", peer);
@@ -131,10 +136,9 @@ static struct gate_answer check_credentials(struct gate *gate, const struct cmcw
     if (result == CMCWH_ERR_WRONG && counts) {
         cmcwh_tries_wrong(&gate->tries, peer, now);
     }
-    return (struct gate_answer){.status = 401,
-                                .why = answer.detail,
-                                .basic = has(access, CMCWH_BASIC),
-                                .bearer = has(access, CMCWH_BEARER)};
+    refuse(out, 401, answer.detail);
+    out->basic = has(access, CMCWH_BASIC);
+    out->bearer = has(access, CMCWH_BEARER);
 }
 
 struct gate_answer gate_check(struct gate *gate, const struct request *request, const char *peer,
@@ -144,18 +148,19 @@ struct gate_answer gate_check(struct gate *gate, const struct request *request, 
     struct auth *auth;
 
     if (host.data != NULL && !gate_knows(gate, host)) {
-        return (struct gate_answer){
-            .status = 403,
-            .why = "the name in the address is not known to be this server's: use its address in "
-                   "numbers, or start it with --admin-host NAME"};
+        refuse(&answer, 403,
+               "the name in the address is not known to be this server's: use its address in "
+               "numbers, or start it with --admin-host NAME");
+        return answer;
     }
     if (foreign(request)) {
-        return (struct gate_answer){.status = 403, .why = "pages of other sites may not ask here"};
+        refuse(&answer, 403, "pages of other sites may not ask here");
+        return answer;
     }
     auth = auth_hold(AUTH_ADMIN);
     if (auth != NULL) {
-        answer = check_credentials(gate, &auth->access, request->headers[REQUEST_AUTHORIZATION],
-                                   peer, now);
+        check_credentials(gate, &auth->access, request->headers[REQUEST_AUTHORIZATION], peer, now,
+                          &answer);
         auth_release(auth);
     }
     return answer;

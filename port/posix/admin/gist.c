@@ -19,10 +19,10 @@ static unsigned kind_of(unsigned count) {
 }
 
 enum word gist_word(unsigned kind) {
-    static const enum word names[GIST_KINDS] = {WORD_succeeded, WORD_queued,  WORD_deferred,
-                                                WORD_failed,    WORD_bounced, WORD_others};
+    static const uint8_t names[GIST_KINDS] = {WORD_succeeded, WORD_queued,  WORD_deferred,
+                                              WORD_failed,    WORD_bounced, WORD_others};
 
-    return names[kind];
+    return (enum word)names[kind];
 }
 
 uint64_t gist_day(const struct day_count *day, unsigned kind) {
@@ -134,10 +134,10 @@ const char *gist_why(const struct cmcwh_event *event, enum language language) {
 }
 
 enum word gist_state(const struct status_sink *sink) {
-    static const enum word states[] = {[STATUS_OPENING] = WORD_opening,
-                                       [STATUS_WORKS] = WORD_works,
-                                       [STATUS_FAILS] = WORD_fails,
-                                       [STATUS_HANGS] = WORD_hangs};
+    static const uint8_t states[] = {[STATUS_OPENING] = WORD_opening,
+                                     [STATUS_WORKS] = WORD_works,
+                                     [STATUS_FAILS] = WORD_fails,
+                                     [STATUS_HANGS] = WORD_hangs};
 
-    return states[sink->state];
+    return (enum word)states[sink->state];
 }

@@ -119,7 +119,7 @@ static void build(const struct sheet *sheet, const struct family *family) {
 }
 
 static void requests(const struct sheet *sheet, const struct family *family) {
-    static const int statuses[CMCWH_STATUSES] = CMCWH_STATUS_LIST;
+    static const uint16_t statuses[CMCWH_STATUSES] = CMCWH_STATUS_LIST;
 
     for (unsigned i = 0; i < CMCWH_STATUSES; i++) {
         writer_print(sheet->writer, "%s_total{code=\"%s%.0d\"}", family->name,

@@ -234,7 +234,7 @@ static void put_title(struct page *page) {
 }
 
 static void put_icon(struct page *page) {
-    static const char *const colours[] = {
+    static const char colours[][4] = {
         [VERDICT_OK] = "2a5", [VERDICT_AMBER] = "e90", [VERDICT_RED] = "d22"};
 
     put(page, "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 2 2'%3E"
@@ -269,8 +269,8 @@ static void put_member(struct page *page, const char *before, const char *name, 
 /* CMC's words in Japanese. None has a quote. */
 static void put_live_words(struct page *page) {
     static const struct {
-        const char *name;
-        enum word word;
+        char name[11];
+        uint8_t word;
     } names[] = {{"deliveries", WORD_delivery}, {"bounces", WORD_bounced},
                  {"blocks", WORD_blocked},      {"queued", WORD_queued},
                  {"succeeded", WORD_succeeded}, {"failed", WORD_failed},

@@ -144,7 +144,7 @@ static void put_timing(struct writer *writer, const char *text, const struct tim
 }
 
 static void put_requests(struct writer *writer, const struct status *status) {
-    static const int statuses[CMCWH_STATUSES] = CMCWH_STATUS_LIST;
+    static const uint16_t statuses[CMCWH_STATUSES] = CMCWH_STATUS_LIST;
     const struct cmcwh_server_counters *server = &status->server;
 
     begin(writer, "requests");
