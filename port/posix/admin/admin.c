@@ -127,11 +127,16 @@ static int outcome(ssize_t bytes, int waits) {
                                                                      : TLS_FAILS;
 }
 
+/* Never, in a build without TLS: what is done if it has is left out of it. */
+static bool has_tls(const struct connection *c) {
+    return CMCWH_TLS && c->tls != NULL;
+}
+
 /* As tls_read and tls_write, also without TLS. */
 static int receive(const struct connection *c, char *bytes, size_t length) {
     ssize_t came;
 
-    if (c->tls != NULL) {
+    if (has_tls(c)) {
         return tls_read(c->tls, bytes, length);
     }
     came = recv(c->socket, bytes, length, 0);
@@ -141,7 +146,7 @@ static int receive(const struct connection *c, char *bytes, size_t length) {
 static int transmit(const struct connection *c, const char *bytes, size_t length) {
     ssize_t went;
 
-    if (c->tls != NULL) {
+    if (has_tls(c)) {
         return tls_write(c->tls, bytes, length);
     }
     went = send(c->socket, bytes, length, MSG_NOSIGNAL);
@@ -494,7 +499,7 @@ static enum state linger(const struct connection *c) {
 }
 
 static enum state finish(const struct connection *c) {
-    if (c->tls != NULL) {
+    if (has_tls(c)) {
         tls_bye(c->tls);
     }
     return shutdown(c->socket, SHUT_WR) == 0 ? LINGERS : FREE;
@@ -521,7 +526,7 @@ static enum state write_on(struct admin *admin, struct connection *c) {
 static enum state step(struct admin *admin, struct connection *c, short came) {
     switch (c->state) {
     case SHAKES:
-        return shake(c);
+        return CMCWH_TLS ? shake(c) : FREE;
     case READS:
         return read_head(admin, c);
     case WAITS:
