@@ -119,7 +119,13 @@ $(OUT)/civetweb.o: port/posix/door/civetweb.c port/posix/door/civetweb_extra.h |
 # The status page, as C.
 $(OUT)/page.inc: port/posix/admin/page.html port/posix/admin/page.awk | $(OUT)/checked
 	$(call say,AWK $<)LC_ALL=C awk -f port/posix/admin/page.awk $< >$@
-$(OUT)/posix/admin/page_html.o: $(OUT)/page.inc
+
+# The texts of the admin port, packed.
+TEXTS := $(addprefix $(OUT)/,page.inc page.packed)
+$(OUT)/page.packed: $(OUT)/page.inc
+$(filter %.packed,$(TEXTS)): port/posix/admin/packed.awk | $(OUT)/checked
+	$(call say,AWK $(filter-out %.awk,$^))LC_ALL=C awk -f port/posix/admin/packed.awk $(filter-out %.awk,$^) >$@
+$(OUT)/posix/admin/page_html.o: $(TEXTS)
 $(OUT)/posix/admin/page_html.o: PORT_C += -I$(OUT)
 
 PORT_SOURCES := $(filter-out %/civetweb.c,$(wildcard port/posix/*.c port/posix/*/*.c))

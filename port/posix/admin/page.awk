@@ -1,4 +1,4 @@
-# page.awk: makes of page.html what page.c takes in, with any awk: TEXT("...") for what is sent as it
+# page.awk: makes of page.html what page_html.c takes in, with any awk: TEXT("...") for what is sent as it
 # stands, WORD("...", name) where {{=name}} follows, PART("...", name) for {{name}}, and PAGE_POLICY. Indentation, empty lines
 # and comments that have lines of their own are left out.
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "admin/gist.h"
+#include "admin/packed.h"
 #include "admin/verdict.h"
 
 /* How much is told. Where all there is to say would be longer than a page may be, it is told again,
@@ -865,31 +866,45 @@ static void put_house(struct page *page) {
 
 /* ---- The whole ---- */
 
-/* What is sent as it stands, then a word or what a function writes. */
-struct piece {
-    const char *text;
-    void (*part)(struct page *page);
-    enum word word;
+/* The texts of the page, which are sent as they stand. */
+static const uint8_t texts[] = {
+#include "page.packed"
 };
 
-#define TEXT(text)       {(text), NULL, WORDS_COUNT},
-#define WORD(text, name) {(text), NULL, WORD_##name},
-#define PART(text, name) {(text), put_##name, WORDS_COUNT},
-static const struct piece pieces[] = {
+/* What follows each of them: a word, what a function writes, or nothing. */
+#define TEXT(text)
+#define WORD(text, name)
+#define PART(text, name) PART_##name,
+enum {
+    BEFORE_PARTS = WORDS_COUNT,
+#include "page.inc"
+};
+#undef PART
+#define PART(text, name) put_##name,
+static void (*const parts[])(struct page *page) = {
+#include "page.inc"
+};
+#undef TEXT
+#undef WORD
+#undef PART
+#define TEXT(text)       WORDS_COUNT,
+#define WORD(text, name) WORD_##name,
+#define PART(text, name) PART_##name,
+static const uint8_t follows[] = {
 #include "page.inc"
 };
 
 const char page_policy[] = PAGE_POLICY;
 
 static void put_pieces(struct page *page) {
-    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
-        const struct piece *piece = &pieces[i];
+    for (unsigned i = 0; i < sizeof follows; i++) {
+        unsigned next = follows[i];
 
-        put(page, piece->text);
-        if (piece->part != NULL) {
-            piece->part(page);
-        } else if (piece->word != WORDS_COUNT) {
-            put_word(page, "", piece->word);
+        packed_write(page->out, texts, i);
+        if (next < WORDS_COUNT) {
+            put_word(page, "", (enum word)next);
+        } else if (next > WORDS_COUNT) {
+            parts[next - WORDS_COUNT - 1](page);
         }
     }
 }
