@@ -121,12 +121,14 @@ $(OUT)/page.inc: port/posix/admin/page.html port/posix/admin/page.awk | $(OUT)/c
 	$(call say,AWK $<)LC_ALL=C awk -f port/posix/admin/page.awk $< >$@
 
 # The texts of the admin port, packed.
-TEXTS := $(addprefix $(OUT)/,page.inc page.packed)
+TEXTS := $(addprefix $(OUT)/,page.inc page.packed metrics.packed)
 $(OUT)/page.packed: $(OUT)/page.inc
+$(OUT)/metrics.packed: port/posix/admin/metrics.def
 $(filter %.packed,$(TEXTS)): port/posix/admin/packed.awk | $(OUT)/checked
 	$(call say,AWK $(filter-out %.awk,$^))LC_ALL=C awk -f port/posix/admin/packed.awk $(filter-out %.awk,$^) >$@
-$(OUT)/posix/admin/page_html.o: $(TEXTS)
-$(OUT)/posix/admin/page_html.o: PORT_C += -I$(OUT)
+PACKED := $(addprefix $(OUT)/posix/admin/,page_html.o metrics.o)
+$(PACKED): $(TEXTS)
+$(PACKED): PORT_C += -I$(OUT)
 
 PORT_SOURCES := $(filter-out %/civetweb.c,$(wildcard port/posix/*.c port/posix/*/*.c))
 PORT_OBJECTS := $(PORT_SOURCES:port/%.c=$(OUT)/%.o)

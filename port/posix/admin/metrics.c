@@ -5,37 +5,36 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "admin/packed.h"
 #include "admin/verdict.h"
+
+enum kind { GAUGE, COUNTER, INFO, HISTOGRAM };
+
+/* The metrics of one name. */
+struct family {
+    uint16_t at; /* for its samples: where the value is */
+    uint8_t samples, kind;
+};
 
 /* The sheet that is being written. */
 struct sheet {
     struct writer *writer;
     const struct status *status;
     bool openmetrics;
+    const struct family *family; /* the one that is written now */
+    char name[64];               /* of it, without what its kind adds */
 };
 
-enum kind { GAUGE, COUNTER, INFO, HISTOGRAM };
-
-/* The metrics of one name. */
-struct family {
-    const char *name; /* without what its kind adds */
-    const char *help;
-    void (*samples)(const struct sheet *sheet, const struct family *family);
-    uint16_t at; /* for `samples`: where the value is */
-    uint8_t kind;
-};
-
-static const char *suffix_of(const struct family *family) {
-    return family->kind == COUNTER ? "_total" : family->kind == INFO ? "_info" : "";
+static const char *suffix_of(const struct sheet *sheet) {
+    return sheet->family->kind == COUNTER ? "_total" : sheet->family->kind == INFO ? "_info" : "";
 }
 
 /* ---- Lines ---- */
 
 /* Its label, if there is one, has a value of ours, which needs no escapes. */
-static void name(const struct sheet *sheet, const struct family *family, const char *label,
-                 const char *value) {
-    writer_text(sheet->writer, family->name);
-    writer_text(sheet->writer, suffix_of(family));
+static void name(const struct sheet *sheet, const char *label, const char *value) {
+    writer_text(sheet->writer, sheet->name);
+    writer_text(sheet->writer, suffix_of(sheet));
     if (label != NULL) {
         writer_print(sheet->writer, "{%s=\"%s\"}", label, value);
     }
@@ -45,9 +44,8 @@ static void value(const struct sheet *sheet, uint64_t number) {
     writer_print(sheet->writer, " %" PRIu64 "\n", number);
 }
 
-static void line(const struct sheet *sheet, const struct family *family, const char *label,
-                 const char *of, uint64_t number) {
-    name(sheet, family, label, of);
+static void line(const struct sheet *sheet, const char *label, const char *of, uint64_t number) {
+    name(sheet, label, of);
     value(sheet, number);
 }
 
@@ -71,66 +69,66 @@ static void moment(const struct sheet *sheet, uint64_t ms) {
 
 /* ---- What is one value of the snapshot ---- */
 
-static const void *at(const struct sheet *sheet, const struct family *family) {
-    return (const char *)sheet->status + family->at;
+static const void *at(const struct sheet *sheet) {
+    return (const char *)sheet->status + sheet->family->at;
 }
 
-static void number(const struct sheet *sheet, const struct family *family) {
-    line(sheet, family, NULL, NULL, *(const uint64_t *)at(sheet, family));
+static void number(const struct sheet *sheet) {
+    line(sheet, NULL, NULL, *(const uint64_t *)at(sheet));
 }
 
-static void number_32(const struct sheet *sheet, const struct family *family) {
-    line(sheet, family, NULL, NULL, *(const uint32_t *)at(sheet, family));
+static void number_32(const struct sheet *sheet) {
+    line(sheet, NULL, NULL, *(const uint32_t *)at(sheet));
 }
 
 /* ms, told in seconds. */
-static void time_of(const struct sheet *sheet, const struct family *family) {
-    name(sheet, family, NULL, NULL);
-    moment(sheet, *(const uint64_t *)at(sheet, family));
+static void time_of(const struct sheet *sheet) {
+    name(sheet, NULL, NULL);
+    moment(sheet, *(const uint64_t *)at(sheet));
 }
 
-static void time_if_any(const struct sheet *sheet, const struct family *family) {
-    if (*(const uint64_t *)at(sheet, family) != 0) {
-        time_of(sheet, family);
+static void time_if_any(const struct sheet *sheet) {
+    if (*(const uint64_t *)at(sheet) != 0) {
+        time_of(sheet);
     }
 }
 
-static void histogram(const struct sheet *sheet, const struct family *family) {
-    const struct timing *timing = at(sheet, family);
+static void histogram(const struct sheet *sheet) {
+    const struct timing *timing = at(sheet);
     uint64_t sum = 0;
 
     for (unsigned i = 0; i < TIMING_BUCKETS - 1; i++) {
         sum += timing->buckets[i];
-        writer_print(sheet->writer, "%s_bucket{le=\"", family->name);
+        writer_print(sheet->writer, "%s_bucket{le=\"", sheet->name);
         seconds(sheet, timing_limits_us[i], 1000000);
         writer_text(sheet->writer, "\"}");
         value(sheet, sum);
     }
-    writer_print(sheet->writer, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum ", family->name,
-                 timing->count, family->name);
+    writer_print(sheet->writer, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum ", sheet->name,
+                 timing->count, sheet->name);
     seconds(sheet, timing->sum_us, 1000000);
-    writer_print(sheet->writer, "\n%s_count %" PRIu64 "\n", family->name, timing->count);
+    writer_print(sheet->writer, "\n%s_count %" PRIu64 "\n", sheet->name, timing->count);
 }
 
 /* ---- What is made of several ---- */
 
-static void build(const struct sheet *sheet, const struct family *family) {
-    line(sheet, family, "version", CMCWH_VERSION, 1);
+static void build(const struct sheet *sheet) {
+    line(sheet, "version", CMCWH_VERSION, 1);
 }
 
-static void requests(const struct sheet *sheet, const struct family *family) {
+static void requests(const struct sheet *sheet) {
     static const uint16_t statuses[CMCWH_STATUSES] = CMCWH_STATUS_LIST;
 
     for (unsigned i = 0; i < CMCWH_STATUSES; i++) {
-        writer_print(sheet->writer, "%s_total{code=\"%s%.0d\"}", family->name,
+        writer_print(sheet->writer, "%s_total{code=\"%s%.0d\"}", sheet->name,
                      statuses[i] == 0 ? "other" : "", statuses[i]);
         value(sheet, sheet->status->server.answers[i]);
     }
 }
 
-static void errors(const struct sheet *sheet, const struct family *family) {
+static void errors(const struct sheet *sheet) {
     for (unsigned i = 0; i < CMCWH_ERRORS; i++) {
-        line(sheet, family, "error", cmcwh_error_name(i), sheet->status->server.errors[i]);
+        line(sheet, "error", cmcwh_error_name(i), sheet->status->server.errors[i]);
     }
 }
 
@@ -140,58 +138,58 @@ static uint64_t since_start(const struct sheet *sheet, unsigned count) {
     return sheet->status->events.totals[count] - sheet->status->found[count];
 }
 
-static void events(const struct sheet *sheet, const struct family *family) {
+static void events(const struct sheet *sheet) {
     for (unsigned i = 0; i < CMCWH_COUNT_REPEATS; i++) {
-        writer_print(sheet->writer, "%s_total{type=\"%s\",status=\"%s\"}", family->name,
+        writer_print(sheet->writer, "%s_total{type=\"%s\",status=\"%s\"}", sheet->name,
                      cmcwh_count_type(i), cmcwh_count_status(i));
         value(sheet, since_start(sheet, i));
     }
 }
 
 /* Of all events, whatever else they count as. */
-static void repeats(const struct sheet *sheet, const struct family *family) {
-    line(sheet, family, NULL, NULL, since_start(sheet, CMCWH_COUNT_REPEATS));
+static void repeats(const struct sheet *sheet) {
+    line(sheet, NULL, NULL, since_start(sheet, CMCWH_COUNT_REPEATS));
 }
 
-static void truncated(const struct sheet *sheet, const struct family *family) {
-    line(sheet, family, NULL, NULL, since_start(sheet, CMCWH_COUNT_TRUNCATED));
+static void truncated(const struct sheet *sheet) {
+    line(sheet, NULL, NULL, since_start(sheet, CMCWH_COUNT_TRUNCATED));
 }
 
-static void connections(const struct sheet *sheet, const struct family *family) {
+static void connections(const struct sheet *sheet) {
     const struct door_counters *door = &sheet->status->door;
 
-    line(sheet, family, "state", "resting", door->resting);
-    line(sheet, family, "state", "shaking", door->shaking);
-    line(sheet, family, "state", "reading", door->reading);
-    line(sheet, family, "state", "storing", door->storing);
-    line(sheet, family, "state", "queued", door->queued);
-    line(sheet, family, "state", "answering", door->answering);
+    line(sheet, "state", "resting", door->resting);
+    line(sheet, "state", "shaking", door->shaking);
+    line(sheet, "state", "reading", door->reading);
+    line(sheet, "state", "storing", door->storing);
+    line(sheet, "state", "queued", door->queued);
+    line(sheet, "state", "answering", door->answering);
 }
 
-static void handshakes(const struct sheet *sheet, const struct family *family) {
-    line(sheet, family, "result", "good", sheet->status->door.handshakes_good);
-    line(sheet, family, "result", "bad", sheet->status->door.handshakes_bad);
+static void handshakes(const struct sheet *sheet) {
+    line(sheet, "result", "good", sheet->status->door.handshakes_good);
+    line(sheet, "result", "bad", sheet->status->door.handshakes_bad);
 }
 
 /* What was loaded at the start was good. */
-static void reload(const struct sheet *sheet, const struct family *family) {
+static void reload(const struct sheet *sheet) {
     const struct status_reload *last = &sheet->status->reload;
 
-    line(sheet, family, NULL, NULL, last->time == 0 || last->good ? 1 : 0);
+    line(sheet, NULL, NULL, last->time == 0 || last->good ? 1 : 0);
 }
 
-static void ready(const struct sheet *sheet, const struct family *family) {
+static void ready(const struct sheet *sheet) {
     char bytes[1];
     struct writer why = {.bytes = bytes, .size = sizeof bytes};
 
-    line(sheet, family, NULL, NULL, status_ready(sheet->status, &why) ? 1 : 0);
+    line(sheet, NULL, NULL, status_ready(sheet->status, &why) ? 1 : 0);
 }
 
-static void colour(const struct sheet *sheet, const struct family *family) {
+static void colour(const struct sheet *sheet) {
     struct verdict verdict;
 
     verdict_of(&verdict, sheet->status);
-    line(sheet, family, NULL, NULL, (uint64_t)verdict.colour);
+    line(sheet, NULL, NULL, (uint64_t)verdict.colour);
 }
 
 /* ---- Sinks ---- */
@@ -215,11 +213,11 @@ static struct sink_values values_of(const struct status *status, const struct st
 
 /* The URI up to its parameters: they change without another sink being there, two sinks never have
  * the same before them, and they may be secret some day. A long one is cut, and has its number. */
-static void sink_name(const struct sheet *sheet, const struct family *family, unsigned i) {
+static void sink_name(const struct sheet *sheet, unsigned i) {
     enum { MOST = 240 };
     const char *uri = sheet->status->sinks[i].uri;
 
-    name(sheet, family, NULL, NULL);
+    name(sheet, NULL, NULL);
     writer_text(sheet->writer, "{sink=\"");
     if (!writer_label_most(sheet->writer, (struct cmcwh_text){uri, strcspn(uri, "?")}, MOST)) {
         writer_print(sheet->writer, "...#%u", i);
@@ -227,13 +225,13 @@ static void sink_name(const struct sheet *sheet, const struct family *family, un
     writer_text(sheet->writer, "\"}");
 }
 
-static void sinks(const struct sheet *sheet, const struct family *family) {
+static void sinks(const struct sheet *sheet) {
     for (unsigned i = 0; i < sheet->status->sink_count; i++) {
         struct sink_values values = values_of(sheet->status, &sheet->status->sinks[i]);
-        uint64_t number = *(const uint64_t *)((const char *)&values + family->at);
+        uint64_t number = *(const uint64_t *)((const char *)&values + sheet->family->at);
 
-        sink_name(sheet, family, i);
-        if (family->at >= offsetof(struct sink_values, last_success)) {
+        sink_name(sheet, i);
+        if (sheet->family->at >= offsetof(struct sink_values, last_success)) {
             moment(sheet, number);
         } else {
             value(sheet, number);
@@ -246,115 +244,82 @@ static void sinks(const struct sheet *sheet, const struct family *family) {
 #define OF(member)      offsetof(struct status, member)
 #define OF_SINK(member) offsetof(struct sink_values, member)
 
-/* Times of events are 0 until there was one. */
+#define ALL_SAMPLES                                                                                \
+    EACH(build)                                                                                    \
+    EACH(colour)                                                                                   \
+    EACH(ready)                                                                                    \
+    EACH(requests)                                                                                 \
+    EACH(errors)                                                                                   \
+    EACH(events)                                                                                   \
+    EACH(repeats)                                                                                  \
+    EACH(truncated)                                                                                \
+    EACH(number)                                                                                   \
+    EACH(number_32)                                                                                \
+    EACH(time_of)                                                                                  \
+    EACH(time_if_any)                                                                              \
+    EACH(histogram)                                                                                \
+    EACH(sinks)                                                                                    \
+    EACH(connections)                                                                              \
+    EACH(handshakes)                                                                               \
+    EACH(reload)
+
+#define EACH(samples) SAMPLES_##samples,
+enum { ALL_SAMPLES };
+#undef EACH
+#define EACH(samples) samples,
+static void (*const all_samples[])(const struct sheet *sheet) = {ALL_SAMPLES};
+
+#define METRIC(name, help, samples, at, kind) {(at), SAMPLES_##samples, (kind)},
 static const struct family families[] = {
-    {"cmcwh_build", "The version.", build, 0, INFO},
-    {"cmcwh_verdict", "As the status page has it: 0 OK, 1 attention, 2 trouble.", colour, 0, GAUGE},
-    {"cmcwh_ready", "Would a webhook posted now be taken?", ready, 0, GAUGE},
-    {"process_start_time_seconds", "When it started, since 1970.", time_of, OF(started), GAUGE},
-    {"process_resident_memory_bytes", "Memory in use.", number, OF(process.rss), GAUGE},
-    {"process_open_fds", "Descriptors in use.", number, OF(process.descriptors), GAUGE},
-    {"process_max_fds", "Descriptors that it may have.", number, OF(process.descriptors_max),
-     GAUGE},
+#include "admin/metrics.def"
+};
 
-    {"cmcwh_http_requests", "Requests by the status of their answer.", requests, 0, COUNTER},
-    {"cmcwh_request_errors", "Requests that were not taken, by the error in the answer.", errors, 0,
-     COUNTER},
-    {"cmcwh_http_request_seconds", "From the first bytes of a request to its answer.", histogram,
-     OF(request_time), HISTOGRAM},
-    {"cmcwh_last_request_timestamp_seconds", "When a request was last answered.", time_of,
-     OF(server.last_request), GAUGE},
-    {"cmcwh_last_ok_timestamp_seconds", "When that was with 200.", time_of, OF(server.last_ok),
-     GAUGE},
-    {"cmcwh_last_unauthorized_timestamp_seconds", "When that was with 401.", time_of,
-     OF(last_unauthorized), GAUGE},
-    {"cmcwh_last_unavailable_timestamp_seconds", "When that was with 503.", time_of,
-     OF(last_unavailable), GAUGE},
-
-    {"cmcwh_events", "Events stored, each once as far as the ring can tell.", events, 0, COUNTER},
-    {"cmcwh_events_repeated", "Events that the ring still held when they came again.", repeats, 0,
-     COUNTER},
-    {"cmcwh_events_truncated", "Events of which a text was cut.", truncated, 0, COUNTER},
-    {"cmcwh_last_event_timestamp_seconds", "When an event was last stored.", time_of,
-     OF(events.last_event), GAUGE},
-    {"cmcwh_quiet_after_seconds",
-     "How long without an event is too long (--quiet-after), 0: never.", time_of, OF(quiet_after),
-     GAUGE},
-
-    {"cmcwh_ring_records", "Records of the ring in use.", number_32, OF(ring.in_use), GAUGE},
-    {"cmcwh_ring_peak_records", "Most that were in use since the start.", number_32, OF(ring.peak),
-     GAUGE},
-    {"cmcwh_ring_capacity_records", "Records that it has.", number_32, OF(ring.capacity), GAUGE},
-    {"cmcwh_ring_full_requests", "Requests that found no room in it.", number, OF(ring.fulls),
-     COUNTER},
-    {"cmcwh_ring_sync_seconds", "How long syncs of its file took.", histogram, OF(sync_time),
-     HISTOGRAM},
-    {"cmcwh_ring_sync_failures", "How often it could not be written or synced.", number,
-     OF(sync_failures), COUNTER},
-
-    {"cmcwh_sink_up", "Does it work?", sinks, OF_SINK(up), GAUGE},
-    {"cmcwh_sink_required", "Must it have every event?", sinks, OF_SINK(required), GAUGE},
-    {"cmcwh_sink_behind_records", "Records that it has not taken yet.", sinks, OF_SINK(behind),
-     GAUGE},
-    {"cmcwh_sink_delivered_records", "Records that it has taken.", sinks, OF_SINK(delivered),
-     COUNTER},
-    {"cmcwh_sink_lost_records", "Records that gave way before it had taken them.", sinks,
-     OF_SINK(lost), COUNTER},
-    {"cmcwh_sink_failures", "How often it failed.", sinks, OF_SINK(failures), COUNTER},
-    {"cmcwh_sink_last_success_timestamp_seconds", "When it last took records.", sinks,
-     OF_SINK(last_success), GAUGE},
-    {"cmcwh_sink_last_failure_timestamp_seconds", "When it last failed.", sinks,
-     OF_SINK(last_failure), GAUGE},
-
-    {"cmcwh_connections", "Connections by what they wait for.", connections, 0, GAUGE},
-    {"cmcwh_connections_limit", "How many there may be.", number_32, OF(door.limit), GAUGE},
-    {"cmcwh_connections_accepted", "Connections that were accepted.", number, OF(door.accepted),
-     COUNTER},
-    {"cmcwh_connections_crowded", "Connections and requests that gave way to others.", number,
-     OF(door.crowded), COUNTER},
-    {"cmcwh_slow_requests", "Requests that were not whole in time.", number, OF(door.slow),
-     COUNTER},
-    {"cmcwh_tls_handshakes", "TLS handshakes.", handshakes, 0, COUNTER},
-    {"cmcwh_tls_certificate_expiry_timestamp_seconds", "When the certificate ends.", time_if_any,
-     OF(certificate_end), GAUGE},
-
-    {"cmcwh_config_last_reload_successful",
-     "Did the last reload (SIGHUP), or else the start, go well?", reload, 0, GAUGE},
-    {"cmcwh_config_last_reload_timestamp_seconds", "When the last reload was.", time_of,
-     OF(reload.time), GAUGE},
+/* The name of each, and what it is. */
+static const uint8_t texts[] = {
+#include "metrics.packed"
 };
 
 /* The last word of a name is its unit, if it is one. */
-static void unit(const struct sheet *sheet, const struct family *family) {
+static void unit(const struct sheet *sheet) {
     static const char *const units[] = {"seconds", "bytes", "records"};
-    const char *last = strrchr(family->name, '_') + 1;
+    const char *last = strrchr(sheet->name, '_') + 1;
 
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         if (strcmp(last, units[i]) == 0) {
-            writer_print(sheet->writer, "# UNIT %s %s\n", family->name, last);
+            writer_print(sheet->writer, "# UNIT %s %s\n", sheet->name, last);
         }
     }
 }
 
-static void head(const struct sheet *sheet, const struct family *family) {
+static void head(const struct sheet *sheet, unsigned help) {
     static const char *const types[] = {"gauge", "counter", "info", "histogram"};
     bool open = sheet->openmetrics;
-    const char *suffix = open ? "" : suffix_of(family);
+    const char *suffix = open ? "" : suffix_of(sheet);
 
-    writer_print(sheet->writer, "# HELP %s%s %s\n", family->name, suffix, family->help);
-    writer_print(sheet->writer, "# TYPE %s%s %s\n", family->name, suffix,
-                 types[family->kind == INFO && !open ? GAUGE : family->kind]);
+    writer_print(sheet->writer, "# HELP %s%s ", sheet->name, suffix);
+    packed_write(sheet->writer, texts, help);
+    writer_print(sheet->writer, "\n# TYPE %s%s %s\n", sheet->name, suffix,
+                 types[sheet->family->kind == INFO && !open ? GAUGE : sheet->family->kind]);
     if (open) {
-        unit(sheet, family);
+        unit(sheet);
     }
+}
+
+static void take_name(struct sheet *sheet, unsigned name) {
+    struct writer writer = {.bytes = sheet->name, .size = sizeof sheet->name - 1};
+
+    packed_write(&writer, texts, name);
+    sheet->name[writer.used] = '\0';
 }
 
 void metrics_write(struct writer *writer, const struct status *status, bool openmetrics) {
     struct sheet sheet = {.writer = writer, .status = status, .openmetrics = openmetrics};
 
-    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
-        head(&sheet, &families[i]);
-        families[i].samples(&sheet, &families[i]);
+    for (unsigned i = 0; i < sizeof families / sizeof *families; i++) {
+        sheet.family = &families[i];
+        take_name(&sheet, 2 * i);
+        head(&sheet, 2 * i + 1);
+        all_samples[families[i].samples](&sheet);
     }
     if (openmetrics) {
         writer_text(writer, "# EOF\n");
