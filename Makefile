@@ -121,12 +121,12 @@ $(OUT)/page.inc: port/posix/admin/page.html port/posix/admin/page.awk | $(OUT)/c
 	$(call say,AWK $<)LC_ALL=C awk -f port/posix/admin/page.awk $< >$@
 
 # The texts of the admin port, packed.
-TEXTS := $(addprefix $(OUT)/,page.inc page.packed metrics.packed)
+TEXTS := $(addprefix $(OUT)/,page.inc page.packed metrics.packed words.packed)
 $(OUT)/page.packed: $(OUT)/page.inc
-$(OUT)/metrics.packed: port/posix/admin/metrics.def
+$(OUT)/metrics.packed $(OUT)/words.packed: $(OUT)/%.packed: port/posix/admin/%.def
 $(filter %.packed,$(TEXTS)): port/posix/admin/packed.awk | $(OUT)/checked
 	$(call say,AWK $(filter-out %.awk,$^))LC_ALL=C awk -f port/posix/admin/packed.awk $(filter-out %.awk,$^) >$@
-PACKED := $(addprefix $(OUT)/posix/admin/,page_html.o metrics.o)
+PACKED := $(addprefix $(OUT)/posix/admin/,page_html.o metrics.o words.o)
 $(PACKED): $(TEXTS)
 $(PACKED): PORT_C += -I$(OUT)
 

@@ -127,10 +127,10 @@ bool gist_failure(struct gist_failures *failures, unsigned index) {
     return there;
 }
 
-const char *gist_why(const struct cmcwh_event *event, enum language language) {
-    return event->kind == CMCWH_BOUNCES      ? words_bounce(event->status, language)
-           : event->kind == CMCWH_DELIVERIES ? words(WORD_failed, language)
-                                             : words(WORD_blocked, language);
+enum word gist_why(const struct cmcwh_event *event) {
+    return event->kind == CMCWH_BOUNCES      ? words_bounce(event->status)
+           : event->kind == CMCWH_DELIVERIES ? WORD_failed
+                                             : WORD_blocked;
 }
 
 enum word gist_state(const struct status_sink *sink) {

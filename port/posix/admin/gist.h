@@ -60,7 +60,7 @@ void gist_failures(struct gist_failures *failures, uint64_t safe);
 bool gist_failure(struct gist_failures *failures, unsigned index);
 
 /* What came back, in a word: of a bounce its reason, else what CMC calls it. */
-const char *gist_why(const struct cmcwh_event *event, enum language language);
+enum word gist_why(const struct cmcwh_event *event);
 
 /* How a sink is. */
 enum word gist_state(const struct status_sink *sink);

@@ -142,13 +142,9 @@ static void put(struct page *page, const char *html) {
 
 /* ---- Words, numbers, times, and texts of others ---- */
 
-static const char *say(const struct page *page, enum word word) {
-    return words(word, page->language);
-}
-
 static void put_word(struct page *page, const char *before, enum word word) {
     put(page, before);
-    put(page, say(page, word));
+    words_write(page->out, word, page->language);
 }
 
 static void put_number(struct page *page, const char *before, uint64_t number) {
@@ -259,11 +255,10 @@ static void put_offset(struct page *page) {
     writer_print(page->out, "%ld", parts.tm_gmtoff / 60);
 }
 
-static void put_member(struct page *page, const char *before, const char *name, const char *value) {
+static void put_member(struct page *page, const char *before, const char *name, enum word value) {
     put(page, before);
     put(page, name);
-    put(page, "\":\"");
-    put(page, value);
+    put_word(page, "\":\"", value);
     put(page, "\"");
 }
 
@@ -279,13 +274,13 @@ static void put_live_words(struct page *page) {
 
     put(page, "{");
     for (size_t i = 0; i < sizeof names / sizeof *names && page->language != ENGLISH; i++) {
-        put_member(page, i > 0 ? ",\"" : "\"", names[i].name, say(page, names[i].word));
+        put_member(page, i > 0 ? ",\"" : "\"", names[i].name, names[i].word);
     }
     for (unsigned i = 0; i < GIST_REASONS && page->measure->words && page->language != ENGLISH;
          i++) {
         unsigned number = i < GIST_REASONS - 1 ? i : CMCWH_BOUNCE_OTHER;
 
-        put_member(page, ",\"", cmcwh_bounce_name(number), words_bounce(number, page->language));
+        put_member(page, ",\"", cmcwh_bounce_name(number), words_bounce(number));
     }
     put(page, "}");
 }
@@ -383,8 +378,13 @@ static void put_zone(struct page *page) {
 
 /* A count of a day. */
 static void put_count(struct page *page, const struct day_count *day, uint64_t count) {
-    put_number(page, day->whole ? "" : say(page, WORD_at_least), count);
-    put(page, day->whole ? "" : say(page, WORD_or_more));
+    if (!day->whole) {
+        put_word(page, "", WORD_at_least);
+    }
+    put_number(page, "", count);
+    if (!day->whole) {
+        put_word(page, "", WORD_or_more);
+    }
 }
 
 /* What a figure is called, and where its value begins. */
@@ -689,8 +689,7 @@ static void put_bounces(struct page *page) {
         return;
     }
     for (unsigned i = 0; i < count; i++) {
-        put(page, "<tr><td>");
-        put(page, words_bounce(reasons[i].number, page->language));
+        put_word(page, "<tr><td>", words_bounce(reasons[i].number));
         put_number(page, "<td>", reasons[i].today);
         put_number(page, "<td>", reasons[i].yesterday);
         put_number(page, "<td>", reasons[i].total);
@@ -703,8 +702,7 @@ static void put_failure(struct page *page, const struct cmcwh_event *event, uint
     put_next_moment(page, event->received, true, day);
     put(page, "<td>");
     put_cut(page, event->texts[CMCWH_TO], page->measure->address);
-    put(page, "<td>");
-    put(page, gist_why(event, page->language));
+    put_word(page, "<td>", gist_why(event));
     put(page, "<p>");
     put_cut(page, event->texts[CMCWH_REASON], page->measure->text);
 }

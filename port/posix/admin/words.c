@@ -1,42 +1,32 @@
 /* The words of the status page. */
 #include "admin/words.h"
 
-#include <string.h>
-
+#include "admin/packed.h"
 #include "cmcwh.h"
 
-/* Each word in English, then in Japanese, each with its zero. A table of pointers to them would be
- * more than half as large again. */
-#define WORD(name, english, japanese) english "\0" japanese "\0"
-static const char texts[] =
-#include "admin/words.def"
-    ;
-#undef WORD
+/* Each word in English, then in Japanese. */
+static const uint8_t texts[] = {
+#include "words.packed"
+};
 
-const char *words(enum word word, enum language language) {
-    const char *text = texts;
-
-    for (unsigned before = 2U * word + (language == JAPANESE ? 1 : 0); before > 0; before--) {
-        text += strlen(text) + 1;
-    }
-    return text;
+/* CMC's number. */
+static unsigned bounce_of(enum word word) {
+    return word == WORD_bounce_other ? CMCWH_BOUNCE_OTHER : (unsigned)word - WORD_bounce_unknown;
 }
 
-const char *words_bounce(unsigned number, enum language language) {
-    static const char *const japanese[] = {"不明",
-                                           "宛先ホスト不明",
-                                           "宛先ユーザー不明",
-                                           "再送タイムアウト",
-                                           "ポリシーによる拒否",
-                                           "メールボックス容量超過",
-                                           "転送エラー",
-                                           "受信サーバーのエラー",
-                                           "メッセージサイズ超過",
-                                           "宛先アドレスの形式エラー",
-                                           "ブロックされた宛先",
-                                           "配信停止済み"};
-    unsigned known = number < sizeof japanese / sizeof *japanese ? number : 0;
+void words_write(struct writer *writer, enum word word, enum language language) {
+    if (language == ENGLISH && word >= WORD_bounce_unknown) {
+        writer_text(writer, cmcwh_bounce_name(bounce_of(word)));
+    } else {
+        packed_write(writer, texts, 2 * (unsigned)word + (language == JAPANESE ? 1 : 0));
+    }
+}
 
-    return language_choose(language, cmcwh_bounce_name(number),
-                           number == CMCWH_BOUNCE_OTHER ? "その他の恒久的エラー" : japanese[known]);
+enum word words_bounce(unsigned number) {
+    for (unsigned word = WORD_bounce_unknown; word < WORDS_COUNT; word++) {
+        if (bounce_of((enum word)word) == number) {
+            return (enum word)word;
+        }
+    }
+    return WORD_bounce_unknown;
 }

@@ -11,10 +11,9 @@ enum word {
 };
 #undef WORD
 
-/* Static text. */
-const char *words(enum word word, enum language language);
+void words_write(struct writer *writer, enum word word, enum language language);
 
-/* What CMC's number of a bounce means. Static text. */
-const char *words_bounce(unsigned number, enum language language);
+/* What CMC's number of a bounce means. */
+enum word words_bounce(unsigned number);
 
 #endif
