@@ -21,7 +21,7 @@ for target in $TARGETS; do
         "$(bytes "$out/stripped")" "$(stat -c %s "$out/stripped")"
 done
 [ ! -x "$out/stripped" ] || echo "$target $(python3 tests/size/resident.py "$out/stripped")"
-! command -v musl-gcc >/dev/null || sh tests/size/admin.sh 49152
+! command -v musl-gcc >/dev/null || sh tests/size/admin.sh 40960
 out=$(make -s show-out)
 echo "with TLS, not static: $(bytes "$out/cmcwh"); $(python3 tests/size/resident.py "$out/cmcwh")"
 echo "on small processors: make firmware-check"
