@@ -17,7 +17,7 @@ import harness  # noqa: E402
 
 # How their names begin, and how many run at a time: they mostly wait. Few of those in which good requests must be
 # answered in time, and the memory is counted; hostile_* have workers of their own.
-USUAL = [("test_", 8)]
+USUAL = [("test_", 6)]
 HOSTILE = [("hostile_", 2), ("hostile.", 3)]
 
 
