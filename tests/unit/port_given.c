@@ -151,7 +151,7 @@ static void nothing_there(void **state) {
     assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
     assert_int_equal(unlink(name("link")), 0);
     assert_int_equal(symlink(name("link"), name("link")), 0);
-    assert_wrong(name("link"), "Too many levels of symbolic links");
+    assert_wrong(name("link"), strerror(ELOOP));
     assert_int_equal(unlink(name("link")), 0);
 }
 
