@@ -131,7 +131,7 @@ static void each_option(void **state) {
     assert_string_equal(options.path, "/a=b");
 }
 
-static void wrong_values(void **state) {
+static void wrong_names(void **state) {
     (void)state;
     read_wrong("serve", "there is no option 'serve'");
     read_wrong("-", "there is no option '-'");
@@ -142,6 +142,10 @@ static void wrong_values(void **state) {
     read_wrong("-workers 1", "there is no option '-workers'");
     read_wrong("--workers", "--workers: a value must follow: N");
     read_wrong("--config", "--config: a value must follow: FILE");
+}
+
+static void wrong_values(void **state) {
+    (void)state;
     read_wrong("--workers 0", "expected a number from 1 to 256");
     read_wrong("--workers 257", "expected a number from 1 to 256");
     read_wrong("--workers=", "--workers: '': expected");
@@ -180,6 +184,10 @@ static void wrong_values(void **state) {
     read_wrong("--proxy everybody", "an address or a range");
     read_wrong("--listen 8080", "ADDR:PORT");
     read_wrong("--log-level warning", "error, warn, info or debug");
+}
+
+static void wrong_tls(void **state) {
+    (void)state;
     if (tls_built_in()) {
         read_wrong("--listen 127.0.0.1:1s", "HTTPS needs --tls-cert and --tls-key");
         read_wrong("--listen 127.0.0.1:1s --tls-cert c", "--tls-key must be given too");
@@ -309,7 +317,9 @@ static void the_command_line_wins(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(defaults),
                                        cmocka_unit_test(each_option),
+                                       cmocka_unit_test(wrong_names),
                                        cmocka_unit_test(wrong_values),
+                                       cmocka_unit_test(wrong_tls),
                                        cmocka_unit_test(too_many),
                                        cmocka_unit_test(help),
                                        cmocka_unit_test(lines_of_a_file),
