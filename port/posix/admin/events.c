@@ -1,24 +1,20 @@
 /* The events that a ring holds, read one by one where the reader is. */
 #include "admin/events.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "admin/hide.h"
 #include "platform/csv.h"
+#include "platform/number.h"
 
 enum { RETRY = 2000 /* ms until a browser comes again */ };
 
 /* ---- What is asked for ---- */
 
-static bool number(const char *text, uint64_t *out) {
-    char *end;
-
-    errno = 0;
-    *out = strtoull(text, &end, 10);
-    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && *out < UINT64_MAX;
+/* The last number has none behind it. */
+static bool read_seq(const char *text, uint64_t *seq) {
+    return number_read(text, 0, UINT64_MAX - 1, seq);
 }
 
 static bool wrong(struct writer *why, const char *what) {
@@ -44,11 +40,11 @@ static bool set(struct events *events, const struct request_parameter *parameter
                 struct writer *why) {
     if (request_is(parameter->name, "after")) {
         *after = true;
-        return number(parameter->value, &events->after) ||
+        return read_seq(parameter->value, &events->after) ||
                wrong(why, "after: expected the number (seq) of an event");
     }
     if (request_is(parameter->name, "limit")) {
-        return (number(parameter->value, &events->left) && events->left > 0) ||
+        return number_read(parameter->value, 1, UINT64_MAX - 1, &events->left) ||
                wrong(why, "limit: expected how many events, from 1");
     }
     if (request_is(parameter->name, "only")) {
@@ -75,7 +71,7 @@ static bool set_last_id(struct events *events, struct cmcwh_text id, bool *after
         memcpy(text, id.data, id.length);
         text[id.length] = '\0';
     }
-    return (id.length < sizeof text && number(text, &events->after)) ||
+    return (id.length < sizeof text && read_seq(text, &events->after)) ||
            wrong(why, "Last-Event-ID: expected the number of an event");
 }
 

@@ -2,10 +2,10 @@
 #include "command/arguments.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "platform/log.h"
+#include "platform/number.h"
 
 static const struct argument *find(const struct arguments *what, const char *text, size_t length) {
     for (size_t i = 0; i < what->option_count; i++) {
@@ -67,14 +67,12 @@ int arguments_read(const struct arguments *what, int count, char **arguments) {
 
 bool arguments_seconds(const char *command, const char *option, const char *text, unsigned most,
                        unsigned *seconds) {
-    char *end;
-    unsigned long number;
+    uint64_t number;
 
     if (text == NULL) {
         return true;
     }
-    number = strtoul(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || number == 0 || number > most) {
+    if (!number_read(text, 1, most, &number)) {
         log_usage("%s: %s: '%s': expected a number of seconds from 1 to %u", command, option, text,
                   most);
         return false;

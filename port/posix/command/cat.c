@@ -18,8 +18,8 @@
 #include "command/source.h"
 #include "command/view.h"
 #include "platform/log.h"
+#include "platform/number.h"
 #include "platform/platform.h"
-#include "sink/sink.h"
 
 enum { FOLLOW_PAUSE = 200 /* ms */, LAST_MOST = 100000 };
 
@@ -272,7 +272,7 @@ static bool read_last(struct cat *cat, const char *word, int *status) {
         return true;
     }
     *status = 2;
-    if (!sink_number(word, 1, LAST_MOST, &cat->last)) {
+    if (!number_read(word, 1, LAST_MOST, &cat->last)) {
         log_usage("cat: --last: '%s': expected a number from 1 to %d", word, LAST_MOST);
         return false;
     }

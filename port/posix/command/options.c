@@ -13,24 +13,16 @@
 #include "door/tls.h"
 #include "platform/given.h"
 #include "platform/log.h"
+#include "platform/number.h"
 #include "platform/outcome.h"
 
 /* Stores a value. Returns what was expected instead, or NULL. */
 typedef const char *(*setter)(struct options *options, const char *value);
 
-static bool number(const char *value, uint64_t least, uint64_t most, uint64_t *out) {
-    char *end;
-
-    errno = 0;
-    *out = strtoull(value, &end, 10);
-    return value[0] >= '0' && value[0] <= '9' && *end == '\0' && errno == 0 && *out >= least &&
-           *out <= most;
-}
-
 /* A number that fits in 32 bits. */
 static bool small_number(const char *value, uint32_t least, uint32_t most, uint32_t *out) {
     uint64_t wide;
-    bool right = number(value, least, most, &wide);
+    bool right = number_read(value, least, most, &wide);
 
     *out = right ? (uint32_t)wide : 0;
     return right;
@@ -175,7 +167,7 @@ static const char *set_slow_requests(struct options *options, const char *value)
 }
 
 static const char *set_body_max(struct options *options, const char *value) {
-    return number(value, 1, UINT64_C(1) << 40, &options->body_max)
+    return number_read(value, 1, UINT64_C(1) << 40, &options->body_max)
                ? NULL
                : "a number of bytes from 1 to 1099511627776";
 }

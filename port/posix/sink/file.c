@@ -13,6 +13,7 @@
 
 #include "platform/given.h"
 #include "platform/log.h"
+#include "platform/number.h"
 #include "platform/platform.h"
 
 /* What only a file has. */
@@ -236,7 +237,7 @@ static bool set_rotate(struct sink *sink, const char *value) {
 static bool set_keep(struct sink *sink, const char *value) {
     struct log *log = sink->own;
     uint64_t number;
-    bool right = sink_number(value, 1, 1000, &number);
+    bool right = number_read(value, 1, 1000, &number);
 
     log->keep = (unsigned)number;
     return right;

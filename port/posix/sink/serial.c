@@ -11,6 +11,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "platform/number.h"
 #include "platform/platform.h"
 
 /* What only a line has. */
@@ -230,7 +231,7 @@ static bool set_baud(struct sink *sink, const char *value) {
     struct line *line = sink->own;
     uint64_t number;
 
-    if (!sink_number(value, 0, UINT32_MAX, &number) || !speed_of(number, &line->speed)) {
+    if (!number_read(value, 0, UINT32_MAX, &number) || !speed_of(number, &line->speed)) {
         return false;
     }
     line->baud = (unsigned)number;

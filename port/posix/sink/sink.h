@@ -177,9 +177,6 @@ int sink_trouble(struct sink *sink, const char *what, int error);
 /* The same for `look`. Returns `outcome`. */
 enum outcome sink_unfit(struct sink *sink, const char *what, int error, enum outcome outcome);
 
-/* A whole number from `least` to `most`, and nothing else. */
-bool sink_number(const char *text, uint64_t least, uint64_t most, uint64_t *number);
-
 /* For `target`: a path must be there. */
 const char *sink_path(char *text);
 

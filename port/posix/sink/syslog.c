@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "platform/number.h"
 #include "platform/platform.h"
 
 /* Minutes east of UTC: local daemons expect local time. */
@@ -126,7 +127,7 @@ static int tcp_write(void *context, const void *bytes, size_t length) {
 
 static bool set_max(struct sink *sink, const char *value) {
     uint64_t max = 0;
-    bool right = sink_number(value, CMCWH_SYSLOG_LEAST, 65507, &max); /* what a datagram takes */
+    bool right = number_read(value, CMCWH_SYSLOG_LEAST, 65507, &max); /* what a datagram takes */
 
     sink->identity.max = (uint32_t)max;
     return right;

@@ -14,12 +14,6 @@
 static const struct sink_medium *const media[] = {&sink_file, &sink_stdout, &sink_syslog, &sink_udp,
                                                   &sink_tcp,  &sink_serial, NULL};
 
-bool sink_number(const char *text, uint64_t least, uint64_t most, uint64_t *number) {
-    *number = strtoull(text, NULL, 10);
-    return text[0] != '\0' && strspn(text, "0123456789") == strlen(text) && *number >= least &&
-           *number <= most;
-}
-
 const char *sink_path(char *text) {
     return text[0] != '\0' ? NULL : "a path after the colon";
 }
