@@ -243,6 +243,13 @@ def answer_if(server, path, status):
 
 # ---- Requests ----
 
+def test_what_was_answered_is_seen_at_once():
+    with Admin() as server:
+        for stored in range(1, 11):
+            assert server.post(body()).status == 200
+            assert server.look("/status.json").json()["events"]["stored"] == stored
+
+
 def test_what_is_no_request_of_ours():
     with Admin() as server:
         for path in ("/x", "//", "/healthz/", "/%68ealthz", "/events.CSV"):

@@ -50,7 +50,6 @@ enum {
     SOON = 20,      /* ms between looks for memory, while somebody waits for it */
     LOOK = 200,     /* ms between looks for new events, while somebody streams */
     TICK = 1000,    /* ms between looks at the time */
-    FRESH = 250,    /* ms that a snapshot is good for */
     PAUSE = 100,    /* ms without a descriptor for who comes */
     TURNS = 8,      /* steps that a connection may have before others */
     PAGES = 2,      /* views that are being sent */
@@ -98,8 +97,8 @@ struct admin {
 
     /* The thread's. */
     unsigned streams;
-    unsigned worked;             /* ms that the last round took */
-    uint64_t now, paused, taken; /* ticks: of the last look at the time, and of what else */
+    unsigned worked;      /* ms that the last round took */
+    uint64_t now, paused; /* ticks: of the last look at the time, and without a descriptor */
 
     int wake;
     pthread_t thread;
@@ -249,12 +248,9 @@ static enum state say(struct connection *c, int status, const char *more, const 
     return send_this(c, out.bytes, out.used);
 }
 
-/* The snapshot, anew if it is `older` ms old. */
-static const struct status *look(struct admin *admin, uint64_t older) {
-    if (admin->taken == 0 || admin->now - admin->taken >= older) {
-        status_take(&admin->status, admin->config.source);
-        admin->taken = admin->now;
-    }
+/* The snapshot, of this moment: who has just been answered 200 finds it counted. */
+static const struct status *look(struct admin *admin) {
+    status_take(&admin->status, admin->config.source);
     return &admin->status;
 }
 
@@ -263,7 +259,7 @@ static enum state say_ready(struct admin *admin, struct connection *c) {
     struct writer why = {.bytes = text, .size = sizeof text};
     struct writer out = own(c);
 
-    if (status_ready(look(admin, 0), &why)) { /* who asks may be about to send a request here */
+    if (status_ready(look(admin), &why)) {
         return say(c, 200, NULL, "ready");
     }
     answer_say(&out, &c->request, 503, NULL, (struct cmcwh_text){text, why.used});
@@ -274,7 +270,7 @@ static enum state say_ready(struct admin *admin, struct connection *c) {
 
 /* Its memory is the page's. */
 static enum state show(struct admin *admin, struct connection *c, struct page *page) {
-    const struct view_of of = {.status = look(admin, FRESH),
+    const struct view_of of = {.status = look(admin),
                                .ring = admin->config.ring,
                                .request = &c->request,
                                .hide = admin->config.hide};
