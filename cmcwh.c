@@ -2470,16 +2470,17 @@ const char *cmcwh_count_type(unsigned count) {
                                          : "";
 }
 
+unsigned cmcwh_count_bounce(unsigned count) {
+    return count < CMCWH_COUNT_BOUNCES || count >= CMCWH_COUNT_BLOCKS ? 0u
+           : count == CMCWH_COUNT_BLOCKS - 1                          ? (unsigned)CMCWH_BOUNCE_OTHER
+                                                                      : count - CMCWH_COUNT_BOUNCES;
+}
+
 const char *cmcwh_count_status(unsigned count) {
     if (count > CMCWH_COUNT_DELIVERIES && count < CMCWH_COUNT_BOUNCES) {
         return delivery_statuses[count - CMCWH_COUNT_DELIVERIES].name;
     }
-    if (count >= CMCWH_COUNT_BLOCKS) {
-        return "";
-    }
-    return cmcwh_bounce_name(count < CMCWH_COUNT_BOUNCES       ? 0u
-                             : count == CMCWH_COUNT_BLOCKS - 1 ? (unsigned)CMCWH_BOUNCE_OTHER
-                                                               : count - CMCWH_COUNT_BOUNCES);
+    return count >= CMCWH_COUNT_BLOCKS ? "" : cmcwh_bounce_name(cmcwh_count_bounce(count));
 }
 
 /* ---- Ring: chains and readers -----------------------------------------------------------------

@@ -561,6 +561,10 @@ const char *cmcwh_count_type(unsigned count);
  * cmcwh_bounce_name says; otherwise "". Static text; any thread. */
 const char *cmcwh_count_status(unsigned count);
 
+/* CMC's number of the bounces that count there; 0 when it is unknown, and for counts of others. Any
+ * thread. */
+unsigned cmcwh_count_bounce(unsigned count);
+
 /* The events that were received within an hour. */
 struct cmcwh_hour {
     uint32_t hour; /* hours since 1970-01-01 00:00 UTC; 0: none, or there was no clock */

@@ -212,6 +212,11 @@ static void names_of_counts(void **state) {
     assert_string_equal(cmcwh_count_status(CMCWH_COUNT_BOUNCES + 11), cmcwh_bounce_name(11));
     assert_string_equal(cmcwh_count_type(CMCWH_COUNT_BOUNCES + 12), "bounces");
     assert_string_equal(cmcwh_count_status(CMCWH_COUNT_BOUNCES + 12), cmcwh_bounce_name(99));
+    assert_int_equal(cmcwh_count_bounce(CMCWH_COUNT_BOUNCES - 1), 0);
+    assert_int_equal(cmcwh_count_bounce(CMCWH_COUNT_BOUNCES), 0);
+    assert_int_equal(cmcwh_count_bounce(CMCWH_COUNT_BOUNCES + 11), 11);
+    assert_int_equal(cmcwh_count_bounce(CMCWH_COUNT_BOUNCES + 12), CMCWH_BOUNCE_OTHER);
+    assert_int_equal(cmcwh_count_bounce(CMCWH_COUNT_BLOCKS), 0);
     assert_string_equal(cmcwh_count_type(CMCWH_COUNT_BLOCKS), "blocks");
     assert_string_equal(cmcwh_count_type(CMCWH_COUNT_OTHER), "other");
     for (unsigned i = CMCWH_COUNT_BLOCKS; i < CMCWH_COUNTS + 2; i++) {

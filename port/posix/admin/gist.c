@@ -78,7 +78,7 @@ unsigned gist_reasons(struct gist_reason reasons[GIST_REASONS],
 
     for (unsigned i = 0; i < GIST_REASONS; i++) {
         unsigned count = CMCWH_COUNT_BOUNCES + i, place = found;
-        struct gist_reason reason = {.number = i < GIST_REASONS - 1 ? i : CMCWH_BOUNCE_OTHER,
+        struct gist_reason reason = {.number = cmcwh_count_bounce(count),
                                      .today = today->counts[count],
                                      .yesterday = yesterday->counts[count],
                                      .total = counters->totals[count]};

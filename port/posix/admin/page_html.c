@@ -278,7 +278,7 @@ static void put_live_words(struct page *page) {
     }
     for (unsigned i = 0; i < GIST_REASONS && page->measure->words && page->language != ENGLISH;
          i++) {
-        unsigned number = i < GIST_REASONS - 1 ? i : CMCWH_BOUNCE_OTHER;
+        unsigned number = cmcwh_count_bounce(CMCWH_COUNT_BOUNCES + i);
 
         put_member(page, ",\"", cmcwh_bounce_name(number), words_bounce(number));
     }

@@ -284,9 +284,7 @@ static void name_count(char name[32], unsigned count) {
     if (count >= CMCWH_COUNT_REPEATS) {
         (void)snprintf(name, 32, "%s", others[count - CMCWH_COUNT_REPEATS]);
     } else if (count >= CMCWH_COUNT_BOUNCES && count < CMCWH_COUNT_BLOCKS) {
-        unsigned number = count - CMCWH_COUNT_BOUNCES;
-
-        (void)snprintf(name, 32, "%s.%u", type, number == 12 ? CMCWH_BOUNCE_OTHER : number);
+        (void)snprintf(name, 32, "%s.%u", type, cmcwh_count_bounce(count));
     } else {
         (void)snprintf(name, 32, "%s%s%s", type, status[0] != '\0' ? "." : "", status);
     }

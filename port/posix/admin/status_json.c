@@ -194,12 +194,6 @@ static void put_refusals(struct writer *writer, const struct status *status) {
 
 /* ---- Events ---- */
 
-/* The number that a bounce has among CMC's. */
-static unsigned bounce_of(unsigned count) {
-    return count == CMCWH_COUNT_BLOCKS - 1 ? (unsigned)CMCWH_BOUNCE_OTHER
-                                           : count - CMCWH_COUNT_BOUNCES;
-}
-
 static void put_counts(struct writer *writer, const uint64_t counts[CMCWH_COUNTS]) {
     begin(writer, "deliveries");
     for (unsigned i = CMCWH_COUNT_DELIVERIES; i < CMCWH_COUNT_BOUNCES; i++) {
@@ -210,7 +204,7 @@ static void put_counts(struct writer *writer, const uint64_t counts[CMCWH_COUNTS
     for (unsigned i = CMCWH_COUNT_BOUNCES; i < CMCWH_COUNT_BLOCKS; i++) {
         if (counts[i] > 0) {
             next(writer);
-            writer_print(writer, "\"%u\":%" PRIu64, bounce_of(i), counts[i]);
+            writer_print(writer, "\"%u\":%" PRIu64, cmcwh_count_bounce(i), counts[i]);
         }
     }
     end(writer);
@@ -256,7 +250,7 @@ static void put_events(struct writer *writer, const struct status *status) {
     begin(writer, "bounce_names");
     for (unsigned i = CMCWH_COUNT_BOUNCES; i < CMCWH_COUNT_BLOCKS; i++) {
         next(writer);
-        writer_print(writer, "\"%u\":\"%s\"", bounce_of(i), cmcwh_count_status(i));
+        writer_print(writer, "\"%u\":\"%s\"", cmcwh_count_bounce(i), cmcwh_count_status(i));
     }
     end(writer);
     end(writer);

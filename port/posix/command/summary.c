@@ -40,7 +40,7 @@ static const char usage[] =
     "Exit status: 1 when a file could not be read, or held something but no event;\n"
     "2 wrong usage.\n";
 
-enum { DAYS = 1024, TOP = 10, PLACES = 13 /* of bounces */ };
+enum { DAYS = 1024, TOP = 10 };
 
 struct day {
     uint64_t begin, end;
@@ -196,7 +196,7 @@ static const struct column {
                {"succeeded", CMCWH_COUNT_DELIVERIES + CMCWH_SUCCEEDED, 1},
                {"failed", CMCWH_COUNT_DELIVERIES + CMCWH_FAILED, 1},
                {"deferred", CMCWH_COUNT_DELIVERIES + CMCWH_DEFERRED, 1},
-               {"bounces", CMCWH_COUNT_BOUNCES, PLACES},
+               {"bounces", CMCWH_COUNT_BOUNCES, CMCWH_COUNT_BLOCKS - CMCWH_COUNT_BOUNCES},
                {"blocks", CMCWH_COUNT_BLOCKS, 1},
                {"unknown", CMCWH_COUNT_DELIVERIES + CMCWH_UNKNOWN, 1},
                {"other", CMCWH_COUNT_OTHER, 1}};
@@ -269,7 +269,7 @@ static unsigned top_domains(uint32_t top[TOP], uint64_t *others) {
 static void put_reasons(struct writer *writer, const struct day *day) {
     const char *between = "            why bounced:";
 
-    for (unsigned i = CMCWH_COUNT_BOUNCES; i < CMCWH_COUNT_BOUNCES + PLACES; i++) {
+    for (unsigned i = CMCWH_COUNT_BOUNCES; i < CMCWH_COUNT_BLOCKS; i++) {
         if (day->counts[i] > 0) {
             writer_print(writer, "%s %s %" PRIu64, between, cmcwh_count_status(i), day->counts[i]);
             between = ",";
@@ -352,7 +352,7 @@ static void put_json_counts(struct writer *writer, const struct day *day) {
                      sum_of(day->counts, columns[i].first, columns[i].count));
     }
     writer_text(writer, ",\"reasons\":{");
-    for (unsigned i = CMCWH_COUNT_BOUNCES; i < CMCWH_COUNT_BOUNCES + PLACES; i++) {
+    for (unsigned i = CMCWH_COUNT_BOUNCES; i < CMCWH_COUNT_BLOCKS; i++) {
         if (day->counts[i] > 0) {
             writer_print(writer, "%s\"%s\":%" PRIu64, between, cmcwh_count_status(i),
                          day->counts[i]);
