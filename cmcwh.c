@@ -7122,39 +7122,41 @@ static void send_answer(struct cmcwh_exchange *x) {
     (void)mg_write(x->connection, head, (size_t)(end - head));
 }
 
-const char *cmcwh_error_name(unsigned i) {
-    static const char names[] = "malformed_json\0"
-                                "malformed_form\0"
-                                "too_deep\0"
-                                "missing_field\0"
-                                "wrong_type\0"
-                                "event_type_mismatch\0"
-                                "ring_full\0"
-                                "storage_failed\0"
-                                "unauthorized\0"
-                                "unsupported_media_type\0"
-                                "too_many_events\0"
-                                "malformed_request\0"
-                                "truncated_body\0"
-                                "request_timeout\0"
-                                "length_required\0"
-                                "too_large\0"
-                                "forbidden\0"
-                                "not_found\0"
-                                "method_not_allowed\0"
-                                "too_many_requests\0"
-                                "crowded\0"
-                                "stopping\0"
-                                "other";
+/* What is wrong, as answers say it; the last stands for all others. */
+static const char error_names[] = "malformed_json\0"
+                                  "malformed_form\0"
+                                  "too_deep\0"
+                                  "missing_field\0"
+                                  "wrong_type\0"
+                                  "event_type_mismatch\0"
+                                  "ring_full\0"
+                                  "storage_failed\0"
+                                  "unauthorized\0"
+                                  "unsupported_media_type\0"
+                                  "too_many_events\0"
+                                  "malformed_request\0"
+                                  "truncated_body\0"
+                                  "request_timeout\0"
+                                  "length_required\0"
+                                  "too_large\0"
+                                  "forbidden\0"
+                                  "not_found\0"
+                                  "method_not_allowed\0"
+                                  "too_many_requests\0"
+                                  "crowded\0"
+                                  "stopping\0"
+                                  "other";
 
-    return word_number(names, i < CMCWH_ERRORS ? i : CMCWH_ERRORS - 1);
+const char *cmcwh_error_name(unsigned i) {
+    return word_number(error_names, i < CMCWH_ERRORS ? i : CMCWH_ERRORS - 1);
 }
 
 static unsigned error_number(const char *error) {
+    const char *name = error_names;
     unsigned i = 0;
 
-    while (i < CMCWH_ERRORS - 1 && strcmp(error, cmcwh_error_name(i)) != 0) {
-        i++;
+    for (; i < CMCWH_ERRORS - 1 && strcmp(name, error) != 0; i++) {
+        name += strlen(name) + 1;
     }
     return i;
 }
