@@ -42,6 +42,7 @@
 #include "platform/log.h"
 #include "platform/network.h"
 #include "platform/platform.h"
+#include "platform/wire.h"
 
 enum {
     PATIENCE = 10000, /* ms without a step on */
@@ -115,41 +116,6 @@ struct admin {
 
 bool admin_built_in(void) {
     return true;
-}
-
-/* ---- Bytes ---- */
-
-/* What a socket has to say that gave or took none. */
-static int outcome(ssize_t bytes, int waits) {
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? waits
-           : bytes == 0                                              ? 0
-                                                                     : TLS_FAILS;
-}
-
-/* Never, in a build without TLS: what is done if it has is left out of it. */
-static bool has_tls(const struct connection *c) {
-    return CMCWH_TLS && c->tls != NULL;
-}
-
-/* As tls_read and tls_write, also without TLS. */
-static int receive(const struct connection *c, char *bytes, size_t length) {
-    ssize_t came;
-
-    if (has_tls(c)) {
-        return tls_read(c->tls, bytes, length);
-    }
-    came = recv(c->socket, bytes, length, 0);
-    return came >= 0 ? (int)came : outcome(came, TLS_READS);
-}
-
-static int transmit(const struct connection *c, const char *bytes, size_t length) {
-    ssize_t went;
-
-    if (has_tls(c)) {
-        return tls_write(c->tls, bytes, length);
-    }
-    went = send(c->socket, bytes, length, MSG_NOSIGNAL);
-    return went > 0 ? (int)went : outcome(went, TLS_WRITES);
 }
 
 /* ---- Places ---- */
@@ -388,7 +354,7 @@ static bool is_left(struct connection *c) {
     int came;
 
     do {
-        came = receive(c, bytes, sizeof bytes);
+        came = wire_read(c->tls, c->socket, bytes, sizeof bytes);
         c->used += came > 0 ? (size_t)came : 0;
     } while (came > 0 && c->used <= REQUEST_HEAD_MAX);
     return came >= 0 || came == TLS_FAILS;
@@ -436,7 +402,7 @@ static enum state read_head(struct admin *admin, struct connection *c) {
     int came, length = 0;
 
     while (length == 0) {
-        came = receive(c, c->bytes + c->used, REQUEST_HEAD_MAX - c->used);
+        came = wire_read(c->tls, c->socket, c->bytes + c->used, REQUEST_HEAD_MAX - c->used);
         if (came == TLS_READS || came == TLS_WRITES) {
             c->writes = came == TLS_WRITES;
             return READS;
@@ -458,7 +424,7 @@ static enum state greet(struct connection *c) {
     ssize_t looked = recv(c->socket, &first, 1, MSG_PEEK);
 
     if (looked <= 0) {
-        return looked < 0 && outcome(looked, TLS_READS) == TLS_READS ? SHAKES : FREE;
+        return looked < 0 && wire_waits() ? SHAKES : FREE;
     }
     if (first >= 'A' && first <= 'Z') {
         memset(&c->request, 0, sizeof c->request);
@@ -491,11 +457,11 @@ static enum state linger(const struct connection *c) {
     for (unsigned turn = 0; turn < TURNS && came > 0; turn++) {
         came = recv(c->socket, bytes, sizeof bytes, 0);
     }
-    return came > 0 || (came < 0 && outcome(came, TLS_READS) == TLS_READS) ? LINGERS : FREE;
+    return came > 0 || (came < 0 && wire_waits()) ? LINGERS : FREE;
 }
 
 static enum state finish(const struct connection *c) {
-    if (has_tls(c)) {
+    if (c->tls != NULL) {
         tls_bye(c->tls);
     }
     return shutdown(c->socket, SHUT_WR) == 0 ? LINGERS : FREE;
@@ -503,7 +469,7 @@ static enum state finish(const struct connection *c) {
 
 static enum state write_on(struct admin *admin, struct connection *c) {
     while (c->sent < c->out_length) {
-        int went = transmit(c, c->out + c->sent, c->out_length - c->sent);
+        int went = wire_write(c->tls, c->socket, c->out + c->sent, c->out_length - c->sent);
 
         if (went == TLS_READS || went == TLS_WRITES) {
             c->writes = went == TLS_WRITES;

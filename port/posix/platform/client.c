@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "platform/wire.h"
+
 static bool fail(struct client *client, enum client_fault fault, const char *why) {
     client->fault = fault;
     (void)snprintf(client->why, sizeof client->why, "%s", why == NULL ? "" : why);
@@ -74,32 +76,12 @@ bool client_connect(struct client *client, const struct url *url, const struct t
                                : shake(client, patience);
 }
 
-/* ---- Bytes ---- */
-
-/* Bytes, 0 from receive_some when the other side has ended; else one of tls_result. */
-static int of_socket(ssize_t result, int waits) {
-    return result >= 0                                                 ? (int)result
-           : errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? waits
-                                                                       : TLS_FAILS;
-}
-
-static int send_some(struct client *client, const char *bytes, size_t length) {
-    return client->tls != NULL
-               ? tls_write(client->tls, bytes, length)
-               : of_socket(send(client->socket, bytes, length, MSG_NOSIGNAL), TLS_WRITES);
-}
-
-static int receive_some(struct client *client, char *bytes, size_t length) {
-    return client->tls != NULL ? tls_read(client->tls, bytes, length)
-                               : of_socket(recv(client->socket, bytes, length, 0), TLS_READS);
-}
-
 /* ---- Asking ---- */
 
 static bool send_all_of(struct client *client, const char *bytes, size_t length,
                         const struct patience *patience) {
     while (length > 0) {
-        int sent = send_some(client, bytes, length);
+        int sent = wire_write(client->tls, client->socket, bytes, length);
 
         if (sent == TLS_FAILS) {
             return fail(client, CLIENT_BROKEN, "while the request was being sent");
@@ -129,7 +111,7 @@ static bool receive_all_of(struct client *client, struct reply *reply,
     char bytes[4096];
 
     while (reply->state < REPLY_WHOLE) {
-        int got = receive_some(client, bytes, sizeof bytes);
+        int got = wire_read(client->tls, client->socket, bytes, sizeof bytes);
 
         if (got == 0 || got == TLS_FAILS) {
             return end_reply(client, reply, got == 0);
