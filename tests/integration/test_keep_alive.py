@@ -188,7 +188,7 @@ def test_who_has_rested_long_enough_goes_first():
 def test_waiting_for_a_sink_costs_nobody_its_connection():
     """While a log takes nothing, workers hold requests for longer than one that sends slowly may hold
     them, and others wait for these workers."""
-    server = Server("--workers", "2", "--sync", "always", "--sink", "file:@/fifo", sink=False)
+    server = Server("--workers", "3", "--store-timeout", "60", "--sync", "always", "--sink", "file:@/fifo", sink=False)
     os.mkfifo(server.path("fifo"))
     fifo = os.open(server.path("fifo"), os.O_RDWR | os.O_NONBLOCK)
     full(fifo)
