@@ -51,6 +51,7 @@
 #include "door/tls.h"
 #include "platform/log.h"
 #include "platform/platform.h"
+#include "platform/wire.h"
 
 enum {
     LINGER = 2000,  /* ms for an answer to go, and for the end of a connection */
@@ -195,8 +196,9 @@ static void set_deadline(struct connection *c, uint32_t ms) {
     __atomic_store_n(&c->deadline, now + ms, __ATOMIC_RELAXED);
 }
 
+/* The clock goes in steps: at the deadline itself one step of the time may lack. */
 static bool is_late(const struct connection *c) {
-    return ticks() - __atomic_load_n(&c->deadline, __ATOMIC_RELAXED) <= INT32_MAX;
+    return ticks() - __atomic_load_n(&c->deadline, __ATOMIC_RELAXED) - 1 <= INT32_MAX;
 }
 
 static void set_received(struct connection *c, size_t bytes) {
@@ -575,10 +577,6 @@ static bool waits_for(struct connection *c, size_t bytes) {
     return poll(&polled, 1, 0) == 0;
 }
 
-static bool again(void) {
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-}
-
 /* Is a whole record there, or the end of the connection? What is not whole stays in the kernel, for
  * in a session it would take 16 KiB. A record that is alone is read at once, and nothing behind it
  * is missed. */
@@ -590,7 +588,7 @@ static bool record_there(struct connection *c) {
     c->quiet = false;
     if (looked <= 0) {
         want(c, 1);
-        return looked == 0 || !again();
+        return looked == 0 || !wire_waits();
     }
     there = looked < (ssize_t)sizeof bytes ? (size_t)looked : available(c->socket);
     if (look_record(bytes, (size_t)looked, there, &need) == LOOK_WAITS && waits_for(c, need)) {
@@ -611,7 +609,7 @@ static int receive(struct connection *c, char *bytes, size_t length) {
 
     if (c->tls == NULL) {
         came = recv(c->socket, bytes, length, 0);
-        return came >= 0 ? (int)came : again() ? TLS_READS : 0;
+        return came >= 0 ? (int)came : wire_waits() ? TLS_READS : 0;
     }
     if (!tls_pending(c->tls)) {
         if (!c->looked && !record_there(c)) {
@@ -632,11 +630,10 @@ static bool flush(const struct connection *c) {
     while (x->sent < x->out_length) {
         const char *bytes = x->out + x->sent;
         size_t length = x->out_length - x->sent;
-        ssize_t went = c->tls != NULL ? tls_write(c->tls, bytes, length)
-                                      : send(c->socket, bytes, length, MSG_NOSIGNAL);
+        int went = wire_write(c->tls, c->socket, bytes, length);
 
         if (went <= 0) {
-            return c->tls != NULL ? went == TLS_WRITES : again();
+            return went == TLS_WRITES;
         }
         x->sent += (size_t)went;
     }
@@ -662,7 +659,7 @@ static enum state linger(struct connection *c) {
     for (unsigned turn = 0; turn < AT_ONCE && came > 0; turn++) {
         came = recv(c->socket, bytes, sizeof bytes, 0);
     }
-    return came > 0 || (came < 0 && again()) ? LINGERS : FREE;
+    return came > 0 || (came < 0 && wire_waits()) ? LINGERS : FREE;
 }
 
 /* Nothing more is sent: the other side is waited for to say so too. */
@@ -916,7 +913,7 @@ static enum state begin(struct thread *t, struct connection *c, enum state state
     looked = recv(c->socket, at, room, MSG_PEEK);
     if (looked <= 0) {
         release(t, c);
-        return looked < 0 && again() ? state : FREE;
+        return looked < 0 && wire_waits() ? state : FREE;
     }
     if (doors_of(t->door) == CLOSED && state == RESTS) {
         return refuse(t, c, 503);
@@ -1063,7 +1060,7 @@ static enum state learn(struct thread *t, struct connection *c) {
         before = looked;
         looked = recv(c->socket, bytes, sizeof bytes, MSG_PEEK);
         if (looked <= 0) {
-            return looked < 0 && again() ? PROXIES : FREE;
+            return looked < 0 && wire_waits() ? PROXIES : FREE;
         }
         length = proxy_header(bytes, (size_t)looked, &peer);
         if (length == PROXY_MORE && waits_for(c, (size_t)looked + 1)) {
