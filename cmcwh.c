@@ -4278,8 +4278,8 @@ int cmcwh_ring_look(struct cmcwh_ring *ring, uint64_t seq, struct cmcwh_record *
  */
 
 int cmcwh_sink_init(struct cmcwh_sink *sink, const struct cmcwh_sink_config *config) {
-    if (config->ring == NULL || config->write == NULL || config->buffer == NULL ||
-        config->buffer_size < CMCWH_ENCODED_MAX || config->reader < 0 ||
+    if (config->ring == NULL || (config->write == NULL && config->write_record == NULL) ||
+        config->buffer == NULL || config->buffer_size < CMCWH_ENCODED_MAX || config->reader < 0 ||
         config->reader >= CMCWH_READERS_MAX) {
         return CMCWH_ERR_ARGUMENT;
     }
@@ -4341,10 +4341,34 @@ static bool sink_wants(const struct cmcwh_sink *sink, const struct cmcwh_record 
            filter_has(sink->config.filter, record_kind(record), record->bytes[AT_STATUS]);
 }
 
-/* Encodes and writes records that the filter lets pass, until a request ends with the buffer nearly
- * full, or with many that did not pass, for somebody may wait for them; or until none is left.
- * Returns how many it has taken, and in *written how many of them are written; a negative number
- * when a write failed. */
+/* Encodes a record behind the *used bytes of the buffer, and writes what must go. Positive when
+ * that is enough for now; negative when a write failed. */
+static int sink_put(struct cmcwh_sink *sink, const struct cmcwh_record *record, size_t *used) {
+    const struct cmcwh_sink_config *config = &sink->config;
+    const size_t nearly_full = config->buffer_size - CMCWH_ENCODED_MAX;
+    size_t length;
+
+    if (*used > nearly_full && sink_write(sink, used) < 0) {
+        return CMCWH_ERR_WRITE;
+    }
+    if (config->encoding == CMCWH_ENCODE_BINARY || config->write_record != NULL) {
+        record = sink_sealed(sink, record);
+    }
+    length = cmcwh_encode(record, config->encoding, config->syslog, config->buffer + *used);
+    if (config->write_record != NULL) {
+        return config->write_record(config->context, record, config->buffer, length);
+    }
+    *used += length;
+    if (config->single && sink_write(sink, used) < 0) {
+        return CMCWH_ERR_WRITE;
+    }
+    return config->single || *used > nearly_full;
+}
+
+/* Encodes and writes records that the filter lets pass, until a request ends with enough of them,
+ * or with many that did not pass, for somebody may wait for them; or until none is left. Returns
+ * how many it has taken, and in *written how many of them are written; a negative number when a
+ * write failed. */
 static int sink_move(struct cmcwh_sink *sink, int *written) {
     enum { PASSED_OVER = 256 };
     const struct cmcwh_sink_config *config = &sink->config;
@@ -4352,26 +4376,22 @@ static int sink_move(struct cmcwh_sink *sink, int *written) {
     struct run run = {CMCWH_NONE, 0};
     size_t used = 0;
     int taken = 0;
-    bool full = false;
+    bool enough = false;
 
-    while (!(full && last_of_batch(record)) && (record = sink_next(sink, &run)) != NULL) {
+    while (!(enough && last_of_batch(record)) && (record = sink_next(sink, &run)) != NULL) {
+        int put;
+
         taken++;
         if (!sink_wants(sink, record)) {
-            full = full || taken - *written >= PASSED_OVER;
+            enough = enough || taken - *written >= PASSED_OVER;
             continue;
         }
         ++*written;
-        if (config->encoding == CMCWH_ENCODE_BINARY) {
-            record = sink_sealed(sink, record);
-        }
-        if (used > config->buffer_size - CMCWH_ENCODED_MAX && sink_write(sink, &used) < 0) {
+        put = sink_put(sink, record, &used);
+        if (put < 0) {
             return CMCWH_ERR_WRITE;
         }
-        used += cmcwh_encode(record, config->encoding, config->syslog, config->buffer + used);
-        if (config->single && sink_write(sink, &used) < 0) {
-            return CMCWH_ERR_WRITE;
-        }
-        full = full || config->single || used > config->buffer_size - CMCWH_ENCODED_MAX;
+        enough = enough || put > 0;
     }
     if (run.left > 0) {
         ring_give_back(config->ring, config->reader, run.slot);

@@ -816,6 +816,13 @@ struct cmcwh_sink_config {
      * bounded time. */
     int (*write)(void *context, const void *bytes, size_t length);
 
+    /* Instead of write, for a medium that has to know what it writes, as for a topic: called for
+     * each event with its record beside what `encoding` makes of it, both of which are the sink's.
+     * 0; positive: enough for now, the rest of this request excepted, and what was written is
+     * synced and acknowledged; negative as of write. NULL: there is write. */
+    int (*write_record)(void *context, const struct cmcwh_record *record, const void *bytes,
+                        size_t length);
+
     /* Ends one or more writes that belong together (whole requests) and makes them stable: 0,
      * or negative. NULL: nothing to do. */
     int (*sync)(void *context);

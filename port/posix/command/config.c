@@ -65,6 +65,8 @@ static enum outcome parse_sink(const struct options *options, struct sink *sinks
         outcome = outcome_of(errno);
     } else if (collides(options, sinks, i)) {
         outcome = OUTCOME_WRONG;
+    } else if (!sink_load(&sinks[i])) {
+        outcome = outcome_of(errno);
     }
     if (outcome != OUTCOME_RIGHT) {
         sink_free(&sinks[i]);

@@ -291,6 +291,16 @@ static const struct sink *reopen_sinks(struct service *service) {
     return failing;
 }
 
+/* NULL: all that sinks' URIs name could be read. */
+static const struct sink *reload_sinks(struct service *service) {
+    const struct sink *unread = NULL;
+
+    for (unsigned i = 0; i < service->options->sinks; i++) {
+        unread = sink_load(&service->sinks[i]) ? unread : &service->sinks[i];
+    }
+    return unread;
+}
+
 /* One more of those that could not be read. */
 static void name_unread(struct writer *said, bool read, const char *option, const char *path,
                         const char *more) {
@@ -302,12 +312,14 @@ static void name_unread(struct writer *said, bool read, const char *option, cons
 }
 
 /* Reads again what a start reads. Writes what came of it; false: some of it could not be read. */
-static bool read_anew(const struct options *options, struct writer *said) {
+static bool read_anew(struct service *service, struct writer *said) {
+    const struct options *options = service->options;
+    const struct sink *sink = reload_sinks(service);
     bool auth = reload_auth(AUTH_WEBHOOKS, options->auth_file);
     bool admin = reload_auth(AUTH_ADMIN, options->admin_auth_file);
     bool tls = options->tls_cert == NULL || tls_load(options->tls_cert, options->tls_key);
 
-    if (auth && admin && tls) {
+    if (auth && admin && tls && sink == NULL) {
         writer_text(said, "files are opened anew");
         return true;
     }
@@ -315,6 +327,7 @@ static bool read_anew(const struct options *options, struct writer *said) {
     name_unread(said, auth, "--auth-file", options->auth_file, "");
     name_unread(said, admin, "--admin-auth-file", options->admin_auth_file, "");
     name_unread(said, tls, "--tls-cert", options->tls_cert, " or its key");
+    name_unread(said, sink == NULL, "--sink", sink == NULL ? "" : sink->uri, "'s files");
     writer_text(said, ": what was read before stays in force");
     return false;
 }
@@ -329,7 +342,7 @@ static void reload(struct service *service) {
     bool read;
 
     writer_text(&all, state);
-    read = read_anew(service->options, &all);
+    read = read_anew(service, &all);
     failing = reopen_sinks(service);
     if (read && failing != NULL) {
         writer_print(&all, ", but sink '%.200s' does not work", failing->uri);

@@ -30,12 +30,22 @@ bool sink_same(const struct sink *sink, const struct sink *other) {
     return sink->medium == other->medium && strcmp(sink->target, other->target) == 0;
 }
 
+/* One that was put and taken before something failed does not go out again. */
+static int put(void *context, const struct cmcwh_record *record, const void *bytes, size_t length) {
+    struct sink *sink = context;
+    struct cmcwh_event event;
+
+    cmcwh_record_read(record, &event);
+    return event.seq <= sink->took ? 0 : sink->medium->put(sink, record, bytes, length);
+}
+
 enum outcome sink_prepare(struct sink *sink, struct cmcwh_ring *ring, char *buffer) {
     struct cmcwh_sink_config config = {.ring = ring,
                                        .encoding = sink->encoding,
                                        .syslog = &sink->identity,
                                        .context = sink,
                                        .write = sink->medium->write,
+                                       .write_record = sink->medium->put != NULL ? put : NULL,
                                        .sync = sink->medium->sync,
                                        .undo = sink->medium->undo,
                                        .single = sink->medium->single,
@@ -99,6 +109,17 @@ static uint32_t low_ticks(void) {
 
 void sink_moves(struct sink *sink) {
     __atomic_store_n(&sink->moved, low_ticks(), __ATOMIC_RELAXED);
+}
+
+void sink_took(struct sink *sink, uint64_t seq) {
+    /* Where requests wait, the number of one that was taken back is used again. */
+    sink->took = sink->ring->config.confirm ? 0 : seq;
+}
+
+void sink_rejected(struct sink *sink, uint32_t records) {
+    lock(sink);
+    sink->news.rejected += records;
+    unlock(sink);
 }
 
 /* What others ask of a sink. */
@@ -214,12 +235,30 @@ static void say_lost(struct sink *sink, struct trial *trial, bool last) {
     }
 }
 
+/* What was loaded last is what counts from now on. */
+static void refresh(struct sink *sink) {
+    void *old;
+
+    lock(sink);
+    old = sink->fresh != NULL ? sink->loaded : NULL;
+    sink->loaded = sink->fresh != NULL ? sink->fresh : sink->loaded;
+    sink->fresh = NULL;
+    unlock(sink);
+    if (old != NULL) {
+        sink->medium->unload(old);
+    }
+}
+
 /* Opens if need be, and takes what there is. Returns how many records, or -1. */
 static int open_and_pump(struct sink *sink, bool reopen) {
+    int count;
+
     if (reopen && sink->descriptor >= 0) {
         sink->medium->close(sink);
     }
     if (sink->descriptor < 0) {
+        refresh(sink);
+        sink->proven = false;
         if (sink->medium->open(sink) < 0) {
             return -1;
         }
@@ -228,7 +267,8 @@ static int open_and_pump(struct sink *sink, bool reopen) {
             tell(sink, NULL);
         }
     }
-    return cmcwh_sink_pump(&sink->pump);
+    count = cmcwh_sink_pump(&sink->pump);
+    return count == 0 && sink->medium->idle != NULL ? sink->medium->idle(sink) : count;
 }
 
 /* It has been found hanging, and hangs no longer: it is to be waited for again. */
@@ -286,9 +326,10 @@ static void *sink_thread(void *context) {
         }
         if (count < 0) {
             rest_a_while(sink, &trial);
-        } else if (sink->pump.delivered > delivered) {
+        } else if (sink->pump.delivered > delivered || sink->proven) {
             works_again(sink, &trial); /* that it could be opened proves little */
-        } else if (count == 0 && !cmcwh_ring_wait(sink->ring, sink->pump.config.reader, 1000)) {
+        }
+        if (count == 0 && !cmcwh_ring_wait(sink->ring, sink->pump.config.reader, 1000)) {
             (void)cmcwh_ring_flush(sink->ring);
         }
         if (count >= 0 && !wish.finish) {
@@ -331,6 +372,27 @@ void sink_await(struct sink *sink, uint64_t ticks) {
     while (!look(sink, &sink->news.opened) && platform_ticks() < ticks) {
         nudge(sink);
     }
+}
+
+bool sink_load(struct sink *sink) {
+    void *loaded, *old = NULL;
+
+    if (sink->medium->load == NULL) {
+        return true;
+    }
+    loaded = sink->medium->load(sink);
+    if (sink->ring == NULL) { /* it does not run yet */
+        sink->loaded = loaded;
+    } else if (loaded != NULL) {
+        lock(sink);
+        old = sink->fresh;
+        sink->fresh = loaded;
+        unlock(sink);
+    }
+    if (old != NULL) {
+        sink->medium->unload(old);
+    }
+    return loaded != NULL;
 }
 
 void sink_reopen(struct sink *sink) {

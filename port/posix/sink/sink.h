@@ -48,6 +48,14 @@ struct sink_medium {
      * thread runs. NULL: nothing. */
     enum outcome (*look)(struct sink *sink, bool reach);
 
+    /* Reads the files that its URI names, such as credentials: in main, at the start, while that
+     * may still read all of them, and again when they may have changed. What it returns is given to
+     * `unload` when it is of no use any more. NULL: one line has said what is wrong with them, and
+     * errno is the system's error, EINVAL when it has none; then what was read before stays. No
+     * function: there are none. */
+    void *(*load)(const struct sink *sink);
+    void (*unload)(void *loaded);
+
     /* These run in the sink's own thread, one at a time. They return 0, or -1 after sink_trouble.
      * They may block while the medium makes progress, and SINK_TIMEOUT beyond that, or until
      * sink_stopping; they allocate nothing that grows, and do not touch the ring.
@@ -55,15 +63,20 @@ struct sink_medium {
      * open    sets sink->descriptor. After a failure it is called again, later and later.
      * write   takes all of it, one or several whole records as encoded, or fails; several writes
      *         may come before a sync. A record that was written in part may come again.
+     * put     instead of write, one record a call: see cmcwh_sink_config.write_record.
      * sync    makes stable what was written since the last one: only then is it acknowledged, and
      *         may be answered with 200. NULL: written is as good.
      * undo    takes back what was written since the sync before the last write, be that synced or
      *         not. NULL: the medium cannot, and those behind it must bear a record twice.
+     * idle    it is open, and has nothing to take: at least once a second. Keeps a connection
+     *         alive, and fails when that has ended. NULL: nothing is to be done.
      * close   sets sink->descriptor to -1. */
     int (*open)(struct sink *sink);
     int (*write)(void *sink, const void *bytes, size_t length);
+    int (*put)(void *sink, const struct cmcwh_record *record, const void *bytes, size_t length);
     int (*sync)(void *sink);
     void (*undo)(void *sink);
+    int (*idle)(struct sink *sink);
     void (*close)(struct sink *sink);
 };
 
@@ -86,11 +99,19 @@ struct sink {
     bool required;
     bool durable; /* --sync always */
 
+    /* Where no request waits for it, so many records are waited for, `wait` ms at most. 0: for a
+     * few more than there are. */
+    uint32_t batch, wait;
+
     /* While it runs, of its thread. */
     int descriptor;             /* -1: not open */
     bool shared;                /* others write there too, so that it may block: see send_most */
     char trouble[SINK_TROUBLE]; /* why the last call has failed */
     void *own;
+    void *loaded;   /* what the medium's `load` read; a newer one replaces it before `open` */
+    uint32_t retry; /* ms: no sooner the peer wants to see us again; set when something fails */
+    bool proven;    /* its peer has shown that it works, also without being given anything */
+    uint64_t took;  /* see sink_took */
     struct cmcwh_ring *ring;
     struct cmcwh_sink pump;
     struct cmcwh_syslog identity; /* its `max` is from the URI */
@@ -103,10 +124,12 @@ struct sink {
 
     /* Under the ring's lock: what others ask of it, and what it tells them. */
     bool reopen, finish, stop;
-    bool ended; /* it will do no more */
+    void *fresh; /* what `load` has read since; NULL: nothing */
+    bool ended;  /* it will do no more */
     struct sink_news {
         uint64_t delivered; /* records */
         uint64_t failures;  /* to open or to write, since the start */
+        uint64_t rejected;  /* records that its peer will never take */
         /* ms since 1970, 0: never. */
         uint64_t last_success;  /* when it last delivered something, or was opened */
         uint64_t failing_since; /* 0: it works */
@@ -139,6 +162,10 @@ bool sink_start(struct sink *sink);
  * most. At the start no request waits for it before. */
 void sink_await(struct sink *sink, uint64_t ticks);
 
+/* Reads the files that its URI names, before sink_prepare, and again while it runs. In main. False:
+ * one line has said what is wrong with them, errno is as `load` sets it. */
+bool sink_load(struct sink *sink);
+
 /* Asks its thread to open its file anew. Any thread. */
 void sink_reopen(struct sink *sink);
 
@@ -159,7 +186,7 @@ void sink_finish(struct sink *sink, uint64_t ms);
 /* Waits until it has, `ms` at most. Returns how many records it did not take. */
 uint32_t sink_end(struct sink *sink, uint32_t ms);
 
-/* Frees what sink_parse has allocated. Not while it runs. */
+/* Frees what sink_parse and sink_load have allocated. Not while it runs. */
 void sink_free(struct sink *sink);
 
 /* ---- For media ---- */
@@ -170,6 +197,14 @@ bool sink_stopping(const struct sink *sink);
 
 /* It has got on with a write that takes its time. */
 void sink_moves(struct sink *sink);
+
+/* The peer has acknowledged what was put up to this event: when a later one fails, these are not
+ * put again. Not where a request waits for the sink, which is then told so, and comes again whole.
+ */
+void sink_took(struct sink *sink, uint64_t seq);
+
+/* The peer will never take so many records, which are not put again either. */
+void sink_rejected(struct sink *sink, uint32_t records);
 
 /* Sets sink->trouble, with the system's error text when `error` is not 0. Returns -1. */
 int sink_trouble(struct sink *sink, const char *what, int error);

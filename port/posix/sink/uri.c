@@ -103,12 +103,12 @@ static bool parse_parameters(struct sink *sink, char *text) {
 
     for (char *part = strtok_r(text, "&", &save); part != NULL; part = strtok_r(NULL, "&", &save)) {
         size_t length = strcspn(part, "=");
-        const struct sink_parameter *parameter = find(common, part, length);
+        const struct sink_parameter *parameter = find(sink->medium->parameters, part, length);
 
         if (part[length] == '\0') {
             return wrong(sink->uri, part, "NAME=VALUE");
         }
-        parameter = parameter != NULL ? parameter : find(sink->medium->parameters, part, length);
+        parameter = parameter != NULL ? parameter : find(common, part, length);
         if (parameter == NULL) {
             return wrong_name(sink, part);
         }
@@ -194,6 +194,13 @@ bool sink_parse(struct sink *sink, const char *uri, bool durable) {
 }
 
 void sink_free(struct sink *sink) {
+    void *const loaded[] = {sink->loaded, sink->fresh};
+
+    for (size_t i = 0; i < sizeof loaded / sizeof *loaded; i++) {
+        if (loaded[i] != NULL) {
+            sink->medium->unload(loaded[i]);
+        }
+    }
     free(sink->own);
-    sink->own = NULL;
+    sink->own = sink->loaded = sink->fresh = NULL;
 }
