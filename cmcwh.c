@@ -915,6 +915,27 @@ static char *put_escaped(char *out, struct cmcwh_text text, bool json) {
     return out;
 }
 
+/* Text inside quotes of JSON that a program reads: escaped is what must be, in one way only. */
+static char *put_spelled(char *out, struct cmcwh_text text) {
+    for (size_t i = 0; i < text.length;) {
+        size_t plain = copy_plain(out, text.data + i, text.length - i);
+        unsigned char byte;
+
+        out += plain;
+        i += plain;
+        if (i == text.length) {
+            break;
+        }
+        byte = (unsigned char)text.data[i++];
+        if (byte < 0x20 || byte == '"' || byte == '\\') {
+            out = put_escape(out, byte);
+        } else {
+            *out++ = (char)byte;
+        }
+    }
+    return out;
+}
+
 static char *put_quoted(char *out, struct cmcwh_text text) {
     *out++ = '"';
     out = put_escaped(out, text, false);
@@ -1145,6 +1166,13 @@ void cmcwh_record_read(const struct cmcwh_record *record, struct cmcwh_event *ev
                           : kinds[event->kind].severity;
     event->truncated = get16(record->bytes + AT_TRUNCATED) & ((1u << CMCWH_FIELDS) - 1);
     record_texts(record, event->texts);
+}
+
+struct cmcwh_text cmcwh_event_type(const struct cmcwh_event *event) {
+    const struct cmcwh_text *text = &event->texts[CMCWH_EVENT_TYPE];
+
+    return event->kind == CMCWH_OTHER && text->length > 0 ? *text
+                                                          : text_of(kinds[event->kind].name);
 }
 
 /* The next of an event's own members, `"name":value` and a newline, taken from `members`. False
@@ -1435,22 +1463,15 @@ static void spell_begin(struct spelling *spelling, struct cmcwh_text sent) {
 /* Decodes the next piece of the text. False when nothing is left. */
 static bool spell(struct spelling *spelling) {
     enum { PIECE = 12, PENDING = 3 }; /* a character may have begun in the piece before */
-    char decoded[PIECE + PENDING], *out = spelling->text;
+    char decoded[PIECE + PENDING];
     struct output output = {decoded, sizeof decoded, 0, 0};
     size_t length = smaller(spelling->left.length, PIECE);
 
     (void)decode(&spelling->decoder, spelling->left.data, length, &output);
     text_skip(&spelling->left, length);
-    for (size_t i = 0; i < output.used; i++) {
-        unsigned char byte = (unsigned char)decoded[i];
-
-        if (byte < 0x20 || byte == '"' || byte == '\\') {
-            out = put_escape(out, byte);
-        } else {
-            *out++ = decoded[i];
-        }
-    }
-    spelling->length = (size_t)(out - spelling->text);
+    spelling->length =
+        (size_t)(put_spelled(spelling->text, (struct cmcwh_text){decoded, output.used}) -
+                 spelling->text);
     return length > 0;
 }
 
@@ -1827,6 +1848,35 @@ static char *put_json(char *out, const struct cmcwh_event *event) {
     return put_word(out, "}\n");
 }
 
+/* Does CMC send this field of such an event also when it is empty? */
+static bool always_sent(enum cmcwh_kind kind, unsigned field) {
+    return kind == CMCWH_DELIVERIES ||
+           (kind == CMCWH_BOUNCES && field != CMCWH_SOURCE_IP && field != CMCWH_SENDER_IP);
+}
+
+/* As CMC writes it. No text comes out longer than it can have come in, so none that was not cut
+ * when it was read will be cut when it is read again. */
+static char *put_cmc(char *out, const struct cmcwh_event *event) {
+    const struct cmcwh_text *texts = event->texts;
+
+    *out++ = '{';
+    for (unsigned field = 0; field < CMCWH_MEMBERS; field++) {
+        if (texts[field].length > 0 || always_sent(event->kind, field)) {
+            out = put_name(put_word(out, "\""), field);
+            out = put_spelled(put_word(out, "\":\""), texts[field]);
+            out = put_word(out, "\",");
+        }
+    }
+    for (size_t i = 0; i < texts[CMCWH_MEMBERS].length; i++) {
+        char c = texts[CMCWH_MEMBERS].data[i];
+
+        *out++ = c == '\n' ? ',' : c; /* a newline stands behind every member, and nowhere else */
+    }
+    out -= out[-1] == ',';
+    *out++ = '}';
+    return out;
+}
+
 /* A logfmt value needs no quotes when it is all letters, digits and harmless marks. */
 static bool bare_value(struct cmcwh_text text) {
     size_t i = 0;
@@ -2097,6 +2147,8 @@ size_t cmcwh_encode(const struct cmcwh_record *record, enum cmcwh_encoding encod
     cmcwh_record_read(record, &event);
     if (encoding == CMCWH_ENCODE_JSON) {
         end = put_json(out, &event);
+    } else if (encoding == CMCWH_ENCODE_CMC) {
+        end = put_cmc(out, &event);
     } else if (WITH_LOGFMT) {
         end = put_lines(out, &event, encoding, syslog);
     }

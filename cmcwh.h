@@ -329,6 +329,10 @@ struct cmcwh_event {
 /* Reads a record that has passed cmcwh_record_check. Any thread. */
 void cmcwh_record_read(const struct cmcwh_record *record, struct cmcwh_event *event);
 
+/* The event type as a request would name it: whole for a kind that is known, though its text gave
+ * way to longer ones; never empty. A part of the record, or static text; any thread. */
+struct cmcwh_text cmcwh_event_type(const struct cmcwh_event *event);
+
 /* ---- Storage -------------------------------------------------------------------------------
  * Where a ring is kept so that it outlives the power: a file, FRAM, battery-backed RAM, a flash
  * translation layer. What it must promise:
@@ -717,7 +721,8 @@ struct cmcwh_text cmcwh_parser_api_key(const struct cmcwh_parser *parser);
 /* ---- Encoders ------------------------------------------------------------------------------
  * One record to text or bytes. Control characters (C0, DEL, C1), line separators and marks of
  * direction are escaped as in JSON everywhere, so that no event can forge a line, turn one round,
- * or forge a terminal sequence or a header.
+ * or forge a terminal sequence or a header. CMCWH_ENCODE_CMC, which a program reads, escapes what
+ * JSON must have escaped and nothing else.
  * All return the bytes written; `out` must have room for CMCWH_ENCODED_MAX. Any thread.
  */
 #define CMCWH_ENCODED_MAX (6 * CMCWH_RECORD_SIZE + 768)
@@ -729,7 +734,15 @@ enum cmcwh_encoding {
     CMCWH_ENCODE_BINARY,  /* the record's bytes in use in a COBS frame, ended by a zero byte */
     CMCWH_ENCODE_RFC5424, /* a syslog message with logfmt as its text, no newline */
     CMCWH_ENCODE_RFC6587, /* a message of RFC 5424, before it its length and a space (TCP) */
-    CMCWH_ENCODE_RFC3164  /* the form that local syslog daemons expect on their socket */
+    CMCWH_ENCODE_RFC3164, /* the form that local syslog daemons expect on their socket */
+
+    /* The object that CMC sends for the event in a request, without a newline. It has CMC's
+     * members in CMC's order: of deliveries all, of bounces all but the IPs where those are empty,
+     * of others those that are not empty, and their own. From a request with
+     *   {"server_composition":"...","event_type":"...","event":{"...":[object,object]}}
+     * whose event type is what cmcwh_event_type says, a parser makes the same records again but for
+     * seq, batch, received, and what is said of texts that were cut before. */
+    CMCWH_ENCODE_CMC
 };
 
 /* The least that a syslog message may be limited to. */

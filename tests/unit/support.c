@@ -87,6 +87,17 @@ void assert_field(const struct cmcwh_record *record, enum cmcwh_field field, con
     assert_memory_equal(got.data, text, got.length);
 }
 
+bool same_event(const struct cmcwh_record *a, const struct cmcwh_record *b) {
+    struct cmcwh_event one = event_of(a), other = event_of(b);
+    bool same = one.id == other.id && one.kind == other.kind && one.status == other.status;
+
+    for (int field = 0; same && field < CMCWH_FIELDS; field++) {
+        same = one.texts[field].length == other.texts[field].length &&
+               memcmp(one.texts[field].data, other.texts[field].data, one.texts[field].length) == 0;
+    }
+    return same;
+}
+
 const char *encoded(const struct cmcwh_record *record, enum cmcwh_encoding encoding) {
     static const struct cmcwh_syslog syslog = {"router", "42", 2, 9 * 60, 0};
     static char text[CMCWH_ENCODED_MAX + 1];
@@ -95,6 +106,71 @@ const char *encoded(const struct cmcwh_record *record, enum cmcwh_encoding encod
     assert_true(length <= CMCWH_ENCODED_MAX);
     text[length] = '\0';
     return text;
+}
+
+/* In quotes, as JSON. */
+static char *put_json(char *out, struct cmcwh_text text) {
+    *out++ = '"';
+    for (size_t i = 0; i < text.length; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+
+        if (c < 0x20 || c == '"' || c == '\\') {
+            out += sprintf(out, "\\u%04x", (unsigned)c);
+        } else {
+            *out++ = (char)c;
+        }
+    }
+    *out++ = '"';
+    *out = '\0';
+    return out;
+}
+
+/* Percent-encoded, but for what need not be. */
+static char *put_form(char *out, const char *text) {
+    for (; *text != '\0'; text++) {
+        bool plain = strchr("-._~", *text) != NULL || (*text >= '0' && *text <= '9') ||
+                     (*text >= 'A' && *text <= 'Z') || (*text >= 'a' && *text <= 'z');
+
+        out += plain          ? sprintf(out, "%c", *text)
+               : *text == ' ' ? sprintf(out, "+")
+                              : sprintf(out, "%%%02X", (unsigned)(unsigned char)*text);
+    }
+    return out;
+}
+
+/* The object `event`. */
+static char *put_events(char *out, const struct cmcwh_record *all, size_t count,
+                        struct cmcwh_text type) {
+    out = put_json(out + sprintf(out, "{"), type);
+    out += sprintf(out, ":[");
+    for (size_t i = 0; i < count; i++) {
+        out += sprintf(out, "%s%s", i == 0 ? "" : ",", encoded(&all[i], CMCWH_ENCODE_CMC));
+    }
+    return out + sprintf(out, "]}");
+}
+
+const char *posted(const struct cmcwh_record *all, size_t count, enum cmcwh_format format) {
+    static char body[1 << 21], part[1 << 19];
+    struct cmcwh_event event = event_of(all);
+    struct cmcwh_text type = cmcwh_event_type(&event),
+                      plain = event.texts[CMCWH_SERVER_COMPOSITION];
+    char *out = body;
+
+    assert_true(count * CMCWH_ENCODED_MAX < sizeof part); /* and three times as much in `body` */
+    if (format == CMCWH_JSON) {
+        out = put_json(out + sprintf(out, "{\"server_composition\":"), plain);
+        out = put_json(out + sprintf(out, ",\"event_type\":"), type);
+        out = put_events(out + sprintf(out, ",\"event\":"), all, count, type);
+        (void)sprintf(out, "}");
+        return body;
+    }
+    (void)snprintf(part, sizeof part, "%.*s", (int)plain.length, plain.data);
+    out = put_form(out + sprintf(out, "server_composition="), part);
+    (void)snprintf(part, sizeof part, "%.*s", (int)type.length, type.data);
+    out = put_form(out + sprintf(out, "&event_type="), part);
+    (void)put_events(part, all, count, type);
+    *put_form(out + sprintf(out, "&event="), part) = '\0';
+    return body;
 }
 
 const char *payload(const char *name, size_t *length) {

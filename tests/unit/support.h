@@ -64,8 +64,15 @@ bool field_cut(const struct cmcwh_record *record, enum cmcwh_field field);
 /* The text of a field. */
 void assert_field(const struct cmcwh_record *record, enum cmcwh_field field, const char *text);
 
+/* Do both say the same of the same event, whenever it was received and whatever was cut? */
+bool same_event(const struct cmcwh_record *a, const struct cmcwh_record *b);
+
 /* The record encoded, ended by a zero; good until the next call. */
 const char *encoded(const struct cmcwh_record *record, enum cmcwh_encoding encoding);
+
+/* The records, all of one event type, as CMC would post them: a body of this format (not
+ * multipart), ended by a zero; good until the next call. */
+const char *posted(const struct cmcwh_record *records, size_t count, enum cmcwh_format format);
 
 /* A whole file of tests/payloads, ended by a zero; good until the next call. */
 const char *payload(const char *name, size_t *length);

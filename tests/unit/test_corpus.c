@@ -1,4 +1,5 @@
-/* Every case of tests/corpus: whole, byte by byte, and split at every byte. */
+/* Every case of tests/corpus: whole, byte by byte, and split at every byte; and what is stored of
+ * it posted onward. */
 #include "support.h"
 
 #include <stdio.h>
@@ -95,6 +96,7 @@ static void feed_pieces(const char *body, size_t length, enum cmcwh_format forma
         .records = records, .links = links, .capacity = RECORDS};
 
     assert_int_equal(cmcwh_ring_init(&ring, &config, 1), CMCWH_OK);
+    assert_int_equal(cmcwh_ring_attach(&ring, NULL, true), 0);
     cmcwh_parser_init(&parser, &ring, format);
     if (format == CMCWH_MULTIPART) {
         assert_int_equal(cmcwh_parser_boundary(&parser, (struct cmcwh_text){"b", 1}), CMCWH_OK);
@@ -139,6 +141,40 @@ static void check_splits(const char *body, size_t length, const struct expected 
     }
 }
 
+/* Reads a body with `count` events whole, and takes these. */
+static void read_in(const char *body, size_t length, enum cmcwh_format format,
+                    struct cmcwh_record *out, int count) {
+    feed_pieces(body, length, format, length, 1);
+    assert_int_equal(cmcwh_parser_end(&parser), count);
+    assert_int_equal(cmcwh_parser_commit(&parser), count);
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(cmcwh_ring_read(&ring, 0, &out[i]), 1);
+    }
+}
+
+/* What is stored of a good body, posted onward, is stored as it is; that a text was cut, only the
+ * first knows. */
+static void check_onward(const char *body, size_t length, const struct expected *expected) {
+    static struct cmcwh_record first[RECORDS], again[RECORDS];
+    int count = expected->result;
+
+    if (count <= 0) {
+        return;
+    }
+    read_in(body, length, expected->format, first, count);
+    for (int format = CMCWH_JSON; format <= CMCWH_FORM; format++) {
+        const char *onward = posted(first, (size_t)count, (enum cmcwh_format)format);
+
+        read_in(onward, strlen(onward), (enum cmcwh_format)format, again, count);
+        for (int i = 0; i < count; i++) {
+            if (!same_event(&first[i], &again[i])) {
+                print_error("%s:%u: another event comes out: %s\n", file_name, line_number, onward);
+                faults++;
+            }
+        }
+    }
+}
+
 /* ---- values.txt ---- */
 
 static void check_value(const char *what, const char *value, size_t length) {
@@ -166,6 +202,7 @@ static void check_value(const char *what, const char *value, size_t length) {
         expected.result = what[0] == 'y' ? (int)places[i].events : CMCWH_ERR_JSON;
         expected.offset = what[0] == 'y' ? 0 : start + strtoul(what + 1, NULL, 10);
         check_splits(body, (size_t)(end - body), &expected);
+        check_onward(body, (size_t)(end - body), &expected);
     }
 }
 
@@ -218,6 +255,7 @@ static void check_body(const char *what, const char *body, size_t length) {
         expected.offset = strtoul(space, NULL, 10);
     }
     check_splits(body, length, &expected);
+    check_onward(body, length, &expected);
 }
 
 static void bodies(void **state) {

@@ -424,7 +424,7 @@ static void longest(void **state) {
         out = repeat(out, fills[i], 500);
         (void)strcpy(out, "\"}]}}");
         record = stored(body);
-        for (int encoding = CMCWH_ENCODE_JSON; encoding <= CMCWH_ENCODE_RFC3164; encoding++) {
+        for (int encoding = CMCWH_ENCODE_JSON; encoding <= CMCWH_ENCODE_CMC; encoding++) {
             (void)encoded(&record, (enum cmcwh_encoding)encoding);
         }
     }
