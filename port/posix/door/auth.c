@@ -1,108 +1,52 @@
-/* The auth files. Secrets are never written anywhere. Not here: comparing them with those of a
- * request (cmcwh.c). */
+/* The auth files. Secrets are never written anywhere. Not here: what a line is
+ * (platform/credentials.c), comparing secrets with those of a request (cmcwh.c). */
 #include "door/auth.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "platform/given.h"
+#include "platform/credentials.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct auth *in_force[AUTH_DOORS];
 
-/* RFC 4648, section 4. False when it does not fit. */
-static bool base64(char *out, size_t room, const char *in, size_t length) {
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    if ((length + 2) / 3 * 4 + 1 > room) {
-        return false;
-    }
-    for (size_t i = 0; i < length; i += 3) {
-        size_t left = length - i;
-        unsigned long bits = (unsigned long)(unsigned char)in[i] << 16;
-
-        bits |= left > 1 ? (unsigned long)(unsigned char)in[i + 1] << 8 : 0;
-        bits |= left > 2 ? (unsigned char)in[i + 2] : 0;
-        *out++ = letters[bits >> 18 & 63];
-        *out++ = letters[bits >> 12 & 63];
-        *out++ = left > 1 ? letters[bits >> 6 & 63] : '=';
-        *out++ = left > 2 ? letters[bits & 63] : '=';
-    }
-    *out = '\0';
-    return true;
-}
-
 /* Stores one credential. Returns what is wrong with it, or NULL. */
 static const char *add(struct auth *auth, enum auth_door door, const char *word,
                        const char *secret) {
-    size_t length = strlen(secret), number = auth->access.count;
-    struct cmcwh_credential *credential;
-    char *kept;
+    size_t number = auth->access.count;
+    enum cmcwh_credential_kind kind;
+    const char *fault;
 
     if (number >= AUTH_LINES_MAX) {
         return "more credentials than this program keeps (64)";
     }
-    credential = &auth->credentials[number];
-    kept = auth->secrets[number];
-    if (strcmp(word, "basic") == 0) {
-        credential->kind = CMCWH_BASIC;
-        if (strchr(secret, ':') == NULL) {
-            return "expected: basic USER:PASSWORD";
-        }
-        if (!base64(kept, CMCWH_SECRET_MAX + 1, secret, length)) {
-            return "this secret is too long";
-        }
-    } else if (strcmp(word, "bearer") == 0 || strcmp(word, "api_key") == 0) {
-        credential->kind = *word == 'b' ? CMCWH_BEARER : CMCWH_API_KEY;
-        if (door == AUTH_ADMIN && *word != 'b') {
-            return "an API key comes in a webhook's body: expected basic USER:PASSWORD or bearer "
-                   "TOKEN";
-        }
-        if (length == 0) {
-            return "the secret is missing";
-        }
-        if (length > CMCWH_SECRET_MAX) {
-            return "this secret is too long";
-        }
-        memcpy(kept, secret, length + 1);
-    } else {
+    if (!credentials_kind(word, &kind)) {
         return door == AUTH_ADMIN ? "expected: basic USER:PASSWORD or bearer TOKEN"
                                   : "expected: basic USER:PASSWORD, bearer TOKEN or api_key KEY";
     }
-    credential->secret.data = kept;
-    credential->secret.length = strlen(kept);
-    auth->access.count++;
-    return NULL;
-}
-
-/* One line: a word, blanks, the secret up to the end of the line. */
-static const char *parse_line(struct auth *auth, enum auth_door door, char *line) {
-    char *word = line + strspn(line, " \t"), *secret;
-    size_t length;
-
-    if (*word == '\0' || *word == '#') {
-        return NULL;
+    if (door == AUTH_ADMIN && kind == CMCWH_API_KEY) {
+        return "an API key comes in a webhook's body: expected basic USER:PASSWORD or bearer TOKEN";
     }
-    length = strcspn(word, " \t");
-    secret = word + length + strspn(word + length, " \t");
-    word[length] = '\0';
-    for (char *end = secret + strlen(secret);
-         end > secret && (end[-1] == ' ' || end[-1] == '\t');) {
-        *--end = '\0';
+    fault = credentials_secret(kind, secret, auth->secrets[number], sizeof auth->secrets[number]);
+    if (fault == NULL) {
+        auth->credentials[number].kind = kind;
+        auth->credentials[number].secret.data = auth->secrets[number];
+        auth->credentials[number].secret.length = strlen(auth->secrets[number]);
+        auth->access.count++;
     }
-    return add(auth, door, word, secret);
+    return fault;
 }
 
 static bool parse(struct auth *auth, enum auth_door door, struct given *file) {
     const char *fault;
     char *line;
 
-    while ((line = given_line(file, &fault)) != NULL) {
-        fault = parse_line(auth, door, line);
+    while ((line = credentials_line(file, &fault)) != NULL) {
+        char *secret = credentials_split(line);
+
+        fault = add(auth, door, line, secret);
         if (fault != NULL) {
             break;
         }
@@ -113,21 +57,10 @@ static bool parse(struct auth *auth, enum auth_door door, struct given *file) {
     return auth->access.count > 0 || given_wrong(file, 0, "there is no credential in it");
 }
 
-/* systemd lets the service's user read its credentials by an ACL, whose mask stands where the
- * rights of the group would: the directory keeps everybody else out. */
-static mode_t forbidden(const char *path) {
-    return given_is_credential(path) ? S_IWGRP | S_IXGRP | S_IRWXO : S_IRWXG | S_IRWXO;
-}
-
-/* What a file says that only its owner may read. */
+/* What a file says. */
 static struct auth *take(enum auth_door door, struct given *file) {
-    struct auth *auth;
+    struct auth *auth = calloc(1, sizeof *auth);
 
-    if ((file->mode & forbidden(file->path)) != 0) {
-        (void)given_wrong(file, 0, "others may read it; make it private with chmod 600");
-        return NULL;
-    }
-    auth = calloc(1, sizeof *auth);
     if (auth == NULL) {
         (void)given_failed(file, NULL, ENOMEM);
     } else if (!parse(auth, door, file)) {
@@ -145,7 +78,7 @@ struct auth *auth_read(enum auth_door door, const char *path) {
     struct given file;
     struct auth *auth = NULL;
 
-    if (given_read(&file, options[door], path)) {
+    if (credentials_read(&file, options[door], path)) {
         auth = take(door, &file);
         given_free(&file);
     }
