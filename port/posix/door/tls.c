@@ -4,19 +4,16 @@
 
 #include <errno.h>
 
-#include "platform/given.h"
 #include "platform/log.h"
+#include "platform/tls_identity.h"
 #include "platform/tls_openssl.h"
 
 #if CMCWH_TLS
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <sys/stat.h>
 #include <time.h>
 
 static struct {
@@ -25,104 +22,6 @@ static struct {
     pthread_mutex_t mutex;
     uint64_t expiry; /* of its certificate; with the mutex held */
 } tls = {.mutex = PTHREAD_MUTEX_INITIALIZER};
-
-static const char *reason(void) {
-    unsigned long error = ERR_peek_error();
-    const char *text = ERR_GET_REASON(error) == PEM_R_BAD_PASSWORD_READ
-                           ? "it asks for a pass phrase, which must be taken off"
-                           : ERR_reason_error_string(error);
-
-    return text == NULL ? "not PEM, or not of the right kind" : text;
-}
-
-/* A key that asks for a pass phrase would stop an unattended start. */
-static int no_pass_phrase(char *buffer, int size, int writing, void *unused) {
-    (void)buffer;
-    (void)size;
-    (void)writing;
-    (void)unused;
-    return -1;
-}
-
-static bool refuse(const struct given *file, const char *fault) {
-    bool memory = ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE;
-
-    ERR_clear_error();
-    return memory ? given_failed(file, NULL, ENOMEM) : given_wrong(file, 0, fault);
-}
-
-/* Its bytes are not `what`. */
-static bool refuse_bytes(const struct given *file, const char *what) {
-    char text[256];
-
-    (void)snprintf(text, sizeof text, "expected %s in PEM: %s", what, reason());
-    return refuse(file, text);
-}
-
-/* The certificates that stand behind the first one. */
-static bool add_chain(SSL_CTX *context, BIO *bio) {
-    X509 *next;
-
-    while ((next = PEM_read_bio_X509(bio, NULL, no_pass_phrase, NULL)) != NULL) {
-        if (SSL_CTX_add0_chain_cert(context, next) != 1) {
-            X509_free(next);
-            return false;
-        }
-    }
-    if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
-        return false; /* something is there, and it is none */
-    }
-    ERR_clear_error();
-    return true;
-}
-
-static bool use_certificate(SSL_CTX *context, const struct given *file) {
-    BIO *bio = BIO_new_mem_buf(file->bytes, (int)file->length);
-    X509 *first = bio == NULL ? NULL : PEM_read_bio_X509_AUX(bio, NULL, no_pass_phrase, NULL);
-    bool right =
-        first != NULL && SSL_CTX_use_certificate(context, first) == 1 && add_chain(context, bio);
-
-    X509_free(first);
-    (void)BIO_free(bio);
-    return right || refuse_bytes(file, "a certificate with its chain");
-}
-
-static bool use_key(SSL_CTX *context, const struct given *file) {
-    BIO *bio = BIO_new_mem_buf(file->bytes, (int)file->length);
-    EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, no_pass_phrase, NULL);
-    bool fits = key != NULL && SSL_CTX_use_PrivateKey(context, key) == 1 &&
-                SSL_CTX_check_private_key(context) == 1;
-    bool read = key != NULL;
-
-    EVP_PKEY_free(key);
-    (void)BIO_free(bio);
-    return fits || (read ? refuse(file, "it is not the key of the certificate")
-                         : refuse_bytes(file, "a key"));
-}
-
-static bool load_certificate(SSL_CTX *context, const char *path) {
-    struct given file;
-    bool right = given_read(&file, "--tls-cert", path);
-
-    if (right) {
-        right = use_certificate(context, &file);
-        given_free(&file);
-    }
-    return right;
-}
-
-static bool load_key(SSL_CTX *context, const char *path) {
-    struct given file;
-    bool right = given_read(&file, "--tls-key", path);
-
-    if (right) {
-        right = (file.mode & S_IRWXO) != 0
-                    ? given_wrong(&file, 0, "others may read it: chmod 640, or 600")
-                    : use_key(context, &file);
-        given_free(&file);
-    }
-    return right;
-}
 
 /* A handshake wants a certificate. */
 static int choose(SSL *connection, void *unused) {
@@ -158,24 +57,8 @@ static SSL_CTX *new_context(void) {
     return context;
 }
 
-/* A device whose clock is not set yet must still start: said, not refused. */
 void tls_say_dates(const char *path) {
-    enum { SOON = 14 };
-    const X509 *certificate = SSL_CTX_get0_certificate(tls.current);
-    int days = 0, seconds = 0;
-
-    (void)ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(certificate));
-    if (days < 0 || seconds < 0) {
-        log_line(CMCWH_LOG_WARN,
-                 "--tls-cert: %s: the certificate has expired: senders will refuse it", path);
-    } else if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
-        log_line(CMCWH_LOG_WARN,
-                 "--tls-cert: %s: the certificate is not valid yet, or the clock is wrong", path);
-    } else if (days < SOON) {
-        log_line(CMCWH_LOG_WARN,
-                 "--tls-cert: %s: the certificate ends in %d day%s: renew it, then send SIGHUP",
-                 path, days, days == 1 ? "" : "s");
-    }
+    tls_say_dates_of(tls.current, "--tls-cert", path, "senders");
 }
 
 /* Of the certificate in this context. */
@@ -212,7 +95,8 @@ bool tls_load(const char *certificate, const char *key) {
         errno = ENOMEM;
         return false;
     }
-    if (!load_certificate(context, certificate) || !load_key(context, key)) {
+    if (!tls_use_certificate(context, "--tls-cert", certificate) ||
+        !tls_use_key(context, "--tls-key", key)) {
         error = errno;
         SSL_CTX_free(context);
         errno = error;

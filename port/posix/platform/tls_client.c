@@ -5,6 +5,7 @@
 
 #include "platform/given.h"
 #include "platform/log.h"
+#include "platform/tls_identity.h"
 #include "platform/tls_openssl.h"
 
 #if CMCWH_TLS
@@ -16,10 +17,6 @@
 
 static struct tls_trust *trust_of(SSL_CTX *context) {
     return (struct tls_trust *)(void *)context;
-}
-
-static SSL_CTX *context_of(const struct tls_trust *trust) {
-    return (SSL_CTX *)(void *)trust;
 }
 
 /* How many certificates there are; -1: what is there is none. */
@@ -80,8 +77,19 @@ struct tls_trust *tls_trust_open(const char *option, const char *file) {
     return trust_of(context);
 }
 
+bool tls_trust_identify(struct tls_trust *trust, const struct tls_files *files) {
+    SSL_CTX *context = tls_context(trust);
+    bool right = tls_use_certificate(context, files->certificate_option, files->certificate) &&
+                 tls_use_key(context, files->key_option, files->key);
+
+    if (right) {
+        tls_say_dates_of(context, files->certificate_option, files->certificate, "the peer");
+    }
+    return right;
+}
+
 void tls_trust_close(struct tls_trust *trust) {
-    SSL_CTX_free(context_of(trust));
+    SSL_CTX_free(tls_context(trust));
 }
 
 /* The name is asked for, and the certificate must be for it. */
@@ -96,7 +104,7 @@ static bool expect(SSL *ssl, const char *host) {
 }
 
 struct tls *tls_call(const struct tls_trust *trust, int socket, const char *host) {
-    SSL *ssl = SSL_new(context_of(trust));
+    SSL *ssl = SSL_new(tls_context(trust));
 
     if (ssl != NULL && (SSL_set_fd(ssl, socket) != 1 || !expect(ssl, host))) {
         SSL_free(ssl);
@@ -142,11 +150,17 @@ int tls_call_shake(struct tls *session, enum tls_doubt *doubt, const char **why)
 #else
 
 struct tls_trust *tls_trust_open(const char *option, const char *file) {
-    (void)option;
     (void)file;
-    log_usage("https: this build has no TLS");
+    log_usage("%s: this build has no TLS", option);
     errno = EINVAL;
     return NULL;
+}
+
+bool tls_trust_identify(struct tls_trust *trust, const struct tls_files *files) {
+    (void)trust;
+    (void)files;
+    errno = EINVAL;
+    return false;
 }
 
 void tls_trust_close(struct tls_trust *trust) {

@@ -1,4 +1,5 @@
-/* TLS towards a peer that must prove who it is. In a build without TLS nothing can be opened. */
+/* TLS towards a peer that must prove who it is, as we may have to. In a build without TLS nothing
+ * can be opened. */
 #ifndef CMCWH_TLS_CLIENT_H
 #define CMCWH_TLS_CLIENT_H
 
@@ -11,6 +12,17 @@ struct tls_trust;
  * NULL: those that the system trusts. `option` names the file in messages. NULL: one line has said
  * what is wrong with the file, errno is the system's error (EINVAL when it has none). */
 struct tls_trust *tls_trust_open(const char *option, const char *file);
+
+/* Who we are, to those who ask: files in PEM. The certificate's chain may stand behind it; the key
+ * may be in the same file. The options name them in messages. */
+struct tls_files {
+    const char *certificate_option, *certificate;
+    const char *key_option, *key;
+};
+
+/* Before the first session. False as tls_trust_open; then too, tls_trust_close. A certificate that
+ * has expired, or ends within 14 days, is said, and taken. */
+bool tls_trust_identify(struct tls_trust *trust, const struct tls_files *files);
 
 /* NULL: nothing. When no session is left. */
 void tls_trust_close(struct tls_trust *trust);

@@ -1,0 +1,26 @@
+/* Who we are in TLS, on whichever side: a certificate with its chain, and its key, from files. For
+ * those who open sessions by OpenSSL. Needs TLS built in. */
+#ifndef CMCWH_TLS_IDENTITY_H
+#define CMCWH_TLS_IDENTITY_H
+
+#if CMCWH_TLS
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+
+/* Gives a context the certificate in a file; behind it the chain may stand. False: one line has
+ * said what is wrong with the file, which `option` has named; errno is the system's error (EINVAL
+ * when it has none). */
+bool tls_use_certificate(SSL_CTX *context, const char *option, const char *path);
+
+/* Gives it the key of that certificate: others may not read its file. False likewise. */
+bool tls_use_key(SSL_CTX *context, const char *option, const char *path);
+
+/* Says so when the certificate of a context has expired, so that `peers` will refuse it, or ends
+ * soon. A device whose clock is not set yet must still start: said, not refused. */
+void tls_say_dates_of(const SSL_CTX *context, const char *option, const char *path,
+                      const char *peers);
+
+#endif
+
+#endif
