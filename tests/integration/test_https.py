@@ -283,10 +283,12 @@ def test_what_is_refused_at_start():
         os.chmod(open_key, 0o644)
         assert "others may read it" in refused(server, "--tls-cert", cert, "--tls-key", open_key)
         locked = server.path("locked")
-        subprocess.run(["openssl", "ec", "-in", key, "-aes128", "-passout", "pass:secret", "-out",
-                        locked], stderr=subprocess.DEVNULL, check=True)
-        os.chmod(locked, 0o600)
-        assert "--tls-key: " + locked in refused(server, "--tls-cert", cert, "--tls-key", locked)
+        for form in (("ec", "-aes128"), ("pkcs8", "-topk8")):  # the old one, and that of today
+            subprocess.run(["openssl", *form, "-in", key, "-passout", "pass:secret", "-out", locked],
+                           stderr=subprocess.DEVNULL, check=True)
+            os.chmod(locked, 0o600)
+            assert "--tls-key: %s: expected a key in PEM: it asks for a pass phrase" % locked in refused(
+                server, "--tls-cert", cert, "--tls-key", locked)
 
 
 def test_expired_certificate_is_said():

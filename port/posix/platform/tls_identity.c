@@ -11,23 +11,15 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
-static const char *reason(void) {
-    unsigned long error = ERR_peek_error();
-    const char *text = ERR_GET_REASON(error) == PEM_R_BAD_PASSWORD_READ
-                           ? "it asks for a pass phrase, which must be taken off"
-                           : ERR_reason_error_string(error);
-
-    return text == NULL ? "not PEM, or not of the right kind" : text;
-}
-
 /* A key that asks for a pass phrase would stop an unattended start. */
-static int no_pass_phrase(char *buffer, int size, int writing, void *unused) {
+static int no_pass_phrase(char *buffer, int size, int writing, void *asked) {
     (void)buffer;
     (void)size;
     (void)writing;
-    (void)unused;
+    *(bool *)asked = true;
     return -1;
 }
 
@@ -39,18 +31,21 @@ static bool refuse(const struct given *file, const char *fault) {
 }
 
 /* Its bytes are not `what`. */
-static bool refuse_bytes(const struct given *file, const char *what) {
+static bool refuse_bytes(const struct given *file, const char *what, bool asked) {
+    const char *reason = asked ? "it asks for a pass phrase, which must be taken off"
+                               : ERR_reason_error_string(ERR_peek_error());
     char text[256];
 
-    (void)snprintf(text, sizeof text, "expected %s in PEM: %s", what, reason());
+    (void)snprintf(text, sizeof text, "expected %s in PEM: %s", what,
+                   reason == NULL ? "not PEM, or not of the right kind" : reason);
     return refuse(file, text);
 }
 
 /* The certificates that stand behind the first one. */
-static bool add_chain(SSL_CTX *context, BIO *bio) {
+static bool add_chain(SSL_CTX *context, BIO *bio, bool *asked) {
     X509 *next;
 
-    while ((next = PEM_read_bio_X509(bio, NULL, no_pass_phrase, NULL)) != NULL) {
+    while ((next = PEM_read_bio_X509(bio, NULL, no_pass_phrase, asked)) != NULL) {
         if (SSL_CTX_add0_chain_cert(context, next) != 1) {
             X509_free(next);
             return false;
@@ -65,26 +60,31 @@ static bool add_chain(SSL_CTX *context, BIO *bio) {
 
 static bool take_certificate(SSL_CTX *context, const struct given *file) {
     BIO *bio = BIO_new_mem_buf(file->bytes, (int)file->length);
-    X509 *first = bio == NULL ? NULL : PEM_read_bio_X509_AUX(bio, NULL, no_pass_phrase, NULL);
-    bool right =
-        first != NULL && SSL_CTX_use_certificate(context, first) == 1 && add_chain(context, bio);
+    bool asked = false;
+    X509 *first = bio == NULL ? NULL : PEM_read_bio_X509_AUX(bio, NULL, no_pass_phrase, &asked);
+    bool right = first != NULL && SSL_CTX_use_certificate(context, first) == 1 &&
+                 add_chain(context, bio, &asked);
 
     X509_free(first);
     (void)BIO_free(bio);
-    return right || refuse_bytes(file, "a certificate with its chain");
+    return right || refuse_bytes(file, "a certificate with its chain", asked);
 }
 
 static bool take_key(SSL_CTX *context, const struct given *file) {
     BIO *bio = BIO_new_mem_buf(file->bytes, (int)file->length);
-    EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, no_pass_phrase, NULL);
+    bool asked = false;
+    EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, no_pass_phrase, &asked);
     bool fits = key != NULL && SSL_CTX_use_PrivateKey(context, key) == 1 &&
                 SSL_CTX_check_private_key(context) == 1;
     bool read = key != NULL;
 
     EVP_PKEY_free(key);
     (void)BIO_free(bio);
+    if (!read && strstr(file->bytes, "PRIVATE KEY-----") == NULL) {
+        return refuse(file, "expected a key in PEM: there is none in it");
+    }
     return fits || (read ? refuse(file, "it is not the key of the certificate")
-                         : refuse_bytes(file, "a key"));
+                         : refuse_bytes(file, "a key", asked));
 }
 
 bool tls_use_certificate(SSL_CTX *context, const char *option, const char *path) {
