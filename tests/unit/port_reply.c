@@ -215,12 +215,44 @@ static void addresses(void **state) {
     assert_non_null(url_parse(&url, text));
 }
 
+static void assert_user(const char *text, const char *user, const char *shown) {
+    struct cmcwh_text found = url_user(text);
+    struct url url;
+    char out[64];
+
+    assert_int_equal(found.length, strlen(user));
+    assert_memory_equal(found.data, user, found.length);
+    assert_string_equal(url_shown(text, out, sizeof out), shown);
+    assert_true(found.length == 0 || url_parse(&url, text) != NULL);
+}
+
+/* Nobody is shown a password that does not belong where it stands. */
+static void users(void **state) {
+    char out[8];
+
+    (void)state;
+    assert_user("https://u:p@host/", "u:p@", "https://***@host/");
+    assert_user("mqtts://token@host", "token@", "mqtts://***@host");
+    assert_user("http://@host", "@", "http://***@host");
+    assert_user("http://u:p@w@host/x@y", "u:p@w@", "http://***@host/x@y");
+    assert_user("http://u:p/w@host/", "u:p/w@", "http://***@host/");
+    assert_user("http://u:p?w#@host/", "u:p?w#@", "http://***@host/");
+    assert_user("http://host/a:b@c", "", "http://host/a:b@c");
+    assert_user("http://host:80/a@c", "", "http://host:80/a@c");
+    assert_user("http://[::1]:80/a@c", "", "http://[::1]:80/a@c");
+    assert_user("http://host?a=b@c", "", "http://host?a=b@c");
+    assert_user("file:/a@b", "", "file:/a@b");
+    assert_user("u:p@host", "", "u:p@host");
+    assert_user("", "", "");
+    assert_string_equal(url_shown("https://u:p@host/", out, sizeof out), "https:/");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lengths),          cmocka_unit_test(chunks),
         cmocka_unit_test(what_a_head_says), cmocka_unit_test(what_is_no_reply),
         cmocka_unit_test(what_follows),     cmocka_unit_test(much),
-        cmocka_unit_test(addresses)};
+        cmocka_unit_test(addresses),        cmocka_unit_test(users)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

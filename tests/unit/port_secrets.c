@@ -223,6 +223,9 @@ static void from_the_uri(void **state) {
     assert_string_equal(files.ca, "ca");
     assert_string_equal(files.certificate, "cert");
     assert_string_equal(files.key, "key");
+    assert_true(secrets_are_relative(&sink));
+    files = (struct secret_files){.list = "/list", .ca = "/ca"};
+    assert_false(secrets_are_relative(&sink));
     assert_false(secrets_set_list(&sink, "") || secrets_set_ca(&sink, ""));
     assert_false(secrets_set_certificate(&sink, "") || secrets_set_key(&sink, ""));
 }

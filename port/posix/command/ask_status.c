@@ -40,6 +40,7 @@ static const char *address = DEFAULT_ADDRESS; /* as given */
 /* HOST:PORT, HOST:PORTs or a URL of the port, as a URL. */
 static bool read_address(void) {
     static char text[320];
+    char shown[320];
     size_t length = strlen(address);
     bool url = strstr(address, "://") != NULL;
     bool secure = !url && length > 0 && address[length - 1] == 's';
@@ -52,7 +53,7 @@ static bool read_address(void) {
     if (length >= sizeof text - sizeof "https://" || url_parse(&ask.url, text) != NULL ||
         strcmp(ask.url.path, "/") != 0 || (!url && strrchr(text, ':') < text + 6)) {
         log_usage("status: '%s': expected HOST:PORT, HOST:PORTs for HTTPS, or http(s)://HOST:PORT",
-                  address);
+                  url_shown(address, shown, sizeof shown));
         return false;
     }
     return true;

@@ -17,6 +17,7 @@
 #include "platform/log.h"
 #include "platform/process.h"
 #include "platform/ring_file.h"
+#include "sink/secrets.h"
 
 /* ---- For who serves, too ---- */
 
@@ -114,8 +115,10 @@ static bool relative(const char *path) {
 /* Is anything looked for in the directory in which we were started? */
 static bool some_relative(const struct options *options, const struct sink *sinks) {
     for (unsigned i = 0; i < options->sinks; i++) {
-        if (sinks[i].medium != NULL && sinks[i].medium->target == sink_path &&
-            relative(sinks[i].target)) {
+        const struct sink_medium *medium = sinks[i].medium;
+
+        if (medium != NULL && ((medium->target == sink_path && relative(sinks[i].target)) ||
+                               (medium->load != NULL && secrets_are_relative(&sinks[i])))) {
             return true;
         }
     }
@@ -143,6 +146,11 @@ enum outcome config_become(const struct options *options, const struct sink *sin
     given_say_unreadable("--admin-auth-file", options->admin_auth_file);
     given_say_unreadable("--tls-cert", options->tls_cert);
     given_say_unreadable("--tls-key", options->tls_key);
+    for (unsigned i = 0; i < options->sinks; i++) {
+        if (sinks[i].medium != NULL && sinks[i].medium->load != NULL) {
+            secrets_say_unreadable(&sinks[i]);
+        }
+    }
     return OUTCOME_RIGHT;
 }
 

@@ -263,6 +263,24 @@ static int say_reply(const struct ask *ask, const char *address, const struct re
 
 /* ---- The command ---- */
 
+static bool read_url(struct ask *ask, const char *text) {
+    const char *expected = url_parse(&ask->url, text);
+    char shown[1024];
+
+    if (expected == NULL) {
+        return true;
+    }
+    (void)url_shown(text, shown, sizeof shown);
+    if (url_user(text).length > 0) {
+        log_usage("test: '%s': a user or password in it is seen by everybody who lists processes: "
+                  "write 'basic USER:PASSWORD' into a file, and name that with --auth-file",
+                  shown);
+    } else {
+        log_usage("test: '%s': expected %s", shown, expected);
+    }
+    return false;
+}
+
 static int run(struct ask *ask, const char *address, const struct kind *kind) {
     char id[96], bytes[REQUEST_MOST], body[1024];
     struct writer request = {.bytes = bytes, .size = sizeof bytes};
@@ -284,7 +302,7 @@ static int run(struct ask *ask, const char *address, const struct kind *kind) {
 
 int command_test(int count, char **arguments) {
     static struct ask ask = {.command = "test"};
-    const char *type = "form", *expected;
+    const char *type = "form";
     const struct argument options[] = {{"--type", NULL, &type}, ASK_OPTIONS(ask)};
     const struct arguments what = {"test",
                                    usage,
@@ -300,9 +318,7 @@ int command_test(int count, char **arguments) {
     if (words < 0) {
         return words == ARGUMENTS_HELP ? 0 : 2;
     }
-    expected = url_parse(&ask.url, arguments[0]);
-    if (expected != NULL) {
-        log_usage("test: '%s': expected %s", arguments[0], expected);
+    if (!read_url(&ask, arguments[0])) {
         return 2;
     }
     kind = find_kind(type);

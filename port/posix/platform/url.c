@@ -54,3 +54,39 @@ const char *url_parse(struct url *url, const char *text) {
     }
     return split(url, url->authority) ? NULL : expected;
 }
+
+/* A password may hold what would end an authority: then there is no port where one should be. */
+static bool has_odd_port(const char *authority, size_t length) {
+    const char *colon = memchr(authority, ':', length);
+
+    return authority[0] != '[' && colon != NULL &&
+           strspn(colon + 1, "0123456789") < length - (size_t)(colon + 1 - authority);
+}
+
+struct cmcwh_text url_user(const char *text) {
+    const char *colon = strchr(text, ':'), *begin, *at;
+    size_t length;
+
+    if (colon == NULL || strncmp(colon, "://", 3) != 0) {
+        return (struct cmcwh_text){text, 0};
+    }
+    begin = colon + 3;
+    length = strcspn(begin, "/?#");
+    at = memrchr(begin, '@', length);
+    if (at == NULL && has_odd_port(begin, length)) {
+        at = strrchr(begin, '@');
+    }
+    return (struct cmcwh_text){begin, at == NULL ? 0 : (size_t)(at + 1 - begin)};
+}
+
+const char *url_shown(const char *text, char *out, size_t size) {
+    struct cmcwh_text user = url_user(text);
+
+    if (user.length == 0) {
+        (void)snprintf(out, size, "%s", text);
+    } else {
+        (void)snprintf(out, size, "%.*s***@%s", (int)(user.data - text), text,
+                       user.data + user.length);
+    }
+    return out;
+}

@@ -3,6 +3,9 @@
 #define CMCWH_URL_H
 
 #include <stdbool.h>
+#include <stddef.h>
+
+#include "cmcwh.h"
 
 struct url {
     bool secure;         /* https */
@@ -15,5 +18,13 @@ struct url {
 /* "http://HOST[:PORT][/PATH]" or "https://..."; `text` must stay. NULL, or what was expected.
  * Nothing that would be another request, or another header, passes. */
 const char *url_parse(struct url *url, const char *text);
+
+/* Who stands before the host, with the '@': "user:password@" of "https://user:password@host/".
+ * Empty: nobody does. Whatever can be seen in a list of processes is no place for a password: it is
+ * refused, and not shown once more. */
+struct cmcwh_text url_user(const char *text);
+
+/* A text for messages, with "***" for a user and password. Returns `out`. */
+const char *url_shown(const char *text, char *out, size_t size);
 
 #endif

@@ -287,6 +287,18 @@ void secrets_unload(void *loaded) {
     }
 }
 
+bool secrets_are_relative(const struct sink *sink) {
+    const struct secret_files *files = sink->own;
+    const char *const each[] = {files->list, files->ca, files->certificate, files->key};
+
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
+        if (each[i] != NULL && each[i][0] != '/') {
+            return true;
+        }
+    }
+    return false;
+}
+
 void secrets_say_unreadable(const struct sink *sink) {
     const struct secret_files *files = sink->own;
     const struct {

@@ -7,7 +7,7 @@
 #include "platform/tls_client.h"
 #include "sink/sink.h"
 
-/* From the URI; NULL: it names none. What a medium owns that uses these begins with one, so that
+/* From the URI; NULL: it names none. What a medium owns that has a `load` begins with one, so that
  * the parameters below can be among its own. */
 struct secret_files {
     const char *list;              /* headers=, for MQTT auth= */
@@ -48,6 +48,9 @@ struct secrets *secrets_load(const struct sink *sink, enum secrets_peer peer, bo
 
 /* For `unload`. Nothing of them stays in memory. NULL: nothing. */
 void secrets_unload(void *secrets);
+
+/* Is one of them looked for in the directory in which we were started? */
+bool secrets_are_relative(const struct sink *sink);
 
 /* Says so when this process may not read them that will read them again. */
 void secrets_say_unreadable(const struct sink *sink);

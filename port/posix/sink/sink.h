@@ -51,8 +51,8 @@ struct sink_medium {
     /* Reads the files that its URI names, such as credentials: in main, at the start, while that
      * may still read all of them, and again when they may have changed. What it returns is given to
      * `unload` when it is of no use any more. NULL: one line has said what is wrong with them, and
-     * errno is the system's error, EINVAL when it has none; then what was read before stays. No
-     * function: there are none. */
+     * errno is the system's error, EINVAL when it has none; then what was read before stays. What
+     * `own` points to begins with a struct secret_files then. No function: there are none. */
     void *(*load)(const struct sink *sink);
     void (*unload)(void *loaded);
 

@@ -9,6 +9,8 @@
 
 #include "platform/log.h"
 #include "platform/only.h"
+#include "platform/url.h"
+#include "sink/secrets.h"
 
 /* In the order of --help; NULL ends them. */
 static const struct sink_medium *const media[] = {&sink_file, &sink_stdout, &sink_syslog, &sink_udp,
@@ -81,9 +83,30 @@ static const struct sink_parameter *find(const struct sink_parameter *parameters
 }
 
 static bool wrong(const char *uri, const char *what, const char *expected) {
-    log_usage("--sink: '%s': '%s': expected %s", uri, what, expected);
+    char shown[PATH_MAX + 64], shown_what[PATH_MAX + 64];
+
+    log_usage("--sink: '%s': '%s': expected %s", url_shown(uri, shown, sizeof shown),
+              url_shown(what, shown_what, sizeof shown_what), expected);
     errno = EINVAL;
     return false;
+}
+
+/* What names the file for a user and password, if there is one; they are for no URI. */
+static bool wrong_user(const struct sink *sink) {
+    const struct sink_parameter *parameter = sink->medium->parameters;
+    char shown[PATH_MAX + 64];
+
+    while (parameter != NULL && parameter->name != NULL && parameter->set != secrets_set_list) {
+        parameter++;
+    }
+    if (parameter == NULL || parameter->name == NULL || url_user(sink->uri).length == 0) {
+        return false;
+    }
+    log_usage("--sink: '%s': a user or password in it is seen by everybody who lists processes: "
+              "write 'basic USER:PASSWORD' into a file, and name that with %s=FILE",
+              url_shown(sink->uri, shown, sizeof shown), parameter->name);
+    errno = EINVAL;
+    return true;
 }
 
 /* Says which parameters there are. */
@@ -151,6 +174,9 @@ static bool parse_rest(struct sink *sink, const char *rest) {
 
     if (strlen(rest) >= sizeof sink->target) {
         return wrong(sink->uri, sink->uri, "a shorter path");
+    }
+    if (wrong_user(sink)) {
+        return false;
     }
     memcpy(sink->target, rest, strlen(rest) + 1);
     question = strchr(sink->target, '?');
