@@ -4,6 +4,7 @@
 #: make WERROR=1 V=1 with warnings as errors; with each command
 #: make TLS=0 STATIC=1       without OpenSSL; one static file
 #: make ADMIN=0      without the admin port: status page, health, metrics, events
+#: make HTTP=0 MQTT=0        without sinks for http: and https:, mqtt: and mqtts: (MQTT needs libmosquitto)
 #: make SMALL=1      for little flash; with CROSS_COMPILE, or STATIC=1 TLS=0
 #: make SANITIZE=address|thread      into a folder of its own below build; so too make test
 #: CC CFLAGS CPPFLAGS LDFLAGS CROSS_COMPILE=PREFIX-  as usual
@@ -30,6 +31,19 @@ endif
 STATIC ?= 0
 TLS ?= 1
 ADMIN ?= 1
+HTTP ?= $(if $(filter 1,$(SMALL)),0,1)
+
+includes = echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) $(JSMN) -E -x c - >/dev/null 2>&1
+
+# Its library is shared and brings OpenSSL: unless asked for, MQTT is only there where it costs nothing more. What
+# `make deps` is about to install counts as there.
+ifndef MQTT
+MQTT_FITS := $(if $(CROSS_COMPILE)$(filter 1,$(SMALL) $(STATIC))$(filter 0,$(TLS)),0,1)
+have_mosquitto = $(shell { $(call includes,mosquitto.h) || \
+	{ test -n '$(filter deps %-deps,$(MAKECMDGOALS))' && command -v apt-get >/dev/null; }; } && echo 1)
+MQTT := $(or $(if $(filter 1,$(MQTT_FITS)),$(have_mosquitto)),0)
+MQTT_LACKS := $(if $(filter 10,$(MQTT_FITS)$(MQTT)),1)
+endif
 
 # ---- Flags ----
 
@@ -49,19 +63,20 @@ FIXED := $(if $(filter 1,$(STATIC)),-fno-pie)
 # What is not called is left out.
 FLAGS := $(STATIC_FLAGS) $(CFLAGS) -pthread -ffunction-sections -fdata-sections $(SANITIZERS)
 LINK := $(LDFLAGS) -Wl,--gc-sections $(STATIC_LINK)
-LIBRARIES := $(if $(filter 1,$(TLS)),-lssl -lcrypto)
+LIBRARIES := $(if $(filter 1,$(MQTT)),-lmosquitto) $(if $(filter 1,$(TLS)),-lssl -lcrypto)
+SWITCHES := $(foreach switch,TLS ADMIN HTTP MQTT,-DCMCWH_$(switch)=$($(switch)))
 
 CIVETWEB_FLAGS := $(shell grep '^-' port/posix/door/civetweb.flags)
 
 # Objects of different settings never meet: each setting has a directory.
-SETTINGS := $(CC) $(CPPFLAGS) $(FLAGS) $(FIXED) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(JSMN_INCLUDE) $(WARNINGS) TLS=$(TLS) ADMIN=$(ADMIN)
+SETTINGS := $(CC) $(CPPFLAGS) $(FLAGS) $(FIXED) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(JSMN_INCLUDE) $(WARNINGS) $(SWITCHES)
 OUT := build/$(addsuffix -,$(SANITIZE))$(shell printf '%s' '$(subst ','\'',$(SETTINGS))' | cksum | cut -d' ' -f1)
 
 JSMN := -isystem $(JSMN_INCLUDE)
 PORTABLE_C := $(CC) -std=c99 $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. $(JSMN) -MMD -MP
 # On 32-bit processors too, files may be large and the year 2038 may come.
 WIDE := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
-PORT_C := $(CC) -std=c99 -D_GNU_SOURCE $(WIDE) -DCMCWH_TLS=$(TLS) -DCMCWH_ADMIN=$(ADMIN) $(if $(SANITIZE),-DDOOR_STACK_SIZE=1048576) $(CPPFLAGS) $(FLAGS) $(FIXED) $(WARNINGS) -I. -Iport/posix $(JSMN) \
+PORT_C := $(CC) -std=c99 -D_GNU_SOURCE $(WIDE) $(SWITCHES) $(if $(SANITIZE),-DDOOR_STACK_SIZE=1048576) $(CPPFLAGS) $(FLAGS) $(FIXED) $(WARNINGS) -I. -Iport/posix $(JSMN) \
 	-isystem $(CIVETWEB_SRC)/include -MMD -MP
 
 ifeq ($(V),1)
@@ -89,7 +104,7 @@ show-out:
 # What a build needs and who can bring it: said in one line, before the compiler says it in many.
 need_civetweb = test -f '$(CIVETWEB_SRC)/src/civetweb.c' || { echo "civetweb's source is not at\
 	'$(CIVETWEB_SRC)': run 'make deps', or name a copy with CIVETWEB_SRC=PATH" >&2; exit 1; }
-need_header = echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) $(JSMN) -E -x c - >/dev/null 2>&1 || { \
+need_header = $(call includes,$(1)) || { \
 	echo "the header $(1) is missing: run 'make $(3)', or install $(2)" >&2; exit 1; }
 
 $(OUT)/checked:
@@ -104,6 +119,10 @@ $(OUT)/checked-server: | $(OUT)/checked
 ifeq ($(TLS),1)
 	@$(call need_header,openssl/ssl.h,OpenSSL (libssl-dev) or build with TLS=0,deps)
 endif
+ifeq ($(MQTT),1)
+	@$(call need_header,mosquitto.h,libmosquitto (libmosquitto-dev) or build with MQTT=0,deps)
+endif
+	$(if $(MQTT_LACKS),@echo "  no sinks for MQTT: the header mosquitto.h is missing: run 'make deps'$(comma) or install libmosquitto-dev")
 	@touch $@
 
 $(OUT)/cmcwh.o: cmcwh.c | $(OUT)/checked-server
@@ -130,7 +149,8 @@ PACKED := $(addprefix $(OUT)/posix/admin/,page_html.o metrics.o words.o)
 $(PACKED): $(TEXTS)
 $(PACKED): PORT_C += -I$(OUT)
 
-PORT_SOURCES := $(filter-out %/civetweb.c,$(wildcard port/posix/*.c port/posix/*/*.c))
+# What is not built need not have its headers here.
+PORT_SOURCES := $(filter-out %/civetweb.c $(if $(filter 0,$(MQTT)),%/mqtt.c),$(wildcard port/posix/*.c port/posix/*/*.c))
 PORT_OBJECTS := $(PORT_SOURCES:port/%.c=$(OUT)/%.o)
 $(PORT_OBJECTS): $(OUT)/%.o: port/%.c | $(OUT)/checked-server
 	@mkdir -p $(@D)

@@ -19,10 +19,10 @@ lint-tidy: $(TIDY)
 
 # The tables of the CRC take minutes; those who take in cmcwh.c need not look at them again.
 $(TIDY): tidy-%: % | $(OUT)/checked-server $(TEXTS)
-	@clang-tidy --quiet --warnings-as-errors='*' $< -- -std=c99 -D_GNU_SOURCE -DCMCWH_TLS=$(TLS) -DCMCWH_ADMIN=$(ADMIN) \
+	@clang-tidy --quiet --warnings-as-errors='*' $< -- -std=c99 -D_GNU_SOURCE $(SWITCHES) \
 		$(if $(filter-out cmcwh.c,$<),-DCMCWH_CRC_SLICES=0) -I. -Iport/posix -I$(OUT) -Itests/stubs $(JSMN) \
 		-isystem $(CIVETWEB_SRC)/include
 
 lint-cppcheck: | $(OUT)/checked $(TEXTS)
 	cppcheck --quiet --error-exitcode=1 --std=c99 --inline-suppr --enable=warning,performance,portability \
-		--suppress=missingIncludeSystem -DCMCWH_TLS=$(TLS) -DCMCWH_ADMIN=$(ADMIN) -I. -Iport/posix -I$(OUT) cmcwh.c $(PORT_SOURCES)
+		--suppress=missingIncludeSystem $(SWITCHES) -I. -Iport/posix -I$(OUT) cmcwh.c $(PORT_SOURCES)

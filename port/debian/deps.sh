@@ -10,7 +10,7 @@ WORK=build/deps
 MODE=${1:-}
 
 # One list for each purpose. To build and run; musl-tools for the small static build.
-BUILD="gcc libc6-dev make libjsmn-dev libssl-dev dpkg-dev musl-tools curl"
+BUILD="gcc libc6-dev make libjsmn-dev libssl-dev libmosquitto-dev dpkg-dev musl-tools curl"
 
 # For `make test`.
 TEST="libcmocka-dev binutils python3 python3-requests openssl socat mount mandoc rsyslog busybox haproxy nginx-light stunnel4
@@ -217,8 +217,8 @@ elsewhere() {
     have_civetweb || lacking="$lacking civetweb"
     [ -n "$lacking" ] || return 0
     say "this system has no apt-get; still missing:$lacking"
-    say "to build: a C compiler, jsmn 1.1.0 (one header), OpenSSL 3 (or TLS=0), and civetweb's source,"
-    say "1.15 or 1.16, named with CIVETWEB_SRC=PATH (src/civetweb.c and include/civetweb.h in it)"
+    say "to build: a C compiler, jsmn 1.1.0 (one header), OpenSSL 3 (or TLS=0), libmosquitto 2 (or MQTT=0),"
+    say "and civetweb's source, 1.15 or 1.16, named with CIVETWEB_SRC=PATH (src/civetweb.c and include/civetweb.h in it)"
     say "to test: cmocka, curl, socat, rsyslog, Python 3"
     exit 1
 }

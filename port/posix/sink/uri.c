@@ -153,11 +153,39 @@ static const struct sink_medium *medium_of(const char *uri, size_t length) {
     return NULL;
 }
 
+/* Those that a build may be made without. */
+static const struct {
+    const char *scheme;
+    const char *named; /* as people say it, and as `make` is told */
+    bool built;
+} optional[] = {{"http", "HTTP", CMCWH_HTTP},
+                {"https", "HTTP", CMCWH_HTTP},
+                {"mqtt", "MQTT", CMCWH_MQTT},
+                {"mqtts", "MQTT", CMCWH_MQTT}};
+
+static bool left_out(const char *uri) {
+    for (size_t i = 0; i < sizeof optional / sizeof *optional; i++) {
+        size_t length = strlen(optional[i].scheme);
+
+        if (!optional[i].built && strncmp(optional[i].scheme, uri, length) == 0 &&
+            uri[length] == ':') {
+            log_usage("--sink: '%s': this build has no %s: build it with %s=1", uri,
+                      optional[i].named, optional[i].named);
+            errno = EINVAL;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Says which media there are. */
 static bool wrong_medium(const char *uri) {
     char schemes[256];
     size_t used = 0;
 
+    if (left_out(uri)) {
+        return false;
+    }
     for (size_t i = 0; media[i] != NULL && used < sizeof schemes; i++) {
         used += (size_t)snprintf(schemes + used, sizeof schemes - used, "%s%s:",
                                  i == 0                 ? ""
