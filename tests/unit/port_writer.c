@@ -126,11 +126,31 @@ static void label(void **state) {
     assert_written("a");
 }
 
+/* Whatever a text says, it is part of one level of a topic, and no wildcard. */
+static void topic(void **state) {
+    (void)state;
+    start(sizeof bytes);
+    assert_true(writer_topic_most(&writer, writer_view("a/b+c#d$e \n\x7F\xC2\x80\xFF"), 100));
+    assert_written("a_b_c_d$e ____");
+    start(sizeof bytes);
+    assert_true(writer_topic_most(&writer, writer_view("$SYS"), 100));
+    assert_written("_SYS");
+    start(sizeof bytes); /* U+FFFE, U+10FFFF, U+FDD0, U+FFFD, and what stands beside them */
+    assert_true(writer_topic_most(&writer,
+                                  writer_view("\xEF\xBF\xBE\xF4\x8F\xBF\xBF\xEF\xB7\x90\xEF\xBF\xBD"
+                                              "\xEF\xB7\x8F\xEF\xB7\xB0"),
+                                  100));
+    assert_written("____\xEF\xB7\x8F\xEF\xB7\xB0");
+    start(sizeof bytes);
+    assert_false(writer_topic_most(&writer, writer_view("$\xE3\x81\x82\xE3\x81\x84"), 6));
+    assert_written("_\xE3\x81\x82");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(html),  cmocka_unit_test(plain),          cmocka_unit_test(cut),
-        cmocka_unit_test(json),  cmocka_unit_test(no_utf8),        cmocka_unit_test(json_cut),
-        cmocka_unit_test(label), cmocka_unit_test(too_little_room)};
+        cmocka_unit_test(html),  cmocka_unit_test(plain),   cmocka_unit_test(cut),
+        cmocka_unit_test(json),  cmocka_unit_test(no_utf8), cmocka_unit_test(json_cut),
+        cmocka_unit_test(label), cmocka_unit_test(topic),   cmocka_unit_test(too_little_room)};
 
     return cmocka_run_group_tests_name("the writer", tests, NULL, NULL);
 }

@@ -115,6 +115,21 @@ static void put_label(struct writer *writer, struct character c, const char *at)
     }
 }
 
+/* MQTT 5, section 1.5.4: brokers may end a connection for control characters and for codes that are
+ * no characters. */
+static void put_topic(struct writer *writer, struct character c, const char *at) {
+    bool control = c.code < 0x20 || (c.code >= 0x7F && c.code < 0xA0);
+    bool none =
+        c.code == 0xFFFD || (c.code & 0xFFFE) == 0xFFFE || (c.code >= 0xFDD0 && c.code <= 0xFDEF);
+    bool means = c.code == '/' || c.code == '+' || c.code == '#';
+
+    if (control || none || means) {
+        writer_text(writer, "_");
+    } else {
+        writer_bytes(writer, at, c.length);
+    }
+}
+
 /* As much of it as there is room for. */
 static void put_each(struct writer *writer, struct cmcwh_text text,
                      void (*put)(struct writer *writer, struct character c, const char *at)) {
@@ -247,4 +262,14 @@ bool writer_json_most(struct writer *writer, struct cmcwh_text text, size_t most
 
 bool writer_label_most(struct writer *writer, struct cmcwh_text text, size_t most) {
     return put_most(writer, text, most, put_label);
+}
+
+bool writer_topic_most(struct writer *writer, struct cmcwh_text text, size_t most) {
+    bool dollar = text.length > 0 && text.data[0] == '$';
+
+    if (dollar) {
+        writer_text(writer, "_");
+        text = (struct cmcwh_text){text.data + 1, text.length - 1};
+    }
+    return put_most(writer, text, most - dollar, put_topic);
 }

@@ -54,6 +54,10 @@ bool writer_json_most(struct writer *writer, struct cmcwh_text text, size_t most
 /* A value of a label in Prometheus' text formats, without its quotes, cut likewise. */
 bool writer_label_most(struct writer *writer, struct cmcwh_text text, size_t most);
 
+/* A part of an MQTT topic, cut likewise: what would end a level or stand for others (/ + #), begin
+ * a broker's own topics ($, in front), or may not be sent in a topic, becomes '_'. */
+bool writer_topic_most(struct writer *writer, struct cmcwh_text text, size_t most);
+
 /* For all of them. */
 struct cmcwh_text writer_view(const char *text);
 
