@@ -4,71 +4,19 @@ places and ports are others. Each is ended by its pid."""
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EXAMPLES = os.path.join(HERE, "..", "..", "port", "scale")
 sys.path.insert(0, os.path.join(HERE, "..", "integration"))
 
-from harness import eventually, free_port  # noqa: E402
+from harness import free_port  # noqa: E402
+from programs import PATHS, Engine  # noqa: E402
 from test_https import certificate  # noqa: E402
 
-PATHS = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
 NAMES = ("a", "b", "c")
 TOKEN = "a-token-for-the-test"
-
-
-class Engine:
-    """A program that can be started again after it was ended in any way."""
-
-    def __init__(self, folder, name, command, port=None):
-        self.name, self.command, self.port = name, command, port
-        self.log = os.path.join(folder, name + ".err")
-        self.process = None
-
-    def start(self):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        if self.port:
-            eventually(self.listens, self.name + "'s port")
-
-    def listens(self):
-        assert self.process.poll() is None, "%s ended: %s" % (self.name, self.said())
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def said(self):
-        with open(self.log, "rb") as file:
-            return file.read()[-2000:].decode("utf-8", "replace")
-
-    def tell(self, number):
-        self.process.send_signal(number)
-
-    def end(self, number=signal.SIGTERM):
-        if self.process is None or self.process.poll() is not None:
-            return
-        self.process.send_signal(number)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise AssertionError("%s did not end by signal %d" % (self.name, number)) from None
-
-    def __enter__(self):
-        self.start()
-
-    def __exit__(self, *unused):
-        self.end()
-
-    def restart(self, number=signal.SIGTERM, pause=0.0):
-        self.end(number)
-        time.sleep(pause)
-        self.start()
 
 
 class Engines:

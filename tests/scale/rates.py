@@ -14,9 +14,9 @@ import sys
 import tempfile
 import time
 
-from engines import TOKEN, Engines, eventually
+from engines import TOKEN, Engines
 import harness
-from harness import Peer, Server, payload
+from harness import Peer, Server, eventually, payload
 
 SECONDS = 4
 PAYLOADS = ["bounces-host-unknown", "bounces-user-unknown", "deliveries-failed", "deliveries-queued",

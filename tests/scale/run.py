@@ -20,7 +20,8 @@ import threading
 import time
 import traceback
 
-from engines import EXAMPLES, NAMES, TOKEN, Engines, eventually
+from engines import EXAMPLES, NAMES, TOKEN, Engines
+from harness import eventually
 
 SENDERS = 8
 PAUSE = 0.015  # between the requests of one sender: enough load, and bounded output
