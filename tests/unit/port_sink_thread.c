@@ -118,7 +118,7 @@ static void ask_again(void *context) {
 /* A request of one event, which does not wait: what became of it so far. */
 static struct cmcwh_batch batch;
 
-static enum cmcwh_kind posted = CMCWH_OTHER;
+static enum cmcwh_kind posted_kind = CMCWH_OTHER;
 
 static int post_one(void) {
     struct cmcwh_text none = {"", 0};
@@ -129,7 +129,7 @@ static int post_one(void) {
     batch_begin(&batch, &ring);
     record = batch_add(&batch);
     assert_non_null(record);
-    draft_begin(&draft, record, posted);
+    draft_begin(&draft, record, posted_kind);
     draft_close(&draft);
     batch.settled = ask_again;
     result = batch_commit(&batch, none);
@@ -198,9 +198,9 @@ static void what_does_not_pass(void **state) {
     assert_int_equal(number(&writes), 0);
     assert_true(ask().delivered == 0);
     assert_said("fake:': is not there; trying again, requests may get 503\n");
-    posted = CMCWH_BOUNCES;
+    posted_kind = CMCWH_BOUNCES;
     await_good_post();
-    posted = CMCWH_OTHER;
+    posted_kind = CMCWH_OTHER;
     await_said("sink 'fake:': works again after ");
     await(ask().delivered == 1);
     assert_string_equal(ask().failing, "");
