@@ -58,58 +58,10 @@ bool ask_send(struct ask *ask, const struct writer *request, struct reply *reply
     return right;
 }
 
-/* What to do about it. */
-static const char *remedy_of(enum client_fault fault) {
-    switch (fault) {
-    case CLIENT_NAME:
-        return "is the host's name right, and known to this machine?";
-    case CLIENT_REFUSED:
-        return "nobody listens there: is the server running, and is the port right?";
-    case CLIENT_FAR:
-        return "it cannot be reached from here: is there a way to it?";
-    case CLIENT_LATE:
-        return "a firewall that drops, or a server that hangs?";
-    case CLIENT_UNTRUSTED:
-        return "its certificate is not trusted: the chain must be whole, or --ca name who signed "
-               "it";
-    case CLIENT_MISNAMED:
-        return "its certificate is for another name: use one that stands in it";
-    case CLIENT_EXPIRED:
-        return "its certificate must be renewed, or this clock set";
-    case CLIENT_TLS:
-        return "TLS could not be agreed on: does it speak HTTPS on that port?";
-    case CLIENT_BROKEN:
-        return "does it, or a front before it, speak HTTP on that port, or HTTPS?";
-    case CLIENT_STRANGE:
-    case CLIENT_RIGHT:
-        break;
-    }
-    return "is it a server for HTTP?";
-}
-
 const char *ask_fault(const struct ask *ask) {
-    static const char *const what[] = {
-        [CLIENT_RIGHT] = "",
-        [CLIENT_NAME] = "the host is not found",
-        [CLIENT_REFUSED] = "the connection was refused",
-        [CLIENT_FAR] = "no connection",
-        [CLIENT_LATE] = "it took too long",
-        [CLIENT_UNTRUSTED] = "no connection over TLS",
-        [CLIENT_MISNAMED] = "no connection over TLS",
-        [CLIENT_EXPIRED] = "no connection over TLS",
-        [CLIENT_TLS] = "no connection over TLS",
-        [CLIENT_BROKEN] = "the connection broke",
-        [CLIENT_STRANGE] = "what came is no answer",
-    };
     static char text[512];
-    const struct client *client = &ask->client;
-    char late[32] = "";
 
-    if (client->fault == CLIENT_LATE) {
-        (void)snprintf(late, sizeof late, " (%u s)", ask->patience);
-    }
-    (void)snprintf(text, sizeof text, "%s%s%s%s: %s", what[client->fault], late,
-                   client->why[0] != '\0' ? ": " : "", client->why, remedy_of(client->fault));
+    client_explain(&ask->client, ask->patience, "--ca", text, sizeof text);
     return text;
 }
 

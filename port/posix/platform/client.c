@@ -2,6 +2,8 @@
 #include "platform/client.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +32,8 @@ static bool connect_to(struct client *client, const struct url *url,
     client->socket = reach(found, SILENCE, patience);
     error = errno;
     freeaddrinfo(found);
+    /* What is sent is sent at once, in pieces or not. */
+    (void)setsockopt(client->socket, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     return client->socket >= 0 || fail(client,
                                        error == ECONNREFUSED ? CLIENT_REFUSED
                                        : error == ETIMEDOUT  ? CLIENT_LATE
@@ -78,8 +82,10 @@ bool client_connect(struct client *client, const struct url *url, const struct t
 
 /* ---- Asking ---- */
 
-static bool send_all_of(struct client *client, const char *bytes, size_t length,
-                        const struct patience *patience) {
+bool client_send(struct client *client, const void *request, size_t length,
+                 const struct patience *patience) {
+    const char *bytes = request;
+
     while (length > 0) {
         int sent = wire_write(client->tls, client->socket, bytes, length);
 
@@ -106,8 +112,7 @@ static bool end_reply(struct client *client, struct reply *reply, bool clean) {
     return reply->state == REPLY_WHOLE || fail(client, CLIENT_BROKEN, reply->fault);
 }
 
-static bool receive_all_of(struct client *client, struct reply *reply,
-                           const struct patience *patience) {
+bool client_receive(struct client *client, struct reply *reply, const struct patience *patience) {
     char bytes[4096];
 
     while (reply->state < REPLY_WHOLE) {
@@ -129,17 +134,21 @@ static bool receive_all_of(struct client *client, struct reply *reply,
 bool client_ask(struct client *client, const void *request, size_t length, struct reply *reply,
                 const struct patience *patience) {
     /* Who could not send may still be told why. */
-    bool sent = send_all_of(client, request, length, patience);
+    bool sent = client_send(client, request, length, patience);
 
-    if (!sent && client->fault == CLIENT_LATE) {
-        return false;
-    }
-    return receive_all_of(client, reply, patience);
+    return (sent || client->fault != CLIENT_LATE) && client_receive(client, reply, patience);
 }
 
 bool client_stays(const struct client *client, const struct reply *reply) {
     return client->fault == CLIENT_RIGHT && reply->state == REPLY_WHOLE && reply->stays &&
            (client->tls == NULL || !tls_pending(client->tls));
+}
+
+bool client_stands(const struct client *client) {
+    char byte;
+
+    return client->socket >= 0 &&
+           wire_read(client->tls, client->socket, &byte, sizeof byte) == TLS_READS;
 }
 
 void client_close(struct client *client) {
@@ -152,4 +161,60 @@ void client_close(struct client *client) {
     }
     client->tls = NULL;
     client->socket = -1;
+}
+
+/* ---- In words ---- */
+
+/* What to do about it. */
+static const char *remedy_of(enum client_fault fault) {
+    switch (fault) {
+    case CLIENT_NAME:
+        return "is the host's name right, and known to this machine?";
+    case CLIENT_REFUSED:
+        return "nobody listens there: is the server running, and is the port right?";
+    case CLIENT_FAR:
+        return "it cannot be reached from here: is there a way to it?";
+    case CLIENT_LATE:
+        return "a firewall that drops, or a server that hangs?";
+    case CLIENT_UNTRUSTED:
+        return "its certificate is not trusted: the chain must be whole, or ";
+    case CLIENT_MISNAMED:
+        return "its certificate is for another name: use one that stands in it";
+    case CLIENT_EXPIRED:
+        return "its certificate must be renewed, or this clock set";
+    case CLIENT_TLS:
+        return "TLS could not be agreed on: does it speak HTTPS on that port?";
+    case CLIENT_BROKEN:
+        return "does it, or a front before it, speak HTTP on that port, or HTTPS?";
+    case CLIENT_STRANGE:
+    case CLIENT_RIGHT:
+        break;
+    }
+    return "is it a server for HTTP?";
+}
+
+void client_explain(const struct client *client, unsigned seconds, const char *ca, char *text,
+                    size_t size) {
+    static const char *const what[] = {
+        [CLIENT_RIGHT] = "",
+        [CLIENT_NAME] = "the host is not found",
+        [CLIENT_REFUSED] = "the connection was refused",
+        [CLIENT_FAR] = "no connection",
+        [CLIENT_LATE] = "it took too long",
+        [CLIENT_UNTRUSTED] = "no connection over TLS",
+        [CLIENT_MISNAMED] = "no connection over TLS",
+        [CLIENT_EXPIRED] = "no connection over TLS",
+        [CLIENT_TLS] = "no connection over TLS",
+        [CLIENT_BROKEN] = "the connection broke",
+        [CLIENT_STRANGE] = "what came is no answer",
+    };
+    char late[32] = "";
+    bool untrusted = client->fault == CLIENT_UNTRUSTED;
+
+    if (client->fault == CLIENT_LATE) {
+        (void)snprintf(late, sizeof late, " (%u s)", seconds);
+    }
+    (void)snprintf(text, size, "%s%s%s%s: %s%s%s", what[client->fault], late,
+                   client->why[0] != '\0' ? ": " : "", client->why, remedy_of(client->fault),
+                   untrusted ? ca : "", untrusted ? " name who signed it" : "");
 }

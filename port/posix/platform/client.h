@@ -52,9 +52,24 @@ bool client_connect(struct client *client, const struct url *url, const struct t
 bool client_ask(struct client *client, const void *request, size_t length, struct reply *reply,
                 const struct patience *patience);
 
+/* The same in two steps, for a request that is sent in pieces. Who could not send (CLIENT_BROKEN)
+ * may still be told why. */
+bool client_send(struct client *client, const void *request, size_t length,
+                 const struct patience *patience);
+bool client_receive(struct client *client, struct reply *reply, const struct patience *patience);
+
 /* After a reply: may another request be sent on this connection? */
 bool client_stays(const struct client *client, const struct reply *reply);
 
+/* Between two requests: may it still be? Not if the peer has closed it, or has said what nobody has
+ * asked for. Does not wait. */
+bool client_stands(const struct client *client);
+
 void client_close(struct client *client);
+
+/* Why nothing came of it and what to do, a sentence. `seconds` was the patience, `ca` is how the
+ * user names those who are believed, such as "--ca". */
+void client_explain(const struct client *client, unsigned seconds, const char *ca, char *text,
+                    size_t size);
 
 #endif

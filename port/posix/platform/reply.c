@@ -128,10 +128,22 @@ static void take_header(struct reply *reply, bool cut) {
     }
 }
 
-/* Where the body is, now that all headers are known. */
-static void end_head(struct reply *reply) {
+/* Where the body is. */
+static void find_body(struct reply *reply) {
     bool nothing = reply->status == 204 || reply->status == 304;
 
+    if (reply->chunked && !nothing) {
+        reply->state = REPLY_CHUNK;
+    } else if (nothing || (reply->sized && reply->left == 0)) {
+        reply->state = REPLY_WHOLE;
+    } else {
+        reply->stays = reply->stays && reply->sized;
+        reply->state = reply->sized ? REPLY_LENGTH : REPLY_CLOSE;
+    }
+}
+
+/* All headers are known. */
+static void end_head(struct reply *reply) {
     if (reply->status == 101 || (reply->chunked && reply->sized)) {
         wrong(reply, reply->status == 101 ? "it speaks another protocol from here on"
                                           : "it has a length and chunks");
@@ -140,13 +152,9 @@ static void end_head(struct reply *reply) {
 
         reply_begin(reply, reply->body, reply->room);
         reply->lines = lines;
-    } else if (reply->chunked && !nothing) {
-        reply->state = REPLY_CHUNK;
-    } else if (nothing || (reply->sized && reply->left == 0)) {
-        reply->state = REPLY_WHOLE;
     } else {
-        reply->stays = reply->stays && reply->sized;
-        reply->state = reply->sized ? REPLY_LENGTH : REPLY_CLOSE;
+        reply->headed = true;
+        find_body(reply);
     }
 }
 
@@ -177,7 +185,10 @@ static size_t take_body(struct reply *reply, const char *bytes, size_t length) {
     }
     reply->length += kept;
     reply->cut = reply->cut || kept < mine;
-    if (reply->state != REPLY_CLOSE) {
+    reply->passed += mine;
+    if (reply->passed > REPLY_BODY) {
+        wrong(reply, "its body has no end");
+    } else if (reply->state != REPLY_CLOSE) {
         reply->left -= mine;
         if (reply->left == 0) {
             reply->state = reply->state == REPLY_DATA ? REPLY_DATA_END : REPLY_WHOLE;

@@ -8,13 +8,15 @@
 #include <stdint.h>
 
 enum {
-    REPLY_LINE = 512,   /* bytes of a line that are looked at */
-    REPLY_HEAD = 65536, /* most bytes of all lines: longer is a fault */
+    REPLY_LINE = 512,     /* bytes of a line that are looked at */
+    REPLY_HEAD = 65536,   /* most bytes of all lines: longer is a fault */
+    REPLY_BODY = 1 << 20, /* most bytes of a body: the same */
     REPLY_TEXT = 256
 };
 
 struct reply {
-    int status; /* 0: none has come yet */
+    int status;  /* 0: none has come yet */
+    bool headed; /* its head is whole: status and headers stand, whatever becomes of the rest */
 
     /* The first bytes of the body, `length` of them, at `body`, which is the caller's. */
     char *body;
@@ -45,7 +47,8 @@ struct reply {
     } state;
 
     /* Insides. */
-    uint64_t left;
+    uint64_t left;   /* bytes of the body, or of a chunk, that have not come */
+    uint64_t passed; /* those that have */
     bool chunked, sized;
     size_t used, lines; /* bytes of this line, of all lines */
     char line[REPLY_LINE];
