@@ -166,6 +166,30 @@ static void much(void **state) {
     assert_int_equal(reply.state, REPLY_WRONG);
 }
 
+/* Once its head is whole a status stands, whatever comes after it; a body has an end. */
+static void what_stands(void **state) {
+    static char text[4096];
+    static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    size_t fed = 0;
+
+    (void)state;
+    assert_wrong("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", "before it is whole");
+    assert_false(reply.headed);
+    assert_wrong("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", "");
+    assert_false(reply.headed);
+    assert_wrong("HTTP/1.1 503 No\r\nContent-Length: 5\r\n\r\nabcd", "before it is whole");
+    assert_true(reply.headed);
+    (void)feed_in(head, sizeof head - 1, sizeof head - 1);
+    assert_true(reply.headed);
+    (void)snprintf(text, sizeof text, "f00\r\n%0*d\r\n", 0xf00, 0);
+    while (reply.state < REPLY_WHOLE) {
+        fed += reply_feed(&reply, text, strlen(text));
+        assert_true(fed < 2 * REPLY_BODY);
+    }
+    assert_string_equal(reply.fault, "its body has no end");
+    assert_true(fed > REPLY_BODY);
+}
+
 static void assert_url(const char *text, bool secure, const char *host, const char *port,
                        const char *authority, const char *path) {
     struct url url;
@@ -247,12 +271,35 @@ static void users(void **state) {
     assert_string_equal(url_shown("https://u:p@host/", out, sizeof out), "https:/");
 }
 
+static void percents(void **state) {
+    static const char *const wrong[] = {"%", "a%2", "%2g", "%g2", "%00", "12345678"};
+    char text[8];
+
+    (void)state;
+    assert_true(url_decode("", text, sizeof text));
+    assert_string_equal(text, "");
+    assert_true(url_decode("a%3D%2526", text, sizeof text));
+    assert_string_equal(text, "a=%26");
+    assert_true(url_decode("+%e3%82%B9", text, sizeof text));
+    assert_string_equal(text, "+\xE3\x82\xB9");
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        if (url_decode(wrong[i], text, sizeof text)) {
+            fail_msg("'%s' was taken", wrong[i]);
+        }
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lengths),          cmocka_unit_test(chunks),
-        cmocka_unit_test(what_a_head_says), cmocka_unit_test(what_is_no_reply),
-        cmocka_unit_test(what_follows),     cmocka_unit_test(much),
-        cmocka_unit_test(addresses),        cmocka_unit_test(users)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lengths),
+                                       cmocka_unit_test(chunks),
+                                       cmocka_unit_test(what_a_head_says),
+                                       cmocka_unit_test(what_is_no_reply),
+                                       cmocka_unit_test(what_follows),
+                                       cmocka_unit_test(much),
+                                       cmocka_unit_test(what_stands),
+                                       cmocka_unit_test(addresses),
+                                       cmocka_unit_test(users),
+                                       cmocka_unit_test(percents)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -146,11 +146,23 @@ static void topic(void **state) {
     assert_written("_\xE3\x81\x82");
 }
 
+static void form(void **state) {
+    (void)state;
+    start(sizeof bytes);
+    writer_form(&writer, (struct cmcwh_text){"aZ09-_.* &=+%\0\n\xE3\x81\x82", 18});
+    assert_written("aZ09-_.*+%26%3D%2B%25%00%0A%E3%81%82");
+    start(4);
+    writer_form(&writer, writer_view("ab%"));
+    assert_true(writer.full);
+    assert_int_equal(bytes[4], '#');
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(html),  cmocka_unit_test(plain),   cmocka_unit_test(cut),
         cmocka_unit_test(json),  cmocka_unit_test(no_utf8), cmocka_unit_test(json_cut),
-        cmocka_unit_test(label), cmocka_unit_test(topic),   cmocka_unit_test(too_little_room)};
+        cmocka_unit_test(label), cmocka_unit_test(topic),   cmocka_unit_test(too_little_room),
+        cmocka_unit_test(form)};
 
     return cmocka_run_group_tests_name("the writer", tests, NULL, NULL);
 }

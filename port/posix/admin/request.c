@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "platform/url.h"
+
 /* ---- Characters ---- */
 
 static bool is_blank(char c) {
@@ -190,28 +192,14 @@ int request_read(struct request *request, const char *bytes, size_t length, cons
 
 /* ---- The query ---- */
 
-static int hex(char c) {
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c == '\0' ? NULL : strchr(digits, c >= 'A' && c <= 'F' ? c + 32 : c);
-
-    return at == NULL ? -1 : (int)(at - digits);
-}
-
 /* One character, which may be %XX or a '+' for a space. -1: it is encoded wrongly. */
 static int take_character(struct cmcwh_text *in) {
     char c = *cut(in, 1).data;
-    int high, low;
 
-    if (c != '%') {
-        return c == '+' ? ' ' : (unsigned char)c;
-    }
-    if (in->length < 2) {
-        return -1;
-    }
-    high = hex(in->data[0]);
-    low = hex(in->data[1]);
-    (void)cut(in, 2);
-    return high < 0 || low < 0 || high + low == 0 ? -1 : high * 16 + low; /* a zero ends texts */
+    return c == '+'         ? ' '
+           : c != '%'       ? (unsigned char)c
+           : in->length < 2 ? -1
+                            : url_byte(cut(in, 2).data);
 }
 
 int request_parameter(struct cmcwh_text *query, struct request_parameter *parameter) {

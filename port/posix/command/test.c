@@ -73,17 +73,7 @@ static void put_form(struct writer *writer, const char *name, struct cmcwh_text 
     writer_text(writer, writer->used == 0 ? "" : "&");
     writer_text(writer, name);
     writer_text(writer, "=");
-    for (size_t i = 0; i < value.length; i++) {
-        unsigned char c = (unsigned char)value.data[i];
-        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-                     (c != '\0' && strchr("-_.*", c) != NULL);
-
-        if (plain || c == ' ') {
-            writer_bytes(writer, plain ? value.data + i : "+", 1);
-        } else {
-            writer_print(writer, "%%%02X", c);
-        }
-    }
+    writer_form(writer, value);
 }
 
 static void put_json(struct writer *writer, const char *name, struct cmcwh_text value) {

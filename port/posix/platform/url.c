@@ -90,3 +90,32 @@ const char *url_shown(const char *text, char *out, size_t size) {
     }
     return out;
 }
+
+static int digit_of(char c) {
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c == '\0' ? NULL : strchr(digits, c >= 'A' && c <= 'F' ? c + 32 : c);
+
+    return at == NULL ? -1 : (int)(at - digits);
+}
+
+int url_byte(const char *digits) {
+    int high = digit_of(digits[0]), low = high < 0 ? -1 : digit_of(digits[1]);
+
+    return low < 0 || high + low == 0 ? -1 : high * 16 + low;
+}
+
+bool url_decode(const char *text, char *out, size_t size) {
+    size_t used = 0;
+
+    for (; *text != '\0' && used + 1 < size; text++) {
+        int byte = *text == '%' ? url_byte(text + 1) : (unsigned char)*text;
+
+        if (byte < 0) {
+            return false;
+        }
+        text += *text == '%' ? 2 : 0;
+        out[used++] = (char)byte;
+    }
+    out[used] = '\0';
+    return *text == '\0';
+}

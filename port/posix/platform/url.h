@@ -27,4 +27,11 @@ struct cmcwh_text url_user(const char *text);
 /* A text for messages, with "***" for a user and password. Returns `out`. */
 const char *url_shown(const char *text, char *out, size_t size);
 
+/* The byte that two digits behind a '%' stand for. -1: none, or a zero, which would end a text. */
+int url_byte(const char *digits);
+
+/* `text` with each %XX as the byte that it stands for. False: a '%' is no such, or `size` bytes are
+ * too few. */
+bool url_decode(const char *text, char *out, size_t size);
+
 #endif

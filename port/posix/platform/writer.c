@@ -273,3 +273,21 @@ bool writer_topic_most(struct writer *writer, struct cmcwh_text text, size_t mos
     }
     return put_most(writer, text, most - dollar, put_topic);
 }
+
+/* ---- Forms ---- */
+
+void writer_form(struct writer *writer, struct cmcwh_text text) {
+    static const char digits[] = "0123456789ABCDEF";
+
+    for (size_t i = 0; i < text.length; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                     (c != '\0' && strchr("-_.*", c) != NULL);
+
+        if (plain || c == ' ') {
+            writer_bytes(writer, plain ? text.data + i : "+", 1);
+        } else {
+            writer_bytes(writer, (char[]){'%', digits[c >> 4], digits[c & 15]}, 3);
+        }
+    }
+}

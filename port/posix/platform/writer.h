@@ -58,6 +58,9 @@ bool writer_label_most(struct writer *writer, struct cmcwh_text text, size_t mos
  * a broker's own topics ($, in front), or may not be sent in a topic, becomes '_'. */
 bool writer_topic_most(struct writer *writer, struct cmcwh_text text, size_t most);
 
+/* A name or a value in application/x-www-form-urlencoded, as browsers write it. */
+void writer_form(struct writer *writer, struct cmcwh_text text);
+
 /* For all of them. */
 struct cmcwh_text writer_view(const char *text);
 
