@@ -37,10 +37,12 @@ struct sink_medium {
 
     const struct sink_parameter *parameters; /* the last has no name; NULL: none */
 
-    /* What sink->own points to is a copy of this: settings and state of this medium only. NULL:
-     * none. */
+    /* What sink->own points to is a copy of this, with so many zeros behind it: settings and state
+     * of this medium only. NULL: none. */
     const void *own;
-    size_t own_size;
+    size_t own_size, own_zeros;
+
+    uint32_t batch, wait; /* as in struct sink, unless its URI says others */
 
     /* What can be known without opening it, or changing anything: OUTCOME_WRONG, after
      * sink_trouble, of what no time will mend; OUTCOME_FAILED of what is not there yet and may
@@ -219,6 +221,6 @@ const char *sink_path(char *text);
 void sink_close(struct sink *sink);
 
 extern const struct sink_medium sink_file, sink_stdout, sink_syslog, sink_udp, sink_tcp,
-    sink_serial;
+    sink_serial, sink_http, sink_https;
 
 #endif

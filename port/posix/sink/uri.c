@@ -13,8 +13,12 @@
 #include "sink/secrets.h"
 
 /* In the order of --help; NULL ends them. */
-static const struct sink_medium *const media[] = {&sink_file, &sink_stdout, &sink_syslog, &sink_udp,
-                                                  &sink_tcp,  &sink_serial, NULL};
+static const struct sink_medium *const media[] = {&sink_file, &sink_stdout, &sink_syslog,
+                                                  &sink_udp,  &sink_tcp,    &sink_serial,
+#if CMCWH_HTTP
+                                                  &sink_http, &sink_https,
+#endif
+                                                  NULL};
 
 const char *sink_path(char *text) {
     return text[0] != '\0' ? NULL : "a path after the colon";
@@ -230,9 +234,11 @@ bool sink_parse(struct sink *sink, const char *uri, bool durable) {
                           .durable = durable,
                           .required = !medium->besteffort,
                           .encoding = medium->encoding,
+                          .batch = medium->batch,
+                          .wait = medium->wait,
                           .descriptor = -1};
     if (medium->own != NULL) {
-        sink->own = malloc(medium->own_size);
+        sink->own = calloc(1, medium->own_size + medium->own_zeros);
         if (sink->own == NULL) {
             (void)log_failure("memory for a sink (--sink)", ENOMEM);
             errno = ENOMEM;
