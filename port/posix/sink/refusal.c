@@ -102,8 +102,8 @@ void refusal_explain(const struct reply *reply, char *text, size_t size) {
     if (strcmp(reason, "Error") != 0) {
         writer_print(&writer, " %s", reason);
     }
-    if (reply->status >= 300 && reply->status < 400) {
-        writer_text(&writer, ", redirects to '");
+    if (reply->status >= 300 && reply->status < 400 && reply->location[0] != '\0') {
+        writer_text(&writer, ": redirects to '");
         writer_plain_cut(&writer, writer_view(reply->location), MOST);
         writer_text(&writer, "': name that URL");
     } else if (remedy != NULL) {
