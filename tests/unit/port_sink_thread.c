@@ -16,9 +16,17 @@ static uint64_t test_ticks(void) {
     return (stands ? 0 : platform_ticks()) + __atomic_load_n(&ahead, __ATOMIC_RELAXED);
 }
 
-#define platform_ticks test_ticks
+static uint32_t drawn; /* what is drawn next; while no thread runs */
+
+static uint32_t test_random(void) {
+    return drawn;
+}
+
+#define platform_ticks  test_ticks
+#define platform_random test_random
 #include "sink/sink.c"
 #undef platform_ticks
+#undef platform_random
 #include "said.h"
 
 enum { PATIENCE = 30000 /* ms */ };
@@ -26,6 +34,7 @@ enum { PATIENCE = 30000 /* ms */ };
 /* Atomic. */
 static unsigned opens, writes, undos, closes;
 static bool cannot_open, hangs;
+static uint32_t wants, rejects; /* what the peer asks for, and how many it will never take */
 
 static void count(unsigned *number) {
     (void)__atomic_fetch_add(number, 1, __ATOMIC_RELAXED);
@@ -46,6 +55,9 @@ static bool is(const bool *flag) {
 static int fake_open(struct sink *sink) {
     count(&opens);
     if (is(&cannot_open)) {
+        if (__atomic_load_n(&wants, __ATOMIC_RELAXED) > 0) {
+            sink->retry = __atomic_load_n(&wants, __ATOMIC_RELAXED);
+        }
         return sink_trouble(sink, "is not there", 0);
     }
     sink->descriptor = 1000;
@@ -53,10 +65,12 @@ static int fake_open(struct sink *sink) {
 }
 
 static int fake_write(void *context, const void *bytes, size_t length) {
-    (void)context;
     (void)bytes;
     (void)length;
     count(&writes);
+    if (rejects > 0) {
+        sink_rejected(context, rejects);
+    }
     while (is(&hangs)) {
         (void)poll(NULL, 0, 1);
     }
@@ -86,22 +100,32 @@ static uint32_t links[16];
 static char buffer[SINK_BUFFER];
 static struct sink sink;
 
-static int setup(void **state) {
+static int setup_ring(bool confirm) {
     struct cmcwh_ring_config config = {.records = records,
                                        .links = links,
                                        .capacity = 16,
                                        .port = &platform.port,
-                                       .confirm = true};
+                                       .confirm = confirm};
 
-    (void)state;
     opens = writes = undos = closes = 0;
     cannot_open = hangs = false;
-    ahead = 0;
+    ahead = drawn = wants = rejects = 0;
     assert_int_equal(platform_init(&platform), 0);
     assert_int_equal(cmcwh_ring_init(&ring, &config, 1), CMCWH_OK);
     sink = (struct sink){.uri = "fake:", .medium = &medium, .required = true, .descriptor = -1};
     assert_int_equal(sink_prepare(&sink, &ring, buffer), OUTCOME_RIGHT);
     return 0;
+}
+
+static int setup(void **state) {
+    (void)state;
+    return setup_ring(true);
+}
+
+/* No request waits for the sink. */
+static int setup_unconfirmed(void **state) {
+    (void)state;
+    return setup_ring(false);
 }
 
 /* Until `reached`, which must come. */
@@ -178,6 +202,123 @@ static void asked_to_try_again(void **state) {
     await_good_post();
     await_said("fake:': is not there; trying again, requests may get 503\n"
                "sink 'fake:': works again after ");
+    end();
+}
+
+/* Those who have failed together do not come back together. */
+static void pauses(void **state) {
+    (void)state;
+    drawn = 0;
+    assert_int_equal(spread(100, 0), 75);
+    assert_int_equal(spread(30000, 0), 22500);
+    assert_int_equal(spread(30000, 22501), 22501);
+    assert_int_equal(spread(100, 3600000), 3600000);
+    drawn = 25;
+    assert_int_equal(spread(100, 0), 100);
+    drawn = 26;
+    assert_int_equal(spread(100, 0), 75);
+    drawn = 7500;
+    assert_int_equal(spread(30000, 0), 30000);
+    drawn = 1200000;
+    assert_int_equal(spread(100, 3600000), 4800000);
+}
+
+/* When it is tried next, in ms from now; it rests. */
+static uint64_t next_try(void) {
+    uint64_t next = 0;
+
+    await((next = ask().next_try) != 0);
+    return next - platform_now();
+}
+
+/* What the peer asks for holds for the next try, and no longer. */
+static void a_peer_that_wants_time(void **state) {
+    (void)state;
+    wants = 3600000;
+    set(&cannot_open, true);
+    assert_true(sink_start(&sink));
+    assert_in_range(next_try(), 3600000 - PATIENCE, 3600000);
+    __atomic_store_n(&wants, 0, __ATOMIC_RELAXED);
+    sink_reopen(&sink);
+    await(number(&opens) >= 2);
+    await(ask().next_try != 0 && ask().next_try - platform_now() <= 30000);
+    set(&cannot_open, false);
+    sink_reopen(&sink);
+    await_good_post();
+    await(ask().delivered == 1);
+    assert_true(ask().next_try == 0);
+    end();
+}
+
+static void post_good(void) {
+    assert_int_equal(post_one(), CMCWH_OK);
+}
+
+/* It runs, and has had the time to take the first of those that are to be waited for. */
+static void start_with_one(uint32_t most, uint32_t wait) {
+    sink.batch = most;
+    sink.wait = wait;
+    assert_true(sink_start(&sink));
+    await(ask().opened);
+    post_good();
+    (void)poll(NULL, 0, 50);
+}
+
+/* As many as its URI says go out together. */
+static void as_many_as_are_wanted(void **state) {
+    (void)state;
+    start_with_one(5, 60000);
+    for (unsigned i = 1; i < 5; i++) {
+        post_good();
+    }
+    await(ask().delivered == 5);
+    assert_int_equal(number(&writes), 1);
+    end();
+}
+
+/* Fewer go out when their time is over, */
+static void fewer_after_a_while(void **state) {
+    (void)state;
+    start_with_one(5, 600000);
+    post_good();
+    await(((void)__atomic_fetch_add(&ahead, 600000, __ATOMIC_RELAXED), ask().delivered == 2));
+    end();
+}
+
+/* when the ring fills, */
+static void fewer_when_the_ring_fills(void **state) {
+    (void)state;
+    start_with_one(1000, 60000);
+    for (unsigned i = 1; i < 8; i++) {
+        post_good();
+    }
+    await(ask().delivered == 8);
+    end();
+}
+
+/* and at the end. */
+static void fewer_at_the_end(void **state) {
+    (void)state;
+    start_with_one(5, 60000);
+    sink_hurry(&sink);
+    sink_finish(&sink, PATIENCE);
+    assert_int_equal(sink_end(&sink, PATIENCE), 0);
+    assert_int_equal(number(&writes), 1);
+    (void)said();
+}
+
+/* What was set aside is counted, and when that was. */
+static void what_is_rejected(void **state) {
+    uint64_t start = platform_now();
+
+    (void)state;
+    rejects = 3;
+    assert_true(ask().rejected == 0 && ask().last_rejected == 0);
+    assert_true(sink_start(&sink));
+    await_good_post();
+    await_good_post();
+    assert_true(ask().rejected == 6);
+    assert_true(ask().last_rejected >= start && ask().last_rejected <= platform_now());
     end();
 }
 
@@ -320,13 +461,21 @@ static void a_stop_while_it_fails(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup(asked_to_try_again, setup),
-                                       cmocka_unit_test_setup(what_does_not_pass, setup),
-                                       cmocka_unit_test_setup(what_is_told, setup),
-                                       cmocka_unit_test_setup(a_write_that_hangs, setup),
-                                       cmocka_unit_test_setup(a_stop_while_it_hangs, setup),
-                                       cmocka_unit_test_setup(a_stop_of_many, setup),
-                                       cmocka_unit_test_setup(a_stop_while_it_fails, setup)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pauses),
+        cmocka_unit_test_setup(asked_to_try_again, setup),
+        cmocka_unit_test_setup(a_peer_that_wants_time, setup),
+        cmocka_unit_test_setup(as_many_as_are_wanted, setup_unconfirmed),
+        cmocka_unit_test_setup(fewer_after_a_while, setup_unconfirmed),
+        cmocka_unit_test_setup(fewer_when_the_ring_fills, setup_unconfirmed),
+        cmocka_unit_test_setup(fewer_at_the_end, setup_unconfirmed),
+        cmocka_unit_test_setup(what_is_rejected, setup),
+        cmocka_unit_test_setup(what_does_not_pass, setup),
+        cmocka_unit_test_setup(what_is_told, setup),
+        cmocka_unit_test_setup(a_write_that_hangs, setup),
+        cmocka_unit_test_setup(a_stop_while_it_hangs, setup),
+        cmocka_unit_test_setup(a_stop_of_many, setup),
+        cmocka_unit_test_setup(a_stop_while_it_fails, setup)};
 
     return cmocka_run_group_tests_name("the thread of a sink", tests, NULL, NULL);
 }

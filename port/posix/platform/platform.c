@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,6 +38,15 @@ uint64_t platform_microseconds(void) {
 
     (void)clock_gettime(CLOCK_MONOTONIC, &time);
     return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
+}
+
+uint32_t platform_random(void) {
+    uint32_t number = 0;
+
+    if (getrandom(&number, sizeof number, GRND_NONBLOCK) != (ssize_t)sizeof number) {
+        number = (uint32_t)platform_microseconds() * UINT32_C(2654435761) ^ (uint32_t)getpid();
+    }
+    return number;
 }
 
 static struct timespec deadline_of(clockid_t clock, uint64_t ms) {

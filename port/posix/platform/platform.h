@@ -27,6 +27,10 @@ uint64_t platform_ticks(void);
 /* Microseconds that only go forward, exact. */
 uint64_t platform_microseconds(void);
 
+/* A number that differs from one process to the next, also on machines that start together. Not
+ * for secrets: where the system has no random numbers yet, it is made of the time. */
+uint32_t platform_random(void);
+
 /* `ms` from now, for pthread_cond_timedwait on a condition of platform_condition. */
 struct timespec platform_deadline(uint64_t ms);
 

@@ -119,6 +119,7 @@ void sink_took(struct sink *sink, uint64_t seq) {
 void sink_rejected(struct sink *sink, uint32_t records) {
     lock(sink);
     sink->news.rejected += records;
+    sink->news.last_rejected = platform_now();
     unlock(sink);
 }
 
@@ -127,19 +128,28 @@ struct wish {
     bool reopen, finish, stop;
 };
 
-/* Between rounds: what was delivered is told, and what is asked is heard. */
-static struct wish meet(struct sink *sink) {
+static struct wish hear(struct sink *sink) {
     struct wish wish;
 
+    lock(sink);
+    wish = (struct wish){sink->reopen, sink->finish, sink->stop};
+    sink->reopen = false;
+    unlock(sink);
+    return wish;
+}
+
+/* Has anything been asked of it? With the lock held. */
+static bool asked(const struct sink *sink) {
+    return sink->reopen || sink->finish || sink->stop;
+}
+
+static void tell_delivered(struct sink *sink) {
     lock(sink);
     if (sink->news.delivered != sink->pump.delivered) {
         sink->news.delivered = sink->pump.delivered;
         sink->news.last_success = platform_now();
     }
-    wish = (struct wish){sink->reopen, sink->finish, sink->stop};
-    sink->reopen = false;
     unlock(sink);
-    return wish;
 }
 
 /* With the lock held. */
@@ -172,15 +182,40 @@ static void tell(struct sink *sink, const char *trouble) {
 
 /* What a sink's thread keeps in mind between rounds. */
 struct trial {
-    uint32_t pause;   /* ms until the next try, grows */
+    uint32_t pause;   /* ms until the next try, grows: see spread */
     uint64_t since;   /* ticks at which the trouble began, 0: none */
     uint64_t said;    /* losses that were said */
     uint64_t said_at; /* ticks */
 };
 
+/* How many ms to wait: three quarters of the pause to all of it, so that many who have failed
+ * together do not come back together; and as much longer as the peer has asked for. */
+static uint32_t spread(uint32_t pause, uint32_t retry) {
+    uint32_t least = pause - pause / 4;
+
+    least = retry > least ? retry : least;
+    return least + platform_random() % (least / 3 + 1);
+}
+
+/* For so long, or until something is asked of it. Has it been asked to open anew? */
+static bool rest(struct sink *sink, uint32_t ms) {
+    uint64_t until = platform_ticks() + ms;
+    bool reopen;
+
+    lock(sink);
+    sink->news.next_try = platform_now() + ms;
+    while (!asked(sink) && platform_ticks() < until) {
+        (void)sink->ring->config.port->wait(sink->ring->config.port->context,
+                                            (uint32_t)(until - platform_ticks()));
+    }
+    sink->news.next_try = 0;
+    reopen = sink->reopen;
+    unlock(sink);
+    return reopen;
+}
+
 static void rest_a_while(struct sink *sink, struct trial *trial) {
-    uint64_t until;
-    bool asked;
+    uint32_t ms;
 
     tell(sink, sink->trouble);
     if (trial->since == 0) {
@@ -194,16 +229,10 @@ static void rest_a_while(struct sink *sink, struct trial *trial) {
     if (sink->descriptor >= 0) {
         sink->medium->close(sink);
     }
-    cmcwh_ring_fail(sink->ring, sink->pump.config.reader, trial->pause);
-    until = platform_ticks() + trial->pause;
-    lock(sink);
-    while (!sink->reopen && !sink->finish && !sink->stop && platform_ticks() < until) {
-        (void)sink->ring->config.port->wait(sink->ring->config.port->context,
-                                            (uint32_t)(until - platform_ticks()));
-    }
-    asked = sink->reopen;
-    unlock(sink);
-    if (asked) { /* somebody has mended it: the next request shows that */
+    ms = spread(trial->pause, sink->retry);
+    sink->retry = 0;
+    cmcwh_ring_fail(sink->ring, sink->pump.config.reader, ms);
+    if (rest(sink, ms)) { /* somebody has mended it: the next request shows that */
         cmcwh_ring_fail(sink->ring, sink->pump.config.reader, 0);
     }
 }
@@ -293,22 +322,39 @@ static int work(struct sink *sink, struct trial *trial, bool reopen) {
     sink_moves(sink);
     count = open_and_pump(sink, reopen);
     __atomic_store_n(&sink->moved, 0, __ATOMIC_RELAXED);
+    tell_delivered(sink);
     return_to_life(sink, trial);
     return count;
 }
 
-/* Where no request waits for this sink, it lets a few more records come before it writes: waking
- * for each one costs more than writing it, and what it syncs competes with the ring's own syncs.
- * Not when the ring fills. */
-static void gather(struct sink *sink) {
+/* Not when the ring fills, or there is enough, or nothing to which more could come. */
+static bool may_gather(const struct sink *sink) {
     struct cmcwh_ring_state state;
+    uint32_t behind;
+
+    cmcwh_ring_state(sink->ring, &state);
+    behind = state.behind[sink->pump.config.reader];
+    return state.in_use < state.capacity / 2 &&
+           (sink->batch == 0 || (behind > 0 && behind < sink->batch));
+}
+
+/* Where no request waits for this sink, it lets a few more records come before it writes: waking
+ * for each one costs more than writing it, and what it syncs competes with the ring's own syncs. Or
+ * as many as its URI says, for as long as it says. */
+static void gather(struct sink *sink) {
+    enum { SHORTLY = 10 };
+    bool syncs = sink->durable && sink->ring->config.storage != NULL, late = false;
+    uint32_t ms = sink->batch > 0 ? sink->wait : syncs ? SHORTLY : 1;
+    uint64_t until = platform_ticks() + ms;
 
     if (sink->required && sink->ring->config.confirm) {
         return;
     }
-    cmcwh_ring_state(sink->ring, &state);
-    if (state.in_use < state.capacity / 2) {
-        (void)poll(NULL, 0, sink->durable && sink->ring->config.storage != NULL ? 10 : 1);
+    while (!late && may_gather(sink)) {
+        (void)poll(NULL, 0, (int)(ms < SHORTLY ? ms : SHORTLY));
+        lock(sink);
+        late = sink->batch == 0 || asked(sink) || platform_ticks() >= until;
+        unlock(sink);
     }
 }
 
@@ -317,7 +363,7 @@ static void *sink_thread(void *context) {
     struct trial trial = {0};
     struct wish wish;
 
-    while (wish = meet(sink), !wish.stop) {
+    while (wish = hear(sink), !wish.stop) {
         uint64_t delivered = sink->pump.delivered;
         int count = work(sink, &trial, wish.reopen);
 

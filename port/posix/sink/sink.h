@@ -71,7 +71,8 @@ struct sink_medium {
      * undo    takes back what was written since the sync before the last write, be that synced or
      *         not. NULL: the medium cannot, and those behind it must bear a record twice.
      * idle    it is open, and has nothing to take: at least once a second. Keeps a connection
-     *         alive, and fails when that has ended. NULL: nothing is to be done.
+     *         alive, and fails when that has ended. Not while records gather. NULL: nothing is
+     *         to be done.
      * close   sets sink->descriptor to -1. */
     int (*open)(struct sink *sink);
     int (*write)(void *sink, const void *bytes, size_t length);
@@ -136,6 +137,8 @@ struct sink {
         uint64_t last_success;  /* when it last delivered something, or was opened */
         uint64_t failing_since; /* 0: it works */
         uint64_t last_error_at;
+        uint64_t last_rejected;
+        uint64_t next_try;             /* 0: it works, or is at it */
         bool opened;                   /* tried to open, since the start or sink_reopen */
         bool hangs;                    /* sink_watch has found it hanging */
         char failing[SINK_TROUBLE];    /* why it is not working; "": it is */
