@@ -60,16 +60,22 @@ static off_t whole_size(const struct sink *sink, int reading, off_t size) {
     return 0;
 }
 
+/* As far as both go. */
+static bool agrees(const char *bytes, size_t length, const char *begin) {
+    return memcmp(bytes, begin, length < strlen(begin) ? length : strlen(begin)) == 0;
+}
+
 /* Does a line (or frame) of ours begin at `offset`, as far as it goes? */
 static bool ours(const struct sink *sink, int reading, off_t offset) {
-    const char *begin = outlet_begins(sink->encoding);
     char bytes[16];
     ssize_t got;
 
     /* The first byte of a frame is its code, then comes the record. */
     offset += sink->encoding == CMCWH_ENCODE_BINARY;
-    got = pread(reading, bytes, strlen(begin), offset);
-    return got >= 0 && memcmp(bytes, begin, (size_t)got) == 0;
+    got = pread(reading, bytes, sizeof bytes, offset);
+    return got >= 0 &&
+           (agrees(bytes, (size_t)got, outlet_begins(sink->encoding)) ||
+            (sink->encoding == CMCWH_ENCODE_JSON && agrees(bytes, (size_t)got, OUTLET_DEAD)));
 }
 
 /* Cuts off what a crash may have left of a line of ours. What somebody else has left there stays,

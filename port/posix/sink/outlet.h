@@ -31,6 +31,9 @@ int outlet_take(struct sink *sink, int descriptor, int reading);
 /* How each line of ours begins; of a frame, what comes behind its first byte. */
 const char *outlet_begins(enum cmcwh_encoding encoding);
 
+/* How lines of ours begin, among those of JSON, that are no events (dead.c). */
+#define OUTLET_DEAD "{\"dead\":"
+
 /* A group of writes to a regular file begins: its size is looked at, and whether it was deleted.
  * outlet_write does so too, when nobody has. 0, or -1 with sink->trouble. */
 int outlet_begin(struct sink *sink);
