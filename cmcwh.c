@@ -82,10 +82,11 @@ enum {
     WITH_COUNTERS = 1,
 #endif
 #ifdef CMCWH_NO_LOGFMT
-    WITH_LOGFMT = 0
+    WITH_LOGFMT = 0,
 #else
-    WITH_LOGFMT = 1
+    WITH_LOGFMT = 1,
 #endif
+    WITH_CHAINS = WITH_FORMS
 };
 
 static bool is_form(const struct cmcwh_parser *parser) {
@@ -292,6 +293,22 @@ static int hex_digit(unsigned byte) {
     }
     byte |= 0x20;
     return byte >= 'a' && byte <= 'f' ? (int)byte - 'a' + 10 : -1;
+}
+
+/* Takes the digits of a number off the front, `most` at most. Returns how many there were. */
+static size_t take_digits(struct cmcwh_text *text, int base, size_t most, uint64_t *number) {
+    size_t digits = 0;
+
+    for (*number = 0; digits < smaller(most, text->length); digits++) {
+        int digit = hex_digit((unsigned char)text->data[digits]);
+
+        if (digit < 0 || digit >= base) {
+            break;
+        }
+        *number = *number * (unsigned)base + (unsigned)digit;
+    }
+    text_skip(text, digits);
+    return digits;
 }
 
 static unsigned get16(const uint8_t *at) {
@@ -1595,21 +1612,46 @@ static void record_compose(struct cmcwh_record *record, struct cmcwh_text compos
     draft_measure(&draft);
 }
 
+/* What another cmcwh says of an event that it had before. */
+struct origin {
+    uint64_t id, received, truncated;
+};
+
+/* Takes the next one off a chain. False: there it begins to be something else. */
+static bool take_origin(struct cmcwh_text *chain, struct origin *origin) {
+    const uint64_t latest = UINT64_C(253402300799999); /* times have years of four digits */
+
+    origin->truncated = 0;
+    return take_digits(chain, 16, 16, &origin->id) == 16 && text_takes(chain, "@") &&
+           take_digits(chain, 10, 15, &origin->received) > 0 && origin->received <= latest &&
+           (!text_takes(chain, "/") || take_digits(chain, 16, 4, &origin->truncated) > 0) &&
+           (chain->length == 0 || (text_takes(chain, ",") && chain->length > 0));
+}
+
 /* What all records of a request share. */
 struct seal {
     uint64_t received;
     uint32_t batch_size;
     struct cmcwh_text composition;
+    struct cmcwh_text chain; /* the rest of it, for this record and those behind it */
 };
 
 /* The record is complete but for its number and its CRC. */
-static void record_finish(struct cmcwh_record *record, const struct seal *seal) {
+static void record_finish(struct cmcwh_record *record, struct seal *seal) {
+    struct origin origin;
+
     if (seal->composition.length > 0) {
         record_compose(record, seal->composition);
     }
     put32(record->bytes + AT_BATCH_SIZE, seal->batch_size);
     put64(record->bytes + AT_RECEIVED, seal->received);
     record->bytes[AT_FLAGS] = 0;
+    if (WITH_CHAINS && seal->chain.length > 0 && take_origin(&seal->chain, &origin)) {
+        put64(record->bytes + AT_ID, origin.id);
+        put64(record->bytes + AT_RECEIVED, origin.received);
+        put16(record->bytes + AT_TRUNCATED, get16(record->bytes + AT_TRUNCATED) |
+                                                (origin.truncated & ((1u << CMCWH_FIELDS) - 1)));
+    }
 }
 
 /* ---- Encoders ---------------------------------------------------------------------------------
@@ -2147,7 +2189,7 @@ size_t cmcwh_encode(const struct cmcwh_record *record, enum cmcwh_encoding encod
     cmcwh_record_read(record, &event);
     if (encoding == CMCWH_ENCODE_JSON) {
         end = put_json(out, &event);
-    } else if (encoding == CMCWH_ENCODE_CMC) {
+    } else if (WITH_LOGFMT && encoding == CMCWH_ENCODE_CMC) {
         end = put_cmc(out, &event);
     } else if (WITH_LOGFMT) {
         end = put_lines(out, &event, encoding, syslog);
@@ -4030,13 +4072,15 @@ static bool batch_committed(const struct cmcwh_batch *batch) {
 }
 
 /* Numbers the records and shows them to the readers, in one step; with storage that step is
- * batch_confirm. `composition` is put into each (empty: left as it is). Returns how many there
- * were, which is no promise yet: batch_confirm tells; CMCWH_ERR_STORAGE (nothing is committed, the
- * batch is still held) when the storage, or with config.confirm a required reader, has failed and
- * is not to be tried again yet; CMCWH_ERR_ARGUMENT: it was committed before. */
-static int batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition) {
+ * batch_confirm. `composition` is put into each (empty: left as it is), and what `chain` says of it
+ * (empty: nothing). Returns how many there were, which is no promise yet: batch_confirm tells;
+ * CMCWH_ERR_STORAGE (nothing is committed, the batch is still held) when the storage, or with
+ * config.confirm a required reader, has failed and is not to be tried again yet;
+ * CMCWH_ERR_ARGUMENT: it was committed before. */
+static int batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition,
+                        struct cmcwh_text chain) {
     struct cmcwh_ring *ring = batch->ring;
-    struct seal seal = {port_now(ring), batch->count, composition};
+    struct seal seal = {port_now(ring), batch->count, composition, chain};
     uint64_t ticks = port_ticks(ring);
 
     if (batch_committed(batch)) {
@@ -5150,6 +5194,30 @@ static void event_value(struct cmcwh_parser *parser, const struct lexeme *lexeme
     }
 }
 
+/* Something is wrong with a chain where `rest` of it begins. */
+static void chain_fail(struct cmcwh_parser *parser, struct cmcwh_text rest, const char *detail) {
+    static const char header[] = "Cmcwh-Events";
+
+    parser_fail(parser, CMCWH_ERR_CHAIN, parser->chain.length - rest.length, detail);
+    memcpy(parser->error.field, header, sizeof header);
+}
+
+/* Does the chain have as many entries as there are events? */
+static void chain_check(struct cmcwh_parser *parser) {
+    struct cmcwh_text rest = parser->chain;
+    uint32_t left = parser->batch.count;
+
+    while (left > 0 && rest.length > 0) {
+        text_skip(&rest, smaller(text_find(rest, ',') + 1, rest.length));
+        left--;
+    }
+    if (left > 0 || rest.length > 0) {
+        chain_fail(parser, rest,
+                   left > 0 ? "it has fewer entries than the body has events"
+                            : "it has more entries than the body has events");
+    }
+}
+
 /* The body is whole and good JSON: is it a request of CMC's? */
 static void event_check_request(struct cmcwh_parser *parser) {
     if (!parser->have_event) {
@@ -5165,6 +5233,8 @@ static void event_check_request(struct cmcwh_parser *parser) {
     } else if (!kept_same(&parser->list, &parser->event_type)) {
         parser_refuse(parser, CMCWH_ERR_EVENT_TYPE, parser->list_offset, kept_text(&parser->list),
                       "events of another type than event_type says");
+    } else if (WITH_CHAINS && parser->chain.data != NULL) {
+        chain_check(parser);
     }
 }
 
@@ -6203,6 +6273,21 @@ int cmcwh_parser_boundary(struct cmcwh_parser *parser, struct cmcwh_text boundar
     return CMCWH_OK;
 }
 
+void cmcwh_parser_chain(struct cmcwh_parser *parser, struct cmcwh_text events) {
+    struct origin origin;
+    bool right = WITH_CHAINS;
+
+    parser->chain = events;
+    while (right && events.length > 0) {
+        right = take_origin(&events, &origin);
+    }
+    if (!right && !parser->failed) {
+        chain_fail(parser, events,
+                   WITH_CHAINS ? "expected ID@MS or ID@MS/MASK for each event, with commas between"
+                               : "the end of a chain is left out of this program");
+    }
+}
+
 int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t length) {
     const char *in = bytes;
 
@@ -6255,7 +6340,7 @@ int cmcwh_parser_commit(struct cmcwh_parser *parser) {
     if (parser->error.result != CMCWH_OK) {
         return parser->error.result;
     }
-    result = batch_commit(&parser->batch, kept_text(&parser->composition));
+    result = batch_commit(&parser->batch, kept_text(&parser->composition), parser->chain);
     return result < 0 ? parser_outcome(parser, result) : cmcwh_parser_confirm(parser);
 }
 
@@ -6301,11 +6386,12 @@ const char *cmcwh_result_name(int result) {
                                 "unsupported_media_type\0"
                                 "storing\0"
                                 "too_many_events\0"
+                                "malformed_chain\0"
                                 "unknown";
 
-    return word_number(names, result >= 0                 ? 0
-                              : result < CMCWH_ERR_EVENTS ? (unsigned)(1 - CMCWH_ERR_EVENTS)
-                                                          : (unsigned)-result);
+    return word_number(names, result >= 0                ? 0
+                              : result < CMCWH_ERR_CHAIN ? (unsigned)(1 - CMCWH_ERR_CHAIN)
+                                                         : (unsigned)-result);
 }
 
 /* 503: the sender is not at fault, and may come again. */
@@ -6314,6 +6400,7 @@ static int http_status(int result) {
     case CMCWH_ERR_JSON:
     case CMCWH_ERR_FORM:
     case CMCWH_ERR_DEPTH:
+    case CMCWH_ERR_CHAIN:
         return 400;
     case CMCWH_ERR_NOBODY:
     case CMCWH_ERR_WRONG:
@@ -6462,14 +6549,21 @@ int cmcwh_content_type(struct cmcwh_text value, struct cmcwh_content *content,
     return fault == NULL ? CMCWH_OK : answer_result(answer, CMCWH_ERR_FORM, fault);
 }
 
-/* Is `given` a credential of this kind? CMCWH_OK; CMCWH_ERR_WRONG; CMCWH_ERR_NOBODY: none of the
- * kind is configured, and `given` says nothing. Looks at all of them, right or not. */
-static int judge(const struct cmcwh_access *access, enum cmcwh_credential_kind kind,
-                 struct cmcwh_text given) {
+/* Kinds of credentials: how they come. */
+enum {
+    BASIC = 1 << CMCWH_BASIC,
+    CHAIN = 1 << CMCWH_CHAIN,
+    BEARER = 1 << CMCWH_BEARER | CHAIN,
+    API_KEY = 1 << CMCWH_API_KEY
+};
+
+/* Is `given` a credential of these kinds? CMCWH_OK; CMCWH_ERR_WRONG; CMCWH_ERR_NOBODY: none of them
+ * is configured, and `given` says nothing. Looks at all of them, right or not. */
+static int judge(const struct cmcwh_access *access, unsigned sorts, struct cmcwh_text given) {
     bool configured = false, right = false;
 
     for (size_t i = 0; access != NULL && i < access->count; i++) {
-        if (access->credentials[i].kind == kind) {
+        if ((sorts >> access->credentials[i].kind & 1) != 0) {
             configured = true;
             right |= secret_equal(given, access->credentials[i].secret);
         }
@@ -6477,13 +6571,13 @@ static int judge(const struct cmcwh_access *access, enum cmcwh_credential_kind k
     return right ? CMCWH_OK : configured ? CMCWH_ERR_WRONG : CMCWH_ERR_NOBODY;
 }
 
-static bool is_configured(const struct cmcwh_access *access, enum cmcwh_credential_kind kind) {
-    return judge(access, kind, text_of(NULL)) != CMCWH_ERR_NOBODY;
+static bool is_configured(const struct cmcwh_access *access, unsigned sorts) {
+    return judge(access, sorts, text_of(NULL)) != CMCWH_ERR_NOBODY;
 }
 
 static int judge_header(const struct cmcwh_access *access, struct cmcwh_text given) {
-    return text_takes(&given, "Basic ")    ? judge(access, CMCWH_BASIC, given)
-           : text_takes(&given, "Bearer ") ? judge(access, CMCWH_BEARER, given)
+    return text_takes(&given, "Basic ")    ? judge(access, BASIC, given)
+           : text_takes(&given, "Bearer ") ? judge(access, BEARER, given)
                                            : CMCWH_ERR_NOBODY;
 }
 
@@ -6501,14 +6595,17 @@ int cmcwh_authorized(const struct cmcwh_access *access, struct cmcwh_text author
         access == NULL || access->count == 0 ? CMCWH_OK : judge_header(access, authorization);
 
     (void)answer_judged(answer, judged, "the credentials in Authorization are wrong");
-    return judged == CMCWH_ERR_NOBODY && is_configured(access, CMCWH_API_KEY) ? CMCWH_PENDING
-                                                                              : judged;
+    return judged == CMCWH_ERR_NOBODY && is_configured(access, API_KEY) ? CMCWH_PENDING : judged;
+}
+
+bool cmcwh_chained(const struct cmcwh_access *access, struct cmcwh_text authorization) {
+    return text_takes(&authorization, "Bearer ") && judge(access, CHAIN, authorization) == CMCWH_OK;
 }
 
 int cmcwh_authorized_key(const struct cmcwh_access *access, int head,
                          const struct cmcwh_parser *parser, struct cmcwh_answer *answer) {
     struct cmcwh_text key = cmcwh_parser_api_key(parser);
-    int judged = key.length == 0 ? CMCWH_ERR_NOBODY : judge(access, CMCWH_API_KEY, key);
+    int judged = key.length == 0 ? CMCWH_ERR_NOBODY : judge(access, API_KEY, key);
 
     if (judged == CMCWH_ERR_NOBODY && head == CMCWH_OK) {
         return head;
@@ -6722,6 +6819,7 @@ enum header {
     AUTHORIZATION,
     EXPECT,
     CONNECTION,
+    EVENTS,
     HEADERS
 };
 
@@ -6756,10 +6854,10 @@ static char *put_answer_head(char *out, const struct cmcwh_exchange *x, size_t l
     out = put_http_date(put_word(out, "Date: "), x->answered);
     out = put_word(out, "Content-Type: application/json\r\nContent-Length: ");
     out = put_word(put_decimal(out, length), "\r\n");
-    if (status == 401 && is_configured(access, CMCWH_BASIC)) {
+    if (status == 401 && is_configured(access, BASIC)) {
         out = put_word(out, "WWW-Authenticate: Basic realm=\"cmcwh\", charset=\"UTF-8\"\r\n");
     }
-    if (status == 401 && is_configured(access, CMCWH_BEARER)) {
+    if (status == 401 && is_configured(access, BEARER)) {
         out = put_word(out, "WWW-Authenticate: Bearer realm=\"cmcwh\"\r\n");
     }
     if (status == 405) {
@@ -6789,7 +6887,7 @@ static void learn_headers(struct cmcwh_exchange *x) {
     static const struct cmcwh_text names[HEADERS] = {
         {"Host", 4},          {"Content-Length", 14},   {"Transfer-Encoding", 17},
         {"Content-Type", 12}, {"Content-Encoding", 16}, {"Authorization", 13},
-        {"Expect", 6},        {"Connection", 10}};
+        {"Expect", 6},        {"Connection", 10},       {"Cmcwh-Events", 12}};
 
     for (int i = 0; i < x->info->num_headers; i++) {
         const struct mg_header *header = &x->info->http_headers[i];
@@ -6920,6 +7018,16 @@ static bool check_key(struct cmcwh_exchange *x) {
     return judged(x, cmcwh_authorized_key(x->access, x->head, parser, &x->answer)) == CMCWH_OK;
 }
 
+/* What another cmcwh says of its events counts; of others it is not looked at. */
+static bool check_chain(struct cmcwh_exchange *x) {
+    if (x->header_counts[EVENTS] == 0 || !cmcwh_chained(x->access, x->headers[AUTHORIZATION])) {
+        x->headers[EVENTS].data = NULL;
+        return true;
+    }
+    return x->header_counts[EVENTS] == 1 ||
+           answer(x, 400, "malformed_chain", "more than one Cmcwh-Events");
+}
+
 static bool check_content(struct cmcwh_exchange *x) {
     struct cmcwh_text coding = x->headers[CONTENT_ENCODING];
 
@@ -6959,6 +7067,9 @@ static void begin_body(struct cmcwh_exchange *x) {
     cmcwh_parser_init(parser, x->server->config.ring, x->content.format);
     if (x->content.format == CMCWH_MULTIPART) {
         (void)cmcwh_parser_boundary(parser, x->content.boundary); /* is right: check_content */
+    }
+    if (x->headers[EVENTS].data != NULL) {
+        cmcwh_parser_chain(parser, x->headers[EVENTS]);
     }
 }
 
@@ -7206,6 +7317,7 @@ static const char error_names[] = "malformed_json\0"
                                   "unauthorized\0"
                                   "unsupported_media_type\0"
                                   "too_many_events\0"
+                                  "malformed_chain\0"
                                   "malformed_request\0"
                                   "truncated_body\0"
                                   "request_timeout\0"
@@ -7313,7 +7425,7 @@ int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker
     if (!x->begun) {
         begin_exchange(x, server, worker, access, connection);
         if (!(admit(x) && check_head(x) && check_framing(x) && check_target(x) && check_tries(x) &&
-              check_header(x) && check_content(x))) {
+              check_header(x) && check_chain(x) && check_content(x))) {
             return finish_exchange(x);
         }
         begin_body(x);

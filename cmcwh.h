@@ -74,9 +74,10 @@ extern "C" {
  */
 
 /* A small firmware can leave parts out: CMCWH_NO_SERVER the server on civetweb, CMCWH_NO_FORMS the
- * two kinds of forms (their bodies are refused with CMCWH_ERR_FORM), CMCWH_NO_STORAGE rings on
- * storage (cmcwh_ring_open refuses with CMCWH_ERR_ARGUMENT), CMCWH_NO_LOGFMT logfmt and syslog
- * (cmcwh_encode gives nothing), CMCWH_NO_COUNTERS what a ring counts and remembers (its history
+ * two kinds of forms (their bodies are refused with CMCWH_ERR_FORM) and the end of a chain
+ * (cmcwh_parser_chain: CMCWH_ERR_CHAIN), CMCWH_NO_STORAGE rings on storage (cmcwh_ring_open refuses
+ * with CMCWH_ERR_ARGUMENT), CMCWH_NO_LOGFMT logfmt, syslog and CMCWH_ENCODE_CMC (cmcwh_encode gives
+ * nothing), CMCWH_NO_COUNTERS what a ring counts and remembers (its history
  * stays empty, and so does cmcwh_server_counters.errors), CMCWH_NO_SHORTCUTS the short way through
  * JSON: then a request of one event takes twice as long, and one of many events two and a half
  * times. Compile with -ffunction-sections and link with --gc-sections. */
@@ -156,8 +157,9 @@ enum cmcwh_result {
     CMCWH_ERR_WRONG = -15,      /* "unauthorized": credentials are wrong */
     CMCWH_ERR_MEDIA_TYPE = -16, /* "unsupported_media_type": a Content-Type that is not taken */
     CMCWH_STORING = -17,        /* "storing": as pending, for events that are whole */
-    CMCWH_ERR_EVENTS = -18      /* "too_many_events": more than the ring has records: the request
+    CMCWH_ERR_EVENTS = -18,     /* "too_many_events": more than the ring has records: the request
                                    can never be taken */
+    CMCWH_ERR_CHAIN = -19 /* "malformed_chain": Cmcwh-Events is not one entry for each event */
 };
 
 /* The name that enum cmcwh_result has in quotes, as HTTP answers carry it; "ok" for results >= 0.
@@ -667,7 +669,8 @@ struct cmcwh_parser; /* see Insides */
 /* What is wrong with a body. */
 struct cmcwh_error {
     int result;         /* enum cmcwh_result */
-    uint64_t offset;    /* in the body as it was sent, also for forms, from 0 */
+    uint64_t offset;    /* in the body as it was sent, also for forms, from 0; for CMCWH_ERR_CHAIN
+                           in the header */
     const char *detail; /* a sentence; static text */
     char field[32];     /* the member it is about, or "" */
 };
@@ -686,9 +689,22 @@ void cmcwh_parser_init(struct cmcwh_parser *parser, struct cmcwh_ring *ring,
  * than 1 KiB (or CMCWH_WINDOW_SIZE) of headers. Parts of other names are skipped unseen. */
 int cmcwh_parser_boundary(struct cmcwh_parser *parser, struct cmcwh_text boundary);
 
+/* The request comes from another cmcwh, and is believed (cmcwh_chained): after init, before the
+ * first feed. `events` is the value of its header Cmcwh-Events: for each event of the body, in the
+ * same order and with commas between,
+ *
+ *   ID@MS or ID@MS/MASK    id in 16 hexadecimal digits; received, in ms since 1970 up to the year
+ *                          9999, in decimal ones; truncated in up to 4 hexadecimal ones
+ *
+ * Each event takes its id and `received` from there, and is marked as cut there too. The text stays
+ * the caller's, until the commit. If it is anything else, or has an entry too few or too many, the
+ * request fails with CMCWH_ERR_CHAIN, the error's field is "Cmcwh-Events", and its offset one in
+ * `events`. */
+void cmcwh_parser_chain(struct cmcwh_parser *parser, struct cmcwh_text events);
+
 /* Takes the next piece of the body; the bytes are the caller's again on return. CMCWH_OK, or
- * CMCWH_ERR_JSON, _FORM, _DEPTH, _MISSING, _TYPE, _EVENT_TYPE, _FULL, _EVENTS. After an error the
- * parser refuses everything with the same one until it is aborted. */
+ * CMCWH_ERR_JSON, _FORM, _DEPTH, _MISSING, _TYPE, _EVENT_TYPE, _FULL, _EVENTS, _CHAIN. After an
+ * error the parser refuses everything with the same one until it is aborted. */
 int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t length);
 
 /* The body is whole. Returns how many events it holds, or an error of cmcwh_parser_feed. Only the
@@ -903,8 +919,8 @@ struct cmcwh_answer {
     int stored;         /* with 200: how many events are safe; with others all that follows: */
     const char *error;  /* a word, */
     const char *detail; /* a sentence, */
-    const char *field;  /* the member of the body it is about, NULL or "" if none, */
-    uint64_t offset;    /* and, if has_offset, where in the body */
+    const char *field; /* the member of the body, or the header, it is about, NULL or "" if none, */
+    uint64_t offset;   /* and, if has_offset, where in the body, or in that header */
     bool has_offset;
 };
 
@@ -940,16 +956,19 @@ int cmcwh_content_type(struct cmcwh_text value, struct cmcwh_content *content,
 /* Who may post. The texts belong to the caller. */
 struct cmcwh_credential {
     enum cmcwh_credential_kind {
-        CMCWH_BASIC,  /* base64 of USER:PASSWORD, as the header carries it (RFC 7617) */
-        CMCWH_BEARER, /* the token (RFC 6750) */
-        CMCWH_API_KEY /* the value of the body's api_key */
+        CMCWH_BASIC,   /* base64 of USER:PASSWORD, as the header carries it (RFC 7617) */
+        CMCWH_BEARER,  /* the token (RFC 6750) */
+        CMCWH_API_KEY, /* the value of the body's api_key */
+        CMCWH_CHAIN    /* the token (RFC 6750) of another cmcwh, which says of the events it posts
+                          what they are called and when they were received: see cmcwh_chained */
     } kind;
     struct cmcwh_text secret;
 };
 
 /* Whoever brings one of these may post; without any, everybody may. A request may bring two, one in
  * Authorization and one as the body's api_key: if either is wrong it is refused, even if the other
- * is right. A kind (Basic, Bearer, API key) of which none stands here is not looked at. */
+ * is right. A kind (Basic, Bearer, API key) of which none stands here is not looked at; the tokens
+ * of chains are Bearer ones. */
 struct cmcwh_access {
     const struct cmcwh_credential *credentials;
     size_t count;
@@ -964,6 +983,12 @@ struct cmcwh_access {
  * Takes the same time wherever a secret differs. */
 int cmcwh_authorized(const struct cmcwh_access *access, struct cmcwh_text authorization,
                      struct cmcwh_answer *answer);
+
+/* Is this value of Authorization that of another cmcwh (CMCWH_CHAIN)? Then, and not otherwise, the
+ * value of the header Cmcwh-Events, if there is one, is for cmcwh_parser_chain: everybody else
+ * could call an event what it is not. Asked once cmcwh_authorized has found nothing wrong. Takes
+ * the same time wherever a secret differs. */
+bool cmcwh_chained(const struct cmcwh_access *access, struct cmcwh_text authorization);
 
 /* Is the body's api_key right too? Asked when an API key may be among the credentials, after
  * cmcwh_parser_end and before cmcwh_parser_commit; `head` is what cmcwh_authorized returned,
@@ -1068,7 +1093,7 @@ struct cmcwh_worker;
 
 /* The words that answers other than 200 carry as their error are counted too; the last counts all
  * others. */
-#define CMCWH_ERRORS 23
+#define CMCWH_ERRORS 24
 
 /* The word whose requests errors[i] counts: "malformed_json", "not_found", "storage_failed";
  * "other" for the last and beyond. Static text; any thread. */
@@ -1226,7 +1251,8 @@ struct cmcwh_draft {
 struct cmcwh_parser {
     struct cmcwh_batch batch;
     struct cmcwh_error error;
-    bool failed; /* nothing more is taken */
+    struct cmcwh_text chain; /* without data: it is none */
+    bool failed;             /* nothing more is taken */
     uint8_t format;
     uint64_t offset; /* of the next byte of the body */
 
@@ -1297,7 +1323,7 @@ struct cmcwh_chunks {
     uint8_t state, digits;
 };
 
-#define CMCWH_HEADERS 8
+#define CMCWH_HEADERS 9
 
 /* One request and what will be answered. */
 struct cmcwh_exchange {

@@ -37,7 +37,8 @@ static void status_of_each_result(void **state) {
                 {CMCWH_ERR_MEDIA_TYPE, 415},
                 {CMCWH_STORING, 503},
                 {CMCWH_ERR_EVENTS, 413},
-                {CMCWH_ERR_EVENTS - 1, 503},
+                {CMCWH_ERR_CHAIN, 400},
+                {CMCWH_ERR_CHAIN - 1, 503},
                 {-1000, 503}};
     static struct fixture f;
 
@@ -53,7 +54,8 @@ static void status_of_each_result(void **state) {
     assert_string_equal(cmcwh_result_name(CMCWH_ERR_MEDIA_TYPE), "unsupported_media_type");
     assert_string_equal(cmcwh_result_name(CMCWH_STORING), "storing");
     assert_string_equal(cmcwh_result_name(CMCWH_ERR_EVENTS), "too_many_events");
-    assert_string_equal(cmcwh_result_name(CMCWH_ERR_EVENTS - 1), "unknown");
+    assert_string_equal(cmcwh_result_name(CMCWH_ERR_CHAIN), "malformed_chain");
+    assert_string_equal(cmcwh_result_name(CMCWH_ERR_CHAIN - 1), "unknown");
     assert_string_equal(cmcwh_result_name(CMCWH_ERR_NOBODY), "unauthorized");
     assert_string_equal(cmcwh_result_name(CMCWH_ERR_WRONG), "unauthorized");
 }
@@ -411,6 +413,38 @@ static void other_scheme(void **state) {
     assert_int_equal(asked(&access, "Basic dTpw"), CMCWH_OK);
 }
 
+/* The token of a chain is a Bearer one: it lets in, beside others or alone, and says more. */
+static void chain_token(void **state) {
+    static const struct cmcwh_credential beside[] = {{CMCWH_BEARER, {"token", 5}},
+                                                     {CMCWH_CHAIN, {"link", 4}},
+                                                     {CMCWH_CHAIN, {"other", 5}},
+                                                     {CMCWH_BASIC, {"link", 4}}};
+    static const struct cmcwh_credential alone[] = {{CMCWH_CHAIN, {"link", 4}}};
+    const struct cmcwh_access access = ACCESS(beside), only = ACCESS(alone), none = ACCESS(many);
+
+    (void)state;
+    assert_int_equal(asked(&access, "Bearer link"), CMCWH_OK);
+    assert_int_equal(asked(&access, "bearer other"), CMCWH_OK);
+    assert_int_equal(asked(&access, "Bearer token"), CMCWH_OK);
+    assert_int_equal(asked(&access, "Bearer lin"), CMCWH_ERR_WRONG);
+    assert_int_equal(asked(&only, "Bearer link"), CMCWH_OK);
+    assert_int_equal(asked(&only, "Bearer "), CMCWH_ERR_WRONG);
+    assert_int_equal(asked(&only, "Basic link"), CMCWH_ERR_NOBODY);
+    assert_true(cmcwh_chained(&access, text("Bearer link")));
+    assert_true(cmcwh_chained(&access, text("bearer other")));
+    assert_true(cmcwh_chained(&only, text("Bearer link")));
+    assert_false(cmcwh_chained(&access, text("Bearer token")));
+    assert_false(cmcwh_chained(&access, text("Bearer links")));
+    assert_false(cmcwh_chained(&access, text("Bearer ")));
+    assert_false(cmcwh_chained(&access, text("Bearerlink")));
+    assert_false(cmcwh_chained(&access, text("Basic link")));
+    assert_false(cmcwh_chained(&access, text("link")));
+    assert_false(cmcwh_chained(&access, text("")));
+    assert_false(cmcwh_chained(&access, text(NULL)));
+    assert_false(cmcwh_chained(&none, text("Bearer token")));
+    assert_false(cmcwh_chained(NULL, text("Bearer link")));
+}
+
 /* A body with this api_key (NULL: none), after a head that may be read on for. */
 static int asked_again(const struct cmcwh_access *access, const char *authorization,
                        const char *key) {
@@ -529,6 +563,7 @@ int main(void) {
         cmocka_unit_test(everybody),
         cmocka_unit_test(basic_and_bearer),
         cmocka_unit_test(other_scheme),
+        cmocka_unit_test(chain_token),
         cmocka_unit_test(api_key),
         cmocka_unit_test(guesses),
         cmocka_unit_test(guesses_of_many),
