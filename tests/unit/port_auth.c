@@ -46,13 +46,13 @@ static void assert_credential(const struct auth *auth, size_t i, enum cmcwh_cred
 static void kinds(void **state) {
     static const char text[] =
         "# who\r\n\n  \tbasic Aladdin:open sesame\r\nbearer\ttoken  \t\n"
-        "api_key  k e y # no comment\nbasic :\nbasic a:\nbasic a:b\nbearer x";
+        "api_key  k e y # no comment\nbasic :\nbasic a:\nbasic a:b\nbearer x\nchain \tlink 1";
     struct auth *auth = read_file(text, strlen(text), 0600);
 
     (void)state;
     assert_quiet();
     assert_non_null(auth);
-    assert_int_equal(auth->access.count, 7);
+    assert_int_equal(auth->access.count, 8);
     assert_credential(auth, 0, CMCWH_BASIC, "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="); /* of RFC 7617 */
     assert_credential(auth, 1, CMCWH_BEARER, "token");
     assert_credential(auth, 2, CMCWH_API_KEY, "k e y # no comment");
@@ -60,6 +60,7 @@ static void kinds(void **state) {
     assert_credential(auth, 4, CMCWH_BASIC, "YTo=");
     assert_credential(auth, 5, CMCWH_BASIC, "YTpi");
     assert_credential(auth, 6, CMCWH_BEARER, "x");
+    assert_credential(auth, 7, CMCWH_CHAIN, "link 1");
     done(auth);
 }
 
@@ -84,7 +85,10 @@ static void wrong_lines(void **state) {
     assert_wrong("bearer x\napi_key  \t\n", ":2: the secret is missing");
     assert_wrong("basic user\n", ":1: expected: basic USER:PASSWORD");
     assert_wrong("basic\n", ":1: expected: basic USER:PASSWORD");
-    assert_wrong("Bearer x\n", ":1: expected: basic USER:PASSWORD, bearer TOKEN or api_key KEY");
+    assert_wrong("Bearer x\n",
+                 ":1: expected: basic USER:PASSWORD, bearer TOKEN, api_key KEY or chain TOKEN");
+    assert_wrong("chain \n", ":1: the secret is missing");
+    assert_wrong("chains x\n", ":1: expected");
     assert_wrong("bearerx\n", ":1: expected");
     assert_wrong("bearer=x\n", ":1: expected");
     assert_wrong("token\n", ":1: expected");
@@ -206,6 +210,8 @@ static void admin(void **state) {
 
     assert_null(auth_read(AUTH_ADMIN, file_of("bearer x\napi_key k\n", 19, 0600)));
     assert_said(":2: an API key comes in a webhook's body: expected basic USER:PASSWORD or bearer");
+    assert_null(auth_read(AUTH_ADMIN, file_of("chain k\n", 8, 0600)));
+    assert_said(":1: a chain posts webhooks: expected basic USER:PASSWORD or bearer TOKEN");
     assert_null(auth_read(AUTH_ADMIN, file_of("nobody\n", 7, 0600)));
     assert_said(":1: expected: basic USER:PASSWORD or bearer TOKEN");
     assert_null(auth_read(AUTH_ADMIN, "/nowhere/at/all"));

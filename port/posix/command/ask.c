@@ -42,6 +42,7 @@ const char *ask_secret(const struct ask *ask, enum cmcwh_credential_kind kind) {
 void ask_authorization(const struct ask *ask, struct writer *writer) {
     const char *basic = ask_secret(ask, CMCWH_BASIC), *bearer = ask_secret(ask, CMCWH_BEARER);
 
+    bearer = bearer != NULL ? bearer : ask_secret(ask, CMCWH_CHAIN);
     if (basic != NULL || bearer != NULL) {
         writer_text(writer, basic != NULL ? "Authorization: Basic " : "Authorization: Bearer ");
         writer_text(writer, basic != NULL ? basic : bearer);

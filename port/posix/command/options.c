@@ -259,7 +259,8 @@ static const struct option {
     {"path", "PATH", "the endpoint (/mails)", set_path},
     {"auth-file", "FILE",
      "who may post: lines 'basic USER:PASSWORD',\n"
-     "'bearer TOKEN', 'api_key KEY' (everybody)",
+     "'bearer TOKEN', 'api_key KEY', or 'chain TOKEN' for\n"
+     "another cmcwh (everybody)",
      set_auth_file},
     {"allow", "CIDR", "take requests from there only; repeatable (all)", set_allow},
     {"proxy", "CIDR",

@@ -24,10 +24,14 @@ static const char *add(struct auth *auth, enum auth_door door, const char *word,
     }
     if (!credentials_kind(word, &kind)) {
         return door == AUTH_ADMIN ? "expected: basic USER:PASSWORD or bearer TOKEN"
-                                  : "expected: basic USER:PASSWORD, bearer TOKEN or api_key KEY";
+                                  : "expected: basic USER:PASSWORD, bearer TOKEN, api_key KEY or "
+                                    "chain TOKEN";
     }
     if (door == AUTH_ADMIN && kind == CMCWH_API_KEY) {
         return "an API key comes in a webhook's body: expected basic USER:PASSWORD or bearer TOKEN";
+    }
+    if (door == AUTH_ADMIN && kind == CMCWH_CHAIN) {
+        return "a chain posts webhooks: expected basic USER:PASSWORD or bearer TOKEN";
     }
     fault = credentials_secret(kind, secret, auth->secrets[number], sizeof auth->secrets[number]);
     if (fault == NULL) {

@@ -47,7 +47,10 @@ bool credentials_kind(const char *word, enum cmcwh_credential_kind *kind) {
     static const struct {
         const char *word;
         enum cmcwh_credential_kind kind;
-    } kinds[] = {{"basic", CMCWH_BASIC}, {"bearer", CMCWH_BEARER}, {"api_key", CMCWH_API_KEY}};
+    } kinds[] = {{"basic", CMCWH_BASIC},
+                 {"bearer", CMCWH_BEARER},
+                 {"api_key", CMCWH_API_KEY},
+                 {"chain", CMCWH_CHAIN}};
 
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (strcmp(word, kinds[i].word) == 0) {
