@@ -1751,7 +1751,7 @@ enum { STAMP_MAX = 24 };
  * TRUNCATED is a list, which the formats write. */
 static struct cmcwh_text item_text(const struct cmcwh_event *event, unsigned item, char *stamp) {
     if (item < CMCWH_FIELDS) {
-        return event->texts[item];
+        return item == CMCWH_EVENT_TYPE ? cmcwh_event_type(event) : event->texts[item];
     }
     if (is_stamp(item)) {
         return stamp_text(event, item, stamp);

@@ -738,7 +738,8 @@ struct cmcwh_text cmcwh_parser_api_key(const struct cmcwh_parser *parser);
  * One record to text or bytes. Control characters (C0, DEL, C1), line separators and marks of
  * direction are escaped as in JSON everywhere, so that no event can forge a line, turn one round,
  * or forge a terminal sequence or a header. CMCWH_ENCODE_CMC, which a program reads, escapes what
- * JSON must have escaped and nothing else.
+ * JSON must have escaped and nothing else. Outside of records an event type is as cmcwh_event_type
+ * has it, also where its text gave way.
  * All return the bytes written; `out` must have room for CMCWH_ENCODED_MAX. Any thread.
  */
 #define CMCWH_ENCODED_MAX (6 * CMCWH_RECORD_SIZE + 768)

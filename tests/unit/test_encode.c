@@ -410,6 +410,27 @@ static void truncated_is_said(void **state) {
 }
 
 /* The longest that can come out, in every encoding; encoded() compares with CMCWH_ENCODED_MAX. */
+/* A type gives way to longer texts, but which kind it is can still be read. */
+static void a_type_is_always_named(void **state) {
+    static const char *const types[] = {"deliveries", "bounces", "blocks", "other"};
+    struct cmcwh_record record;
+    char part[64], *out;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        out = body + sprintf(body, "{\"event_type\":\"%s\",\"event\":{\"%s\":[{\"to\":\"", types[i],
+                             types[i]);
+        (void)sprintf(repeat(out, "x", 2000), "\"}]}}");
+        record = stored(body);
+        assert_true(field_cut(&record, CMCWH_EVENT_TYPE));
+        assert_int_equal(field_text(&record, CMCWH_EVENT_TYPE).length, 0);
+        (void)sprintf(part, ",\"event_type\":\"%s\",", types[i]);
+        assert_non_null(strstr(encoded(&record, CMCWH_ENCODE_JSON), part));
+        (void)sprintf(part, "event_type=%s ", types[i]);
+        assert_memory_equal(encoded(&record, CMCWH_ENCODE_LOGFMT), part, strlen(part));
+    }
+}
+
 static void longest(void **state) {
     static const char *const fills[] = {"\\u0000", "\\u009b", "\\\"", "\\u2028"};
 
@@ -444,6 +465,7 @@ int main(void) {
                                        cmocka_unit_test(every_key_is_another),
                                        cmocka_unit_test(long_names),
                                        cmocka_unit_test(truncated_is_said),
+                                       cmocka_unit_test(a_type_is_always_named),
                                        cmocka_unit_test(longest)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,6 +104,9 @@ static void put_cell(struct writer *writer, const struct cmcwh_event *event, uns
     case TRUNCATED:
         put_truncated(writer, event->truncated);
         break;
+    case CMCWH_EVENT_TYPE:
+        writer_csv(writer, cmcwh_event_type(event));
+        break;
     case CMCWH_MEMBERS:
         put_members(writer, event->texts[CMCWH_MEMBERS]);
         break;
