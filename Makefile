@@ -150,7 +150,7 @@ $(PACKED): $(TEXTS)
 $(PACKED): PORT_C += -I$(OUT)
 
 # What is not built need not have its headers here.
-PORT_SOURCES := $(filter-out %/civetweb.c $(if $(filter 0,$(MQTT)),%/mqtt.c),$(wildcard port/posix/*.c port/posix/*/*.c))
+PORT_SOURCES := $(filter-out %/civetweb.c $(if $(filter 0,$(MQTT)),port/posix/sink/mqtt%),$(wildcard port/posix/*.c port/posix/*/*.c))
 PORT_OBJECTS := $(PORT_SOURCES:port/%.c=$(OUT)/%.o)
 $(PORT_OBJECTS): $(OUT)/%.o: port/%.c | $(OUT)/checked-server
 	@mkdir -p $(@D)

@@ -14,7 +14,7 @@ endif
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 # Counts what civetweb allocates, in place of the C library: a static one cannot be replaced.
 SERVER_SOURCES := $(if $(filter 1,$(STATIC)),,$(wildcard tests/unit/server_*.c))
-PORT_TESTS := $(filter-out $(if $(filter 0,$(MQTT)),%/port_mqtt.c),$(wildcard tests/unit/port_*.c))
+PORT_TESTS := $(filter-out $(if $(filter 0,$(MQTT)),tests/unit/port_mqtt%),$(wildcard tests/unit/port_*.c))
 EMBED_SOURCES := $(wildcard tests/embed/*.c)
 # In this order: what waits comes first.
 UNIT_PROGRAMS := $(patsubst tests/%.c,$(OUT)/%,$(PORT_TESTS) $(SERVER_SOURCES) $(UNIT_SOURCES) $(EMBED_SOURCES))
