@@ -35,7 +35,7 @@ static const char usage[] =
 
 static const char more[] =
     "Signals: SIGTERM, SIGINT stop in order; SIGHUP opens log files anew and reads\n"
-    "  the auth file, the certificate and its key again; SIGUSR1 says how it is.\n"
+    "  credentials, certificates and keys again; SIGUSR1 says how it is.\n"
     "Exit status: 0 right, 1 failed, also a start that may go better next time,\n"
     "  2 wrong usage or configuration.\n";
 

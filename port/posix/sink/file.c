@@ -249,7 +249,7 @@ static const struct sink_parameter parameters[] = {
     {NULL, NULL, NULL}};
 
 const struct sink_medium sink_file = {.scheme = "file",
-                                      .help = "file:PATH?rotate=SIZE&keep=N",
+                                      .help = "file:PATH",
                                       .encoding = CMCWH_ENCODE_JSON,
                                       .target = sink_path,
                                       .parameters = parameters,

@@ -242,7 +242,7 @@ static const struct sink_parameter parameters[] = {
     {"baud", "baud=RATE, such as 9600 or 115200", set_baud}, {NULL, NULL, NULL}};
 
 const struct sink_medium sink_serial = {.scheme = "serial",
-                                        .help = "serial:/dev/ttyS0?baud=115200",
+                                        .help = "serial:/dev/ttyS0",
                                         .encoding = CMCWH_ENCODE_JSON,
                                         .target = sink_path,
                                         .parameters = parameters,

@@ -24,20 +24,58 @@ const char *sink_path(char *text) {
     return text[0] != '\0' ? NULL : "a path after the colon";
 }
 
+/* One more word in a line that has `used` columns, or in the next one. Returns how many it has
+ * then. */
+static int print_word(int used, const char *gap, const char *word, size_t length) {
+    enum { WIDTH = 80, INDENT = 4 };
+
+    if (used + (int)(strlen(gap) + length) >= WIDTH) {
+        used = printf("%s\n%*s", gap[0] == ',' ? "," : "", INDENT - 1, "");
+        used = INDENT - 1;
+        gap = " ";
+    }
+    return used + printf("%s%.*s", gap, (int)length, word);
+}
+
+/* The media that have the same parameters as this one, the first of them, and what these are. */
+static void print_parameters(size_t first) {
+    const struct sink_parameter *parameter = media[first]->parameters;
+    int used = printf("  %s", media[first]->scheme);
+
+    for (size_t i = first + 1; media[i] != NULL; i++) {
+        if (media[i]->parameters == parameter) {
+            used += printf(", %s", media[i]->scheme);
+        }
+    }
+    for (const char *gap = ": "; parameter->name != NULL; parameter++, gap = ", ") {
+        used = print_word(used, gap, parameter->expected, strcspn(parameter->expected, ","));
+    }
+    (void)putchar('\n');
+}
+
+/* Has one before it the same parameters? */
+static bool is_told(size_t which) {
+    size_t i = 0;
+
+    while (media[i]->parameters != media[which]->parameters) {
+        i++;
+    }
+    return i < which;
+}
+
 void sink_print_media(void) {
-    enum { WIDTH = 80 };
     int used = printf("Sinks:");
 
     for (size_t i = 0; media[i] != NULL; i++) {
-        int length = (int)strlen(media[i]->help);
-
-        if (used + 2 + length > WIDTH) {
-            used = printf("\n ") - 1;
-        }
-        used += printf("%s%s", i == 0 || used == 1 ? " " : "  ", media[i]->help);
+        used = print_word(used, i == 0 ? " " : "  ", media[i]->help, strlen(media[i]->help));
     }
-    (void)puts("\n  format=json|logfmt|binary, policy=required|besteffort; syslog: max=BYTES\n"
+    (void)puts("\n  format=json|logfmt|binary, policy=required|besteffort\n"
                "  only=LIST: no other events, such as only=bounces,failed or only=bounces:2");
+    for (size_t i = 0; media[i] != NULL; i++) {
+        if (media[i]->parameters != NULL && !is_told(i)) {
+            print_parameters(i);
+        }
+    }
 }
 
 static bool set_format(struct sink *sink, const char *value) {
@@ -116,11 +154,13 @@ static bool wrong_user(const struct sink *sink) {
 /* Says which parameters there are. */
 static bool wrong_name(const struct sink *sink, const char *what) {
     const struct sink_parameter *own = sink->medium->parameters;
-    char names[128];
+    char names[256];
     size_t used = (size_t)snprintf(names, sizeof names, "format, policy, only");
 
     for (; own != NULL && own->name != NULL && used < sizeof names; own++) {
-        used += (size_t)snprintf(names + used, sizeof names - used, ", %s", own->name);
+        if (find(common, own->name, strlen(own->name)) == NULL) {
+            used += (size_t)snprintf(names + used, sizeof names - used, ", %s", own->name);
+        }
     }
     return wrong(sink->uri, what, names);
 }
