@@ -58,6 +58,7 @@ static int setup(void **state) {
                                            .reader = 0,
                                            .state = STATUS_FAILS,
                                            .failures = 2,
+                                           .rejected = 8,
                                            .last_error_at = 1700003600000,
                                            .last_error = "\x1B[2J\"no\"\n"};
     status.sink_count = 2;
@@ -107,6 +108,8 @@ static void sinks(void **state) {
     assert_has("\ncmcwh_sink_behind_records{sink=\"file:/var/log/a\"} 1\n"
                "cmcwh_sink_behind_records{sink=\"syslog:\"} 7\n");
     assert_has("\ncmcwh_sink_lost_records_total{sink=\"syslog:\"} 3\n");
+    assert_has("\ncmcwh_sink_rejected_records_total{sink=\"syslog:\"} 8\n");
+    assert_has("\ncmcwh_sink_failures_total{sink=\"syslog:\"} 2\n");
     assert_has("\ncmcwh_sink_last_success_timestamp_seconds{sink=\"file:/var/log/a\"} "
                "1700003600.001\n");
     status.sinks[0].state = STATUS_OPENING;
@@ -192,6 +195,9 @@ static void fill_texts(char byte) {
                                      .state = STATUS_FAILS,
                                      .delivered = UINT64_MAX,
                                      .failures = UINT64_MAX,
+                                     .rejected = UINT64_MAX,
+                                     .last_rejected = 1700000000999,
+                                     .next_try = 1700000000999,
                                      .last_success = 1700000000999,
                                      .failing_since = 1700000000999,
                                      .last_loss = 1700000000999,

@@ -157,6 +157,31 @@ static void days(void **state) {
                  "  宛先ユーザー不明          1         1         2\n");
 }
 
+/* What of a sink is not as it should be stands below what it is of. */
+static void sinks(void **state) {
+    (void)state;
+    clock_ms = NOW;
+    status.sink_count = 1;
+    status.sinks[0] = (struct status_sink){.uri = "https://bus.example/in",
+                                           .state = STATUS_FAILS,
+                                           .delivered = 7,
+                                           .rejected = 3,
+                                           .failing_since = NOW - 120000,
+                                           .next_try = NOW + 20000,
+                                           .last_error_at = NOW,
+                                           .last_error = "503"};
+    shown(ENGLISH, false, false);
+    assert_there("<td class=bad>fails (2 min ago), next try in 20 s<p>11-26 14:20:00 503");
+    assert_there("<td>7<p>rejected 3");
+    shown(JAPANESE, true, false);
+    assert_there("、次の試行まで 20 秒  11-26 14:20:00 503");
+    assert_there("7  受け取り拒否 3\n");
+    status.sinks[0].next_try = status.sinks[0].rejected = 0;
+    shown(ENGLISH, false, false);
+    assert_there("<td class=bad>fails (2 min ago)<p>");
+    assert_not_there("rejected");
+}
+
 static void hidden(void **state) {
     (void)state;
     post_event("bounces", "taro@example.jp", "2", "550 <taro@example.jp>: no such user");
@@ -254,6 +279,9 @@ static void fill_with(const char *mark, const char *json_mark) {
                                      .state = STATUS_FAILS,
                                      .delivered = UINT64_MAX,
                                      .failures = UINT64_MAX,
+                                     .rejected = UINT64_MAX,
+                                     .last_rejected = NOW,
+                                     .next_try = UINT64_MAX,
                                      .last_error_at = NOW,
                                      .failing_since = 1};
         copy(sink->trouble, sizeof sink->trouble, text);
@@ -400,13 +428,10 @@ static void asked(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(nothing, setup),
-        cmocka_unit_test_setup(days, setup),
-        cmocka_unit_test_setup(hidden, setup),
-        cmocka_unit_test_setup(hostile, setup),
-        cmocka_unit_test_setup(most, setup),
-        cmocka_unit_test_setup(full, setup),
-        cmocka_unit_test(asked),
+        cmocka_unit_test_setup(nothing, setup), cmocka_unit_test_setup(days, setup),
+        cmocka_unit_test_setup(sinks, setup),   cmocka_unit_test_setup(hidden, setup),
+        cmocka_unit_test_setup(hostile, setup), cmocka_unit_test_setup(most, setup),
+        cmocka_unit_test_setup(full, setup),    cmocka_unit_test(asked),
     };
 
     return cmocka_run_group_tests_name("the status page", tests, NULL, NULL);

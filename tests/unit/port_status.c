@@ -36,6 +36,9 @@ static int setup(void **state) {
                                            .state = STATUS_FAILS,
                                            .delivered = 4,
                                            .failures = 2,
+                                           .rejected = 3,
+                                           .last_rejected = 1700000060999,
+                                           .next_try = 1700000061999,
                                            .failing_since = 1700000000000,
                                            .last_error_at = 1700000060999,
                                            .trouble = "takes nothing more",
@@ -56,14 +59,15 @@ static int setup(void **state) {
 static void lines(void **state) {
     (void)state;
     status_log(&status);
-    assert_string_equal(
-        said(), "requests=9 200=5 other=1 events=18446744073709551615\n"
-                "ring in_use=3 capacity=1024 stored=12 peak=0 peak_hour=0 full=0\n"
-                "sink 'stdout:' behind=0 lost=7 failed=yes delivered=4 failures=2 "
-                "failing_since=2023-11-14T22:13:20Z last_error=2023-11-14T22:14:20Z: takes nothing "
-                "more\n"
-                "sink 'file:a' behind=2 lost=0 failed=no delivered=6 "
-                "last_success=2023-11-14T22:13:20Z\n" DOOR PROCESS);
+    assert_string_equal(said(), "requests=9 200=5 other=1 events=18446744073709551615\n"
+                                "ring in_use=3 capacity=1024 stored=12 peak=0 peak_hour=0 full=0\n"
+                                "sink 'stdout:' behind=0 lost=7 failed=yes delivered=4 rejected=3 "
+                                "last_rejected=2023-11-14T22:14:20Z failures=2 "
+                                "failing_since=2023-11-14T22:13:20Z next_try=2023-11-14T22:14:21Z "
+                                "last_error=2023-11-14T22:14:20Z: takes nothing "
+                                "more\n"
+                                "sink 'file:a' behind=2 lost=0 failed=no delivered=6 "
+                                "last_success=2023-11-14T22:13:20Z\n" DOOR PROCESS);
     status.sink_count = 0;
     status_log(&status);
     assert_string_equal(

@@ -228,6 +228,23 @@ static void lost(void **state) {
     assert_well();
 }
 
+static void rejected(void **state) {
+    (void)state;
+    status.sinks[0].rejected = 12;
+    assert_well(); /* long ago */
+    status.sinks[0].last_rejected = NOW - HOUR + 1;
+    assert_cause(VERDICT_REJECTED, VERDICT_AMBER);
+    status.sinks[0].last_rejected = NOW - 2 * MINUTE;
+    assert_told(
+        "Attention: sink 'file:a' was refused events for good 2 min ago, 12 since the start",
+        "注意 — 書き出し先 'file:a' の相手がイベントの受け取りを拒みました（2 分前、起動から "
+        "12 件）");
+    assert_non_null(strstr(remedy(0, ENGLISH), "dead=PATH"));
+    assert_non_null(strstr(remedy(0, JAPANESE), "dead=PATH"));
+    status.sinks[0].last_rejected = NOW - HOUR;
+    assert_well();
+}
+
 static void peak(void **state) {
     (void)state;
     status.ring_peak_hour = 800;
@@ -334,6 +351,7 @@ static void everything(void **state) {
                                                .reader = (int)i,
                                                .required = true,
                                                .last_loss = NOW,
+                                               .last_rejected = NOW,
                                                .state = STATUS_WORKS};
         status.ring.behind[i] = 1000;
         memset(status.sinks[i].trouble, 'z', SINK_TROUBLE - 1);
@@ -440,11 +458,11 @@ static void readiness(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(well),         TEST(storage),     TEST(full),        TEST(sink_fails),
-        TEST(sink_opens),   TEST(unavailable), TEST(certificate), TEST(behind),
-        TEST(lost),         TEST(peak),        TEST(large_peak),  TEST(silence),
-        TEST(unauthorized), TEST(reload),      TEST(together),    TEST(everything),
-        TEST(long_names),   TEST(in_the_log),  TEST(readiness)};
+        TEST(well),       TEST(storage),      TEST(full),        TEST(sink_fails),
+        TEST(sink_opens), TEST(unavailable),  TEST(certificate), TEST(behind),
+        TEST(lost),       TEST(rejected),     TEST(peak),        TEST(large_peak),
+        TEST(silence),    TEST(unauthorized), TEST(reload),      TEST(together),
+        TEST(everything), TEST(long_names),   TEST(in_the_log),  TEST(readiness)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

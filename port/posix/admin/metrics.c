@@ -196,7 +196,7 @@ static void colour(const struct sheet *sheet) {
 
 /* The values of one, in one place. */
 struct sink_values {
-    uint64_t up, required, behind, delivered, lost, failures;
+    uint64_t up, required, behind, delivered, lost, rejected, failures;
     uint64_t last_success, last_failure; /* ms */
 };
 
@@ -206,6 +206,7 @@ static struct sink_values values_of(const struct status *status, const struct st
                                 .behind = status->ring.behind[sink->reader],
                                 .delivered = sink->delivered,
                                 .lost = status->ring.lost[sink->reader],
+                                .rejected = sink->rejected,
                                 .failures = sink->failures,
                                 .last_success = sink->last_success,
                                 .last_failure = sink->last_error_at};

@@ -735,6 +735,10 @@ static void put_sink_state(struct page *page, const struct status_sink *sink) {
         put_ago(page, sink->failing_since);
         put(page, ")");
     }
+    if (sink->next_try > page->status->now) {
+        put_word(page, "", WORD_next_try);
+        language_span(page->out, sink->next_try - page->status->now, page->language);
+    }
     put(page, "<p>");
     if (sink->last_error_at > 0) {
         put_short_moment(page, sink->last_error_at);
@@ -743,19 +747,23 @@ static void put_sink_state(struct page *page, const struct status_sink *sink) {
     }
 }
 
-static void put_sink(struct page *page, const struct status_sink *sink) {
-    uint64_t lost = page->status->ring.lost[sink->reader];
+/* Below a figure of the table, what is not as it should be of it. */
+static void put_bad(struct page *page, enum word word, uint64_t number) {
+    if (number > 0) {
+        put_word(page, "<p>", word);
+        put_number(page, " ", number);
+    }
+}
 
+static void put_sink(struct page *page, const struct status_sink *sink) {
     put(page, "<tr><td>");
     put_plain(page, sink->uri, page->measure->address);
     put_word(page, "<p>", sink->required ? WORD_required : WORD_besteffort);
     put_sink_state(page, sink);
     put_number(page, "<td>", page->status->ring.behind[sink->reader]);
-    if (lost > 0) {
-        put_word(page, "<p>", WORD_lost);
-        put_number(page, " ", lost);
-    }
+    put_bad(page, WORD_lost, page->status->ring.lost[sink->reader]);
     put_number(page, "<td>", sink->delivered);
+    put_bad(page, WORD_rejected, sink->rejected);
 }
 
 static void put_sinks(struct page *page) {

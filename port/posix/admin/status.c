@@ -32,9 +32,12 @@ static void take_sink(struct status_sink *taken, const struct sink *sink) {
                                                            : STATUS_OPENING;
     taken->delivered = news.delivered;
     taken->failures = news.failures;
+    taken->rejected = news.rejected;
     taken->last_success = news.last_success;
     taken->failing_since = news.failing_since;
     taken->last_error_at = news.last_error_at;
+    taken->last_rejected = news.last_rejected;
+    taken->next_try = news.next_try;
     memcpy(taken->trouble, news.failing, sizeof taken->trouble);
     memcpy(taken->last_error, news.last_error, sizeof taken->last_error);
 }
@@ -339,10 +342,15 @@ static void log_sink(const struct status *status, const struct status_sink *sink
     writer_print(&line.writer, " failed=%s", status->ring.failed[sink->reader] ? "yes" : "no");
     add_number(&line, "delivered", sink->delivered);
     add_time(&line, "last_success", sink->last_success);
+    if (sink->rejected != 0) {
+        add_number(&line, "rejected", sink->rejected);
+    }
+    add_time(&line, "last_rejected", sink->last_rejected);
     if (sink->failures != 0) {
         add_number(&line, "failures", sink->failures);
     }
     add_time(&line, "failing_since", sink->failing_since);
+    add_time(&line, "next_try", sink->next_try);
     add_time(&line, "last_error", sink->last_error_at);
     writer_text(&line.writer, error[0] != '\0' ? ": " : "");
     writer_text(&line.writer, error);

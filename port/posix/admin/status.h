@@ -20,9 +20,11 @@ struct status_sink {
     bool required;
     enum { STATUS_OPENING, STATUS_WORKS, STATUS_FAILS, STATUS_HANGS } state;
     uint64_t delivered, failures;
+    uint64_t rejected;          /* of those delivered, records that its peer will never take */
     char trouble[SINK_TROUBLE]; /* why it does not work; "": it does */
     /* ms since 1970, 0: never. */
-    uint64_t last_success, failing_since, last_error_at;
+    uint64_t last_success, failing_since, last_error_at, last_rejected;
+    uint64_t next_try;  /* 0 also while it is tried */
     uint64_t last_loss; /* when it was seen that it had lost records */
     char last_error[SINK_TROUBLE];
 };

@@ -290,10 +290,13 @@ static void put_sinks(struct writer *writer, const struct status *status) {
         number(writer, "behind", status->ring.behind[sink->reader]);
         number(writer, "delivered", sink->delivered);
         number(writer, "lost", status->ring.lost[sink->reader]);
+        number(writer, "rejected", sink->rejected);
         number(writer, "failures", sink->failures);
         moment(writer, "last_success", sink->last_success);
         moment(writer, "failing_since", sink->failing_since);
+        moment(writer, "next_try", sink->next_try);
         moment(writer, "last_loss", sink->last_loss);
+        moment(writer, "last_rejected", sink->last_rejected);
         moment(writer, "last_error_at", sink->last_error_at);
         string(writer, "last_error", sink->last_error, ERROR_MOST);
         end(writer);

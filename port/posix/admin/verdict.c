@@ -59,6 +59,10 @@ static bool has_lost(const struct status *status, const struct status_sink *sink
     return lately(status, sink->last_loss);
 }
 
+static bool has_rejected(const struct status *status, const struct status_sink *sink) {
+    return lately(status, sink->last_rejected);
+}
+
 static void add_sinks(struct verdict *verdict, const struct status *status, is_so_of *is_so,
                       enum verdict_cause cause) {
     for (unsigned i = 0; i < status->sink_count; i++) {
@@ -116,6 +120,7 @@ void verdict_of(struct verdict *verdict, const struct status *status) {
     add_sinks(verdict, status, besteffort_fails, VERDICT_BESTEFFORT);
     add_sinks(verdict, status, is_behind, VERDICT_BEHIND);
     add_sinks(verdict, status, has_lost, VERDICT_LOST);
+    add_sinks(verdict, status, has_rejected, VERDICT_REJECTED);
     add_if(verdict, has_peaked(status), VERDICT_PEAK);
     add_if(verdict, is_silent(status), VERDICT_SILENCE);
     add_if(verdict, status->last_unauthorized > status->server.last_ok, VERDICT_UNAUTHORIZED);
@@ -148,6 +153,7 @@ const char *verdict_cause_name(enum verdict_cause cause) {
                                                           "besteffort_sink_failing",
                                                       [VERDICT_BEHIND] = "sink_behind",
                                                       [VERDICT_LOST] = "sink_lost_events",
+                                                      [VERDICT_REJECTED] = "sink_rejected_events",
                                                       [VERDICT_PEAK] = "ring_peak",
                                                       [VERDICT_SILENCE] = "silence",
                                                       [VERDICT_UNAUTHORIZED] = "answered_401",
@@ -244,13 +250,24 @@ static void tell_behind(const struct telling *t) {
     say(t, " in the ring wait for it", "が書き出し待ち");
 }
 
+/* Events that the sink does not have: when the last of them was told, and how many they are. */
+static void tell_missing(const struct telling *t, uint64_t last, uint64_t number) {
+    say_ago(t, last);
+    say(t, ", ", "、起動から ");
+    say_number(t, number);
+    say(t, " since the start", " 件）");
+}
+
 static void tell_lost(const struct telling *t) {
     say_sink(t);
     say(t, "lost events ", "がイベントを取りこぼしました（");
-    say_ago(t, t->sink->last_loss);
-    say(t, ", ", "、起動から ");
-    say_number(t, t->status->ring.lost[t->sink->reader]);
-    say(t, " since the start", " 件）");
+    tell_missing(t, t->sink->last_loss, t->status->ring.lost[t->sink->reader]);
+}
+
+static void tell_rejected(const struct telling *t) {
+    say_sink(t);
+    say(t, "was refused events for good ", "の相手がイベントの受け取りを拒みました（");
+    tell_missing(t, t->sink->last_rejected, t->sink->rejected);
 }
 
 static void tell_peak(const struct telling *t) {
@@ -337,6 +354,9 @@ static void tell(const struct telling *t, enum verdict_cause cause) {
     case VERDICT_LOST:
         tell_lost(t);
         break;
+    case VERDICT_REJECTED:
+        tell_rejected(t);
+        break;
     case VERDICT_PEAK:
         tell_peak(t);
         break;
@@ -357,7 +377,8 @@ static void tell(const struct telling *t, enum verdict_cause cause) {
 static struct telling telling_of(struct writer *writer, const struct verdict_reason *reason,
                                  const struct status *status, enum language language) {
     bool sinks = reason->cause == VERDICT_SINK || reason->cause == VERDICT_BESTEFFORT ||
-                 reason->cause == VERDICT_BEHIND || reason->cause == VERDICT_LOST;
+                 reason->cause == VERDICT_BEHIND || reason->cause == VERDICT_LOST ||
+                 reason->cause == VERDICT_REJECTED;
 
     return (struct telling){writer, status, sinks ? &status->sinks[reason->sink] : NULL, language};
 }
@@ -423,6 +444,11 @@ static const char *const advice[VERDICT_CAUSES][2] = {
          "リングが持ちこたえるより長く、止まっていたか遅れていました。policy=required なら"
          "取りこぼさず、代わりに Webhook に 503 を返します。最後の取りこぼしから 1 時間で"
          "消えます。"},
+    [VERDICT_REJECTED] =
+        {"The log has the answer. With dead=PATH they are in that file, for cmcwh cat; without it "
+         "they are gone for this sink. This goes away an hour after the last one.",
+         "応答はログにあります。dead=PATH があればそのファイルに残り（cmcwh cat で読めます）、"
+         "なければこの書き出し先には残りません。最後の拒否から 1 時間で消えます。"},
     [VERDICT_PEAK] =
         {"A larger burst would get 503: make --ring-records larger, or the slowest "
          "sink faster. This goes away after an hour.",

@@ -25,6 +25,7 @@ enum verdict_cause {
     VERDICT_BESTEFFORT,   /* a besteffort sink fails or hangs: the same */
     VERDICT_BEHIND,       /* more than half of the ring's records wait for a sink that works */
     VERDICT_LOST,         /* a besteffort sink has lost records within VERDICT_LATELY */
+    VERDICT_REJECTED,     /* a sink's peer has refused records for good within VERDICT_LATELY */
     VERDICT_PEAK,         /* more than 80 % of the ring were in use within VERDICT_LATELY */
     VERDICT_SILENCE,      /* no event for longer than --quiet-after, or none since the start */
     VERDICT_UNAUTHORIZED, /* a request got 401, and none 200 since */
@@ -47,7 +48,7 @@ struct verdict_reason {
 struct verdict {
     enum verdict_colour colour; /* the worst */
     unsigned count;             /* 0: all is well */
-    struct verdict_reason reasons[VERDICT_CAUSES + 2 * CMCWH_READERS_MAX];
+    struct verdict_reason reasons[VERDICT_CAUSES + 3 * CMCWH_READERS_MAX];
 };
 
 void verdict_of(struct verdict *verdict, const struct status *status);
