@@ -832,7 +832,23 @@ int cmcwh_filter_parse(struct cmcwh_filter *filter, struct cmcwh_text list, size
 bool cmcwh_filter_passes(const struct cmcwh_filter *filter, const struct cmcwh_event *event);
 
 /* ---- Sinks ---------------------------------------------------------------------------------
- * Reads a ring for one reader and writes to one place.
+ * Reads a ring for one reader and writes to one place. A UART or a file has `write`, as the example
+ * at the top. A broker that wants each event under a topic, and says later that it has it:
+ *
+ *   static int publish(void *context, const struct cmcwh_record *record, const void *bytes,
+ *                      size_t length) {
+ *       struct cmcwh_event event;
+ *
+ *       cmcwh_record_read(record, &event);
+ *       if (broker_publish(context, topic_of(&event), bytes, length) < 0) return -1;
+ *       return broker_in_flight(context) >= 20;                // enough: let it acknowledge them
+ *   }
+ *
+ *   static int settle(void *context) { return broker_wait_acknowledged(context); }
+ *
+ *   struct cmcwh_sink_config onward = {
+ *       .ring = &ring, .context = &broker, .write_record = publish, .sync = settle,
+ *       .buffer = buffer, .buffer_size = sizeof buffer};
  */
 struct cmcwh_sink_config {
     struct cmcwh_ring *ring;
@@ -846,10 +862,11 @@ struct cmcwh_sink_config {
      * bounded time. */
     int (*write)(void *context, const void *bytes, size_t length);
 
-    /* Instead of write, for a medium that has to know what it writes, as for a topic: called for
-     * each event with its record beside what `encoding` makes of it, both of which are the sink's.
-     * 0; positive: enough for now, the rest of this request excepted, and what was written is
-     * synced and acknowledged; negative as of write. NULL: there is write. */
+    /* Instead of write, for a medium that has to know what it writes: called for each event with
+     * its record, whose CRC is set, beside what `encoding` makes of it; both are good until it
+     * returns. 0; positive: enough for now: once this request is through, all is synced and
+     * acknowledged, which else is done when there is nothing left to read; negative as of write.
+     * NULL: there is write. */
     int (*write_record)(void *context, const struct cmcwh_record *record, const void *bytes,
                         size_t length);
 

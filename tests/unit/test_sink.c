@@ -109,6 +109,36 @@ static unsigned count_lines(uint64_t first) {
     return count;
 }
 
+/* A medium that is given records beside their bytes: it has enough at the `enough`th, and fails at
+ * the fail_at'th. */
+static unsigned enough, bounces;
+
+static int record_write(void *context, const struct cmcwh_record *record, const void *bytes,
+                        size_t length) {
+    static char again[CMCWH_ENCODED_MAX];
+    struct cmcwh_event event;
+    int result = medium_write(context, bytes, length);
+
+    assert_int_equal(cmcwh_record_check(record), CMCWH_OK);
+    assert_int_equal(cmcwh_encode(record, CMCWH_ENCODE_JSON, NULL, again), length);
+    assert_memory_equal(bytes, again, length);
+    cmcwh_record_read(record, &event);
+    bounces += event.kind == CMCWH_BOUNCES;
+    return result < 0 ? result : medium.writes == enough;
+}
+
+static struct cmcwh_sink record_sink(const struct cmcwh_filter *filter) {
+    struct cmcwh_sink sink = sink_of(CMCWH_ENCODED_MAX, false);
+    struct cmcwh_sink_config config = sink.config;
+
+    enough = bounces = 0;
+    config.write = NULL;
+    config.write_record = record_write;
+    config.filter = filter;
+    assert_int_equal(cmcwh_sink_init(&sink, &config), CMCWH_OK);
+    return sink;
+}
+
 static void bad_configs(void **state) {
     struct cmcwh_sink_config good = {.ring = &f.ring,
                                      .write = medium_write,
@@ -125,6 +155,8 @@ static void bad_configs(void **state) {
     config = good;
     config.write = NULL;
     assert_int_equal(cmcwh_sink_init(&sink, &config), CMCWH_ERR_ARGUMENT);
+    config.write_record = record_write;
+    assert_int_equal(cmcwh_sink_init(&sink, &config), CMCWH_OK);
     config = good;
     config.buffer = NULL;
     assert_int_equal(cmcwh_sink_init(&sink, &config), CMCWH_ERR_ARGUMENT);
@@ -315,6 +347,93 @@ static void frames_are_sealed(void **state) {
     assert_int_equal(deframer.skipped, 0);
 }
 
+/* Each record comes by itself, sound and with its bytes; what is to come is not cut by the size of
+ * a buffer. */
+static void records_come_with_their_bytes(void **state) {
+    struct cmcwh_sink sink;
+
+    (void)state;
+    fixture_init(&f, 64, false);
+    sink = record_sink(NULL);
+    post_batch(20);
+    assert_int_equal(cmcwh_sink_pump(&sink), 20);
+    assert_int_equal(count_lines(1), 20);
+    assert_int_equal(medium.writes, 20);
+    assert_int_equal(bounces, 20);
+    assert_int_equal(medium.syncs, 1);
+    assert_int_equal(sink.delivered, 20);
+    assert_int_equal(f.ring.in_use, 0);
+    assert_int_equal(cmcwh_sink_pump(&sink), 0);
+    assert_int_equal(medium.syncs, 1);
+}
+
+/* A medium that has enough gets the rest of the request, and no other one before it is synced. */
+static void enough_for_now(void **state) {
+    (void)state;
+    for (unsigned at = 1; at <= 5; at++) {
+        struct cmcwh_sink sink;
+
+        fixture_init(&f, 64, false);
+        sink = record_sink(NULL);
+        post_batch(5);
+        post_batch(3);
+        enough = at;
+        assert_int_equal(cmcwh_sink_pump(&sink), 5);
+        assert_int_equal(medium.writes, 5);
+        assert_int_equal(medium.syncs, 1);
+        assert_int_equal(sink.delivered, 5);
+        assert_int_equal(f.ring.in_use, 3);
+        assert_int_equal(cmcwh_sink_pump(&sink), 3);
+        assert_int_equal(count_lines(1), 8);
+        assert_int_equal(medium.syncs, 2);
+    }
+}
+
+/* What does not pass is taken without being shown. */
+static void records_that_pass(void **state) {
+    struct cmcwh_filter filter;
+    struct cmcwh_sink sink;
+
+    (void)state;
+    fixture_init(&f, 64, false);
+    assert_int_equal(cmcwh_filter_parse(&filter, (struct cmcwh_text){"bounces", 7}, NULL),
+                     CMCWH_OK);
+    sink = record_sink(&filter);
+    assert_int_equal(post(&f, CMCWH_JSON,
+                          "{\"event_type\":\"deliveries\",\"event\":{\"deliveries\":[{\"to\":"
+                          "\"a\",\"status\":\"queued\"},{\"to\":\"b\",\"status\":\"failed\"}]}}"),
+                     2);
+    post_batch(3);
+    assert_int_equal(cmcwh_sink_pump(&sink), 5);
+    assert_int_equal(count_lines(3), 3);
+    assert_int_equal(bounces, 3);
+    assert_int_equal(sink.delivered, 3);
+    assert_int_equal(f.ring.in_use, 0);
+}
+
+/* Whichever record cannot be written: all of them are undone, and come again. */
+static void failing_the_nth_record(void **state) {
+    (void)state;
+    for (unsigned n = 1; n <= 9; n++) { /* the ninth call is the sync */
+        struct cmcwh_sink sink;
+
+        fixture_init(&f, 64, false);
+        sink = record_sink(NULL);
+        post_batch(5);
+        post_batch(3);
+        medium.fail_at = n;
+        assert_int_equal(cmcwh_sink_pump(&sink), CMCWH_ERR_WRITE);
+        assert_int_equal(medium.undos, 1);
+        assert_int_equal(medium.used, 0);
+        assert_int_equal(medium.syncs, n == 9);
+        assert_int_equal(sink.delivered, 0);
+        assert_int_equal(f.ring.in_use, 8);
+        cmcwh_ring_fail(&f.ring, f.reader, 0);
+        assert_int_equal(cmcwh_sink_pump(&sink), 8);
+        assert_int_equal(count_lines(1), 8);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(bad_configs),
                                        cmocka_unit_test(all_arrives_once_and_in_order),
@@ -322,7 +441,11 @@ int main(void) {
                                        cmocka_unit_test(failing_the_nth_call_with_confirm),
                                        cmocka_unit_test(taken_back_at_the_last_moment),
                                        cmocka_unit_test(written_too_late),
-                                       cmocka_unit_test(frames_are_sealed)};
+                                       cmocka_unit_test(frames_are_sealed),
+                                       cmocka_unit_test(records_come_with_their_bytes),
+                                       cmocka_unit_test(enough_for_now),
+                                       cmocka_unit_test(records_that_pass),
+                                       cmocka_unit_test(failing_the_nth_record)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
