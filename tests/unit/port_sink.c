@@ -103,7 +103,7 @@ static void no_medium(void **state) {
 
     (void)state;
     for (size_t i = 0; i < sizeof uris / sizeof *uris; i++) {
-        wrong(uris[i], "expected file:, stdout:, syslog:, syslog+udp:, syslog+tcp: or serial:");
+        wrong(uris[i], "expected file:, stdout:, syslog:, syslog+udp:, syslog+tcp:");
     }
 }
 

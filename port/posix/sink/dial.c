@@ -29,13 +29,10 @@ bool dial_wait(const struct sink *sink, int descriptor, short events, uint64_t u
 }
 
 /* The addresses of a peer, to be freed. NULL: sink->trouble says why not. */
-static struct addrinfo *find(struct sink *sink, const char *peer, int type) {
+static struct addrinfo *find(struct sink *sink, const char *host, const char *port, int type) {
     struct addrinfo *found;
-    char host[256] = "", port[8] = "";
-    int error;
+    int error = reach_find(host, port, type, &found);
 
-    (void)network_split(peer, host, sizeof host, port, sizeof port);
-    error = reach_find(host, port, type, &found);
     if (error != 0) {
         (void)snprintf(sink->trouble, sizeof sink->trouble, "host '%.200s': %s", host,
                        gai_strerror(error));
@@ -43,22 +40,31 @@ static struct addrinfo *find(struct sink *sink, const char *peer, int type) {
     return error == 0 ? found : NULL;
 }
 
-/* Names may be known later, as after a power cut that everything had. */
-enum outcome dial_look(struct sink *sink, bool reach) {
-    struct addrinfo *found = reach ? find(sink, sink->target, SOCK_DGRAM) : NULL;
-    enum outcome outcome = !reach || found != NULL ? OUTCOME_RIGHT : OUTCOME_FAILED;
+enum outcome dial_known(struct sink *sink, const char *host, const char *port) {
+    struct addrinfo *found = find(sink, host, port, SOCK_DGRAM);
 
-    if (found != NULL) {
-        freeaddrinfo(found);
+    if (found == NULL) {
+        return OUTCOME_FAILED;
     }
-    return outcome;
+    freeaddrinfo(found);
+    return OUTCOME_RIGHT;
+}
+
+enum outcome dial_look(struct sink *sink, bool reach) {
+    char host[256] = "", port[8] = "";
+
+    (void)network_split(sink->target, host, sizeof host, port, sizeof port);
+    return reach ? dial_known(sink, host, port) : OUTCOME_RIGHT;
 }
 
 int dial(struct sink *sink, const char *peer, int type) {
-    struct addrinfo *found = find(sink, peer, type);
     const struct patience patience = patience_of(sink, platform_ticks() + SINK_TIMEOUT);
+    char host[256] = "", port[8] = "";
+    struct addrinfo *found;
     int error;
 
+    (void)network_split(peer, host, sizeof host, port, sizeof port);
+    found = find(sink, host, port, type);
     if (found == NULL) {
         return -1;
     }

@@ -9,6 +9,10 @@
  * not block. 0, or -1 with sink->trouble. */
 int dial(struct sink *sink, const char *peer, int type);
 
+/* For `look`: is the host known? It may be later, as after a power cut that everything had:
+ * OUTCOME_FAILED. */
+enum outcome dial_known(struct sink *sink, const char *host, const char *port);
+
 /* For `look` of media that dial. */
 enum outcome dial_look(struct sink *sink, bool reach);
 

@@ -33,7 +33,7 @@ struct post {
     /* Over their ids: the same when the same events are sent again. For one event it is its id. */
     uint64_t key;
 
-    size_t begin, end; /* of the request in `bytes` */
+    size_t begin, end; /* of the request in `bytes`; its body begins at POST_HEAD */
     char bytes[POST_HEAD + POST_BODY];
 };
 

@@ -287,6 +287,24 @@ void secrets_unload(void *loaded) {
     }
 }
 
+static bool stands_in(struct cmcwh_text text, const char *from, const char *end) {
+    return end > from && memmem(text.data, text.length, from, (size_t)(end - from)) != NULL;
+}
+
+bool secrets_are_in(const struct secrets *secrets, struct cmcwh_text text) {
+    const char *key = secrets->api_key, *end;
+    bool found = stands_in(text, key, key + strlen(key));
+
+    for (const char *line = secrets->headers; *line != '\0'; line = end + 2) {
+        const char *value = strchr(line, ':') + 2, *word = strchr(value, ' ');
+
+        end = strchr(value, '\r');
+        found = found || stands_in(text, value, end) ||
+                (word != NULL && word < end && stands_in(text, word + 1, end)); /* "Bearer x" */
+    }
+    return found;
+}
+
 bool secrets_are_relative(const struct sink *sink) {
     const struct secret_files *files = sink->own;
     const char *const each[] = {files->list, files->ca, files->certificate, files->key};

@@ -52,6 +52,9 @@ void secrets_unload(void *secrets);
 /* Is one of them looked for in the directory in which we were started? */
 bool secrets_are_relative(const struct sink *sink);
 
+/* Does one of them stand in a text that a peer has sent back? Then it is not to be shown. */
+bool secrets_are_in(const struct secrets *secrets, struct cmcwh_text text);
+
 /* Says so when this process may not read them that will read them again. */
 void secrets_say_unreadable(const struct sink *sink);
 
