@@ -36,7 +36,14 @@ static void templates(void **state) {
     wrong("a/{}", "not '{}' but {reason}, ");
     wrong("a/{TO}", "not '{TO}' but ");
     wrong("a/{to }", "{server_composition}, {id}, {kind} or {bounce}");
-    wrong("a/{a\nb}", "not '{a\\u000ab}' but ");
+    wrong("a/b\nc", "without control characters");
+    wrong("a/\xFF/c", "a topic in UTF-8");
+    right("\xE3\x81\x82/\xE3\x81\x84");
+    memset(longest, '/', sizeof longest);
+    longest[TOPIC_LEVELS] = '\0';
+    wrong(longest, "200 levels at most");
+    longest[TOPIC_LEVELS - 1] = '\0';
+    right(longest);
     memset(longest, 'x', sizeof longest);
     longest[TOPIC_TEMPLATE + 1] = '\0';
     wrong(longest, "1 to 255 bytes");

@@ -68,6 +68,33 @@ static bool wrong(const char *what, char fault[TOPIC_FAULT]) {
     return false;
 }
 
+bool topic_sound(const char *text) {
+    char bytes[TOPIC_TEMPLATE];
+    struct writer writer = {.bytes = bytes, .size = sizeof bytes};
+
+    return writer_topic_most(&writer, writer_view(text), sizeof bytes) &&
+           writer.used == strlen(text) && memcmp(bytes, text, writer.used) == 0;
+}
+
+/* Is each level sound, and are they not too many? */
+static bool levels_sound(const char *template) {
+    char level[TOPIC_TEMPLATE + 1];
+    unsigned levels = 1;
+
+    for (const char *at = template;; at++, levels++) {
+        size_t length = strcspn(at, "/");
+
+        (void)snprintf(level, sizeof level, "%.*s", (int)length, at);
+        at += length;
+        if (!topic_sound(level[0] == '$' ? level + 1 : level)) {
+            return false;
+        }
+        if (*at == '\0') {
+            return levels <= TOPIC_LEVELS;
+        }
+    }
+}
+
 bool topic_check(const char *template, char fault[TOPIC_FAULT]) {
     if (template[0] == '\0' || strlen(template) > TOPIC_TEMPLATE) {
         return wrong("a topic of 1 to 255 bytes, such as cmc/{event_type}/{status}", fault);
@@ -75,12 +102,16 @@ bool topic_check(const char *template, char fault[TOPIC_FAULT]) {
     if (template[0] == '$') {
         return wrong("a topic that does not begin with '$': those are the broker's own", fault);
     }
+    if (strpbrk(template, "+#") != NULL) {
+        return wrong("a topic without '+' and '#': a message has one topic", fault);
+    }
+    if (!levels_sound(template)) {
+        return wrong("a topic in UTF-8, without control characters, with 200 levels at most",
+                     fault);
+    }
     for (const char *at = template; *at != '\0'; at++) {
         size_t length = strcspn(at + 1, "{}");
 
-        if (*at == '+' || *at == '#') {
-            return wrong("a topic without '+' and '#': a message has one topic", fault);
-        }
         if (*at == '}' || (*at == '{' && at[1 + length] != '}')) {
             return wrong("a topic whose braces have a name between them, as in {status}", fault);
         }

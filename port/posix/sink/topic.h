@@ -9,7 +9,13 @@
  * name in braces is shorter than {to}. */
 enum { TOPIC_TEMPLATE = 255, TOPIC_TEXT = 128, TOPIC_MOST = TOPIC_TEMPLATE / 4 * TOPIC_TEXT + 3 };
 
+/* Levels of it that brokers take. */
+enum { TOPIC_LEVELS = 200 };
+
 enum { TOPIC_FAULT = 256 };
+
+/* May this text be sent as a part of a topic, of TOPIC_TEMPLATE bytes at most? */
+bool topic_sound(const char *text);
 
 /* Is this a template? False: `fault` says what is wrong, or was expected. */
 bool topic_check(const char *template, char fault[TOPIC_FAULT]);
