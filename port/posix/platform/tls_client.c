@@ -92,21 +92,31 @@ void tls_trust_close(struct tls_trust *trust) {
     SSL_CTX_free(tls_context(trust));
 }
 
-/* The name is asked for, and the certificate must be for it. */
-static bool expect(SSL *ssl, const char *host) {
+static bool is_address(const char *host) {
     unsigned char bytes[16];
 
-    if (inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1) {
-        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
-    }
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
+}
+
+/* The certificate must be for this host. */
+static bool expect(X509_VERIFY_PARAM *of, const char *host) {
+    X509_VERIFY_PARAM_set_hostflags(of, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return is_address(host) ? X509_VERIFY_PARAM_set1_ip_asc(of, host) == 1
+                            : X509_VERIFY_PARAM_set1_host(of, host, 0) == 1;
+}
+
+/* A name is asked for; addresses are not (RFC 6066, section 3). */
+static bool ask_for(SSL *ssl, const char *host) {
+    const char *name = is_address(host) ? NULL : host;
+
+    return SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
 struct tls *tls_call(const struct tls_trust *trust, int socket, const char *host) {
     SSL *ssl = SSL_new(tls_context(trust));
 
-    if (ssl != NULL && (SSL_set_fd(ssl, socket) != 1 || !expect(ssl, host))) {
+    if (ssl != NULL && (SSL_set_fd(ssl, socket) != 1 || !expect(SSL_get0_param(ssl), host) ||
+                        !ask_for(ssl, host))) {
         SSL_free(ssl);
         ssl = NULL;
     }
@@ -147,6 +157,32 @@ int tls_call_shake(struct tls *session, enum tls_doubt *doubt, const char **why)
     return TLS_FAILS;
 }
 
+/* OpenSSL tells this of every step of a session. The library that has opened it knows an address at
+ * best, and forgets why a handshake failed. */
+static void watch(const SSL *ssl, int where, int value) {
+    struct tls_loan *loan = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    if (where == SSL_CB_HANDSHAKE_START) {
+        (void)ask_for((SSL *)ssl, loan->host);
+    } else if ((where & SSL_CB_ALERT) != 0 && (value & 0xFF) != SSL_AD_CLOSE_NOTIFY) {
+        loan->refused = (where & SSL_CB_READ) != 0;
+        loan->doubt = loan->refused ? TLS_DOUBT_NONE : doubt_of(SSL_get_verify_result(ssl));
+        loan->why = loan->doubt != TLS_DOUBT_NONE
+                        ? X509_verify_cert_error_string(SSL_get_verify_result(ssl))
+                        : SSL_alert_desc_string_long(value);
+    }
+}
+
+void *tls_trust_lend(struct tls_trust *trust, struct tls_loan *loan) {
+    SSL_CTX *context = tls_context(trust);
+    bool right =
+        expect(SSL_CTX_get0_param(context), loan->host) && SSL_CTX_set_app_data(context, loan) == 1;
+
+    SSL_CTX_set_info_callback(context, watch);
+    ERR_clear_error();
+    return right ? context : NULL;
+}
+
 #else
 
 struct tls_trust *tls_trust_open(const char *option, const char *file) {
@@ -179,6 +215,12 @@ int tls_call_shake(struct tls *session, enum tls_doubt *doubt, const char **why)
     *doubt = TLS_DOUBT_NONE;
     *why = NULL;
     return TLS_FAILS;
+}
+
+void *tls_trust_lend(struct tls_trust *trust, struct tls_loan *loan) {
+    (void)trust;
+    (void)loan;
+    return NULL;
 }
 
 #endif

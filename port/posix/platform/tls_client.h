@@ -43,4 +43,16 @@ enum tls_doubt {
  * says: static text, NULL when it says nothing. */
 int tls_call_shake(struct tls *session, enum tls_doubt *doubt, const char **why);
 
+/* What a library that opens sessions of its own is to expect of a peer, and what came of that. */
+struct tls_loan {
+    const char *host; /* its certificate must be for it, and it is asked for by this name */
+    enum tls_doubt doubt;
+    const char *why; /* static text; NULL: nothing has failed */
+    bool refused;    /* `why` is what the peer says of us */
+};
+
+/* What OpenSSL calls an SSL_CTX, for such a library, one with one thread. The loan must stay as
+ * long as the library has sessions. NULL: no memory, or no TLS. */
+void *tls_trust_lend(struct tls_trust *trust, struct tls_loan *loan);
+
 #endif
