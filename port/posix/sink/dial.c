@@ -28,8 +28,7 @@ bool dial_wait(const struct sink *sink, int descriptor, short events, uint64_t u
     return patience_wait(&patience, descriptor, events);
 }
 
-/* The addresses of a peer, to be freed. NULL: sink->trouble says why not. */
-static struct addrinfo *find(struct sink *sink, const char *host, const char *port, int type) {
+struct addrinfo *dial_find(struct sink *sink, const char *host, const char *port, int type) {
     struct addrinfo *found;
     int error = reach_find(host, port, type, &found);
 
@@ -41,7 +40,7 @@ static struct addrinfo *find(struct sink *sink, const char *host, const char *po
 }
 
 enum outcome dial_known(struct sink *sink, const char *host, const char *port) {
-    struct addrinfo *found = find(sink, host, port, SOCK_DGRAM);
+    struct addrinfo *found = dial_find(sink, host, port, SOCK_DGRAM);
 
     if (found == NULL) {
         return OUTCOME_FAILED;
@@ -64,7 +63,7 @@ int dial(struct sink *sink, const char *peer, int type) {
     int error;
 
     (void)network_split(peer, host, sizeof host, port, sizeof port);
-    found = find(sink, host, port, type);
+    found = dial_find(sink, host, port, type);
     if (found == NULL) {
         return -1;
     }

@@ -5,9 +5,14 @@
 
 #include "sink/sink.h"
 
+#include <netdb.h>
+
 /* Opens sink->descriptor to a HOST:PORT, SOCK_STREAM or SOCK_DGRAM, within SINK_TIMEOUT. It does
  * not block. 0, or -1 with sink->trouble. */
 int dial(struct sink *sink, const char *peer, int type);
+
+/* The addresses of a peer, to be freed with freeaddrinfo. NULL: sink->trouble says why not. */
+struct addrinfo *dial_find(struct sink *sink, const char *host, const char *port, int type);
 
 /* For `look`: is the host known? It may be later, as after a power cut that everything had:
  * OUTCOME_FAILED. */
