@@ -99,7 +99,7 @@ static void only(void **state) {
 
 static void no_medium(void **state) {
     static const char *const uris[] = {"",      "file",    "x",      ":",         "FILE:x",
-                                       "fil:x", "files:x", "mqtt:x", "syslog+:x", " file:x"};
+                                       "fil:x", "files:x", "mqttx:x", "syslog+:x", " file:x"};
 
     (void)state;
     for (size_t i = 0; i < sizeof uris / sizeof *uris; i++) {

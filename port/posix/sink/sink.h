@@ -224,6 +224,6 @@ const char *sink_path(char *text);
 void sink_close(struct sink *sink);
 
 extern const struct sink_medium sink_file, sink_stdout, sink_syslog, sink_udp, sink_tcp,
-    sink_serial, sink_http, sink_https;
+    sink_serial, sink_http, sink_https, sink_mqtt, sink_mqtts;
 
 #endif

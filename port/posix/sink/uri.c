@@ -18,6 +18,9 @@ static const struct sink_medium *const media[] = {&sink_file, &sink_stdout, &sin
 #if CMCWH_HTTP
                                                   &sink_http, &sink_https,
 #endif
+#if CMCWH_MQTT
+                                                  &sink_mqtt, &sink_mqtts,
+#endif
                                                   NULL};
 
 const char *sink_path(char *text) {

@@ -1,0 +1,225 @@
+/* MQTT: an event is a message of QoS 1, taken when the broker has acknowledged it. Not here: what
+ * is said to the broker (mqtt_talk.c), topics (topic.c), which events it has taken (flight.c). */
+#include "sink/mqtt.h"
+
+#include <errno.h>
+#include <mosquitto.h>
+#include <mqtt_protocol.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include "platform/log.h"
+#include "platform/platform.h"
+#include "platform/writer.h"
+#include "sink/dial.h"
+#include "sink/topic.h"
+
+/* ---- Its beginning ---- */
+
+static bool secure(const struct sink *sink) {
+    return sink->medium == &sink_mqtts;
+}
+
+static struct addrinfo *find(struct sink *sink) {
+    struct mqtt *own = sink->own;
+
+    (void)mqtt_split(sink->target, secure(sink) ? "8883" : "1883", own->host, own->port);
+    return dial_find(sink, own->host, own->port, SOCK_STREAM);
+}
+
+/* Our id, which no other client may have. */
+static const char *id_of(struct mqtt *own) {
+    uint32_t random[2] = {0};
+
+    if (own->id[0] == '\0') { /* 23 bytes are taken everywhere */
+        (void)getrandom(random, sizeof random, 0);
+        (void)snprintf(own->id, sizeof own->id, "cmcwh%08x%08x", (unsigned)random[0],
+                       (unsigned)random[1]);
+    }
+    return own->settings.client != NULL ? own->settings.client : own->id;
+}
+
+/* Tells the library all that it is to say. False: no memory. */
+static bool prepare(struct sink *sink, int version) {
+    struct mqtt *own = sink->own;
+    const struct secrets *secrets = sink->loaded;
+    const char *state = own->settings.state;
+    struct mosquitto *library = own->library;
+    void *tls = secrets->trust == NULL ? NULL : tls_trust_lend(secrets->trust, &own->loan);
+
+    mqtt_listen(library);
+    return (secrets->trust == NULL ||
+            (tls != NULL && mosquitto_int_option(library, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0) == 0 &&
+             mosquitto_void_option(library, MOSQ_OPT_SSL_CTX, tls) == 0)) &&
+           mosquitto_int_option(library, MOSQ_OPT_PROTOCOL_VERSION, version) == 0 &&
+           mosquitto_int_option(library, MOSQ_OPT_TCP_NODELAY, 1) == 0 &&
+           mosquitto_int_option(library, MOSQ_OPT_SEND_MAXIMUM, (int)own->flight.room) == 0 &&
+           (secrets->user[0] == '\0' ||
+            mosquitto_username_pw_set(library, secrets->user, secrets->password) == 0) &&
+           (state == NULL || mosquitto_will_set(library, state, 7, "offline", 1, true) == 0);
+}
+
+/* Connects to one of the broker's addresses: the library would not go on to the next. 0, or the
+ * error. */
+static int call(struct sink *sink, const struct addrinfo *to, uint64_t until) {
+    struct mqtt *own = sink->own;
+    char address[NI_MAXHOST];
+    int error;
+    socklen_t length = sizeof error;
+
+    error = getnameinfo(to->ai_addr, to->ai_addrlen, address, sizeof address, NULL, 0,
+                        NI_NUMERICHOST) != 0
+                ? MOSQ_ERR_INVAL
+                : mosquitto_connect_async(own->library, address, atoi(own->port),
+                                          (int)own->settings.keepalive);
+    if (error != MOSQ_ERR_SUCCESS) {
+        return error == MOSQ_ERR_ERRNO ? errno : EADDRNOTAVAIL;
+    }
+    error = ETIMEDOUT;
+    sink_moves(sink);
+    if (dial_wait(sink, mosquitto_socket(own->library), POLLOUT, until)) {
+        (void)getsockopt(mosquitto_socket(own->library), SOL_SOCKET, SO_ERROR, &error, &length);
+    }
+    return error;
+}
+
+static int reach_any(struct sink *sink) {
+    uint64_t until = platform_ticks() + SINK_TIMEOUT;
+    struct addrinfo *found = find(sink);
+    int error = EADDRNOTAVAIL;
+
+    if (found == NULL) {
+        return -1;
+    }
+    for (const struct addrinfo *to = found; to != NULL && error != 0; to = to->ai_next) {
+        error = call(sink, to, until);
+    }
+    freeaddrinfo(found);
+    return error == 0 ? 0 : sink_trouble(sink, "cannot be reached", error);
+}
+
+static bool has_answered(const struct mqtt *own) {
+    return own->answer == 0;
+}
+
+static int connect_as(struct sink *sink, int version) {
+    struct mqtt *own = sink->own;
+
+    mqtt_hang_up(sink);
+    own->answer = -1;
+    own->goodbye = 0;
+    own->answered = 0;
+    own->hung_up = own->failed = false;
+    own->loan = (struct tls_loan){.host = own->host};
+    own->library = mosquitto_new(id_of(own), true, sink);
+    if (own->library == NULL || !flight_open(&own->flight, (unsigned)own->settings.window + 1) ||
+        !prepare(sink, version)) {
+        return sink_trouble(sink, "no memory for a connection", 0);
+    }
+    if (reach_any(sink) < 0 || mqtt_run(sink, has_answered, "the broker does not answer") < 0) {
+        return -1;
+    }
+    if (own->settings.state != NULL) {
+        return mqtt_publish(sink, own->settings.state, writer_view("online"), true, 0);
+    }
+    return 0;
+}
+
+/* A broker that does not speak MQTT 5 says so, or just hangs up. */
+static int open_any(struct sink *sink) {
+    struct mqtt *own = sink->own;
+    int wanted = own->settings.version;
+    int result = connect_as(sink, wanted != 0 ? wanted : MQTT_PROTOCOL_V5);
+
+    if (result < 0 && wanted == 0 &&
+        (own->hung_up || own->answer == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION)) {
+        result = connect_as(sink, MQTT_PROTOCOL_V311);
+        if (result == 0 && !own->said_old) {
+            log_line(CMCWH_LOG_WARN,
+                     "sink '%s': the broker does not speak MQTT 5, so that it cannot say when it "
+                     "forbids a topic",
+                     sink->uri);
+            own->said_old = true;
+        }
+    }
+    return result;
+}
+
+/* ---- The medium ---- */
+
+/* Names may be known later. */
+static enum outcome mqtt_look(struct sink *sink, bool reach) {
+    struct addrinfo *found = reach ? find(sink) : NULL;
+    enum outcome outcome = !reach || found != NULL ? OUTCOME_RIGHT : OUTCOME_FAILED;
+
+    if (found != NULL) {
+        freeaddrinfo(found);
+    }
+    return outcome;
+}
+
+/* The library's own beginning is for one thread: here it is main. */
+static void *mqtt_load(const struct sink *sink) {
+    (void)mosquitto_lib_init();
+    return secrets_load(sink, SECRETS_MQTT, secure(sink));
+}
+
+static int mqtt_open(struct sink *sink) {
+    struct mqtt *own = sink->own;
+
+    if (open_any(sink) < 0) {
+        mqtt_hang_up(sink);
+        return -1;
+    }
+    sink->descriptor = mosquitto_socket(own->library);
+    sink->proven = true;
+    return 0;
+}
+
+static const char silent[] = "the broker acknowledges nothing";
+
+static bool has_room(const struct mqtt *own) {
+    return own->flight.count < own->settings.window;
+}
+
+static bool has_landed(const struct mqtt *own) {
+    return own->flight.count == 0;
+}
+
+static int mqtt_put(void *context, const struct cmcwh_record *record, const void *bytes,
+                    size_t length) {
+    struct sink *sink = context;
+    const struct mqtt *own = sink->own;
+    const size_t newline = sink->encoding == CMCWH_ENCODE_BINARY ? 0 : 1;
+    struct cmcwh_event event;
+    char topic[TOPIC_MOST + 1];
+
+    cmcwh_record_read(record, &event);
+    topic_make(own->settings.topic, &event, topic);
+    return mqtt_run(sink, has_room, silent) < 0
+               ? -1
+               : mqtt_publish(sink, topic, (struct cmcwh_text){bytes, length - newline},
+                              own->settings.retain, event.seq);
+}
+
+static int mqtt_sync(void *context) {
+    return mqtt_run(context, has_landed, silent);
+}
+
+static int mqtt_idle(struct sink *sink) {
+    return mqtt_step(sink, 0);
+}
+
+#define MQTT(name, example)                                                                        \
+    {                                                                                              \
+        .scheme = name, .help = example, .encoding = CMCWH_ENCODE_JSON, .target = mqtt_target,     \
+        .parameters = mqtt_parameters, .own = &mqtt_unopened, .own_size = sizeof mqtt_unopened,    \
+        .look = mqtt_look, .load = mqtt_load, .unload = secrets_unload, .open = mqtt_open,         \
+        .put = mqtt_put, .sync = mqtt_sync, .idle = mqtt_idle, .close = mqtt_hang_up               \
+    }
+
+const struct sink_medium sink_mqtt = MQTT("mqtt", "mqtt://HOST[:PORT]");
+const struct sink_medium sink_mqtts = MQTT("mqtts", "mqtts://HOST[:PORT]");
