@@ -63,8 +63,10 @@ static bool prepare(struct sink *sink, int version) {
 }
 
 /* Connects to one of the broker's addresses: the library would not go on to the next. 0, or the
- * error. */
+ * error. The system keeps little of what a broker sends, and so does the library, before mqtt_step
+ * has seen whether that is too much. */
 static int call(struct sink *sink, const struct addrinfo *to, uint64_t until) {
+    static const int little = 4096;
     struct mqtt *own = sink->own;
     char address[NI_MAXHOST];
     int error;
@@ -80,6 +82,7 @@ static int call(struct sink *sink, const struct addrinfo *to, uint64_t until) {
     }
     error = ETIMEDOUT;
     sink_moves(sink);
+    (void)setsockopt(mosquitto_socket(own->library), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
     if (dial_wait(sink, mosquitto_socket(own->library), POLLOUT, until)) {
         (void)getsockopt(mosquitto_socket(own->library), SOL_SOCKET, SO_ERROR, &error, &length);
     }
@@ -87,8 +90,8 @@ static int call(struct sink *sink, const struct addrinfo *to, uint64_t until) {
 }
 
 static int reach_any(struct sink *sink) {
-    uint64_t until = platform_ticks() + SINK_TIMEOUT;
     struct addrinfo *found = find(sink);
+    uint64_t until = platform_ticks() + SINK_TIMEOUT;
     int error = EADDRNOTAVAIL;
 
     if (found == NULL) {
