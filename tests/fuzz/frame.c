@@ -61,7 +61,7 @@ static size_t make_frame(const uint8_t *bytes, size_t length, char *out) {
         draft_text(&draft, field, (struct cmcwh_text){text[field], used});
     }
     draft_close(&draft);
-    MUST(batch_commit(&batch, (struct cmcwh_text){"", 0}) == 1);
+    MUST(batch_commit(&batch, (struct cmcwh_text){"", 0}, (struct cmcwh_text){0}) == 1);
     MUST(cmcwh_ring_read(ring, 0, &copy) == 1);
     fuzz_check_record(&copy, true);
     return cmcwh_encode(&copy, CMCWH_ENCODE_BINARY, NULL, out);

@@ -75,7 +75,7 @@ static int post(unsigned count) {
         draft_text(&draft, CMCWH_TO, (struct cmcwh_text){"user@example.jp", 15});
         draft_close(&draft);
     }
-    result = batch_commit(&batch, (struct cmcwh_text){"pro", 3});
+    result = batch_commit(&batch, (struct cmcwh_text){"pro", 3}, (struct cmcwh_text){0});
     return result < 0 ? result : batch_confirm(&batch) < 0 ? CMCWH_ERR_STORAGE : result;
 }
 

@@ -98,7 +98,7 @@ static void only(void **state) {
 }
 
 static void no_medium(void **state) {
-    static const char *const uris[] = {"",      "file",    "x",      ":",         "FILE:x",
+    static const char *const uris[] = {"",      "file",    "x",       ":",         "FILE:x",
                                        "fil:x", "files:x", "mqttx:x", "syslog+:x", " file:x"};
 
     (void)state;

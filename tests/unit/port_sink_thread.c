@@ -156,7 +156,7 @@ static int post_one(void) {
     draft_begin(&draft, record, posted_kind);
     draft_close(&draft);
     batch.settled = ask_again;
-    result = batch_commit(&batch, none);
+    result = batch_commit(&batch, none, (struct cmcwh_text){0});
     if (result < 0) {
         batch_abort(&batch);
         return result;

@@ -30,7 +30,7 @@ static struct cmcwh_record sample(unsigned seed) {
     }
     draft_text(&draft, CMCWH_TO, view);
     draft_close(&draft);
-    assert_int_equal(batch_commit(&batch, none), 1);
+    assert_int_equal(batch_commit(&batch, none, (struct cmcwh_text){0}), 1);
     return take(&f);
 }
 

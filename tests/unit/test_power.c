@@ -184,7 +184,7 @@ static void use_machine(struct machine *machine) {
         MUST(free_record != NULL);
         fill(free_record, UINT32_C(0xFFFFFF00) | i);
     }
-    MUST(batch_commit(&batch, no_text) == CAPACITY);
+    MUST(batch_commit(&batch, no_text, no_text) == CAPACITY);
     MUST(batch_confirm(&batch) == CMCWH_OK);
     for (uint32_t i = 0; i < CAPACITY; i++) {
         MUST(cmcwh_ring_read(&machine->ring, machine->log, &record) == 1);
@@ -256,7 +256,7 @@ static void commit(uint32_t index) {
     struct request *request = &model.requests[index];
 
     if (request->batch.count > 0) {
-        MUST(batch_commit(&request->batch, no_text) == (int)request->batch.count);
+        MUST(batch_commit(&request->batch, no_text, no_text) == (int)request->batch.count);
         request->committed = true;
         model.queue[model.queued++] = index;
     }

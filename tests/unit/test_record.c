@@ -35,7 +35,7 @@ static struct cmcwh_record sealed(const char *composition) {
     place = batch_add(&batch);
     assert_non_null(place);
     *place = *built;
-    assert_int_equal(batch_commit(&batch, text_of(composition)), 1);
+    assert_int_equal(batch_commit(&batch, text_of(composition), (struct cmcwh_text){0}), 1);
     return take(&f);
 }
 

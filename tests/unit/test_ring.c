@@ -27,7 +27,7 @@ static struct cmcwh_batch hold(unsigned count) {
 static void commit(unsigned count) {
     struct cmcwh_batch batch = hold(count);
 
-    assert_int_equal(batch_commit(&batch, no_text), count);
+    assert_int_equal(batch_commit(&batch, no_text, no_text), count);
 }
 
 /* Reads `count` records of a reader, whose numbers begin at `seq`. */
@@ -91,7 +91,7 @@ static void committed_in_one_step(void **state) {
     fixture_init(&f, 8, false);
     batch = hold(3);
     expect_nothing(f.reader);
-    assert_int_equal(batch_commit(&batch, no_text), 3);
+    assert_int_equal(batch_commit(&batch, no_text, no_text), 3);
     assert_int_equal(batch_confirm(&batch), CMCWH_OK);
     batch_abort(&batch); /* too late: does nothing */
     expect(f.reader, 1, 3);
@@ -122,7 +122,7 @@ static void an_empty_batch(void **state) {
     (void)state;
     fixture_init(&f, 4, true);
     batch_begin(&batch, &f.ring);
-    assert_int_equal(batch_commit(&batch, no_text), 0);
+    assert_int_equal(batch_commit(&batch, no_text, no_text), 0);
     assert_int_equal(batch_confirm(&batch), CMCWH_OK);
     assert_int_equal(state_of_ring().stored, 0);
 }
@@ -136,11 +136,11 @@ static void interleaved_requests(void **state) {
     slow = hold(3);
     for (uint64_t seq = 1; seq < 50; seq += 2) {
         quick = hold(2);
-        assert_int_equal(batch_commit(&quick, no_text), 2);
+        assert_int_equal(batch_commit(&quick, no_text, no_text), 2);
         expect(f.reader, seq, 2);
         acknowledge(f.reader);
     }
-    assert_int_equal(batch_commit(&slow, no_text), 3);
+    assert_int_equal(batch_commit(&slow, no_text, no_text), 3);
     expect(f.reader, 51, 3);
 }
 
@@ -159,7 +159,7 @@ static void round_and_round(void **state) {
                 batch_abort(&batch);
                 continue;
             }
-            assert_int_equal(batch_commit(&batch, no_text), count);
+            assert_int_equal(batch_commit(&batch, no_text, no_text), count);
             expect(f.reader, seq, count);
             acknowledge(f.reader);
             seq += count;
@@ -180,7 +180,7 @@ static void a_required_reader_keeps_its_records(void **state) {
     acknowledge(f.reader);
     batch = hold(1);
     assert_null(batch_add(&batch)); /* full, though the fast one has all */
-    assert_int_equal(batch_commit(&batch, no_text), 1);
+    assert_int_equal(batch_commit(&batch, no_text, no_text), 1);
     expect(slow, 1, 1);
     batch = hold(0);
     assert_null(batch_add(&batch)); /* read is not acknowledged */
@@ -260,8 +260,8 @@ static void confirmed_when_all_required_have_it(void **state) {
     besteffort = cmcwh_ring_attach(&f.ring, NULL, false);
     one = hold(2);
     two = hold(1);
-    assert_int_equal(batch_commit(&one, no_text), 2);
-    assert_int_equal(batch_commit(&two, no_text), 1);
+    assert_int_equal(batch_commit(&one, no_text, no_text), 2);
+    assert_int_equal(batch_commit(&two, no_text, no_text), 1);
     assert_int_equal(batch_confirm(&one), CMCWH_PENDING);
     expect(f.reader, 1, 3);
     acknowledge(f.reader);
@@ -289,12 +289,12 @@ static void a_failed_reader_takes_all_back(void **state) {
     before = hold(1);
     one = hold(2);
     two = hold(1);
-    assert_int_equal(batch_commit(&before, no_text), 1);
+    assert_int_equal(batch_commit(&before, no_text, no_text), 1);
     expect(f.reader, 1, 1);
     acknowledge(f.reader);
-    assert_int_equal(batch_commit(&one, no_text), 2);
+    assert_int_equal(batch_commit(&one, no_text, no_text), 2);
     expect(f.reader, 2, 1); /* in the middle of a request */
-    assert_int_equal(batch_commit(&two, no_text), 1);
+    assert_int_equal(batch_commit(&two, no_text, no_text), 1);
     cmcwh_ring_fail(&f.ring, f.reader, 1000);
     assert_int_equal(batch_confirm(&before), CMCWH_OK);
     assert_int_equal(batch_confirm(&one), CMCWH_ERR_STORAGE);
@@ -308,11 +308,11 @@ static void a_failed_reader_takes_all_back(void **state) {
     assert_int_equal(state_of_ring().stored, 1); /* their numbers are used again */
     assert_int_equal(state_of_ring().retry, 1000);
     one = hold(1);
-    assert_int_equal(batch_commit(&one, no_text), CMCWH_ERR_STORAGE);
+    assert_int_equal(batch_commit(&one, no_text, no_text), CMCWH_ERR_STORAGE);
     f.now += 999;
-    assert_int_equal(batch_commit(&one, no_text), CMCWH_ERR_STORAGE);
+    assert_int_equal(batch_commit(&one, no_text, no_text), CMCWH_ERR_STORAGE);
     f.now += 1;
-    assert_int_equal(batch_commit(&one, no_text), 1); /* worth another try */
+    assert_int_equal(batch_commit(&one, no_text, no_text), 1); /* worth another try */
     expect(f.reader, 2, 1);
     acknowledge(f.reader);
     assert_int_equal(batch_confirm(&one), CMCWH_OK);
@@ -329,8 +329,8 @@ static void taken_back_from_a_reader_that_was_writing(void **state) {
     other = cmcwh_ring_attach(&f.ring, NULL, true);
     one = hold(2);
     two = hold(2);
-    assert_int_equal(batch_commit(&one, no_text), 2);
-    assert_int_equal(batch_commit(&two, no_text), 2);
+    assert_int_equal(batch_commit(&one, no_text, no_text), 2);
+    assert_int_equal(batch_commit(&two, no_text, no_text), 2);
     expect(other, 1, 4);
     expect(f.reader, 1, 2);
     acknowledge(f.reader);
@@ -343,7 +343,7 @@ static void taken_back_from_a_reader_that_was_writing(void **state) {
     acknowledge(other);
     assert_int_equal(batch_confirm(&one), CMCWH_OK);
     one = hold(1);
-    assert_int_equal(batch_commit(&one, no_text), 1);
+    assert_int_equal(batch_commit(&one, no_text, no_text), 1);
     expect(other, 3, 1); /* the numbers were taken by nobody: used again */
     expect(f.reader, 3, 1);
 }
@@ -357,13 +357,13 @@ static void numbers_that_were_taken_are_not_used_again(void **state) {
     fixture_init(&f, 8, true);
     other = cmcwh_ring_attach(&f.ring, NULL, true);
     batch = hold(2);
-    assert_int_equal(batch_commit(&batch, no_text), 2);
+    assert_int_equal(batch_commit(&batch, no_text, no_text), 2);
     expect(other, 1, 2);
     acknowledge(other);
     cmcwh_ring_fail(&f.ring, f.reader, 0);
     assert_int_equal(batch_confirm(&batch), CMCWH_ERR_STORAGE);
     batch = hold(1);
-    assert_int_equal(batch_commit(&batch, no_text), 1);
+    assert_int_equal(batch_commit(&batch, no_text, no_text), 1);
     expect(other, 3, 1);
     expect(f.reader, 3, 1);
 }
@@ -376,20 +376,20 @@ static void a_reader_that_hangs(void **state) {
     (void)state;
     fixture_init(&f, 8, true);
     batch = hold(2);
-    assert_int_equal(batch_commit(&batch, no_text), 2);
+    assert_int_equal(batch_commit(&batch, no_text, no_text), 2);
     expect(f.reader, 1, 1);
     cmcwh_ring_stall(&f.ring, f.reader, UINT32_MAX);
     assert_int_equal(batch_confirm(&batch), CMCWH_ERR_STORAGE);
     assert_true(state_of_ring().failed[f.reader]);
     f.now += 1000000;
     batch = hold(1);
-    assert_int_equal(batch_commit(&batch, no_text), CMCWH_ERR_STORAGE);
+    assert_int_equal(batch_commit(&batch, no_text, no_text), CMCWH_ERR_STORAGE);
     batch_abort(&batch);
     expect_nothing(f.reader);
     assert_int_equal(cmcwh_ring_acknowledge(&f.ring, f.reader), CMCWH_ERR_STORAGE);
     assert_false(state_of_ring().failed[f.reader]);
     batch = hold(1);
-    assert_int_equal(batch_commit(&batch, no_text), 1);
+    assert_int_equal(batch_commit(&batch, no_text, no_text), 1);
     expect(f.reader, 1, 1); /* the numbers were taken by nobody: used again */
     acknowledge(f.reader);
     assert_int_equal(batch_confirm(&batch), CMCWH_OK);
@@ -419,10 +419,10 @@ static void waiting_has_an_end(void **state) {
     f.ring.config.confirm_wait = 100;
     other = cmcwh_ring_attach(&f.ring, NULL, true);
     one = hold(1);
-    assert_int_equal(batch_commit(&one, no_text), 1);
+    assert_int_equal(batch_commit(&one, no_text, no_text), 1);
     f.now += 50;
     two = hold(1);
-    assert_int_equal(batch_commit(&two, no_text), 1);
+    assert_int_equal(batch_commit(&two, no_text, no_text), 1);
     f.now += 49;
     expect(other, 1, 1);
     acknowledge(other);
@@ -451,7 +451,7 @@ static void called_when_it_is_settled(void **state) {
         batches[i] = hold(1);
         batches[i].settled = count_call;
         batches[i].context = &calls[i];
-        assert_int_equal(batch_commit(&batches[i], no_text), 1);
+        assert_int_equal(batch_commit(&batches[i], no_text, no_text), 1);
     }
     assert_int_equal(batch_confirm(&batches[0]), CMCWH_PENDING);
     assert_int_equal(batch_confirm(&batches[2]), CMCWH_PENDING);
@@ -479,7 +479,7 @@ static void given_up_while_it_is_pending(void **state) {
     batch = hold(1);
     batch.settled = count_call;
     batch.context = &calls;
-    assert_int_equal(batch_commit(&batch, no_text), 1);
+    assert_int_equal(batch_commit(&batch, no_text, no_text), 1);
     assert_int_equal(batch_confirm(&batch), CMCWH_PENDING);
     batch_abort(&batch);
     expect(f.reader, 1, 1); /* nobody will know that it was taken */

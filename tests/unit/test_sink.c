@@ -255,7 +255,7 @@ static void failing_the_nth_call_with_confirm(void **state) {
                 draft_begin(&draft, record, CMCWH_OTHER);
                 draft_close(&draft);
             }
-            assert_int_equal(batch_commit(&batches[i], none), 15);
+            assert_int_equal(batch_commit(&batches[i], none, (struct cmcwh_text){0}), 15);
             if (cmcwh_sink_pump(&sink) < 0) {
                 failed = true;
                 cmcwh_ring_fail(&f.ring, f.reader, 0);
@@ -284,7 +284,8 @@ static void taken_back_at_the_last_moment(void **state) {
     assert_int_equal(
         feed(&f, CMCWH_JSON, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{}]}}", 49, 100),
         1);
-    assert_int_equal(batch_commit(&f.parser.batch, (struct cmcwh_text){"", 0}), 1);
+    assert_int_equal(
+        batch_commit(&f.parser.batch, (struct cmcwh_text){"", 0}, (struct cmcwh_text){0}), 1);
     medium.spoiler = other;
     assert_int_equal(cmcwh_sink_pump(&sink), 0);
     assert_int_equal(medium.undos, 1);
@@ -303,7 +304,8 @@ static void written_too_late(void **state) {
     assert_int_equal(
         feed(&f, CMCWH_JSON, "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{}]}}", 49, 100),
         1);
-    assert_int_equal(batch_commit(&f.parser.batch, (struct cmcwh_text){"", 0}), 1);
+    assert_int_equal(
+        batch_commit(&f.parser.batch, (struct cmcwh_text){"", 0}, (struct cmcwh_text){0}), 1);
     medium.hangs = true;
     assert_int_equal(cmcwh_sink_pump(&sink), 0);
     assert_int_equal(medium.undos, 1);

@@ -91,7 +91,7 @@ static int store_events(uint32_t count, uint32_t first) {
     int result;
 
     assert_non_null(ring.config.records); /* it is open */
-    result = batch.count < count ? CMCWH_ERR_FULL : batch_commit(&batch, no_text);
+    result = batch.count < count ? CMCWH_ERR_FULL : batch_commit(&batch, no_text, no_text);
     if (result >= 0) {
         result = batch_confirm(&batch);
     }
@@ -401,7 +401,7 @@ static void serve_some(void) {
 
     for (uint32_t i = 0; i < server.burst; i++) {
         if (server.late.count > 0 && i % 5 == 4) {
-            assert_true(batch_commit(&server.late, no_text) >= 0);
+            assert_true(batch_commit(&server.late, no_text, no_text) >= 0);
             assert_true(batch_confirm(&server.late) >= 0);
             server.late.count = 0;
         } else if (server.late.count == 0 && i % 7 == 3) {
@@ -487,7 +487,7 @@ static void group_commit(void **state) {
     syncs = disk.syncs;
     for (uint32_t i = 0; i < 3; i++) {
         batches[i] = hold(2, 1 + 2 * i);
-        assert_int_equal(batch_commit(&batches[i], no_text), 2);
+        assert_int_equal(batch_commit(&batches[i], no_text, no_text), 2);
         assert_int_equal(read_right(log_reader, NULL), 0);
     }
     before = wakes;
@@ -506,9 +506,9 @@ static void aborted_before_it_is_written(void **state) {
     (void)state;
     new_ring();
     first = hold(3, 99);
-    assert_int_equal(batch_commit(&first, no_text), 3);
+    assert_int_equal(batch_commit(&first, no_text, no_text), 3);
     second = hold(2, 1);
-    assert_int_equal(batch_commit(&second, no_text), 2);
+    assert_int_equal(batch_commit(&second, no_text, no_text), 2);
     batch_abort(&first);
     assert_int_equal(batch_confirm(&second), CMCWH_OK);
     assert_int_equal(read_right(log_reader, NULL), 2);
@@ -782,7 +782,7 @@ static struct cmcwh_batch behind;
 
 static void commit_late(struct disk *failing) {
     failing->cut = NULL;
-    assert_int_equal(batch_commit(&behind, no_text), 1);
+    assert_int_equal(batch_commit(&behind, no_text, no_text), 1);
 }
 
 /* A request that came while another one's write failed: it is refused at once, not tried. */
@@ -794,7 +794,7 @@ static void refused_with_the_one_before(void **state) {
     new_ring();
     behind = hold(1, 99);
     first = hold(1, 98);
-    assert_int_equal(batch_commit(&first, no_text), 1);
+    assert_int_equal(batch_commit(&first, no_text, no_text), 1);
     disk.cut = commit_late;
     disk.fail_at = disk.calls + 1;
     disk.fail_count = 1;
@@ -819,7 +819,7 @@ static void count_call(void *context) {
 
 static void ask_late(struct disk *disk_in_use) {
     disk_in_use->cut = NULL;
-    assert_int_equal(batch_commit(&behind, no_text), 1);
+    assert_int_equal(batch_commit(&behind, no_text, no_text), 1);
     assert_int_equal(batch_confirm(&behind), CMCWH_PENDING);
     assert_int_equal(called, 0);
 }
@@ -832,7 +832,7 @@ static void called_when_the_storage_is_free(void **state) {
     behind = hold(1, 2);
     behind.settled = count_call;
     written = hold(1, 1);
-    assert_int_equal(batch_commit(&written, no_text), 1);
+    assert_int_equal(batch_commit(&written, no_text, no_text), 1);
     disk.cut = ask_late;
     assert_int_equal(batch_confirm(&written), CMCWH_OK);
     assert_int_equal(called, 1);
@@ -845,7 +845,7 @@ static struct cmcwh_batch last;
 
 static void ask_both_late(struct disk *disk_in_use) {
     ask_late(disk_in_use);
-    assert_int_equal(batch_commit(&last, no_text), 1);
+    assert_int_equal(batch_commit(&last, no_text, no_text), 1);
     assert_int_equal(batch_confirm(&last), CMCWH_PENDING);
 }
 
@@ -858,7 +858,7 @@ static void given_up_when_called(void **state) {
     last = hold(1, 2);
     behind.settled = last.settled = count_call;
     written = hold(1, 1);
-    assert_int_equal(batch_commit(&written, no_text), 1);
+    assert_int_equal(batch_commit(&written, no_text, no_text), 1);
     disk.cut = ask_both_late;
     assert_int_equal(batch_confirm(&written), CMCWH_OK);
     assert_int_equal(called, 1);
@@ -871,7 +871,7 @@ static void given_up_when_called(void **state) {
 
 static void lose_patience(struct disk *disk_in_use) {
     disk_in_use->cut = NULL;
-    assert_int_equal(batch_commit(&behind, no_text), 1);
+    assert_int_equal(batch_commit(&behind, no_text, no_text), 1);
     ticks += 99;
     assert_int_equal(batch_confirm(&behind), CMCWH_PENDING);
     ticks++;
@@ -887,7 +887,7 @@ static void waiting_has_an_end(void **state) {
     ring.config.confirm_wait = 100;
     behind = hold(1, 99);
     written = hold(1, 1);
-    assert_int_equal(batch_commit(&written, no_text), 1);
+    assert_int_equal(batch_commit(&written, no_text, no_text), 1);
     disk.cut = lose_patience;
     assert_int_equal(batch_confirm(&written), CMCWH_OK);
     assert_int_equal(read_right(log_reader, NULL), 1);
