@@ -1,6 +1,6 @@
 # Fuzzers: built with clang and libFuzzer.
 
-FUZZERS := json form multipart differential frame ring request port
+FUZZERS := json form multipart chain differential frame ring request port
 FUZZ_SECONDS ?= 60
 FUZZ_C = $(PORTABLE_C) -DCMCWH_NO_SERVER -fsanitize=fuzzer
 
@@ -10,6 +10,9 @@ $(OUT)/fuzz/fuzz.o: tests/fuzz/fuzz.c | $(OUT)/checked
 
 $(addprefix $(OUT)/fuzz/,json form multipart): $(OUT)/fuzz/%: tests/fuzz/body.c $(OUT)/fuzz/fuzz.o $(OUT)/cmcwh-embedded.o
 	$(call say,CC $< ($*))$(FUZZ_C) -DFUZZ_FORMAT=CMCWH_$(shell echo $* | tr a-z A-Z) $(filter-out %.h,$^) -o $@
+
+$(OUT)/fuzz/chain: tests/fuzz/chain.c $(OUT)/fuzz/fuzz.o $(OUT)/cmcwh-embedded.o
+	$(call say,CC $<)$(FUZZ_C) $(filter-out %.h,$^) -o $@
 
 $(OUT)/fuzz/differential: tests/fuzz/differential.c $(OUT)/fuzz/fuzz.o $(OUT)/cmcwh-embedded.o
 	$(call say,CC $<)$(FUZZ_C) $(filter-out %.h,$^) -ljansson -o $@
