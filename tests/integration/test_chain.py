@@ -113,15 +113,27 @@ def same(lines):
 
 def onward(to, extra=""):
     """The options of one that posts what it gets to `to`."""
-    return ("--sink", "http://127.0.0.1:%d/mails?format=cmc&headers=@/headers%s" % (to.port, extra))
-
-
-def test_a_tree_of_the_same_program():
-    """Two leaves, one branch, one root: what the leaves have is what the root has."""
     status, _, said = run("serve", "--listen", "127.0.0.1:0", "--sink", "http://127.0.0.1:1/?nonsense")
     assert status == 2
     if "has no" in said:
         raise Skipped("this build has no sink that posts")
+    return ("--sink", "http://127.0.0.1:%d/mails?format=cmc&headers=@/headers%s" % (to.port, extra))
+
+
+def test_what_is_said_of_events_finds_room_in_a_head():
+    """A head that names so many events is too long where more headers stand beside: it names fewer."""
+    with server("--ring-records", "1000") as root:
+        leaf = Server(*onward(root, "&batch=200"), "--ring-records", "1000")
+        leaf.write("headers", "bearer link\n" + "".join("X-%d: %s\n" % (i, 200 * "x") for i in range(12)))
+        with leaf:
+            assert leaf.post(body(400, reason="\u3042" * 1000)).status == 200
+            got = root.wait_lines(400)
+            assert same(got) == same(leaf.lines())
+            assert "431" not in leaf.stderr(), leaf.stderr()
+
+
+def test_a_tree_of_the_same_program():
+    """Two leaves, one branch, one root: what the leaves have is what the root has."""
     bodies = [(payload(name + ".json"), JSON) for name in ("deliveries-failed", "bounces-user-unknown")]
     bodies += [(payload("deliveries-queued.form"), FORM), (json.dumps({
         "event_type": "clicks", "event": {"clicks": [{"url": "u\u2028"}, {}]}}).encode(), JSON),

@@ -23,13 +23,13 @@ static void what_each_status_means(void **state) {
     static const struct {
         int status;
         enum refusal refusal;
-    } each[] = {{200, REFUSAL_NONE},  {202, REFUSAL_NONE},  {204, REFUSAL_NONE},
-                {299, REFUSAL_NONE},  {301, REFUSAL_LATER}, {304, REFUSAL_LATER},
-                {400, REFUSAL_FINAL}, {401, REFUSAL_LATER}, {403, REFUSAL_FINAL},
-                {404, REFUSAL_FINAL}, {407, REFUSAL_LATER}, {408, REFUSAL_LATER},
-                {413, REFUSAL_SIZE},  {422, REFUSAL_FINAL}, {425, REFUSAL_LATER},
-                {429, REFUSAL_LATER}, {499, REFUSAL_FINAL}, {500, REFUSAL_LATER},
-                {503, REFUSAL_LATER}, {599, REFUSAL_LATER}, {999, REFUSAL_LATER}};
+    } each[] = {
+        {200, REFUSAL_NONE},  {202, REFUSAL_NONE},  {204, REFUSAL_NONE},  {299, REFUSAL_NONE},
+        {301, REFUSAL_LATER}, {304, REFUSAL_LATER}, {400, REFUSAL_FINAL}, {401, REFUSAL_LATER},
+        {403, REFUSAL_FINAL}, {404, REFUSAL_FINAL}, {407, REFUSAL_LATER}, {408, REFUSAL_LATER},
+        {413, REFUSAL_SIZE},  {431, REFUSAL_SIZE},  {422, REFUSAL_FINAL}, {425, REFUSAL_LATER},
+        {429, REFUSAL_LATER}, {499, REFUSAL_FINAL}, {500, REFUSAL_LATER}, {503, REFUSAL_LATER},
+        {599, REFUSAL_LATER}, {999, REFUSAL_LATER}};
 
     (void)state;
     for (size_t i = 0; i < sizeof each / sizeof *each; i++) {

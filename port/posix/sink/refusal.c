@@ -18,6 +18,7 @@ enum refusal refusal_of(int status) {
     case 429:
         return REFUSAL_LATER;
     case 413:
+    case 431: /* the head says something of each event */
         return REFUSAL_SIZE;
     default:
         return status < 300                    ? REFUSAL_NONE
@@ -66,7 +67,7 @@ static const char *remedy_of(int status) {
         {411, "a front in between takes the length away"},
         {413, "one event is too large for it: see its limit"},
         {415, "this kind of body is not taken: see format="},
-        {431, "the headers are too long for it: see headers=FILE, batch="},
+        {431, "the headers are too long for it: see headers=FILE"},
         {502, "a front in between does not reach the server"},
         {504, "a front in between waits for the server in vain"},
     };
