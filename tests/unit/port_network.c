@@ -167,8 +167,9 @@ static void listeners(void **state) {
 }
 
 static void hosts(void **state) {
-    static const char *const wrong[] = {"",      "host",   "host:",    ":514",       "host:x",
-                                        "[::1]", "[]:514", "[::1:514", "host:65536", "h:123456789"};
+    static const char *const wrong[] = {"",           "host",        "host:",  ":514",
+                                        "host:x",     "[::1]",       "[]:514", "[::1:514",
+                                        "host:65536", "h:123456789", "host:0"};
     char host[8], port[6];
 
     (void)state;

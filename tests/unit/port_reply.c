@@ -214,6 +214,8 @@ static void addresses(void **state) {
                                         "http://a/#x",
                                         "http://a:b/",
                                         "http://a:99999/",
+                                        "http://a:0/",
+                                        "http://[::1]:00/",
                                         "http://[::1",
                                         "http://::1/",
                                         "http://a:80:80/",
@@ -237,6 +239,10 @@ static void addresses(void **state) {
     }
     (void)snprintf(text, sizeof text, "http://%0300d/", 0);
     assert_non_null(url_parse(&url, text));
+    /* Each says what is wrong with it. */
+    assert_non_null(strstr(url_parse(&url, "ftp://x/"), "https://HOST[:PORT]/PATH"));
+    assert_non_null(strstr(url_parse(&url, "http://a b/"), "blanks as %20"));
+    assert_non_null(strstr(url_parse(&url, "http://a:65536/"), "a port from 1 to 65535"));
 }
 
 static void assert_user(const char *text, const char *user, const char *shown) {

@@ -72,7 +72,7 @@ bool network_loopback(const char *address) {
     return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
 
-bool network_split(const char *text, char *host, size_t host_size, char *port, size_t port_size) {
+static bool split(const char *text, char *host, size_t host_size, char *port, size_t port_size) {
     const char *colon = strrchr(text, ':'), *end = colon;
 
     if (colon == NULL || colon == text || strlen(colon + 1) == 0 ||
@@ -94,6 +94,10 @@ bool network_split(const char *text, char *host, size_t host_size, char *port, s
     return strspn(port, "0123456789") == strlen(port) && strtoul(port, NULL, 10) <= 65535;
 }
 
+bool network_split(const char *text, char *host, size_t host_size, char *port, size_t port_size) {
+    return split(text, host, host_size, port, port_size) && strtoul(port, NULL, 10) > 0;
+}
+
 bool network_secure(const char *text) {
     size_t length = strlen(text);
 
@@ -110,7 +114,7 @@ bool network_listener(const char *text, struct sockaddr_storage *address, sockle
         return false;
     }
     (void)snprintf(plain, sizeof plain, "%.*s", (int)strlen(text) - network_secure(text), text);
-    if (!network_split(plain, host, sizeof host, port, sizeof port)) {
+    if (!split(plain, host, sizeof host, port, sizeof port)) {
         return false;
     }
     if (*text == '[') {

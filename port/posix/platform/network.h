@@ -36,7 +36,8 @@ bool network_secure(const char *text);
 /* "ADDR:PORT" or "[ADDR]:PORT" of a listener; port 0 is allowed. False when it is not one. */
 bool network_listener(const char *text, struct sockaddr_storage *address, socklen_t *length);
 
-/* "HOST:PORT" or "[ADDR]:PORT" into its parts; false when it is not one. */
+/* "HOST:PORT" or "[ADDR]:PORT" of a peer into its parts; false when it is not one, as with port 0.
+ */
 bool network_split(const char *text, char *host, size_t host_size, char *port, size_t port_size);
 
 #endif

@@ -35,24 +35,27 @@ static bool split(struct url *url, const char *authority) {
 }
 
 const char *url_parse(struct url *url, const char *text) {
-    static const char expected[] =
-        "https://HOST[:PORT]/PATH or http://..., no user, no '#', blanks as %20";
+    static const char host_expected[] =
+        "HOST or HOST:PORT behind '//', a port from 1 to 65535, and no user";
     size_t scheme, length;
 
     *url = (struct url){.secure = strncmp(text, "https://", 8) == 0, .path = "/"};
     scheme = url->secure ? 8 : 7;
-    if ((!url->secure && strncmp(text, "http://", 7) != 0) || !is_plain(text)) {
-        return expected;
+    if (!url->secure && strncmp(text, "http://", 7) != 0) {
+        return "https://HOST[:PORT]/PATH or http://...";
+    }
+    if (!is_plain(text)) {
+        return "no '#', blanks as %20, and what else has no place in a URL as % with two digits";
     }
     length = strcspn(text + scheme, "/");
     if (length >= sizeof url->authority - sizeof ":65535") {
-        return expected;
+        return host_expected;
     }
     memcpy(url->authority, text + scheme, length);
     if (text[scheme + length] == '/') {
         url->path = text + scheme + length;
     }
-    return split(url, url->authority) ? NULL : expected;
+    return split(url, url->authority) ? NULL : host_expected;
 }
 
 /* A password may hold what would end an authority: then there is no port where one should be. */
