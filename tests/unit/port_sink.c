@@ -139,7 +139,7 @@ static void wrong_parameters(void **state) {
     wrong("file:x?format=JSON", "expected format=json, logfmt or binary");
     wrong("file:x? format=json", "expected format, policy");
     wrong("file:x?format=json?policy=required", "expected format=json");
-    wrong("syslog:?format=json", "syslog: logfmt");
+    wrong("syslog:?format=json", "expected format=logfmt, as syslog always has it\n");
     wrong("file:x?policy=often", "expected policy=required or besteffort");
     wrong("file:x?rotate=0", "expected rotate=SIZE, such as 512k, 10M or 1G");
     wrong("file:x?rotate=", "expected rotate=SIZE");

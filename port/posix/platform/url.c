@@ -83,13 +83,14 @@ struct cmcwh_text url_user(const char *text) {
 }
 
 const char *url_shown(const char *text, char *out, size_t size) {
+    static const char more[] = "...";
     struct cmcwh_text user = url_user(text);
+    int length = user.length == 0 ? snprintf(out, size, "%s", text)
+                                  : snprintf(out, size, "%.*s***@%s", (int)(user.data - text), text,
+                                             user.data + user.length);
 
-    if (user.length == 0) {
-        (void)snprintf(out, size, "%s", text);
-    } else {
-        (void)snprintf(out, size, "%.*s***@%s", (int)(user.data - text), text,
-                       user.data + user.length);
+    if ((size_t)length >= size && size >= sizeof more) {
+        memcpy(out + size - sizeof more, more, sizeof more);
     }
     return out;
 }

@@ -24,7 +24,8 @@ const char *url_parse(struct url *url, const char *text);
  * refused, and not shown once more. */
 struct cmcwh_text url_user(const char *text);
 
-/* A text for messages, with "***" for a user and password. Returns `out`. */
+/* A text for messages, with "***" for a user and password, and "..." for what is beyond `size`.
+ * Returns `out`. */
 const char *url_shown(const char *text, char *out, size_t size);
 
 /* The byte that two digits behind a '%' stand for. -1: none, or a zero, which would end a text. */

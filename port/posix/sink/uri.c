@@ -90,7 +90,8 @@ static bool set_format(struct sink *sink, const char *value) {
                    {"binary", CMCWH_ENCODE_BINARY}};
 
     if (sink->medium->fixed) { /* syslog's encodings carry logfmt */
-        return strcmp(value, "logfmt") == 0;
+        return strcmp(value, "logfmt") == 0 ||
+               sink_trouble(sink, "format=logfmt, as syslog always has it", 0) == 0;
     }
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
         if (strcmp(value, formats[i].name) == 0) {
@@ -112,7 +113,7 @@ static bool set_only(struct sink *sink, const char *value) {
 
 /* The parameters that every medium takes. */
 static const struct sink_parameter common[] = {
-    {"format", "format=json, logfmt or binary; syslog: logfmt", set_format},
+    {"format", "format=json, logfmt or binary", set_format},
     {"policy", "policy=required or besteffort", set_policy},
     {"only", "only=LIST", set_only},
     {NULL, NULL, NULL}};
@@ -127,8 +128,11 @@ static const struct sink_parameter *find(const struct sink_parameter *parameters
     return NULL;
 }
 
+/* How much of a URI is shown: what is wrong with it stands behind it, in a line that has an end. */
+enum { SHOWN = 320 };
+
 static bool wrong(const char *uri, const char *what, const char *expected) {
-    char shown[PATH_MAX + 64], shown_what[PATH_MAX + 64];
+    char shown[SHOWN], shown_what[SHOWN];
 
     log_usage("--sink: '%s': '%s': expected %s", url_shown(uri, shown, sizeof shown),
               url_shown(what, shown_what, sizeof shown_what), expected);
@@ -139,7 +143,7 @@ static bool wrong(const char *uri, const char *what, const char *expected) {
 /* What names the file for a user and password, if there is one; they are for no URI. */
 static bool wrong_user(const struct sink *sink) {
     const struct sink_parameter *parameter = sink->medium->parameters;
-    char shown[PATH_MAX + 64];
+    char shown[SHOWN];
 
     while (parameter != NULL && parameter->name != NULL && parameter->set != secrets_set_list) {
         parameter++;
