@@ -4,10 +4,12 @@ nothing is started; what is wrong with the files later is said too, and changes 
 import os
 import re
 import shutil
+import signal
 import tempfile
 
-from harness import Skipped, run
-from test_https import certificate
+from harness import Server, Skipped, body, eventually, run
+from test_https import Https, certificate
+from test_onward import Application
 
 SECRET = "Geheimnis"
 HOST = "HOST or HOST:PORT behind '//', a port from 1 to 65535"
@@ -165,3 +167,63 @@ def test_mqtt():
 def test_mqtts():
     need("mqtts")
     assert_refused(MQTTS)
+
+
+def reload(server, said):
+    """SIGHUP. What was said before is not taken for its answer."""
+    before = server.stderr().count(said)
+    server.signal(signal.SIGHUP)
+    return server.wait_said(said, before + 1)
+
+
+def test_credentials_are_read_again():
+    need("http")
+    with Application() as application:
+        server = Server("--sink", application.uri(headers="@/headers"), sink=False)
+        server.write("headers", "bearer one\n")
+
+        def shown():
+            assert server.post(body()).status == 200
+            return application.requests[-1][1]
+        with server:
+            assert shown()["Authorization"] == "Bearer one"
+            server.write("headers", "bearer two\nX-More: yes\n")
+            assert shown()["Authorization"] == "Bearer one"
+            reload(server, "files are opened anew")
+            headers = shown()
+            assert (headers["Authorization"], headers["X-More"]) == ("Bearer two", "yes")
+            # What is wrong is said, and changes nothing.
+            for content, mode, what in ((SECRET + "\n", 0o600, "headers:1: expected: basic"),
+                                        ("bearer three\n", 0o644, "headers: others may read it"),
+                                        (None, 0, "headers: No such file or directory")):
+                if content is None:
+                    os.unlink(server.path("headers"))
+                else:
+                    server.write("headers", content, mode)
+                said = reload(server, "stays in force")
+                assert what in said and SECRET not in said, said
+                headers = shown()
+                assert (headers["Authorization"], headers["X-More"]) == ("Bearer two", "yes")
+            server.write("headers", "basic user:four\n")
+            reload(server, "files are opened anew")
+            headers = shown()
+            assert headers["Authorization"] == "Basic dXNlcjpmb3Vy" and headers["X-More"] is None
+
+
+def test_certificates_are_read_again():
+    """The peer has a new certificate: the sink says so, and works again with the certificates that trust it."""
+    need("https")
+    with Https() as peer:
+        server = Server("--sink", "https://localhost:%d/mails?format=cmc&ca=@/ca" % peer.port, sink=False)
+        shutil.copy(peer.path("tls.pem"), server.path("ca"))
+        with server:
+            assert server.post(body()).status == 200
+            certificate(peer.folder, "tls")
+            reload(peer, "files are opened anew")
+            said = reload(server, "certificate")
+            assert "works again" not in said, said
+            assert server.post(body()).status == 503
+            shutil.copy(peer.path("tls.pem"), server.path("ca"))
+            reload(server, "files are opened anew")
+            eventually(lambda: server.post(body()).status == 200, "a 200")
+            server.wait_said("works again")
