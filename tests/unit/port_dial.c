@@ -1,12 +1,14 @@
 /* What waits for a peer waits neither for ever nor when the end has been asked for. */
 #include "support.h"
 
+#include <arpa/inet.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "platform/platform.h"
+#include "platform/reach.h"
 #include "sink/dial.h"
 
 /* The tests would not end if it were waited for. */
@@ -80,12 +82,56 @@ static void a_peer_may_talk_as_it_likes(void **state) {
     assert_true(dial_hung_up(ends[0]));
 }
 
+/* A listener on loopback, and an address that leads to it. */
+static int listen_at(struct sockaddr_in *address, struct addrinfo *found, int backlog) {
+    socklen_t length = sizeof *address;
+    int descriptor = socket(AF_INET, SOCK_STREAM, 0);
+
+    *address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    *found = (struct addrinfo){.ai_family = AF_INET,
+                               .ai_socktype = SOCK_STREAM,
+                               .ai_addr = (struct sockaddr *)address,
+                               .ai_addrlen = length};
+    assert_int_equal(bind(descriptor, (struct sockaddr *)address, length), 0);
+    assert_int_equal(listen(descriptor, backlog), 0);
+    assert_int_equal(getsockname(descriptor, (struct sockaddr *)address, &length), 0);
+    return descriptor;
+}
+
+/* One whose listener takes nobody more is like one behind a firewall that drops. */
+static void an_address_that_is_silent_leaves_time(void **state) {
+    enum { CROWD = 16 };
+    const struct patience patience = {.until = platform_ticks() + 4000};
+    struct sockaddr_in addresses[2];
+    struct addrinfo found[2];
+    int silent = listen_at(&addresses[0], &found[0], 0), other, crowd[CROWD], reached;
+
+    (void)state;
+    other = listen_at(&addresses[1], &found[1], 5);
+    for (unsigned i = 0; i < CROWD; i++) {
+        crowd[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)connect(crowd[i], found[0].ai_addr, found[0].ai_addrlen);
+    }
+    found[0].ai_next = &found[1];
+    reached = reach(found, 60000, &patience);
+    assert_true(reached >= 0);
+    assert_false(patience_over(&patience)); /* a connection that takes longer could still come */
+    for (unsigned i = 0; i < CROWD; i++) {
+        assert_int_equal(close(crowd[i]), 0);
+    }
+    assert_int_equal(close(reached), 0);
+    assert_int_equal(close(other), 0);
+    assert_int_equal(close(silent), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(waits_for_what_comes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(waits_no_longer_than_it_may, set_up, tear_down),
         cmocka_unit_test_setup_teardown(does_not_wait_when_it_is_to_stop, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_peer_may_talk_as_it_likes, set_up, tear_down)};
+        cmocka_unit_test_setup_teardown(a_peer_may_talk_as_it_likes, set_up, tear_down),
+        cmocka_unit_test(an_address_that_is_silent_leaves_time)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

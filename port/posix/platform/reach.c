@@ -71,11 +71,20 @@ static int try_connect(const struct addrinfo *address, unsigned silence,
     return descriptor;
 }
 
+/* Each has its share of the time: one that does not answer must leave some to the others. */
 int reach(const struct addrinfo *found, unsigned silence, const struct patience *patience) {
+    struct patience share = *patience;
+    unsigned left = 0;
     int descriptor = -1;
 
+    for (const struct addrinfo *at = found; at != NULL; at = at->ai_next) {
+        left++;
+    }
     for (const struct addrinfo *at = found; at != NULL && descriptor < 0; at = at->ai_next) {
-        descriptor = try_connect(at, silence, patience);
+        uint64_t now = platform_ticks(), rest = patience->until > now ? patience->until - now : 0;
+
+        share.until = now + rest / left--;
+        descriptor = try_connect(at, silence, &share);
     }
     return descriptor;
 }
