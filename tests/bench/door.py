@@ -9,20 +9,15 @@ server's, from /proc/PID/stat, while connections are kept that have been made be
 """
 
 import collections
-import datetime
 import itertools
 import os
-import re
-import signal
 import ssl
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, "peers"), os.path.join(HERE, "..", "integration")]
+from load import Cost, Wrk, head, medians, memory, processor, row, say_machine, thousands, together, watch
 import bodies
 import harness
 from harness import Client, eventually, request
@@ -33,7 +28,6 @@ SECONDS_EACH = float(os.environ.get("SECONDS_EACH", "1"))
 COUNTS = (1, 8, 64, 500)
 CELLS = ["%s-%s-%d" % cell for cell in itertools.product(("plain", "tls"), bodies.TYPES, COUNTS)]
 REST = 500  # connections whose memory is measured
-TICK = os.sysconf("SC_CLK_TCK")
 
 NGINX = """
 worker_processes 1;
@@ -61,15 +55,6 @@ http {
     }
 }
 """
-
-WRK = """
-wrk.method = "POST"
-wrk.headers["Content-Type"] = os.getenv("TYPE")
-local file = io.open(os.getenv("BODY"), "rb")
-wrk.body = file:read("*a")
-file:close()
-"""
-
 
 class Nginx(harness.Server):
     """One worker that answers a constant."""
@@ -126,20 +111,6 @@ SERVERS = {"nginx": Nginx,
 
 # ---- What is read of a process ----
 
-def processor(pid):
-    """Seconds."""
-    with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as file:
-        fields = file.read().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
-def memory(pid):
-    """RSS and PSS in KiB."""
-    with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as file:
-        sizes = dict(line.split()[:2] for line in file.readlines()[1:])
-    return int(sizes["Rss:"]), int(sizes["Pss:"])
-
-
 def sockets(pid):
     folder, found = "/proc/%d/fd/" % pid, 0
     for name in os.listdir(folder):
@@ -150,49 +121,26 @@ def sockets(pid):
     return found
 
 
-def writes(pid):
-    """How often it has called write()."""
-    with open("/proc/%d/io" % pid, encoding="ascii") as file:
-        return int(re.search(r"syscw: (\d+)", file.read()).group(1))
-
-
 # ---- Load ----
-
-Cost = collections.namedtuple("Cost", "micros rate")  # processor time of one; how many a second
-
 
 def port_of(server, transport):
     return server.ports[0 if transport == "tls" else 1]
 
 
 def load(server, cell, folder):
-    """One run of wrk. It writes each request with one call, so the requests of a while can be counted:
-    of that in which all connections are there and have had some. Errors are those of the whole run:
-    500 handshakes at once are more than cmcwh has places for, and wrk connects again."""
+    """One run of wrk, of which that counts in which all connections are there and have had some requests.
+    Errors are those of the whole run: 500 handshakes at once are more than cmcwh has places for, and wrk
+    connects again."""
     transport, kind, count = cell.split("-")
     count, pid = int(count), server.worker()
     idle = sockets(pid)
-    wrk = subprocess.Popen(
-        ["wrk", "-t", "1", "-c", str(count), "-d", "600s", "--timeout", "10s", "-s",
-         os.path.join(folder, "post.lua"), "http%s://127.0.0.1:%d/mails" %
-         ("s" if transport == "tls" else "", port_of(server, transport))],
-        env=dict(os.environ, BODY=bodies.path(folder, kind, 1), TYPE=bodies.TYPES[kind]),
-        stdout=subprocess.PIPE, text=True)
-    try:
-        eventually(lambda: sockets(pid) >= idle + count and writes(wrk.pid) > 10 * count,
-                   "requests of wrk")
+    with Wrk("%s, %s" % (type(server).__name__, cell), "http%s://127.0.0.1:%d/mails" % (
+            "s" if transport == "tls" else "", port_of(server, transport)), count, folder, kind) as wrk:
+        eventually(lambda: sockets(pid) >= idle + count, "connections of wrk")
         time.sleep(0.2)
-        start = time.monotonic(), processor(pid), writes(wrk.pid)
-        time.sleep(SECONDS_EACH)
-        end = time.monotonic(), processor(pid), writes(wrk.pid)
-    finally:
-        wrk.send_signal(signal.SIGINT)
-        said = wrk.communicate()[0]
-    for line in re.findall(r".*(?:Non-2xx|Socket errors).*", said):
-        print("%s, %s:%s" % (type(server).__name__, cell, line), file=sys.stderr)
+        run = watch(pid, wrk.sent, lambda: time.sleep(SECONDS_EACH))
     eventually(lambda: sockets(pid) <= idle, "the end of connections")
-    seconds, used, requests = (after - before for before, after in zip(start, end))
-    return Cost(1e6 * used / requests, requests / seconds)
+    return together([run])
 
 
 def shake(server, version, resumed):
@@ -250,23 +198,10 @@ def rest(server, transport):
 
 # ---- Tables ----
 
-def medians(costs):
-    return Cost(*map(statistics.median, zip(*costs)))
-
-
-def row(*cells):
-    print("| " + " | ".join(cells) + " |")
-
-
-def thousands(number):
-    return format(round(number), ",").replace(",", " ")
-
-
 def table(title, found):
     """Rows of {server: Cost}."""
-    row(title, "nginx: µs", "a second", "`--sync never`: µs", "a second", "to nginx",
-        "`--ring --sync always`: µs", "a second", "to nginx")
-    print("|---" * 9 + "|")
+    head(title, "nginx: µs", "a second", "`--sync never`: µs", "a second", "to nginx",
+         "`--ring --sync always`: µs", "a second", "to nginx")
     for name, costs in found.items():
         limit = costs["nginx"].micros
         words = [name.replace("-", ", ")]
@@ -306,8 +241,7 @@ HANDSHAKES = {"TLS %s-%s" % (version, "resumed" if resumed else "full"): (number
 
 def say_memory():
     """Servers of their own: what others have left in their memory would hide it."""
-    row("memory for each connection that rests, KiB", "RSS", "PSS")
-    print("|---" * 3 + "|")
+    head("memory for each connection that rests, KiB", "RSS", "PSS")
     for transport, name in itertools.product(("plain", "tls"), ("nginx", "never")):
         with SERVERS[name]() as server:
             row("%s, %s" % (transport, "cmcwh" if name == "never" else name),
@@ -321,18 +255,13 @@ def main():
     def is_wanted(name):
         return any(name.startswith(word) for word in wanted)
     cells = list(filter(is_wanted, CELLS))
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        model = re.search(r"model name\s*: (.*)", file.read())
-    print("%s, %d cores, %s; load before: %.1f\n" % (
-        datetime.date.today(), os.cpu_count(), model.group(1) if model else "?", os.getloadavg()[0]))
+    say_machine()
     if is_wanted("memory"):
         say_memory()
     with tempfile.TemporaryDirectory(prefix="cmcwh-door-") as folder, SERVERS["nginx"]() as nginx, \
             SERVERS["never"]() as never, SERVERS["ring"]() as ring:
         servers = {"nginx": nginx, "never": never, "ring": ring}
         bodies.write(folder)
-        with open(os.path.join(folder, "post.lua"), "w", encoding="utf-8") as file:
-            file.write(WRK)
         if is_wanted("handshakes"):
             found = in_turn(HANDSHAKES, servers, lambda server, cell: shake(server, *HANDSHAKES[cell]))
             table("handshake", found)

@@ -10,26 +10,21 @@ its readers too.
 """
 
 import collections
-import datetime
 import os
 import re
 import select
-import signal
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, "peers"), os.path.join(HERE, "..", "integration")]
+from load import Wrk, head, memory, row, say_machine, thousands, together, watch
 import bodies
 import harness
-from door import WRK, Cost, memory, processor, row, thousands, writes
+import test_admin
 from harness import eventually
-from test_admin import SSE, Admin, head
 
 PAIRS = int(os.environ.get("PAIRS", "30"))
 SECONDS_EACH = float(os.environ.get("SECONDS_EACH", "0.5"))
@@ -70,14 +65,14 @@ class Readers:
         reader = socket.socket()
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         reader.connect(("127.0.0.1", self.server.admin))
-        reader.sendall(head(path, *headers))
+        reader.sendall(test_admin.head(path, *headers))
         return reader
 
     def stare(self):
         readers, poll = {}, select.poll()
         while not self.ending.is_set():
             while len(readers) < SILENT:
-                reader = self.ask("/events?after=0", SSE)
+                reader = self.ask("/events?after=0", test_admin.SSE)
                 readers[reader.fileno()] = reader
                 poll.register(reader, select.POLLRDHUP)
                 self.came += 1
@@ -111,30 +106,12 @@ def kept(server):
 
 # ---- Load ----
 
-Run = collections.namedtuple("Run", "seconds used requests")  # used: of the processor, in seconds
-
-
 def load(server, folder):
     """One run of wrk, as for the door."""
-    pid = server.process.pid
     time.sleep(SETTLE)
-    wrk = subprocess.Popen(
-        ["wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", "600s", "--timeout", "10s", "-s",
-         os.path.join(folder, "post.lua"), "http://127.0.0.1:%d/mails" % server.port],
-        env=dict(os.environ, BODY=bodies.path(folder, "json", 1), TYPE=bodies.TYPES["json"]),
-        stdout=subprocess.PIPE, text=True)
-    try:
-        eventually(lambda: writes(wrk.pid) > 10 * CONNECTIONS, "requests of wrk")
+    with Wrk("cmcwh", "http://127.0.0.1:%d/mails" % server.port, CONNECTIONS, folder) as wrk:
         time.sleep(0.1)
-        start = time.monotonic(), processor(pid), writes(wrk.pid)
-        time.sleep(SECONDS_EACH)
-        end = time.monotonic(), processor(pid), writes(wrk.pid)
-    finally:
-        wrk.send_signal(signal.SIGINT)
-        said = wrk.communicate()[0]
-    for line in re.findall(r".*(?:Non-2xx|Socket errors).*", said):
-        print("cmcwh:" + line, file=sys.stderr)
-    return Run(*(after - before for before, after in zip(start, end)))
+        return watch(server.process.pid, wrk.sent, lambda: time.sleep(SECONDS_EACH))
 
 
 # What readers take while they are there, in KiB: more of the process's own, of which it has said how much
@@ -153,7 +130,7 @@ def beside(server, folder):
 def measure(name, folder):
     """Pairs of costs, alone and beside readers, and the memory of each pair."""
     pairs, sizes = [], []
-    with Admin("--log-level", "error", *SERVERS[name], sink=False) as server:
+    with test_admin.Admin("--log-level", "error", *SERVERS[name], sink=False) as server:
         load(server, folder)  # every record of the ring is there
         for number in range(PAIRS):
             print("%s, pair %d of %d" % (name, number + 1, PAIRS), file=sys.stderr)
@@ -164,17 +141,9 @@ def measure(name, folder):
     return pairs, sizes
 
 
-def together(costs):
-    """What all their requests took."""
-    costs = list(costs)
-    requests = sum(cost.requests for cost in costs)
-    return Cost(1e6 * sum(cost.used for cost in costs) / requests,
-                requests / sum(cost.seconds for cost in costs))
-
-
 def say(name, pairs):
     alone, with_them = map(together, zip(*pairs))
-    changes = sorted(100 * (late.requests / late.seconds / (first.requests / first.seconds) - 1)
+    changes = sorted(100 * (late.count / late.seconds / (first.count / first.seconds) - 1)
                      for first, late in pairs)
     row(name, "%.1f" % alone.micros, thousands(alone.rate), "%.1f" % with_them.micros,
         thousands(with_them.rate), "%+.1f %%" % (100 * (with_them.micros / alone.micros - 1)),
@@ -183,20 +152,13 @@ def say(name, pairs):
 
 
 def main():
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        model = re.search(r"model name\s*: (.*)", file.read())
-    print("%s, %d cores, %s; load before: %.1f; %d pairs of %g s\n" % (
-        datetime.date.today(), os.cpu_count(), model.group(1) if model else "?", os.getloadavg()[0], PAIRS,
-        SECONDS_EACH))
+    say_machine("; %d pairs of %g s" % (PAIRS, SECONDS_EACH))
     with tempfile.TemporaryDirectory(prefix="cmcwh-readers-") as folder:
         bodies.write(folder)
-        with open(os.path.join(folder, "post.lua"), "w", encoding="utf-8") as file:
-            file.write(WRK)
         found = {name: measure(name, folder) for name in SERVERS}
-    row("1 event, %d connections" % CONNECTIONS, "alone: µs", "a second",
-        "beside %d that never read and a slow one: µs" % SILENT, "a second", "µs", "rate, median",
-        "half of all pairs")
-    print("|---" * 8 + "|")
+    head("1 event, %d connections" % CONNECTIONS, "alone: µs", "a second",
+         "beside %d that never read and a slow one: µs" % SILENT, "a second", "µs", "rate, median",
+         "half of all pairs")
     for name, (pairs, _) in found.items():
         say(name, pairs)
     most = Memory(*map(max, zip(*(size for _, sizes in found.values() for size in sizes))))
