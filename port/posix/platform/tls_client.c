@@ -98,8 +98,11 @@ static bool is_address(const char *host) {
     return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
 }
 
-/* The certificate must be for this host. */
+/* The certificate must be for this host; for none at all OpenSSL would take any. */
 static bool expect(X509_VERIFY_PARAM *of, const char *host) {
+    if (host[0] == '\0') {
+        return false;
+    }
     X509_VERIFY_PARAM_set_hostflags(of, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return is_address(host) ? X509_VERIFY_PARAM_set1_ip_asc(of, host) == 1
                             : X509_VERIFY_PARAM_set1_host(of, host, 0) == 1;

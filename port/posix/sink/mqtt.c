@@ -23,10 +23,16 @@ static bool secure(const struct sink *sink) {
     return sink->medium == &sink_mqtts;
 }
 
-static struct addrinfo *find(struct sink *sink) {
+static void split(struct sink *sink) {
     struct mqtt *own = sink->own;
 
     (void)mqtt_split(sink->target, secure(sink) ? "8883" : "1883", own->host, own->port);
+}
+
+static struct addrinfo *find(struct sink *sink) {
+    const struct mqtt *own = sink->own;
+
+    split(sink);
     return dial_find(sink, own->host, own->port, SOCK_STREAM);
 }
 
@@ -63,45 +69,54 @@ static bool prepare(struct sink *sink, int version) {
 }
 
 /* Connects to one of the broker's addresses: the library would not go on to the next. 0, or the
- * error. The system keeps little of what a broker sends, and so does the library, before mqtt_step
- * has seen whether that is too much. */
+ * library's error, with errno. The system keeps little of what a broker sends, and so does the
+ * library, before mqtt_step has seen whether that is too much. */
 static int call(struct sink *sink, const struct addrinfo *to, uint64_t until) {
     static const int little = 4096;
     struct mqtt *own = sink->own;
     char address[NI_MAXHOST];
-    int error;
-    socklen_t length = sizeof error;
+    int error, reached = ETIMEDOUT;
+    socklen_t length = sizeof reached;
 
-    error = getnameinfo(to->ai_addr, to->ai_addrlen, address, sizeof address, NULL, 0,
-                        NI_NUMERICHOST) != 0
-                ? MOSQ_ERR_INVAL
-                : mosquitto_connect_async(own->library, address, atoi(own->port),
-                                          (int)own->settings.keepalive);
-    if (error != MOSQ_ERR_SUCCESS) {
-        return error == MOSQ_ERR_ERRNO ? errno : EADDRNOTAVAIL;
+    if (getnameinfo(to->ai_addr, to->ai_addrlen, address, sizeof address, NULL, 0,
+                    NI_NUMERICHOST) != 0) {
+        return MOSQ_ERR_INVAL;
     }
-    error = ETIMEDOUT;
+    error = mosquitto_connect_async(own->library, address, atoi(own->port),
+                                    (int)own->settings.keepalive);
+    if (error != MOSQ_ERR_SUCCESS) {
+        return error;
+    }
     sink_moves(sink);
     (void)setsockopt(mosquitto_socket(own->library), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
     if (dial_wait(sink, mosquitto_socket(own->library), POLLOUT, until)) {
-        (void)getsockopt(mosquitto_socket(own->library), SOL_SOCKET, SO_ERROR, &error, &length);
+        (void)getsockopt(mosquitto_socket(own->library), SOL_SOCKET, SO_ERROR, &reached, &length);
     }
-    return error;
+    errno = reached;
+    return reached == 0 ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ERRNO;
 }
 
+/* To the first that can be reached. That is no more than TCP; TLS may have come to its end by now
+ * all the same. */
 static int reach_any(struct sink *sink) {
     struct addrinfo *found = find(sink);
     uint64_t until = platform_ticks() + SINK_TIMEOUT;
-    int error = EADDRNOTAVAIL;
+    int error = MOSQ_ERR_INVAL, why = 0;
 
     if (found == NULL) {
         return -1;
     }
-    for (const struct addrinfo *to = found; to != NULL && error != 0; to = to->ai_next) {
+    for (const struct addrinfo *to = found; to != NULL && error != MOSQ_ERR_SUCCESS;
+         to = to->ai_next) {
         error = call(sink, to, until);
+        why = errno;
     }
     freeaddrinfo(found);
-    return error == 0 ? 0 : sink_trouble(sink, "cannot be reached", error);
+    errno = why;
+    if (error == MOSQ_ERR_ERRNO && !mqtt_closed(error)) {
+        return sink_trouble(sink, "cannot be reached", errno);
+    }
+    return error == MOSQ_ERR_SUCCESS ? 0 : mqtt_lost(sink, error);
 }
 
 static bool has_answered(const struct mqtt *own) {
@@ -116,6 +131,7 @@ static int connect_as(struct sink *sink, int version) {
     own->goodbye = 0;
     own->answered = 0;
     own->hung_up = own->failed = false;
+    split(sink);
     own->loan = (struct tls_loan){.host = own->host};
     own->library = mosquitto_new(id_of(own), true, sink);
     if (own->library == NULL || !flight_open(&own->flight, (unsigned)own->settings.window + 1) ||
@@ -178,7 +194,7 @@ static int mqtt_open(struct sink *sink) {
         return -1;
     }
     sink->descriptor = mosquitto_socket(own->library);
-    sink->proven = true;
+    own->opened = platform_ticks();
     return 0;
 }
 
@@ -212,7 +228,12 @@ static int mqtt_sync(void *context) {
     return mqtt_run(context, has_landed, silent);
 }
 
+/* Brokers that let us in and put us out again, as for another with our id, have us wait longer and
+ * longer. */
 static int mqtt_idle(struct sink *sink) {
+    const struct mqtt *own = sink->own;
+
+    sink->proven = platform_ticks() - own->opened >= SINK_TIMEOUT;
     return mqtt_step(sink, 0);
 }
 

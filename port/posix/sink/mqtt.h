@@ -34,6 +34,7 @@ struct mqtt {
     struct tls_loan loan;
     char host[256], port[8];
     char id[24];       /* when the URI says no other */
+    uint64_t opened;   /* ticks */
     uint64_t moved;    /* ticks at which the broker last acknowledged something */
     uint64_t answered; /* how often it has */
     int answer;        /* to our CONNECT, as in MQTT 5; -1: none yet */
@@ -75,6 +76,10 @@ int mqtt_publish(struct sink *sink, const char *topic, struct cmcwh_text text, b
 void mqtt_hang_up(struct sink *sink);
 
 /* ---- Words ---- */
+
+/* Is this what the library says, with errno, when the broker has closed the connection? Over TLS it
+ * says so in another way. */
+bool mqtt_closed(int error);
 
 /* Sets sink->trouble when the library has said that the connection is of no more use. Returns -1.
  */

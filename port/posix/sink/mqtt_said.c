@@ -11,6 +11,10 @@
 #include "platform/client.h"
 #include "platform/log.h"
 
+bool mqtt_closed(int error) {
+    return error == MOSQ_ERR_CONN_LOST || (error == MOSQ_ERR_ERRNO && errno == EPROTO);
+}
+
 /* What it says to our CONNECT. */
 static int refused(struct sink *sink) {
     const struct mqtt *own = sink->own;
@@ -69,6 +73,30 @@ static int ended(struct sink *sink, int goodbye) {
     return -1;
 }
 
+/* It closed the connection, and did not say why. */
+static int closed(struct sink *sink) {
+    const struct mqtt *own = sink->own;
+    const char *client = own->settings.client;
+
+    if (own->answer < 0) {
+        const bool tls = ((const struct secrets *)sink->loaded)->trust != NULL;
+        const bool shown = own->settings.files.certificate != NULL;
+
+        (void)snprintf(sink->trouble, sizeof sink->trouble,
+                       "the broker closed the connection without an answer%s",
+                       !tls     ? ": does that port want TLS (mqtts:)?"
+                       : !shown ? ": does it want cert=FILE and key=FILE?"
+                                : "");
+    } else {
+        (void)snprintf(sink->trouble, sizeof sink->trouble,
+                       client != NULL
+                           ? "the broker closed the connection: has another client the id '%.100s'?"
+                           : "the broker closed the connection",
+                       client);
+    }
+    return -1;
+}
+
 int mqtt_lost(struct sink *sink, int error) {
     const struct mqtt *own = sink->own;
 
@@ -83,10 +111,11 @@ int mqtt_lost(struct sink *sink, int error) {
     }
     switch (error) {
     case MOSQ_ERR_ERRNO:
-        return sink_trouble(sink, "the connection broke", errno);
+        return mqtt_closed(error) ? closed(sink)
+                                  : sink_trouble(sink, "the connection broke", errno);
     case MOSQ_ERR_CONN_LOST:
     case MOSQ_ERR_NO_CONN:
-        return sink_trouble(sink, "the broker closed the connection", 0);
+        return closed(sink);
     case MOSQ_ERR_KEEPALIVE:
         return sink_trouble(sink, "the broker does not answer any more", 0);
     case MOSQ_ERR_QOS_NOT_SUPPORTED:
