@@ -267,9 +267,11 @@ static void read_admin(const char *bytes, size_t length) {
     }
 }
 
-static bool take_event(void *count, const struct cmcwh_event *event) {
+static bool take_event(void *count, const struct cmcwh_record *record,
+                       const struct cmcwh_event *event) {
     size_t text = 0;
 
+    MUST(cmcwh_record_check(record) == CMCWH_OK);
     for (unsigned i = 0; i < CMCWH_FIELDS; i++) {
         text += event->texts[i].length;
     }
@@ -282,7 +284,8 @@ static bool take_event(void *count, const struct cmcwh_event *event) {
 /* A log, whatever is in it: either it is read, or one line says why not. */
 static void read_source(const char *bytes, size_t length) {
     unsigned count = 0;
-    enum source_result result = source_read(file_of(bytes, length), take_event, &count);
+    const struct source_reader reader = {.take = take_event, .context = &count};
+    enum source_result result = source_read(file_of(bytes, length), &reader);
 
     MUST(result == SOURCE_READ || (result == SOURCE_FAILED && lines > 0));
     MUST(lines <= 2);

@@ -171,6 +171,7 @@ def test_cat_prints_what_is_asked_for():
                 (("--last", "2", "--only", "bounces"), [2, 5]), (("--last", "1", "--unique", "--only=bounces"), [2])):
             assert cat_seqs(*arguments, server.path("ring")) == expected, arguments
             assert cat_seqs(*arguments, server.path("frames")) == expected, arguments
+            assert cat_seqs(*arguments, server.log) == expected, arguments
             assert cat_seqs(*arguments, "-", data=frames) == expected, arguments
         # The options may come behind the file, and the last of a kind counts.
         assert cat_seqs(server.path("ring"), "--only", "bounces", "--only", "other") == [6]
@@ -188,20 +189,21 @@ def test_cat_knows_the_time_zone():
 
 def test_cat_follows_behind_the_last():
     with Mixed() as server:
-        for name in ("ring", "frames"):
+        for first, name in ((6, "ring"), (8, "frames"), (10, "log")):
             follower = subprocess.Popen([harness.CMCWH, "cat", "-f", "--last", "1", "--only", "bounces,other",
                                          "--format", "csv", server.path(name)], stdout=subprocess.PIPE)
             try:
                 assert follower.stdout.readline().startswith(b"\xef\xbb\xbfseq,")
-                assert follower.stdout.readline().startswith(b"6," if name == "ring" else b"8,")
+                assert follower.stdout.readline().startswith(b"%d," % first)
                 assert server.post(body()).status == 200
                 assert server.post(bounce(3)).status == 200
-                assert follower.stdout.readline().startswith(b"8," if name == "ring" else b"10,")
+                assert follower.stdout.readline().startswith(b"%d," % (first + 2))
             finally:
                 follower.kill()
                 follower.wait()
                 follower.stdout.close()
-            server.wait_frames(8 if name == "ring" else 10)
+            server.wait_frames(first + 2)
+            server.wait_lines(first + 2)
 
 
 def test_cat_says_what_is_wrong():

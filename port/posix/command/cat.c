@@ -1,5 +1,5 @@
-/* cmcwh cat: the records of a ring file, a binary log or frames. Not here: what a ring file is
- * (platform/ring_file.c). */
+/* cmcwh cat: the events of a file. Not here: what a ring file is (platform/ring_file.c), and how
+ * other files are read (source.c). */
 #include "command/commands.h"
 
 #include <errno.h>
@@ -25,11 +25,11 @@ enum { FOLLOW_PAUSE = 200 /* ms */, LAST_MOST = 100000 };
 
 static const char usage[] =
     "usage: cmcwh cat [OPTIONS] FILE\n"
-    "Prints the records of a ring file, of a binary log, or of frames from a serial\n"
-    "line ('-': standard input). Of a ring it prints every event that can still be\n"
-    "read, delivered or not, and says how many lack in between; the server may be\n"
-    "using it. After noise or loss in frames it goes on with the next one, and says\n"
-    "at the end how many bytes it skipped.\n"
+    "Prints the events of a ring file, of a JSON or binary log, of a dead-letter\n"
+    "file, or of frames from a serial line ('-': standard input). Of a ring it prints\n"
+    "every event that can still be read, delivered or not, and says how many lack in\n"
+    "between; the server may be using it. After noise or loss in frames it goes on\n"
+    "with the next one; what is no event is left out, and said at the end.\n"
     "  --format json|logfmt|csv  what to print (json); csv is for a spreadsheet\n"
     "  --only LIST               event types (deliveries, bounces, blocks, other),\n"
     "                            statuses (queued, succeeded, failed, deferred) and\n"
@@ -41,14 +41,15 @@ static const char usage[] =
     "  --unique                  no event again that CMC has sent again\n"
     "  --last N                  the last N of them\n"
     "  --follow, -f              go on as events come\n"
-    "Exit status: 1 when something was read but no record found.\n";
+    "Exit status: 1 when something was read but no event found.\n";
 
 /* What is asked for, and how far it has come. */
 struct cat {
     struct choice choice;
     int format;
     bool follow;
-    bool begun; /* something was printed */
+    bool begun;  /* something was printed */
+    bool failed; /* it could not be */
 
     /* --last, 0: all. The last of what was chosen so far wait here until all that is there was
      * read; then they are printed, and what comes later at once. */
@@ -98,76 +99,37 @@ static int show_last(struct cat *cat) {
 
 /* ---- A stream ---- */
 
-/* A log that is text can be read as it is. */
-static bool is_text(const char *bytes, size_t length) {
-    enum source_kind kind = source_kind(bytes, length);
-
-    return kind == SOURCE_JSON || kind == SOURCE_LOGFMT;
+static bool take(void *context, const struct cmcwh_record *record,
+                 const struct cmcwh_event *event) {
+    (void)event;
+    return show(context, record) == 0;
 }
 
-/* Prints what is in one piece of the stream. */
-static int print_piece(struct cat *cat, struct cmcwh_deframer *deframer, const char *bytes,
-                       size_t length) {
-    struct cmcwh_record record;
-    bool found;
-
-    while (length > 0) {
-        size_t taken = cmcwh_deframer_feed(deframer, bytes, length, &record, &found);
-
-        if (found && show(cat, &record) < 0) {
-            return -1;
-        }
-        bytes += taken;
-        length -= taken;
-    }
-    return command_flush();
-}
-
-/* At the end of a file that is followed: more may come. */
-static bool more_comes(struct cat *cat, int descriptor) {
+/* At the end of a file that is followed more may come. */
+static bool pause_at(void *context, int descriptor, bool end) {
+    struct cat *cat = context;
     struct stat status;
 
-    if (show_last(cat) < 0 || !cat->follow || fstat(descriptor, &status) != 0 ||
-        !S_ISREG(status.st_mode)) {
+    if (!end) {
+        return command_flush() == 0;
+    }
+    if (!cat->follow || fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+        return false;
+    }
+    if (show_last(cat) < 0) {
+        cat->failed = true;
         return false;
     }
     (void)poll(NULL, 0, FOLLOW_PAUSE);
     return true;
 }
 
-static int print_stream(struct cat *cat, int descriptor, const char *name) {
-    static struct cmcwh_deframer deframer;
-    char bytes[4096];
-    bool first = true;
-    ssize_t got;
+static int print_stream(struct cat *cat, const char *name) {
+    const struct source_reader reader = {take, pause_at, cat};
+    enum source_result result = source_read(name, &reader);
 
-    cmcwh_deframer_init(&deframer);
-    while ((got = read(descriptor, bytes, sizeof bytes)) != 0 || more_comes(cat, descriptor)) {
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            log_usage("%s: %s", name, strerror(errno));
-            return 1;
-        }
-        if (first && got > 0 && is_text(bytes, (size_t)got)) {
-            log_usage(
-                "%s: a log that is text already, an event a line: read it with less, tail -F or "
-                "grep; cmcwh cat is for ring files, binary logs and frames",
-                name);
-            return 1;
-        }
-        first = first && got == 0;
-        if (print_piece(cat, &deframer, bytes, (size_t)got) < 0) {
-            return 1;
-        }
-    }
-    cmcwh_deframer_end(&deframer);
-    if (deframer.skipped > 0) {
-        log_usage("%s: skipped %llu bytes that belong to no record; printed %llu records", name,
-                  (unsigned long long)deframer.skipped, (unsigned long long)deframer.records);
-    }
-    return ferror(stdout) != 0 || (deframer.records == 0 && deframer.skipped > 0) ? 1 : 0;
+    cat->failed = cat->failed || result == SOURCE_ENDED || show_last(cat) < 0;
+    return result != SOURCE_READ || cat->failed;
 }
 
 /* ---- A ring file ---- */
@@ -284,24 +246,6 @@ static bool read_last(struct cat *cat, const char *word, int *status) {
     return cat->records != NULL;
 }
 
-static int print_file(struct cat *cat, const char *file) {
-    int descriptor, result;
-
-    if (strcmp(file, "-") != 0 && ring_file_is(file)) {
-        return print_ring(cat, file);
-    }
-    descriptor = strcmp(file, "-") == 0 ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) {
-        log_usage("%s: %s", file, strerror(errno));
-        return 1;
-    }
-    result = print_stream(cat, descriptor, file);
-    if (descriptor != STDIN_FILENO) {
-        (void)close(descriptor);
-    }
-    return result;
-}
-
 int command_cat(int count, char **arguments) {
     static struct cat cat;
     const char *format = "json", *last = NULL;
@@ -329,7 +273,9 @@ int command_cat(int count, char **arguments) {
         return 2;
     }
     if (choice_read(&cat.choice, "cat", &status) && read_last(&cat, last, &status)) {
-        status = print_file(&cat, arguments[0]);
+        bool ring = strcmp(arguments[0], "-") != 0 && ring_file_is(arguments[0]);
+
+        status = ring ? print_ring(&cat, arguments[0]) : print_stream(&cat, arguments[0]);
     }
     choice_free(&cat.choice);
     free(cat.records);

@@ -2,7 +2,7 @@
 #ifndef CMCWH_COMMANDS_H
 #define CMCWH_COMMANDS_H
 
-/* cmcwh cat: prints the records of a binary log or of frames. */
+/* cmcwh cat: prints the events of a file. */
 int command_cat(int count, char **arguments);
 
 /* cmcwh check: parses one request body as the server would. */

@@ -1,5 +1,5 @@
-/* The events of a file, whatever it is. A line of JSON goes the way of a webhook, through the
- * parser, and comes out as the event that it was made of. Not here: what is done with them. */
+/* The events of a file, whatever it is. Not here: what a line of JSON says (line.c), and what is
+ * done with events. */
 #include "command/source.h"
 
 #include <errno.h>
@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "command/line.h"
 #include "command/view.h"
 #include "platform/log.h"
-#include "platform/when.h"
 #include "sink/outlet.h"
 
 /* ---- What it is ---- */
@@ -28,7 +28,9 @@ enum source_kind source_kind(const char *bytes, size_t length) {
             return SOURCE_PACKED;
         }
     }
-    return begins(bytes, length, outlet_begins(CMCWH_ENCODE_JSON)) ? SOURCE_JSON
+    return begins(bytes, length, outlet_begins(CMCWH_ENCODE_JSON)) ||
+                   begins(bytes, length, OUTLET_DEAD)
+               ? SOURCE_JSON
            : begins(bytes, length, outlet_begins(CMCWH_ENCODE_LOGFMT)) ||
                    begins(bytes, length, "seq=") /* that of version 0.1.0 */
                ? SOURCE_LOGFMT
@@ -38,15 +40,17 @@ enum source_kind source_kind(const char *bytes, size_t length) {
 /* Whoever reads, and whom it tells. */
 struct source {
     const char *name;
-    source_take take;
-    void *context;
+    const struct source_reader *reader;
     uint64_t events;
     bool ended;
 };
 
-static void tell(struct source *source, const struct cmcwh_event *event) {
+static void tell(struct source *source, const struct cmcwh_record *record) {
+    struct cmcwh_event event;
+
+    cmcwh_record_read(record, &event);
     source->events++;
-    source->ended = !source->take(source->context, event);
+    source->ended = !source->reader->take(source->reader->context, record, &event);
 }
 
 /* ---- A ring file ---- */
@@ -55,7 +59,6 @@ static enum source_result read_ring(struct source *source) {
     static struct view view;
     struct cmcwh_recovery found;
     struct cmcwh_record record;
-    struct cmcwh_event event;
     int reader;
 
     if (!view_open(&view, source->name)) {
@@ -63,8 +66,7 @@ static enum source_result read_ring(struct source *source) {
     }
     reader = view_read(&view, &found);
     while (reader >= 0 && !source->ended && cmcwh_ring_read(&view.ring, reader, &record) > 0) {
-        cmcwh_record_read(&record, &event);
-        tell(source, &event);
+        tell(source, &record);
     }
     view_close(&view);
     return reader < 0 ? SOURCE_FAILED : SOURCE_READ;
@@ -75,15 +77,13 @@ static enum source_result read_ring(struct source *source) {
 static void take_frames(struct source *source, struct cmcwh_deframer *deframer, const char *bytes,
                         size_t length) {
     struct cmcwh_record record;
-    struct cmcwh_event event;
     bool found;
 
     while (length > 0 && !source->ended) {
         size_t taken = cmcwh_deframer_feed(deframer, bytes, length, &record, &found);
 
         if (found) {
-            cmcwh_record_read(&record, &event);
-            tell(source, &event);
+            tell(source, &record);
         }
         bytes += taken;
         length -= taken;
@@ -102,136 +102,24 @@ struct lines {
     uint64_t number, wrong, first_wrong;
 };
 
-/* What stands before the event's own members in each line of ours. */
-struct envelope {
-    uint64_t seq, id, received;
-    struct cmcwh_text type, composition; /* with their quotes */
-};
-
-static bool skip(const char **at, const char *word) {
-    bool same = strncmp(*at, word, strlen(word)) == 0;
-
-    *at += same ? strlen(word) : 0;
-    return same;
-}
-
-static bool take_number(const char **at, int base, uint64_t *number) {
-    char *end;
-
-    *number = strtoull(*at, &end, base);
-    if (end == *at || (*at)[0] == '-' || (*at)[0] == '+') {
-        return false;
-    }
-    *at = end;
-    return true;
-}
-
-/* A string, which the parser will look at. */
-static bool take_string(const char **at, struct cmcwh_text *text) {
-    const char *end = *at + 1;
-
-    if (**at != '"') {
-        return false;
-    }
-    while (*end != '\0' && *end != '"') {
-        end += *end == '\\' && end[1] != '\0' ? 2 : 1;
-    }
-    text->data = *at;
-    text->length = (size_t)(end - *at) + 1;
-    *at = end + 1;
-    return *end == '"';
-}
-
-static bool take_time(const char **at, uint64_t *time) {
-    struct cmcwh_text text;
-    char copy[WHEN_SIZE] = "";
-
-    if (!take_string(at, &text) || text.length - 2 >= sizeof copy) {
-        return false;
-    }
-    memcpy(copy, text.data + 1, text.length - 2);
-    return when_read(copy, 0, time);
-}
-
-static bool take_envelope(const char **at, struct envelope *envelope) {
-    return skip(at, outlet_begins(CMCWH_ENCODE_JSON)) && take_number(at, 10, &envelope->seq) &&
-           skip(at, ",\"id\":\"") && take_number(at, 16, &envelope->id) &&
-           skip(at, "\",\"received\":") && take_time(at, &envelope->received) &&
-           skip(at, ",\"event_type\":") && take_string(at, &envelope->type) &&
-           skip(at, ",\"server_composition\":") && take_string(at, &envelope->composition) &&
-           skip(at, ",");
-}
-
-/* Which fields a line of ours names as cut. No quote within a text looks like these. */
-static unsigned truncated_of(const char *line) {
-    const char *list = strstr(line, ",\"truncated\":[");
-    unsigned truncated = 0;
-
-    for (unsigned i = 0; list != NULL && i < CMCWH_FIELDS; i++) {
-        const char *name = cmcwh_field_name((enum cmcwh_field)i), *end = strchr(list, ']');
-        size_t length = strlen(name);
-
-        for (const char *at = list; length > 0 && end != NULL && at + length + 2 <= end; at++) {
-            if (at[0] == '"' && memcmp(at + 1, name, length) == 0 && at[length + 1] == '"') {
-                truncated |= 1U << i;
-            }
-        }
-    }
-    return truncated;
-}
-
-static uint64_t at_time(void *received) {
-    return *(uint64_t *)received;
-}
-
-/* What the service sent to have this line stored. False: it never was sent so. */
-static bool parse_line(struct cmcwh_parser *parser, const struct envelope *envelope,
-                       const char *members, struct cmcwh_record *record) {
-    struct cmcwh_ring ring;
-    uint32_t link;
-    uint64_t received = envelope->received;
-    const struct cmcwh_port port = {.context = &received, .now = at_time};
-    const struct cmcwh_ring_config config = {
-        .records = record, .links = &link, .capacity = 1, .port = &port};
-    struct cmcwh_record stored;
-    int reader;
-    bool right;
-
-    if (cmcwh_ring_init(&ring, &config, envelope->seq) < 0) {
-        return false;
-    }
-    reader = cmcwh_ring_attach(&ring, NULL, true);
-    cmcwh_parser_init(parser, &ring, CMCWH_JSON);
-    (void)cmcwh_parser_feed(parser, "{\"event_type\":", 14);
-    (void)cmcwh_parser_feed(parser, envelope->type.data, envelope->type.length);
-    (void)cmcwh_parser_feed(parser, ",\"server_composition\":", 22);
-    (void)cmcwh_parser_feed(parser, envelope->composition.data, envelope->composition.length);
-    (void)cmcwh_parser_feed(parser, ",\"event\":{", 10);
-    (void)cmcwh_parser_feed(parser, envelope->type.data, envelope->type.length);
-    (void)cmcwh_parser_feed(parser, ":[{", 3);
-    (void)cmcwh_parser_feed(parser, members, strlen(members));
-    (void)cmcwh_parser_feed(parser, "]}}", 3);
-    right = cmcwh_parser_end(parser) == 1 && cmcwh_parser_commit(parser) == 1 &&
-            cmcwh_ring_read(&ring, reader, &stored) == 1;
-    cmcwh_parser_abort(parser);
-    *record = right ? stored : *record;
-    return right;
+/* The line before a letter, which is no event. */
+static bool is_dead(const struct lines *lines) {
+    return begins(lines->line, lines->used, OUTLET_DEAD) && lines->line[lines->used - 1] == '}';
 }
 
 static bool take_line(struct source *source, struct lines *lines) {
-    const char *at = lines->line;
-    struct envelope envelope;
     struct cmcwh_record record;
-    struct cmcwh_event event;
 
-    if (lines->used == sizeof lines->line || strlen(lines->line) != lines->used ||
-        !take_envelope(&at, &envelope) || !parse_line(&lines->parser, &envelope, at, &record)) {
+    if (lines->used == sizeof lines->line || strlen(lines->line) != lines->used) {
         return false;
     }
-    cmcwh_record_read(&record, &event);
-    event.id = envelope.id;
-    event.truncated = truncated_of(at);
-    tell(source, &event);
+    if (is_dead(lines)) {
+        return true;
+    }
+    if (!line_read(&lines->parser, lines->line, &record)) {
+        return false;
+    }
+    tell(source, &record);
     return true;
 }
 
@@ -267,24 +155,15 @@ static void take_lines(struct source *source, struct lines *lines, const char *b
 
 /* ---- A stream ---- */
 
-/* As many bytes as there are, or `length`; -1: it cannot be read. */
-static ssize_t read_much(const struct source *source, int descriptor, char *bytes, size_t length) {
-    size_t used = 0;
-
-    while (used < length) {
-        ssize_t got = read(descriptor, bytes + used, length - used);
-
-        if (got < 0 && errno != EINTR) {
-            log_usage("%s: %s", source->name, strerror(errno));
-            return -1;
-        }
-        if (got == 0) {
-            break;
-        }
-        used += got > 0 ? (size_t)got : 0;
-    }
-    return (ssize_t)used;
-}
+/* All that a stream is read with. */
+struct stream {
+    struct cmcwh_deframer deframer;
+    struct lines lines;
+    bool known; /* what it is: then `kind` says so */
+    enum source_kind kind;
+    size_t used;
+    char bytes[65536];
+};
 
 /* A log that is not read here. */
 static bool refuse(const struct source *source, enum source_kind kind) {
@@ -293,56 +172,92 @@ static bool refuse(const struct source *source, enum source_kind kind) {
             "%s: it is compressed: unpack it into standard input, as in zcat %s | cmcwh ... -",
             source->name, source->name);
     } else if (kind == SOURCE_LOGFMT) {
-        log_usage("%s: a log in logfmt: only ring files, JSON and binary logs are read",
+        log_usage("%s: a log in logfmt, which is text already: read it with less, tail -F or grep; "
+                  "ring files, JSON and binary logs are read here",
                   source->name);
     }
     return kind == SOURCE_PACKED || kind == SOURCE_LOGFMT;
 }
 
-/* All that a stream is read with. */
-struct stream {
-    struct cmcwh_deframer deframer;
-    struct lines lines;
-    char bytes[65536];
-};
+/* Every kind shows itself by the end of its first line or frame. */
+static bool knows_kind(struct stream *stream, bool end) {
+    if (!stream->known && stream->used > 0 &&
+        (end || stream->used == sizeof stream->bytes ||
+         memchr(stream->bytes, '\0', stream->used) != NULL ||
+         memchr(stream->bytes, '\n', stream->used) != NULL)) {
+        stream->kind = source_kind(stream->bytes, stream->used);
+        stream->known = true;
+    }
+    return stream->known;
+}
+
+/* Lines of something else, or noise, may come before either: it is what the first event is. */
+static void take_bytes(struct source *source, struct stream *stream) {
+    if (stream->kind != SOURCE_FRAMES) {
+        take_lines(source, &stream->lines, stream->bytes, stream->used);
+    }
+    if (stream->kind == SOURCE_TEXT && source->events > 0) {
+        stream->kind = SOURCE_JSON;
+    }
+    if (stream->kind != SOURCE_JSON) {
+        take_frames(source, &stream->deframer, stream->bytes, stream->used);
+    }
+    if (stream->kind == SOURCE_TEXT && source->events > 0) {
+        stream->kind = SOURCE_FRAMES;
+    }
+    stream->used = 0;
+}
 
 /* What was no event is said. */
 static enum source_result sum_up(const struct source *source, const struct stream *stream) {
     const struct lines *lines = &stream->lines;
-    uint64_t skipped = stream->deframer.skipped;
+    uint64_t wrong = stream->kind == SOURCE_FRAMES ? 0 : lines->wrong;
+    uint64_t skipped = stream->kind == SOURCE_FRAMES ? stream->deframer.skipped : 0;
 
-    if (lines->wrong > 0) {
+    if (wrong > 0) {
         log_usage("%s: %" PRIu64 " lines are no events in cmcwh's JSON, the first is line %" PRIu64
                   "; read %" PRIu64 " events",
-                  source->name, lines->wrong, lines->first_wrong, source->events);
+                  source->name, wrong, lines->first_wrong, source->events);
     }
     if (skipped > 0) {
         log_usage("%s: skipped %" PRIu64 " bytes that belong to no record; read %" PRIu64 " events",
                   source->name, skipped, source->events);
     }
-    return source->events == 0 && (lines->wrong > 0 || skipped > 0) ? SOURCE_FAILED : SOURCE_READ;
+    return source->events == 0 && (wrong > 0 || skipped > 0) ? SOURCE_FAILED : SOURCE_READ;
+}
+
+/* Is more to be read? */
+static bool goes_on(struct source *source, int descriptor, bool end) {
+    const struct source_reader *reader = source->reader;
+    bool more = !source->ended &&
+                (reader->pause == NULL ? !end : reader->pause(reader->context, descriptor, end));
+
+    source->ended = source->ended || (!more && !end);
+    return more;
 }
 
 static enum source_result read_with(struct stream *stream, struct source *source, int descriptor) {
-    ssize_t got = read_much(source, descriptor, stream->bytes, sizeof stream->bytes);
-    enum source_kind kind = source_kind(stream->bytes, got > 0 ? (size_t)got : 0);
+    ssize_t got;
 
     cmcwh_deframer_init(&stream->deframer);
-    if (got > 0 && refuse(source, kind)) {
-        return SOURCE_FAILED;
-    }
-    while (got > 0 && !source->ended) {
-        if (kind == SOURCE_FRAMES) {
-            take_frames(source, &stream->deframer, stream->bytes, (size_t)got);
-        } else {
-            take_lines(source, &stream->lines, stream->bytes, (size_t)got);
+    do {
+        do {
+            got =
+                read(descriptor, stream->bytes + stream->used, sizeof stream->bytes - stream->used);
+        } while (got < 0 && errno == EINTR);
+        if (got < 0) {
+            log_usage("%s: %s", source->name, strerror(errno));
+            return SOURCE_FAILED;
         }
-        got = read_much(source, descriptor, stream->bytes, sizeof stream->bytes);
-    }
-    if (got < 0) {
-        return SOURCE_FAILED;
-    }
-    if (stream->lines.used > 0 && !source->ended) {
+        stream->used += (size_t)got;
+        if (knows_kind(stream, got == 0)) {
+            if (refuse(source, stream->kind)) {
+                return SOURCE_FAILED;
+            }
+            take_bytes(source, stream);
+        }
+    } while (goes_on(source, descriptor, got == 0));
+    if (stream->lines.used > 0 && !source->ended && stream->kind != SOURCE_FRAMES) {
         end_line(source, &stream->lines); /* the last one, which may be torn */
     }
     cmcwh_deframer_end(&stream->deframer);
@@ -362,8 +277,8 @@ static enum source_result read_stream(struct source *source, int descriptor) {
     return result;
 }
 
-enum source_result source_read(const char *name, source_take take, void *context) {
-    struct source source = {.name = name, .take = take, .context = context};
+enum source_result source_read(const char *name, const struct source_reader *reader) {
+    struct source source = {.name = name, .reader = reader};
     bool input = strcmp(name, "-") == 0;
     enum source_result result;
     int descriptor;

@@ -1,5 +1,6 @@
-/* The events of a file that a person names, whatever it is: a ring file, a binary log or frames, or
- * a log of JSON lines. */
+/* The events of a file that a person names, whatever it is: a ring file, a binary log or frames, a
+ * log of JSON lines, or a dead-letter file, which is one of these with a line before each letter
+ * that is no event. */
 #ifndef CMCWH_SOURCE_H
 #define CMCWH_SOURCE_H
 
@@ -15,17 +16,28 @@ enum source_kind {
 };
 enum source_kind source_kind(const char *bytes, size_t length);
 
-/* Gets each event; its texts are good until it returns. False: no more is wanted. */
-typedef bool (*source_take)(void *context, const struct cmcwh_event *event);
+/* Whoever wants them. */
+struct source_reader {
+    /* Gets each event: its record, and what that says; both are good until it returns. A line of
+     * JSON comes out as the record that it was made from, but for what it does not say of its
+     * request. False: no more is wanted. */
+    bool (*take)(void *context, const struct cmcwh_record *record, const struct cmcwh_event *event);
+
+    /* What has come so far was taken; `end`: no more is there now. Is more wanted? NULL: up to the
+     * end. Not of ring files. */
+    bool (*pause)(void *context, int descriptor, bool end);
+
+    void *context;
+};
 
 enum source_result {
     SOURCE_READ,   /* all of it; of what is not an event, one line has said how much and where */
     SOURCE_FAILED, /* it cannot be read, or something is in it but no event: one line has said why
                     */
-    SOURCE_ENDED   /* `take` wanted no more */
+    SOURCE_ENDED   /* no more was wanted before its end */
 };
 
 /* Reads a file ("-": standard input) to its end. One thread. */
-enum source_result source_read(const char *name, source_take take, void *context);
+enum source_result source_read(const char *name, const struct source_reader *reader);
 
 #endif

@@ -22,11 +22,12 @@
 static const char usage[] =
     "usage: cmcwh summary [--since TIME] [--until TIME] [--format text|json] FILE...\n"
     "       cmcwh summary --suppress [--since TIME] [--until TIME] FILE...\n"
-    "Reads ring files, JSON logs and binary logs ('-': standard input), several at\n"
-    "once and in any order, as the rotated ones of a log, and prints by day how many\n"
-    "events there were of each status, and why mails bounced; then the recipients'\n"
-    "domains that bounced most. Days are local, by when an event was received; what\n"
-    "came more than once, with the same id, counts once. What cannot be read is said.\n"
+    "Reads ring files, JSON logs, dead-letter files and binary logs ('-': standard\n"
+    "input), several at once and in any order, as the rotated ones of a log, and\n"
+    "prints by day how many events there were of each status, and why mails bounced;\n"
+    "then the recipients' domains that bounced most. Days are local, by when an event\n"
+    "was received; what came more than once, with the same id, counts once. What\n"
+    "cannot be read is said.\n"
     "  --since TIME, --until TIME  only events received from then on, before then:\n"
     "                    2026-01-25, '2026-01-25 14:03', 2026-01-25T05:03:06Z, or\n"
     "                    how long ago: 90m, 2h, 3d\n"
@@ -154,8 +155,9 @@ static bool is_repeat(const struct cmcwh_event *event) {
     return result == SEEN_BEFORE;
 }
 
-static bool take(void *unused, const struct cmcwh_event *event) {
+static bool take(void *unused, const struct cmcwh_record *record, const struct cmcwh_event *event) {
     (void)unused;
+    (void)record;
     if (!choice_takes(&all->choice, event) || is_repeat(event)) {
         return true;
     }
@@ -439,10 +441,11 @@ static int print_all(bool json) {
 }
 
 static int summarize(int count, char **files, bool json) {
+    const struct source_reader reader = {.take = take};
     bool right = true;
 
     for (int i = 0; i < count && !all->full; i++) {
-        right = source_read(files[i], take, NULL) == SOURCE_READ && right;
+        right = source_read(files[i], &reader) == SOURCE_READ && right;
     }
     if (all->full) {
         log_usage("summary: more bounces or addresses than there is room for (%d and %d at most): "
