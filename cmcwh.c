@@ -2497,39 +2497,58 @@ static void totals_add(uint64_t *totals, const uint32_t *counts) {
     }
 }
 
+static uint32_t hour_of(uint64_t time) {
+    uint32_t rest;
+
+    return (uint32_t)divide(time, 3600000, &rest);
+}
+
 /* Events of another time than the last come. Only then is an hour looked for, and one that gives
- * way added to the totals: counting an event is one addition. */
-static void history_turn(struct cmcwh_history *history, uint64_t received) {
+ * way added to the totals: counting an event is one addition. None gives way to events that come so
+ * late, through a chain, that nobody would be shown their hour. */
+static void history_turn(const struct cmcwh_ring *ring, uint64_t received) {
+    struct cmcwh_history *history = ring->config.history;
     struct cmcwh_hour *hour;
-    uint32_t number, rest;
+    uint32_t number;
 
     if (received == history->received) {
         return;
     }
-    number = (uint32_t)divide(received, 3600000, &rest);
+    history->received = received;
+    history->hour = CMCWH_HOURS;
+    number = hour_of(received);
     hour = &history->counters.hours[number % CMCWH_HOURS];
+    if (hour->hour > number && hour_of(port_now(ring)) >= number + CMCWH_HOURS) {
+        return;
+    }
     if (hour->hour != number) {
         totals_add(history->counters.totals, hour->counts);
         memset(hour->counts, 0, sizeof hour->counts);
         hour->hour = number;
     }
-    history->received = received;
     history->hour = number % CMCWH_HOURS;
+}
+
+static void history_count(struct cmcwh_history *history, unsigned count, uint32_t more) {
+    if (history->hour < CMCWH_HOURS) {
+        history->counters.hours[history->hour].counts[count] += more;
+    } else {
+        history->counters.totals[count] += more;
+    }
 }
 
 /* Counts a record that is safe, and remembers where it is. */
 static void history_add(const struct cmcwh_ring *ring, uint32_t slot) {
     struct cmcwh_history *history = ring->config.history;
     const struct cmcwh_record *record = &ring->config.records[slot];
-    uint32_t place = place_of(ring, record_seq(record)), *counts;
+    uint32_t place = place_of(ring, record_seq(record));
 
-    history_turn(history, get64(record->bytes + AT_RECEIVED));
-    counts = history->counters.hours[history->hour].counts;
+    history_turn(ring, get64(record->bytes + AT_RECEIVED));
     if (history->marks != NULL && history_repeats(ring, record, place)) {
-        counts[CMCWH_COUNT_REPEATS]++;
+        history_count(history, CMCWH_COUNT_REPEATS, 1);
     } else {
-        counts[count_of(record_kind(record), record->bytes[AT_STATUS])]++;
-        counts[CMCWH_COUNT_TRUNCATED] += get16(record->bytes + AT_TRUNCATED) != 0;
+        history_count(history, count_of(record_kind(record), record->bytes[AT_STATUS]), 1);
+        history_count(history, CMCWH_COUNT_TRUNCATED, get16(record->bytes + AT_TRUNCATED) != 0);
     }
     history->places[place] = slot;
 }

@@ -180,7 +180,8 @@ struct cmcwh_text {
 struct cmcwh_port {
     void *context;
 
-    /* Milliseconds since 1970-01-01 00:00 UTC. Called by any thread. */
+    /* Milliseconds since 1970-01-01 00:00 UTC. Called by any thread, with and without the
+     * lock held. */
     uint64_t (*now)(void *context);
 
     /* Milliseconds that only go forward, from any start; NULL: now() is used. Called with and
@@ -601,8 +602,8 @@ struct cmcwh_history {
     /* All else is the ring's. */
     struct cmcwh_counters counters; /* the totals without what the hours hold */
     uint64_t received;              /* of the event that was counted last */
-    uint32_t hour;                  /* index in hours[] of that */
-    uint32_t next;                  /* the oldest record that is not safe yet, or CMCWH_NONE */
+    uint32_t hour; /* index in hours[] of that; CMCWH_HOURS: too long ago for any */
+    uint32_t next; /* the oldest record that is not safe yet, or CMCWH_NONE */
 };
 
 /* A copy of what was counted, all of one instant. All zero when the ring has no history. Any

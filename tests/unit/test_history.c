@@ -330,6 +330,46 @@ static void a_clock_that_jumps(void **state) {
     assert_int_equal(in_hour(START + 48, 1), -1);
 }
 
+/* Posts one delivery that another cmcwh received at this time. */
+static int send_on(unsigned number, uint64_t received) {
+    char body[128], header[64];
+
+    (void)snprintf(
+        body, sizeof body,
+        "{\"event_type\":\"deliveries\",\"event\":{\"deliveries\":[{\"status\":\"queued\"}]}}");
+    (void)snprintf(header, sizeof header, "%016x@%llu", number, (unsigned long long)received);
+    cmcwh_parser_init(&parser, &ring, CMCWH_JSON);
+    cmcwh_parser_chain(&parser, (struct cmcwh_text){header, strlen(header)});
+    (void)cmcwh_parser_feed(&parser, body, strlen(body));
+    return commit();
+}
+
+/* Through a chain events come late: in their hour, or, when it is too long ago, in the totals only,
+ * and never in the place of an hour that is shown. */
+static void late_ones(void **state) {
+    const uint64_t at = START * HOUR + 186120;
+
+    (void)state;
+    begin(false);
+    assert_int_equal(send_number(1), 1);
+    assert_int_equal(send_on(2, at - 2 * HOUR), 1);
+    assert_int_equal(in_hour(START - 2, CMCWH_COUNT_DELIVERIES + CMCWH_QUEUED), 1);
+    assert_int_equal(send_on(3, at - CMCWH_HOURS * HOUR), 1);
+    assert_int_equal(send_on(4, at - CMCWH_HOURS * HOUR + 1), 1);
+    assert_int_equal(send_on(5, at - 10 * CMCWH_HOURS * HOUR), 1);
+    assert_int_equal(send_on(6, 0), 1);
+    assert_int_equal(send_on(3, at - CMCWH_HOURS * HOUR), 1); /* a repeat */
+    drain();
+    assert_int_equal(in_hour(START, CMCWH_COUNT_DELIVERIES + CMCWH_QUEUED), 1);
+    assert_int_equal(in_hour(START - CMCWH_HOURS, CMCWH_COUNT_DELIVERIES + CMCWH_QUEUED), -1);
+    assert_int_equal(send_number(7), 1);
+    assert_int_equal(in_hour(START, CMCWH_COUNT_DELIVERIES + CMCWH_QUEUED), 2);
+    assert_int_equal(in_hour(START - 2, CMCWH_COUNT_DELIVERIES + CMCWH_QUEUED), 1);
+    assert_int_equal(total(CMCWH_COUNT_DELIVERIES + CMCWH_QUEUED), 7);
+    assert_int_equal(total(CMCWH_COUNT_REPEATS), 1);
+    drain();
+}
+
 static void no_clock(void **state) {
     struct cmcwh_ring_config config = new_memory(CAPACITY);
 
@@ -818,35 +858,21 @@ static void peak_and_fulls(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_type_and_status),
-        cmocka_unit_test(names_of_counts),
-        cmocka_unit_test(truncated),
-        cmocka_unit_test(repeats),
-        cmocka_unit_test(repeats_not_wanted),
-        cmocka_unit_test(hours_end),
-        cmocka_unit_test(hours_pass),
-        cmocka_unit_test(a_clock_that_jumps),
-        cmocka_unit_test(no_clock),
-        cmocka_unit_test(only_what_is_there),
-        cmocka_unit_test(old_ones_stay),
-        cmocka_unit_test(refused_ones),
-        cmocka_unit_test(drafts),
-        cmocka_unit_test(not_committed),
-        cmocka_unit_test(all_taken),
-        cmocka_unit_test(much_alike),
-        cmocka_unit_test(repeats_are_what_is_shown),
-        cmocka_unit_test(confirmed_ones),
-        cmocka_unit_test(taken_back),
-        cmocka_unit_test(taken_back_in_part),
-        cmocka_unit_test(found_again),
-        cmocka_unit_test(nothing_to_find),
-        cmocka_unit_test(older_ones_lack),
-        cmocka_unit_test(damaged_ones),
-        cmocka_unit_test(refused_by_storage),
-        cmocka_unit_test(only_looked_at),
-        cmocka_unit_test(none),
-        cmocka_unit_test(what_is_refused),
-        cmocka_unit_test(peak_and_fulls),
+        cmocka_unit_test(by_type_and_status), cmocka_unit_test(names_of_counts),
+        cmocka_unit_test(truncated),          cmocka_unit_test(repeats),
+        cmocka_unit_test(repeats_not_wanted), cmocka_unit_test(hours_end),
+        cmocka_unit_test(hours_pass),         cmocka_unit_test(a_clock_that_jumps),
+        cmocka_unit_test(late_ones),          cmocka_unit_test(no_clock),
+        cmocka_unit_test(only_what_is_there), cmocka_unit_test(old_ones_stay),
+        cmocka_unit_test(refused_ones),       cmocka_unit_test(drafts),
+        cmocka_unit_test(not_committed),      cmocka_unit_test(all_taken),
+        cmocka_unit_test(much_alike),         cmocka_unit_test(repeats_are_what_is_shown),
+        cmocka_unit_test(confirmed_ones),     cmocka_unit_test(taken_back),
+        cmocka_unit_test(taken_back_in_part), cmocka_unit_test(found_again),
+        cmocka_unit_test(nothing_to_find),    cmocka_unit_test(older_ones_lack),
+        cmocka_unit_test(damaged_ones),       cmocka_unit_test(refused_by_storage),
+        cmocka_unit_test(only_looked_at),     cmocka_unit_test(none),
+        cmocka_unit_test(what_is_refused),    cmocka_unit_test(peak_and_fulls),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
