@@ -6,18 +6,21 @@
 #include <civetweb.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "admin/events.h"
 #include "admin/gate.h"
 #include "door/auth.h"
 #include "platform/log.h"
+#include "command/line.h"
 #include "command/options.h"
 #include "command/source.h"
 #include "door/look.h"
 #include "door/proxy.h"
 #include "platform/reply.h"
 #include "platform/url.h"
+#include "sink/secrets.h"
 #include "sink/sink.h"
 
 enum { LONGEST = 16384 };
@@ -187,6 +190,42 @@ static void read_credentials(const char *bytes, size_t length) {
     }
 }
 
+/* What goes to a peer is headers and nothing else: each line ends, and none is one of ours. */
+static void are_headers(const char *headers) {
+    const char *line = headers, *end;
+
+    for (; (end = strstr(line, "\r\n")) != NULL; line = end + 2) {
+        const char *colon = strstr(line, ": ");
+
+        MUST(colon != NULL && colon > line && colon + 2 < end);
+        MUST(strncasecmp(line, "Host:", 5) != 0 && strncasecmp(line, "Content-Length:", 15) != 0);
+        for (const char *at = line; at < end; at++) {
+            MUST((unsigned char)*at >= ' ' || *at == '\t');
+        }
+    }
+    MUST(*line == '\0');
+}
+
+/* A list of what a sink shows its peer; the first byte says by which protocol. */
+static void read_list(const char *bytes, size_t length) {
+    static const struct sink_parameter parameters[] = {{"headers", "", secrets_set_list},
+                                                       {NULL, NULL, NULL}};
+    static const struct sink_medium medium = {.parameters = parameters};
+    bool http = length == 0 || bytes[0] == 'h';
+    struct secret_files files = {.list = file_of(bytes + (length > 0), length - (length > 0))};
+    const struct sink sink = {.uri = "x", .medium = &medium, .own = &files};
+    struct secrets *secrets = secrets_load(&sink, http ? SECRETS_HTTP : SECRETS_MQTT, false);
+
+    MUST(lines == (secrets == NULL));
+    if (secrets != NULL) {
+        are_headers(secrets->headers);
+        MUST(http ? secrets->user[0] == '\0' : secrets->user[0] != '\0');
+        MUST(http || secrets->headers[0] == '\0');
+        MUST(secrets->headers[0] != '\0' || secrets->api_key[0] != '\0' || !http);
+    }
+    secrets_unload(secrets);
+}
+
 static void read_uri(const char *text) {
     static struct sink sink;
     bool right = sink_parse(&sink, text, true);
@@ -291,6 +330,62 @@ static void read_source(const char *bytes, size_t length) {
     MUST(lines <= 2);
 }
 
+/* Was it full, with members that are called as ours are? Then it is not the same again. */
+static bool is_full(const struct cmcwh_record *record, const char *line) {
+    struct cmcwh_event event;
+
+    cmcwh_record_read(record, &event);
+    return event.truncated != 0 && strstr(line, ",\"event") != NULL;
+}
+
+static void write_line(const struct cmcwh_record *record, char line[CMCWH_ENCODED_MAX]) {
+    size_t length = cmcwh_encode(record, CMCWH_ENCODE_JSON, NULL, line);
+
+    MUST(line[length - 1] == '\n');
+    line[length - 1] = '\0';
+}
+
+/* The line of a record comes out as the same line when it is read again; so it does the next time
+ * in any case. */
+static void read_again(const struct cmcwh_record *record) {
+    static struct cmcwh_parser parser;
+    static char first[CMCWH_ENCODED_MAX], again[CMCWH_ENCODED_MAX], third[CMCWH_ENCODED_MAX];
+    struct cmcwh_record made;
+
+    write_line(record, first);
+    memcpy(third, first, sizeof first);
+    MUST(line_read(&parser, third, &made));
+    MUST(cmcwh_record_check(&made) == CMCWH_OK);
+    write_line(&made, again);
+    MUST(strcmp(first, again) == 0 || is_full(record, first));
+    memcpy(third, again, sizeof again);
+    MUST(line_read(&parser, third, &made));
+    write_line(&made, third);
+    MUST(strcmp(again, third) == 0);
+}
+
+/* The body of a webhook. */
+static void read_body(const char *bytes, size_t length) {
+    enum { MOST = 8 };
+    static struct cmcwh_record records[MOST], record;
+    static struct cmcwh_parser parser;
+    uint32_t links[MOST];
+    struct cmcwh_ring ring;
+    const struct cmcwh_ring_config config = {.records = records, .links = links, .capacity = MOST};
+    int reader;
+
+    MUST(cmcwh_ring_init(&ring, &config, 1) == CMCWH_OK);
+    reader = cmcwh_ring_attach(&ring, NULL, true);
+    cmcwh_parser_init(&parser, &ring, CMCWH_JSON);
+    (void)cmcwh_parser_feed(&parser, bytes, length);
+    if (cmcwh_parser_end(&parser) > 0 && cmcwh_parser_commit(&parser) > 0) {
+        while (cmcwh_ring_read(&ring, reader, &record) > 0) {
+            read_again(&record);
+        }
+    }
+    cmcwh_parser_abort(&parser);
+}
+
 /* In pieces of `step` bytes. */
 static void read_pieces(struct reply *reply, char *body, size_t room, const char *bytes,
                         size_t length, size_t step) {
@@ -355,6 +450,10 @@ static bool read_kind(uint8_t kind, char *text, size_t length) {
         return read_admin(text, length), true;
     case 't':
         return read_record((const unsigned char *)text, length), true;
+    case 'k':
+        return read_list(text, length), true;
+    case 'b':
+        return read_body(text, length), true;
     case 'l':
         return read_source(text, length), true;
     case 'r':
