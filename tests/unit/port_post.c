@@ -247,9 +247,7 @@ static void much(void **state) {
         (void)snprintf(members + used + 700, sizeof members - (size_t)used - 700, "\"");
         take_in("deliveries", "pro", members, i);
     }
-    memset(headers, 'x', sizeof headers - 1);
-    memcpy(headers, "X: ", 3);
-    memcpy(headers + sizeof headers - 3, "\r\n", 2);
+    (void)snprintf(headers, sizeof headers, "X: %0*d\r\n", (int)sizeof headers - 6, 0);
     style.headers = headers;
     for (style.format = POST_NDJSON; style.format <= POST_FORM; style.format++) {
         post_make(&it, &style, records, style.format == POST_NDJSON ? RECORDS : POST_CMC_EVENTS);

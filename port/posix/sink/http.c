@@ -248,15 +248,15 @@ static enum outcome http_look(struct sink *sink, bool reach) {
                : outcome;
 }
 
-#define HTTP(NAME, TARGET)                                                                         \
+#define HTTP(SCHEME, HELP, TARGET)                                                                 \
     {                                                                                              \
-        .scheme = NAME, .help = NAME "://HOST[:PORT]/PATH", .encoding = CMCWH_ENCODE_JSON,         \
-        .target = (TARGET), .parameters = http_parameters, .own = &http_usual,                     \
-        .own_size = sizeof http_usual, .own_zeros = sizeof(struct http) - sizeof http_usual,       \
-        .batch = HTTP_BATCH, .wait = HTTP_WAIT, .look = http_look, .load = http_load,              \
-        .unload = secrets_unload, .open = http_open, .put = http_put, .sync = http_sync,           \
-        .idle = http_idle, .close = http_close                                                     \
+        .scheme = (SCHEME), .help = (HELP), .encoding = CMCWH_ENCODE_JSON, .target = (TARGET),     \
+        .parameters = http_parameters, .own = &http_usual, .own_size = sizeof http_usual,          \
+        .own_zeros = sizeof(struct http) - sizeof http_usual, .batch = HTTP_BATCH,                 \
+        .wait = HTTP_WAIT, .look = http_look, .load = http_load, .unload = secrets_unload,         \
+        .open = http_open, .put = http_put, .sync = http_sync, .idle = http_idle,                  \
+        .close = http_close                                                                        \
     }
 
-const struct sink_medium sink_http = HTTP("http", http_target);
-const struct sink_medium sink_https = HTTP("https", https_target);
+const struct sink_medium sink_http = HTTP("http", "http://HOST[:PORT]/PATH", http_target);
+const struct sink_medium sink_https = HTTP("https", "https://HOST[:PORT]/PATH", https_target);
