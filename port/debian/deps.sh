@@ -14,7 +14,7 @@ BUILD="gcc libc6-dev make libjsmn-dev libssl-dev libmosquitto-dev dpkg-dev musl-
 
 # For `make test`.
 TEST="libcmocka-dev binutils python3 python3-requests openssl socat mount mandoc rsyslog busybox haproxy nginx-light stunnel4
-    prometheus python3-prometheus-client"
+    prometheus python3-prometheus-client mosquitto mosquitto-clients"
 
 # What the large ones of tests/client are made with and of. Tests that lack one of them are skipped.
 CLIENTS="default-jdk-headless libhttpclient-java golang-go"

@@ -29,13 +29,6 @@ static void split(struct sink *sink) {
     (void)mqtt_split(sink->target, secure(sink) ? "8883" : "1883", own->host, own->port);
 }
 
-static struct addrinfo *find(struct sink *sink) {
-    const struct mqtt *own = sink->own;
-
-    split(sink);
-    return dial_find(sink, own->host, own->port, SOCK_STREAM);
-}
-
 /* Our id, which no other client may have. */
 static const char *id_of(struct mqtt *own) {
     uint32_t random[2] = {0};
@@ -99,7 +92,8 @@ static int call(struct sink *sink, const struct addrinfo *to, uint64_t until) {
 /* To the first that can be reached. That is no more than TCP; TLS may have come to its end by now
  * all the same. */
 static int reach_any(struct sink *sink) {
-    struct addrinfo *found = find(sink);
+    const struct mqtt *own = sink->own;
+    struct addrinfo *found = dial_find(sink, own->host, own->port, SOCK_STREAM);
     uint64_t until = platform_ticks() + SINK_TIMEOUT;
     int error = MOSQ_ERR_INVAL, why = 0;
 
@@ -169,15 +163,11 @@ static int open_any(struct sink *sink) {
 
 /* ---- The medium ---- */
 
-/* Names may be known later. */
 static enum outcome mqtt_look(struct sink *sink, bool reach) {
-    struct addrinfo *found = reach ? find(sink) : NULL;
-    enum outcome outcome = !reach || found != NULL ? OUTCOME_RIGHT : OUTCOME_FAILED;
+    const struct mqtt *own = sink->own;
 
-    if (found != NULL) {
-        freeaddrinfo(found);
-    }
-    return outcome;
+    split(sink);
+    return reach ? dial_known(sink, own->host, own->port) : OUTCOME_RIGHT;
 }
 
 /* The library's own beginning is for one thread: here it is main. */
