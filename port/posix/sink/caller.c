@@ -57,7 +57,7 @@ static bool send_all_of(struct caller *caller, struct sink *sink, const char *re
         size_t piece = length < PIECE ? length : PIECE;
 
         if (!client_send(&caller->client, request, piece, &patience)) {
-            return caller->client.fault != CLIENT_LATE; /* it may still say why */
+            return false;
         }
         sink_moves(sink);
         request += piece;
@@ -66,22 +66,27 @@ static bool send_all_of(struct caller *caller, struct sink *sink, const char *re
     return true;
 }
 
+/* Whoever has not taken all of a request has not taken its events, whatever it says, but may have
+ * said why. */
 static bool ask(struct caller *caller, struct sink *sink, const char *request, size_t length,
                 struct reply *reply) {
+    enum { SOON = 100 };
     struct patience patience;
+    bool sent;
 
     reply_begin(reply, caller->said, sizeof caller->said);
-    if (!send_all_of(caller, sink, request, length)) {
-        return lost(caller, sink, SINK_TIMEOUT);
+    sent = send_all_of(caller, sink, request, length);
+    if (!sent) {
+        (void)lost(caller, sink, SINK_TIMEOUT);
     }
-    patience = patience_of(&sink, caller->timeout);
-    if (!client_receive(&caller->client, reply, &patience)) {
+    patience = patience_of(&sink, sent ? caller->timeout : SOON);
+    if (!client_receive(&caller->client, reply, &patience) && sent) {
         (void)lost(caller, sink, caller->timeout);
     }
     if (!client_stays(&caller->client, reply)) {
         (void)shutdown(caller->client.socket, SHUT_RDWR);
     }
-    return reply->headed;
+    return reply->headed && (sent || reply->status >= 300);
 }
 
 bool caller_ask(struct caller *caller, struct sink *sink, const char *request, size_t length,
