@@ -91,6 +91,13 @@ static void words(void **state) {
                      "'{\"error\":\"a\\u000a\\u001b[2Jb\"}'");
     assert_explained("422 x\r\nContent-Type: text/html; charset=x", "<h1>No</h1>",
                      "answered 422 Unprocessable Content");
+    assert_explained("400 x\r\nContent-Type: text/html", "<html><title>400 No\x1B</title><h1>No",
+                     "answered 400 Bad Request: it does not understand what it gets: is format= "
+                     "what it expects?; it says: '400 No\\u001b'");
+    assert_explained("422 x\r\nContent-Type: text/html", "<title></title>",
+                     "answered 422 Unprocessable Content");
+    assert_explained("422 x\r\nContent-Type: text/html", "<title>No</titl",
+                     "answered 422 Unprocessable Content");
     assert_explained("422 x\r\nContent-Encoding: gzip", "xx", "answered 422 Unprocessable Content");
     assert_explained("308 x\r\nLocation: https://b/\x1B", "",
                      "answered 308: redirects to 'https://b/\\u001b': name that URL");

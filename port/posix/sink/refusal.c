@@ -80,12 +80,26 @@ static const char *remedy_of(int status) {
     return NULL;
 }
 
-/* The first bytes of its body, if they are for people: pages are not. */
+/* A page says in its title what it is about. */
+static struct cmcwh_text title_of(struct cmcwh_text page) {
+    static const char begin[] = "<title>", end[] = "</title>";
+    const char *from = memmem(page.data, page.length, begin, sizeof begin - 1), *to = NULL;
+
+    if (from != NULL) {
+        from += sizeof begin - 1;
+        to = memmem(from, page.length - (size_t)(from - page.data), end, sizeof end - 1);
+    }
+    return (struct cmcwh_text){from, to == NULL ? 0 : (size_t)(to - from)};
+}
+
+/* The first bytes of its body, if they are for people. */
 static struct cmcwh_text said_by(const struct reply *reply) {
     struct cmcwh_text text = {reply->body, reply->length};
 
-    if (reply->coding[0] != '\0' || strncasecmp(reply->type, "text/html", 9) == 0) {
+    if (reply->coding[0] != '\0') {
         text.length = 0;
+    } else if (strncasecmp(reply->type, "text/html", 9) == 0) {
+        text = title_of(text);
     }
     while (text.length > 0 && strchr(" \t\r\n", text.data[text.length - 1]) != NULL) {
         text.length--;
