@@ -198,23 +198,32 @@ static bool has_landed(const struct mqtt *own) {
     return own->flight.count == 0;
 }
 
+/* Events that come as fast as they go must not keep those before them in the ring: after so many
+ * windows all of them are waited for, and leave it. */
+enum { ENOUGH = 10 };
+
 static int mqtt_put(void *context, const struct cmcwh_record *record, const void *bytes,
                     size_t length) {
     struct sink *sink = context;
-    const struct mqtt *own = sink->own;
+    struct mqtt *own = sink->own;
     const size_t newline = sink->encoding == CMCWH_ENCODE_BINARY ? 0 : 1;
     struct cmcwh_event event;
     char topic[TOPIC_MOST + 1];
 
     cmcwh_record_read(record, &event);
     topic_make(own->settings.topic, &event, topic);
-    return mqtt_run(sink, has_room, silent) < 0
-               ? -1
-               : mqtt_publish(sink, topic, (struct cmcwh_text){bytes, length - newline},
-                              own->settings.retain, event.seq);
+    if (mqtt_run(sink, has_room, silent) < 0 ||
+        mqtt_publish(sink, topic, (struct cmcwh_text){bytes, length - newline},
+                     own->settings.retain, event.seq) < 0) {
+        return -1;
+    }
+    return ++own->sent >= ENOUGH * own->settings.window;
 }
 
 static int mqtt_sync(void *context) {
+    struct mqtt *own = ((struct sink *)context)->own;
+
+    own->sent = 0;
     return mqtt_run(context, has_landed, silent);
 }
 

@@ -37,6 +37,7 @@ struct mqtt {
     uint64_t opened;   /* ticks */
     uint64_t moved;    /* ticks at which the broker last acknowledged something */
     uint64_t answered; /* how often it has */
+    uint64_t sent;     /* events since all were last waited for */
     int answer;        /* to our CONNECT, as in MQTT 5; -1: none yet */
     int goodbye;       /* why it has ended the connection, as in MQTT 5; 0: it has not said */
     bool hung_up;      /* it has ended it in place of an answer */
