@@ -36,7 +36,7 @@ $(OUT)/bench/yyjson.o: $(YYJSON_SRC)/src/yyjson.c | $(OUT)/checked
 PAYLOADS := $(wildcard tests/payloads/deliveries-*.json)
 no_yyjson = $(if $(YYJSON_SRC),,@echo 'yyjson is left out: name a copy of its source with YYJSON_SRC=PATH (src/yyjson.c in it)')
 
-.PHONY: bench bench-door bench-readers bench-json bench-instructions bench-profile bench-curves bench-peers
+.PHONY: bench bench-door bench-readers bench-onward bench-json bench-instructions bench-profile bench-curves bench-peers
 
 #: make bench        measure the portable part and the server
 bench: $(OUT)/cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
@@ -52,6 +52,12 @@ bench-door: $(OUT)/cmcwh
 bench-readers: $(OUT)/cmcwh
 	@command -v wrk >/dev/null || { echo "wrk is missing: run 'make bench-deps'" >&2; exit 1; }
 	@python3 tests/bench/readers.py $<
+
+#: make bench-onward what it costs to send events on over HTTP and MQTT, beside a log file; some 5 minutes, or CELLS="http mqtt"
+bench-onward: $(OUT)/cmcwh
+	@for program in wrk nginx openssl mosquitto mosquitto_sub; do PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || { \
+		echo "$$program is missing: run 'make bench-deps'" >&2; exit 1; }; done
+	@python3 tests/bench/onward.py $<
 
 #: make bench-json   beside other JSON libraries; YYJSON_SRC=PATH adds yyjson
 bench-json: $(OUT)/bench/json $(JSON_LIBRARIES)
