@@ -29,6 +29,7 @@ static const struct dead letter = {
     .status = 422, .answer = {"no", 2}, .events = 2, .lines = {LINES, sizeof LINES - 1}};
 
 /* In place of the C library's. */
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): its names begin with __ */
 static unsigned syncs, name_syncs;
 static int sync_error;
 
@@ -46,6 +47,8 @@ int fsync(int descriptor) {
     name_syncs++;
     return 0;
 }
+
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
 
 static int make_directory(void **state) {
     struct cmcwh_ring_config config = {

@@ -47,7 +47,7 @@ enum secrets_peer { SECRETS_HTTP, SECRETS_MQTT };
 struct secrets *secrets_load(const struct sink *sink, enum secrets_peer peer, bool tls);
 
 /* For `unload`. Nothing of them stays in memory. NULL: nothing. */
-void secrets_unload(void *secrets);
+void secrets_unload(void *loaded);
 
 /* Is one of them looked for in the directory in which we were started? */
 bool secrets_are_relative(const struct sink *sink);
