@@ -330,12 +330,20 @@ static void read_source(const char *bytes, size_t length) {
     MUST(lines <= 2);
 }
 
-/* Was it full, with members that are called as ours are? Then it is not the same again. */
-static bool is_full(const struct cmcwh_record *record, const char *line) {
-    struct cmcwh_event event;
-
-    cmcwh_record_read(record, &event);
-    return event.truncated != 0 && strstr(line, ",\"event") != NULL;
+/* Does a member have a name with a number, because another has the one without? It may be longer
+ * than the one that was sent, and need not fit again. Of a type that is not known, and that was cut
+ * as a whole, a part of the word `other` may come. */
+static bool is_strange(const char *line) {
+    if (strstr(line, ",\"event_type\":\"other\"") != NULL &&
+        strstr(line, ",\"truncated\":[") != NULL) {
+        return true;
+    }
+    for (const char *at = line; (at = strstr(at, ",\"event")) != NULL; at++) {
+        if (at[7] >= '0' && at[7] <= '9') {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void write_line(const struct cmcwh_record *record, char line[CMCWH_ENCODED_MAX]) {
@@ -357,7 +365,7 @@ static void read_again(const struct cmcwh_record *record) {
     MUST(line_read(&parser, third, &made));
     MUST(cmcwh_record_check(&made) == CMCWH_OK);
     write_line(&made, again);
-    MUST(strcmp(first, again) == 0 || is_full(record, first));
+    MUST(strcmp(first, again) == 0 || is_strange(first));
     memcpy(third, again, sizeof again);
     MUST(line_read(&parser, third, &made));
     write_line(&made, third);

@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "platform/when.h"
 #include "sink/outlet.h"
 
-/* ---- What the encoder has added ---- */
+/* ---- What the encoder has added to own members ---- */
 
 static size_t put_utf8(char *out, uint32_t code) {
     size_t length = code < 0x80 ? 1 : code < 0x800 ? 2 : 3;
@@ -39,12 +40,62 @@ static uint32_t escaped(const char *at) {
                : 0;
 }
 
-/* Text that is longer by its escapes than it came might not fit into a record again. */
-static void unescape(char *line) {
-    char *out = line;
+static bool is_name(const char *name, size_t length, const char *known,
+                    int (*compare)(const char *a, const char *b, size_t length)) {
+    return strlen(known) == length && compare(name, known, length) == 0;
+}
 
-    for (const char *at = line; *at != '\0';) {
+/* A name of a member that got a prefix because it is one of ours: how long the prefix is. Not of
+ * one that would be taken for ours without. */
+static size_t prefix_of(const char *name) {
+    static const char prefix[] = "event_";
+    static const char *const others[] = {"seq", "id", "received", "bounce", "truncated", "cut"};
+    const char *rest = name + sizeof prefix - 1;
+    size_t length;
+    bool ours = false;
+
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0) {
+        return 0;
+    }
+    length = strcspn(rest, "\"");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        ours = ours || is_name(rest, length, others[i], strncasecmp);
+    }
+    for (unsigned field = 0; field < CMCWH_FIELDS; field++) {
+        const char *known = cmcwh_field_name((enum cmcwh_field)field);
+
+        if (field < CMCWH_MEMBERS && is_name(rest, length, known, strncmp)) {
+            return 0;
+        }
+        ours = ours || (field != CMCWH_MEMBERS && is_name(rest, length, known, strncasecmp));
+    }
+    return ours ? sizeof prefix - 1 : 0;
+}
+
+/* Where in a line a byte stands. */
+struct position {
+    unsigned depth;
+    bool string, name; /* within a string; the next one is a name */
+};
+
+static void pass(struct position *position, char c) {
+    position->string = (c == '"') != position->string;
+    if (!position->string) {
+        position->depth += c == '{' || c == '[';
+        position->depth -= c == '}' || c == ']';
+        position->name = c == '{' || c == ',';
+    }
+}
+
+/* Takes away what has made an event's own members longer than they came, so that they might not fit
+ * into a record again. */
+static void shorten(char *members) {
+    struct position position = {1, false, false};
+    char *out = members;
+
+    for (const char *at = members; *at != '\0';) {
         uint32_t code = at[0] == '\\' ? escaped(at) : 0;
+        bool name = position.name && position.depth == 1 && !position.string && at[0] == '"';
 
         if (code != 0) {
             out += put_utf8(out, code);
@@ -53,8 +104,11 @@ static void unescape(char *line) {
         }
         if (at[0] == '\\' && at[1] != '\0') {
             *out++ = *at++;
+        } else {
+            pass(&position, at[0]);
         }
         *out++ = *at++;
+        at += name ? prefix_of(at) : 0;
     }
     *out = '\0';
 }
@@ -67,11 +121,12 @@ struct envelope {
     struct cmcwh_text type, composition; /* with their quotes */
 };
 
-/* What else no request has, or not so. */
-struct cuts {
-    unsigned mask;
-    struct cmcwh_text list; /* of what was cut, with the comma before it; empty: nothing was */
-    struct cmcwh_text type; /* as it was sent, or what comes out as it does */
+/* What stands behind that: texts of ours, perhaps a list of those that were cut, which no request
+ * has, and the event's own members. */
+struct members {
+    struct cmcwh_text texts;
+    unsigned cut;
+    char *own; /* with the comma before it, and the brace behind */
 };
 
 static bool skip(const char **at, const char *word) {
@@ -152,32 +207,36 @@ static bool is(struct cmcwh_text text, const char *word) {
     return text.length == strlen(word) && memcmp(text.data, word, text.length) == 0;
 }
 
-/* The list stands behind texts of ours alone: what an event calls so itself is called otherwise. */
-static struct cuts find_cuts(const struct envelope *envelope, const char *at) {
-    /* Of a type that had to give way as a whole nothing is left: nor is anything of this character,
-     * the longest there is. */
-    static const char nothing[] = "\"\xF4\x8F\xBF\xBF\"";
+/* The list is ours, wherever it stands: what an event calls so itself has got a prefix. */
+static struct members split(char *line) {
+    struct members members = {{line, 0}, 0, line};
+    const char *at = line, *end;
     struct cmcwh_text name, value;
-    struct cuts cuts = {0, {at, 0}, envelope->type};
+    bool last = false;
 
-    for (const char *begin = at; take_string(&at, &name) && skip(&at, ":"); begin = at - 1) {
-        const char *end = strchr(at, ']');
-
-        if (is(name, "\"truncated\"") && end != NULL) {
-            cuts.list.data = begin;
-            cuts.list.length = (size_t)(end + 1 - begin);
-            cuts.mask = mask_of(cuts.list);
+    while (take_string(&at, &name) && skip(&at, ":")) {
+        if (is(name, "\"truncated\"") && (end = strchr(at, ']')) != NULL) {
+            members.cut = mask_of((struct cmcwh_text){at, (size_t)(end - at)});
+            members.own = line + (end + 1 - line);
             break;
         }
-        if (!take_string(&at, &value) || !skip(&at, ",")) {
+        if (last || !take_string(&at, &value)) {
+            break;
+        }
+        last = is(name, "\"apiData\"");
+        members.texts.length = (size_t)(at - line);
+        members.own = line + (at - line);
+        if (!skip(&at, ",")) {
             break;
         }
     }
-    if ((cuts.mask >> CMCWH_EVENT_TYPE & 1) != 0 &&
-        (is(cuts.type, "\"other\"") || is(cuts.type, "\"\""))) {
-        cuts.type = (struct cmcwh_text){nothing, sizeof nothing - 1};
-    }
-    return cuts;
+    return members;
+}
+
+/* Nothing is left of a type that had to give way as a whole. */
+static bool is_gone(const struct envelope *envelope, const struct members *members) {
+    return (members->cut >> CMCWH_EVENT_TYPE & 1) != 0 &&
+           (is(envelope->type, "\"other\"") || is(envelope->type, "\"\""));
 }
 
 /* ---- As a record again ---- */
@@ -190,37 +249,38 @@ static void feed(struct cmcwh_parser *parser, const char *text) {
     (void)cmcwh_parser_feed(parser, text, strlen(text));
 }
 
+static void feed_text(struct cmcwh_parser *parser, struct cmcwh_text text) {
+    (void)cmcwh_parser_feed(parser, text.data, text.length);
+}
+
 /* What the service sent to have this line stored. */
 static void feed_request(struct cmcwh_parser *parser, const struct envelope *envelope,
-                         const char *members, const struct cuts *cuts) {
-    const char *rest = cuts->list.data + cuts->list.length;
-
+                         const struct members *members) {
     feed(parser, "{\"event_type\":");
-    (void)cmcwh_parser_feed(parser, cuts->type.data, cuts->type.length);
+    feed_text(parser, envelope->type);
     feed(parser, ",\"server_composition\":");
-    (void)cmcwh_parser_feed(parser, envelope->composition.data, envelope->composition.length);
+    feed_text(parser, envelope->composition);
     feed(parser, ",\"event\":{");
-    (void)cmcwh_parser_feed(parser, cuts->type.data, cuts->type.length);
+    feed_text(parser, envelope->type);
     feed(parser, ":[{");
-    (void)cmcwh_parser_feed(parser, members, (size_t)(cuts->list.data - members));
-    feed(parser, rest);
+    feed_text(parser, members->texts);
+    feed(parser, members->own);
     feed(parser, "]}}");
 }
 
 /* Has it stored. False: it never was sent so. */
-static bool store(struct cmcwh_parser *parser, const struct envelope *envelope, const char *members,
-                  struct cmcwh_record *record) {
+static bool store(struct cmcwh_parser *parser, const struct envelope *envelope,
+                  const struct members *members, struct cmcwh_record *record) {
     struct cmcwh_ring ring;
     uint32_t link;
     uint64_t received = envelope->received;
     const struct cmcwh_port port = {.context = &received, .now = at_time};
     const struct cmcwh_ring_config config = {
         .records = record, .links = &link, .capacity = 1, .port = &port};
-    const struct cuts cuts = find_cuts(envelope, members);
     struct cmcwh_record stored;
     char origin[64];
     int length = snprintf(origin, sizeof origin, "%016" PRIx64 "@%" PRIu64 "/%x", envelope->id,
-                          received, cuts.mask);
+                          received, members->cut);
     int reader;
     bool right;
 
@@ -230,7 +290,7 @@ static bool store(struct cmcwh_parser *parser, const struct envelope *envelope, 
     reader = cmcwh_ring_attach(&ring, NULL, true);
     cmcwh_parser_init(parser, &ring, CMCWH_JSON);
     cmcwh_parser_chain(parser, (struct cmcwh_text){origin, (size_t)length});
-    feed_request(parser, envelope, members, &cuts);
+    feed_request(parser, envelope, members);
     right = cmcwh_parser_end(parser) == 1 && cmcwh_parser_commit(parser) == 1 &&
             cmcwh_ring_read(&ring, reader, &stored) == 1;
     cmcwh_parser_abort(parser);
@@ -238,10 +298,32 @@ static bool store(struct cmcwh_parser *parser, const struct envelope *envelope, 
     return right;
 }
 
+/* The longest character there is leaves nothing where there is no room for another type; else it is
+ * the word for those without one. */
+static bool store_typeless(struct cmcwh_parser *parser, struct envelope *envelope,
+                           const struct members *members, struct cmcwh_record *record) {
+    static const char longest[] = "\"\xF4\x8F\xBF\xBF\"", other[] = "\"other\"";
+    struct cmcwh_event event;
+
+    envelope->type = (struct cmcwh_text){longest, sizeof longest - 1};
+    if (!store(parser, envelope, members, record)) {
+        return false;
+    }
+    cmcwh_record_read(record, &event);
+    envelope->type = (struct cmcwh_text){other, sizeof other - 1};
+    return event.texts[CMCWH_EVENT_TYPE].length == 0 || store(parser, envelope, members, record);
+}
+
 bool line_read(struct cmcwh_parser *parser, char *line, struct cmcwh_record *record) {
     const char *at = line;
     struct envelope envelope;
+    struct members members;
 
-    unescape(line);
-    return take_envelope(&at, &envelope) && store(parser, &envelope, at, record);
+    if (!take_envelope(&at, &envelope)) {
+        return false;
+    }
+    members = split(line + (at - line));
+    shorten(members.own);
+    return is_gone(&envelope, &members) ? store_typeless(parser, &envelope, &members, record)
+                                        : store(parser, &envelope, &members, record);
 }
