@@ -173,6 +173,9 @@ class Server:
             self.process.kill()
             raise
         if found is True:
+            lacks = re.search("this build has no (HTTP|MQTT)", self.stderr())
+            if lacks:
+                raise Skipped(lacks.group())
             raise AssertionError("cmcwh ended at once: " + self.stderr())
         self.ports = [int(port) for port in found]
         self.port = self.ports[0]

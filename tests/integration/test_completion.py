@@ -53,6 +53,9 @@ def test_values():
     assert sorted(offered("test", "--type", "=")) == ["form", "json", "multipart"]
     assert offered("--sync", "n") == ["never"] and offered("serve", "--log-level", "w") == ["warn"]
     assert offered("serve", "--sink", "sys") == ["syslog:", "syslog+udp://", "syslog+tcp://"]
+    built = re.findall(r" ((?:http|mqtt)s?://)", run("serve", "--help")[1].decode())
+    assert offered("serve", "--sink", "") == ["file:", "stdout:", "syslog:", "syslog+udp://", "syslog+tcp://",
+                                              "serial:"] + built
     assert offered("cat", "--only", "b") == ["bounces", "blocks"]
     assert offered("cat", "--only", "bounces:2,f") == ["bounces:2,failed"]
     assert offered("cat", "--only", "=", "blocks,qu") == ["blocks,queued"]

@@ -59,7 +59,7 @@ def test_what_was_refused():
 def test_sinks_that_fail():
     with Server("--sink", "syslog:@/none?policy=besteffort") as server:
         assert server.post(body()).status == 200
-        said = told(server, r"failures=[1-9]\d* failing_since=20\S+Z last_error=20\S+Z: ", "its failures")
+        said = told(server, r"failures=[1-9]\d* failing_since=20\S+Z next_try=20\S+Z last_error=20\S+Z: ", "its failures")
         assert re.search(r"cmcwh: Attention: sink 'syslog:.*' has not worked for \d+ s: .*Webhooks are taken", said), said
         assert "Trouble" not in said, said
 
