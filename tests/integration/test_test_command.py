@@ -200,7 +200,7 @@ def test_a_refusal_before_the_request_is_read():
 
 def test_wrong_usage():
     for arguments, part in (((), "one URL"), (("a", "b"), "'b'"), (("ftp://x/",), "https://HOST"),
-                            (("http://x/\r\nX: y",), "https://HOST"), (("http://u:p@x/",), "'http://***@x/': a user or password in it is seen by everybody"),
+                            (("http://x/\r\nX: y",), "blanks as %20"), (("http://u:p@x/",), "'http://***@x/': a user or password in it is seen by everybody"),
                             (("--type", "xml", "http://x/"), "form, json or multipart"), (("--what", "http://x/"), "--what"),
                             (("--timeout", "0", "http://x/"), "seconds"), (("http://x/", "--ca"), "a value must follow"),
                             (("http://x/" + "x" * 20000,), "too long"), (("http://x/", "--auth-file", "/nowhere"), "/nowhere")):
