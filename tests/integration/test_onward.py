@@ -21,9 +21,10 @@ def webhook(kind, *events, composition="pro"):
 
 
 class Application:
-    """A server made of Python's library, as an application might be; keeps the requests that it gets."""
+    """A server made of Python's library, as an application might be; keeps the requests that it gets. Others than
+    200, and more headers, are for what it is to say to each."""
 
-    def __init__(self):
+    def __init__(self, status=200, *more):
         requests = self.requests = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -32,7 +33,9 @@ class Application:
             def do_POST(self):
                 content = self.rfile.read(int(self.headers["Content-Length"]))
                 requests.append((self.path, self.headers, content))
-                self.send_response(200)
+                self.send_response(status)
+                for name, value in more:
+                    self.send_header(name, value)
                 self.send_header("Content-Length", "2")
                 self.end_headers()
                 self.wfile.write(b"ok")

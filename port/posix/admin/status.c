@@ -341,10 +341,10 @@ static void log_sink(const struct status *status, const struct status_sink *sink
     add_number(&line, "lost", status->ring.lost[sink->reader]);
     writer_print(&line.writer, " failed=%s", status->ring.failed[sink->reader] ? "yes" : "no");
     add_number(&line, "delivered", sink->delivered);
-    add_time(&line, "last_success", sink->last_success);
     if (sink->rejected != 0) {
         add_number(&line, "rejected", sink->rejected);
     }
+    add_time(&line, "last_success", sink->last_success);
     add_time(&line, "last_rejected", sink->last_rejected);
     if (sink->failures != 0) {
         add_number(&line, "failures", sink->failures);
