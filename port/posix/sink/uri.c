@@ -33,7 +33,7 @@ static int print_word(int used, const char *gap, const char *word, size_t length
     enum { WIDTH = 80, INDENT = 4 };
 
     if (used + (int)(strlen(gap) + length) >= WIDTH) {
-        used = printf("%s\n%*s", gap[0] == ',' ? "," : "", INDENT - 1, "");
+        (void)printf("%s\n%*s", gap[0] == ',' ? "," : "", INDENT - 1, "");
         used = INDENT - 1;
         gap = " ";
     }
