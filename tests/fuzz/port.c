@@ -20,6 +20,7 @@
 #include "door/proxy.h"
 #include "platform/reply.h"
 #include "platform/url.h"
+#include "sink/refusal.h"
 #include "sink/secrets.h"
 #include "sink/sink.h"
 
@@ -408,6 +409,17 @@ static void read_pieces(struct reply *reply, char *body, size_t room, const char
     MUST(reply->length <= room && (reply->state == REPLY_WRONG) == (reply->fault != NULL));
 }
 
+/* What is said of one is a line that fits, and so does the pause that it asks for. */
+static void read_refusal(const struct reply *reply) {
+    enum { HOUR = 3600000 };
+    char text[64];
+
+    memset(text, '\n', sizeof text);
+    refusal_explain(reply, text, sizeof text);
+    MUST(memchr(text, '\0', sizeof text) != NULL && strpbrk(text, "\r\n\x1B") == NULL);
+    MUST(refusal_pause(reply, 0) <= HOUR && refusal_pause(reply, UINT64_MAX) <= HOUR);
+}
+
 /* A reply is the same in whatever pieces it comes. */
 static void read_reply(const char *bytes, size_t length) {
     char whole_body[32], body[32];
@@ -422,12 +434,17 @@ static void read_reply(const char *bytes, size_t length) {
     }
     reply_end(&whole);
     MUST(whole.state == REPLY_WHOLE || whole.state == REPLY_WRONG);
+    read_refusal(&whole);
 }
 
-/* Nothing of an address begins another line. */
+/* Nothing of an address begins another line; what is decoded is no longer than it was. */
 static void read_url(const char *text) {
+    char decoded[LONGEST + 1];
     struct url url;
 
+    if (url_decode(text, decoded, sizeof decoded)) {
+        MUST(strlen(decoded) <= strlen(text));
+    }
     if (url_parse(&url, text) == NULL) {
         MUST(url.host[0] != '\0' && url.path[0] == '/' && strpbrk(text, " \r\n") == NULL);
         MUST(strtoul(url.port, NULL, 10) <= 65535 && strlen(url.authority) <= strlen(text));
