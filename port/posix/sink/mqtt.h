@@ -78,12 +78,11 @@ void mqtt_hang_up(struct sink *sink);
 
 /* ---- Words ---- */
 
-/* Is this what the library says, with errno, when the broker has closed the connection? Over TLS it
- * says so in another way. */
+/* Is this what the library says, with errno, when the broker has closed the connection? */
 bool mqtt_closed(int error);
 
-/* Sets sink->trouble when the library has said that the connection is of no more use. Returns -1.
- */
+/* Sets sink->trouble, and whether the broker has hung up, when the library has said, with errno,
+ * that the connection is of no more use. Returns -1. */
 int mqtt_lost(struct sink *sink, int error);
 
 /* The broker does not take this message, for a reason of MQTT 5 or since it is too long. Does the

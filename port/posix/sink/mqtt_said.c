@@ -12,7 +12,9 @@
 #include "platform/log.h"
 
 bool mqtt_closed(int error) {
-    return error == MOSQ_ERR_CONN_LOST || (error == MOSQ_ERR_ERRNO && errno == EPROTO);
+    return error == MOSQ_ERR_CONN_LOST ||
+           (error == MOSQ_ERR_ERRNO &&
+            (errno == ECONNRESET || errno == EPIPE || errno == EPROTO /* over TLS */));
 }
 
 /* What it says to our CONNECT. */
@@ -98,7 +100,9 @@ static int closed(struct sink *sink) {
 }
 
 int mqtt_lost(struct sink *sink, int error) {
-    const struct mqtt *own = sink->own;
+    struct mqtt *own = sink->own;
+
+    own->hung_up = own->answer < 0 && own->loan.why == NULL && mqtt_closed(error);
 
     if (own->answer > 0) {
         return refused(sink);

@@ -119,7 +119,6 @@ int mqtt_step(struct sink *sink, uint64_t ticks) {
         return -1;
     }
     if (error != MOSQ_ERR_SUCCESS) {
-        own->hung_up = own->answer < 0 && own->loan.why == NULL && mqtt_closed(error);
         return mqtt_lost(sink, error);
     }
     return floods(own) ? sink_trouble(sink, "sends more than a broker would", 0) : 0;
