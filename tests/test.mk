@@ -75,7 +75,7 @@ $(OUT)/faults.so: tests/stubs/faults.c | $(OUT)/checked
 RUN_TESTS = CMCWH_FAULTS=$(FAULTS) OBJECT=$(OUT)/cmcwh-embedded.o GOLDEN=$(OUT)/golden/make SANITIZE='$(SANITIZE)' \
 	sh tests/run.sh '$(UNIT_PROGRAMS)'
 
-.PHONY: page-pictures test unit-test unit test-long hostile hostile-long install-test least-test soak coverage
+.PHONY: page-pictures test unit-test unit test-long onward-test-long hostile hostile-long install-test least-test soak coverage
 
 #: make test         all tests; TEST_OPTIONS="--only NAME" for some integration tests
 test: all $(UNIT_PROGRAMS) $(FAULTS) $(OUT)/cmcwh-embedded.o $(OUT)/golden/make
@@ -93,6 +93,10 @@ unit: $(UNIT_PROGRAMS)
 test-long: $(OUT)/cmcwh $(UNIT_PROGRAMS)
 	CMCWH_SEEDS=320 $(OUT)/unit/test_power
 	CMCWH_KILLS=1000 python3 tests/integration/run.py --cmcwh $(OUT)/cmcwh --only killed
+
+#: make onward-test-long  200 kills of cmcwh and of each kind of peer that a sink delivers to
+onward-test-long: $(OUT)/cmcwh
+	@python3 tests/integration/kills.py --cmcwh $(OUT)/cmcwh
 
 #: make hostile      attacks beside good senders, some seconds each; make hostile-long: a minute each
 hostile hostile-long: $(OUT)/cmcwh $(FAULTS)
