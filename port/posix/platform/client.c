@@ -82,6 +82,13 @@ bool client_connect(struct client *client, const struct url *url, const struct t
 
 /* ---- Asking ---- */
 
+/* The connection has ended; over TLS its end may have been told. */
+static bool broken(struct client *client, const char *when) {
+    const char *alert = client->tls == NULL ? NULL : tls_alert(client->tls);
+
+    return alert == NULL ? fail(client, CLIENT_BROKEN, when) : fail(client, CLIENT_TLS, alert);
+}
+
 bool client_send(struct client *client, const void *request, size_t length,
                  const struct patience *patience) {
     const char *bytes = request;
@@ -90,7 +97,7 @@ bool client_send(struct client *client, const void *request, size_t length,
         int sent = wire_write(client->tls, client->socket, bytes, length);
 
         if (sent == TLS_FAILS) {
-            return fail(client, CLIENT_BROKEN, "while the request was being sent");
+            return broken(client, "while the request was being sent");
         }
         if (sent < 0 && !wait_for(client, sent, patience)) {
             return fail(client, CLIENT_LATE, "it does not take the request");
@@ -104,9 +111,8 @@ bool client_send(struct client *client, const void *request, size_t length,
 /* Nothing more comes. */
 static bool end_reply(struct client *client, struct reply *reply, bool clean) {
     if (!clean) {
-        return fail(client, CLIENT_BROKEN,
-                    reply->status == 0 ? "it was reset before a reply came"
-                                       : "it broke in the middle of a reply");
+        return broken(client, reply->status == 0 ? "it was reset before a reply came"
+                                                 : "it broke in the middle of a reply");
     }
     reply_end(reply);
     return reply->state == REPLY_WHOLE || fail(client, CLIENT_BROKEN, reply->fault);

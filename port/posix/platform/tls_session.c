@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <openssl/err.h>
+#include <stdint.h>
 
 #include "platform/tls_openssl.h"
 
@@ -15,7 +16,11 @@ bool tls_built_in(void) {
 /* What the last call of OpenSSL says that returned `result`. */
 static int outcome(const struct tls *session, int result) {
     int error = SSL_get_error(tls_ssl(session), result);
+    unsigned long why = ERR_peek_error();
 
+    if (error == SSL_ERROR_SSL && ERR_GET_REASON(why) > SSL_AD_REASON_OFFSET) {
+        (void)SSL_set_app_data(tls_ssl(session), (void *)(uintptr_t)ERR_reason_error_string(why));
+    }
     ERR_clear_error();
     return error == SSL_ERROR_WANT_READ     ? TLS_READS
            : error == SSL_ERROR_WANT_WRITE  ? TLS_WRITES
@@ -41,6 +46,10 @@ int tls_write(struct tls *session, const void *bytes, size_t length) {
     int said = result > 0 ? result : outcome(session, result);
 
     return said == 0 ? TLS_FAILS : said;
+}
+
+const char *tls_alert(const struct tls *session) {
+    return SSL_get_app_data(tls_ssl(session));
 }
 
 void tls_alone(struct tls *session, bool alone) {
@@ -83,6 +92,11 @@ int tls_write(struct tls *session, const void *bytes, size_t length) {
     (void)bytes;
     (void)length;
     return TLS_FAILS;
+}
+
+const char *tls_alert(const struct tls *session) {
+    (void)session;
+    return NULL;
 }
 
 void tls_alone(struct tls *session, bool alone) {

@@ -27,6 +27,10 @@ int tls_shake(struct tls *session);
 int tls_read(struct tls *session, void *bytes, size_t length);
 int tls_write(struct tls *session, const void *bytes, size_t length);
 
+/* After tls_read or tls_write has failed: what the other side has told us before it ended, such as
+ * that it wants a certificate. Static text of the library; NULL: nothing. */
+const char *tls_alert(const struct tls *session);
+
 /* Is the next record all that there is in the socket? Then it is read in one go; never more than
  * it, for what is read ahead takes memory while the connection rests. */
 void tls_alone(struct tls *session, bool alone);

@@ -80,7 +80,8 @@ static bool ask(struct caller *caller, struct sink *sink, const char *request, s
         (void)lost(caller, sink, SINK_TIMEOUT);
     }
     patience = patience_of(&sink, sent ? caller->timeout : SOON);
-    if (!client_receive(&caller->client, reply, &patience) && sent) {
+    if (!client_receive(&caller->client, reply, &patience) &&
+        (sent || caller->client.fault == CLIENT_TLS)) {
         (void)lost(caller, sink, caller->timeout);
     }
     if (!client_stays(&caller->client, reply)) {
