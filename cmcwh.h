@@ -923,6 +923,8 @@ int cmcwh_sink_pump(struct cmcwh_sink *sink);
  *       cmcwh_parser_init(&parser, &ring, content.format);
  *       if (content.format == CMCWH_MULTIPART)
  *           cmcwh_parser_boundary(&parser, content.boundary);
+ *       if (there is a Cmcwh-Events && cmcwh_chained(&access, authorization))
+ *           cmcwh_parser_chain(&parser, cmcwh_events);
  *       feed, end and commit it as in Parser; `result` is what the last call returned
  *       cmcwh_parser_answer(&parser, result, &answer);
  *       if (result < 0) cmcwh_parser_abort(&parser);
