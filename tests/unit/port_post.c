@@ -201,22 +201,39 @@ static void one_type(void **state) {
     }
 }
 
+static void assert_keys(uint64_t ids, uint64_t other, bool same) {
+    char text[64];
+
+    assert_true(it.ids == ids);
+    assert_true((it.key == other) == same);
+    (void)snprintf(text, sizeof text, "\r\nIdempotency-Key: %016llx\r\n",
+                   (unsigned long long)it.key);
+    has(text, true);
+}
+
+/* The same events have the same; events that came again only where nobody sees that. */
 static void key(void **state) {
-    uint64_t two, one;
+    uint64_t ids, one;
 
     (void)state;
     deliveries(3);
     post_make(&it, &style, records, 1);
     one = it.key;
-    assert_true(one == event_of(&records[0]).id);
+    assert_keys(event_of(&records[0]).id, 0, false);
     post_make(&it, &style, records, 2);
-    two = it.key;
-    assert_true(two != one);
+    ids = it.ids;
     post_make(&it, &style, records + 1, 2);
-    assert_true(it.key != two);
-    style.format = POST_CMC;
-    post_make(&it, &style, records, 2);
-    assert_true(it.key == two);
+    assert_true(it.ids != ids);
+    post_make(&it, &style, records, 1);
+    assert_keys(event_of(&records[0]).id, one, true);
+    fixture.now++;
+    deliveries(3);
+    post_make(&it, &style, records, 1);
+    assert_keys(event_of(&records[0]).id, one, false);
+    for (style.format = POST_CMC; style.format <= POST_FORM; style.format++) {
+        post_make(&it, &style, records, 2);
+        assert_keys(ids, ids, true);
+    }
 }
 
 /* Texts that were cut are known to be, further on too. */

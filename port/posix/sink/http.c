@@ -34,8 +34,8 @@ struct http {
      * though more have come, for the server may know it, and what it will never take stays apart
      * from what it might. */
     struct sent {
-        uint64_t first; /* id of its first event */
-        uint64_t key;
+        uint64_t first;   /* id of its first event */
+        uint64_t ids;     /* over all: see struct post */
         uint32_t count;   /* 0: all were taken */
         uint32_t refused; /* how often it was, as if for good */
     } sent;
@@ -97,8 +97,8 @@ static void make_next(struct sink *sink, const struct cmcwh_record *records, uin
          !own->settings.cmc   ? POST_NDJSON
          : own->settings.form ? POST_FORM
                               : POST_CMC);
-    if (own->post.key != sent->key || own->post.count != sent->count) {
-        *sent = (struct sent){.first = event.id, .key = own->post.key, .count = own->post.count};
+    if (own->post.ids != sent->ids || own->post.count != sent->count) {
+        *sent = (struct sent){.first = event.id, .ids = own->post.ids, .count = own->post.count};
     }
 }
 

@@ -99,19 +99,27 @@ static uint32_t put_cmc(struct writer *body, const struct post_style *style,
 
 /* ---- The head ---- */
 
-static uint64_t key_of(const struct cmcwh_record *records, uint32_t count) {
-    struct cmcwh_event event;
-    uint64_t key;
-
-    cmcwh_record_read(&records[0], &event);
-    key = event.id;
-    for (uint32_t i = 1; i < count; i++) {
-        cmcwh_record_read(&records[i], &event);
-        for (unsigned byte = 0; byte < sizeof event.id; byte++) { /* FNV-1a */
-            key = (key ^ (event.id >> 8 * byte & 0xFF)) * UINT64_C(0x100000001b3);
-        }
+/* FNV-1a. */
+static uint64_t fold(uint64_t hash, uint64_t number) {
+    for (unsigned byte = 0; byte < sizeof number; byte++) {
+        hash = (hash ^ (number >> 8 * byte & 0xFF)) * UINT64_C(0x100000001b3);
     }
-    return key;
+    return hash;
+}
+
+/* A line says when its event came, and as which: then another event has the same id, and a server
+ * may want another key for another body. */
+static void name(struct post *post, enum post_format format, const struct cmcwh_record *records) {
+    struct cmcwh_event event;
+
+    post->ids = post->key = 0;
+    for (uint32_t i = 0; i < post->count; i++) {
+        cmcwh_record_read(&records[i], &event);
+        post->ids = i == 0 ? event.id : fold(post->ids, event.id);
+        post->key = format != POST_NDJSON
+                        ? post->ids
+                        : fold(fold(fold(post->key, event.id), event.seq), event.received);
+    }
 }
 
 /* What another cmcwh keeps of events that it gets from us, and no body of the service's has. */
@@ -161,7 +169,7 @@ void post_make(struct post *post, const struct post_style *style,
 
     post->count = style->format == POST_NDJSON ? put_lines(&body, records, count)
                                                : put_cmc(&body, style, records, count);
-    post->key = key_of(records, post->count);
+    name(post, style->format, records);
     put_head(&head, post, style, records, body.used);
     post->begin = POST_HEAD - head.used;
     post->end = POST_HEAD + body.used;

@@ -30,8 +30,8 @@ struct post_style {
 struct post {
     uint32_t count; /* events in it */
 
-    /* Over their ids: the same when the same events are sent again. For one event it is its id. */
-    uint64_t key;
+    uint64_t ids; /* over their ids: the same for the same events, whenever they came */
+    uint64_t key; /* the same when the same body is sent again; the head says it */
 
     size_t begin, end; /* of the request in `bytes`; its body begins at POST_HEAD */
     char bytes[POST_HEAD + POST_BODY];
