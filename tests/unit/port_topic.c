@@ -99,17 +99,18 @@ static void longest(void **state) {
     (void)state;
     memset(text, 'a', sizeof text - 1);
     set(&event, CMCWH_TO, text);
-    while (strlen(template) + 4 <= TOPIC_TEMPLATE) {
-        memcpy(template + strlen(template), "{to}", 5);
+    for (size_t i = 0; i < TOPIC_TEMPLATE / 4; i++) {
+        (void)strcat(template, "{to}");
     }
-    memcpy(template + strlen(template), "xyz", TOPIC_TEMPLATE - strlen(template));
+    (void)strcat(template, "xyz");
+    assert_int_equal(strlen(template), TOPIC_TEMPLATE);
     right(template);
     topic_make(template, &event, topic);
     assert_int_equal(strlen(topic), TOPIC_MOST);
     assert_string_equal(topic + TOPIC_MOST - 4, "axyz");
     /* Cut at a character. */
-    for (size_t i = 0; i + 3 < sizeof text; i += 3) {
-        memcpy(text + i, "\xE3\x81\x82", 3);
+    for (size_t i = 0; i + 1 < sizeof text; i++) {
+        text[i] = "\xE3\x81\x82"[i % 3];
     }
     topic_make("{to}|", &event, topic);
     assert_int_equal(strlen(topic), TOPIC_TEXT / 3 * 3 + 1);

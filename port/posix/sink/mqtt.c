@@ -75,7 +75,7 @@ static int call(struct sink *sink, const struct addrinfo *to, uint64_t until) {
                     NI_NUMERICHOST) != 0) {
         return MOSQ_ERR_INVAL;
     }
-    error = mosquitto_connect_async(own->library, address, atoi(own->port),
+    error = mosquitto_connect_async(own->library, address, (int)strtol(own->port, NULL, 10),
                                     (int)own->settings.keepalive);
     if (error != MOSQ_ERR_SUCCESS) {
         return error;
@@ -236,13 +236,34 @@ static int mqtt_idle(struct sink *sink) {
     return mqtt_step(sink, 0);
 }
 
-#define MQTT(name, example)                                                                        \
-    {                                                                                              \
-        .scheme = name, .help = example, .encoding = CMCWH_ENCODE_JSON, .target = mqtt_target,     \
-        .parameters = mqtt_parameters, .own = &mqtt_unopened, .own_size = sizeof mqtt_unopened,    \
-        .look = mqtt_look, .load = mqtt_load, .unload = secrets_unload, .open = mqtt_open,         \
-        .put = mqtt_put, .sync = mqtt_sync, .idle = mqtt_idle, .close = mqtt_hang_up               \
-    }
+const struct sink_medium sink_mqtt = {.scheme = "mqtt",
+                                      .help = "mqtt://HOST[:PORT]",
+                                      .encoding = CMCWH_ENCODE_JSON,
+                                      .target = mqtt_target,
+                                      .parameters = mqtt_parameters,
+                                      .own = &mqtt_unopened,
+                                      .own_size = sizeof mqtt_unopened,
+                                      .look = mqtt_look,
+                                      .load = mqtt_load,
+                                      .unload = secrets_unload,
+                                      .open = mqtt_open,
+                                      .put = mqtt_put,
+                                      .sync = mqtt_sync,
+                                      .idle = mqtt_idle,
+                                      .close = mqtt_hang_up};
 
-const struct sink_medium sink_mqtt = MQTT("mqtt", "mqtt://HOST[:PORT]");
-const struct sink_medium sink_mqtts = MQTT("mqtts", "mqtts://HOST[:PORT]");
+const struct sink_medium sink_mqtts = {.scheme = "mqtts",
+                                       .help = "mqtts://HOST[:PORT]",
+                                       .encoding = CMCWH_ENCODE_JSON,
+                                       .target = mqtt_target,
+                                       .parameters = mqtt_parameters,
+                                       .own = &mqtt_unopened,
+                                       .own_size = sizeof mqtt_unopened,
+                                       .look = mqtt_look,
+                                       .load = mqtt_load,
+                                       .unload = secrets_unload,
+                                       .open = mqtt_open,
+                                       .put = mqtt_put,
+                                       .sync = mqtt_sync,
+                                       .idle = mqtt_idle,
+                                       .close = mqtt_hang_up};
