@@ -115,6 +115,24 @@ def test_never_acknowledges():
         faulty("the broker acknowledges nothing", deaf, ring=ring)
 
 
+def test_takes_and_never_acknowledges():
+    """Then it gets one of them again each time, not all."""
+    counts = []
+
+    def takes(connection):
+        connection.accept()
+        counts.append(0)
+        while True:
+            connection.message()
+            counts[-1] += 1
+    with Fake(takes, takes) as fake, Onward("mqtt://127.0.0.1:%d" % fake.port) as server:
+        Sender(server).insist(5)
+        server.wait_said("the broker acknowledges nothing")
+        server.emptied()
+        check(server.lines(), fake.ids())
+        assert counts == [5, 1], counts
+
+
 def collect(connection, count):
     connection.accept()
     return [connection.message() for _ in range(count)]
@@ -184,6 +202,25 @@ def test_takes_few_at_a_time():
             Sender(server).insist(7)
             server.emptied()
             check(server.lines(), fake.ids())
+
+
+def test_what_is_refused_goes_alone():
+    """When it is tried again those behind it wait: subscribers would get them with every try."""
+    tries = []
+
+    def refuses(connection):
+        connection.accept()
+        number = connection.message()[0]
+        connection.acknowledge(number, 0x87)
+        tries.append(1)
+        while True:
+            connection.message()
+            tries[-1] += 1
+    with Fake(*3 * [refuses]) as fake, Onward("mqtt://127.0.0.1:%d" % fake.port) as server:
+        Sender(server).insist(5)
+        server.emptied()
+        check(server.lines(), fake.ids())
+        assert tries[0] <= 5 and tries[1:] == [1, 1], tries
 
 
 def test_has_no_room_now():

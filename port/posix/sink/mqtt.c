@@ -191,7 +191,7 @@ static int mqtt_open(struct sink *sink) {
 static const char silent[] = "the broker acknowledges nothing";
 
 static bool has_room(const struct mqtt *own) {
-    return own->flight.count < own->settings.window;
+    return own->flight.count < (own->wary ? 1 : own->settings.window);
 }
 
 static bool has_landed(const struct mqtt *own) {

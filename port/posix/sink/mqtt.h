@@ -41,6 +41,7 @@ struct mqtt {
     int answer;        /* to our CONNECT, as in MQTT 5; -1: none yet */
     int goodbye;       /* why it has ended the connection, as in MQTT 5; 0: it has not said */
     bool hung_up;      /* it has ended it in place of an answer */
+    bool wary;         /* one at a time, until one is taken: the last was not; beyond its end */
     bool failed;       /* something has come that is the end: sink->trouble says what */
 
     bool said_alone, said_old; /* see mqtt.c: once is enough */

@@ -72,12 +72,13 @@ static void on_publish(struct mosquitto *library, void *context, int id, int rea
     own->moved = platform_ticks();
     own->answered++;
     if (reason >= MQTT_RC_UNSPECIFIED && !mqtt_goes_on(sink, message, reason)) {
-        own->failed = true;
+        own->wary = own->failed = true;
         return;
     }
     if (reason == MQTT_RC_NO_MATCHING_SUBSCRIBERS) {
         say_alone(sink, message);
     }
+    own->wary = own->wary && message->seq == 0;
     seq = flight_land(&own->flight, message);
     if (seq != 0) {
         sink_took(sink, seq);
@@ -133,6 +134,7 @@ int mqtt_run(struct sink *sink, bool (*enough)(const struct mqtt *own), const ch
         uint64_t now = platform_ticks(), until = own->moved + SINK_TIMEOUT;
 
         if (now >= until || sink_stopping(sink)) {
+            own->wary = own->wary || own->answer == 0;
             return sink_trouble(sink, late, 0);
         }
         if (mqtt_step(sink, now + SECOND < until ? now + SECOND : until) < 0) {
