@@ -110,7 +110,7 @@ class Application(Peer):
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.taken = Tail(self.path("taken"), "(.+)")
+        self.taken = Tail(self.path("taken"), "(?m)^([0-9a-f]{16})$")
         self.engine = Engine(folder, "application", [sys.executable, os.path.join(HERE, "receivers.py"), str(self.port),
                                                      self.taken.path], self.port)
 

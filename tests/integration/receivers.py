@@ -15,6 +15,8 @@ import threading
 import time
 import urllib.parse
 
+from harness import free_port
+
 SMALL_SEGMENT = 536  # bytes: with it, and a small window, the kernels hold little of what is on its way
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -163,16 +165,16 @@ class Talk:
 
 
 class Receiver:
-    """Listens on a port of its own. `plan`: what goes wrong with the next requests, one after the other. `fault`:
-    what goes wrong with all after these. `greeting`: what is done with each connection before anything has come.
-    Each is a function of a Talk; it may raise Gone."""
+    """Listens on a port of its own, which stays its own while it does not. `plan`: what goes wrong with the next
+    requests, one after the other. `fault`: what goes wrong with all after these. `greeting`: what is done with each
+    connection before anything has come. Each is a function of a Talk; it may raise Gone."""
 
     def __init__(self, context=None, port=0, window=None):
         self.context, self.plan, self.fault, self.greeting = context, [], None, None
         self.taken, self.requests, self.connections = [], [], 0
         self.store = lambda request, events: None  # called before what is taken is answered
         self.lock, self.ending, self.threads = threading.Lock(), threading.Event(), []
-        self.window, self.port = window, port
+        self.window, self.port = window, port or free_port()
         self.open()
 
     def open(self):
@@ -183,7 +185,6 @@ class Receiver:
             self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SMALL_SEGMENT)
         self.listener.bind(("127.0.0.1", self.port))
         self.listener.listen(64)
-        self.port = self.listener.getsockname()[1]
         self.threads.append(threading.Thread(target=self.accept, args=(self.listener,)))
         self.threads[-1].start()
 
@@ -373,6 +374,7 @@ def most_bytes(limit):
 
 def main():
     descriptor = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(descriptor, b"\n")  # after what was cut off when it was killed
 
     def store(_request, events):
         os.write(descriptor, b"".join(b"%s\n" % event["id"].encode() for event in events))
