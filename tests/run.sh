@@ -53,13 +53,27 @@ symbols() {
     [ -z "$needed" ] || { echo "cmcwh.o needs:" $needed; return 1; }
 }
 
-# same PAPER N FILE: the Nth block of C in a paper is a file that is compiled.
+# block PAPER N: the Nth block of C in a paper
+block() {
+    awk -v n="$2" '/^```/ { inside = /^```c$/; count += inside; next } inside && count == n' "$1"
+}
+
+# same PAPER N FILE: it is a file that is compiled.
 same() {
-    awk -v n="$2" '/^```/ { inside = /^```c$/; count += inside; next } inside && count == n' "$1" | cmp - "$3"
+    block "$1" "$2" | cmp - "$3"
+}
+
+# part PAPER N FILE: it stands in one.
+part() {
+    text=$(block "$1" "$2")
+    case $(cat "$3") in
+    *"$text"*) [ -n "$text" ] ;;
+    *) echo "block $2 of $1 is not in $3" && return 1 ;;
+    esac
 }
 
 readme() {
-    same README.md 1 tests/embed/readme.c && same port/README.md 1 port/esp-idf/example.c &&
+    part README.md 1 tests/embed/readme.c && same port/README.md 1 port/esp-idf/example.c &&
         same port/README.md 2 port/zephyr/example.c
 }
 
