@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import struct
+import threading
 import time
 
 from brokers import DISCONNECT, Fake, packet
@@ -221,6 +222,24 @@ def test_what_is_refused_goes_alone():
         server.emptied()
         check(server.lines(), fake.ids())
         assert tries[0] <= 5 and tries[1:] == [1, 1], tries
+
+
+def test_events_that_do_not_end():
+    """Those that come while others are sent do not keep these in the ring."""
+    posted = threading.Event()
+
+    def busy(connection):
+        posted.wait()
+        connection.accept()
+        connection.take(24)
+        connection.rest()
+    with Fake(*5 * [busy]) as fake, Onward("mqtt://127.0.0.1:%d?window=2" % fake.port) as server:
+        for number in range(40):
+            assert server.post(body(first=number)).status == 200
+        posted.set()
+        eventually(lambda: server.counters()["behind"] == "20", "the end of some")
+        server.emptied()
+        check(server.lines(), fake.ids())
 
 
 def test_has_no_room_now():
