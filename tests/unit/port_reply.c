@@ -20,8 +20,10 @@ static size_t feed_in(const char *text, size_t length, size_t step) {
     reply_begin(&reply, body, sizeof body);
     while (at < length && reply.state < REPLY_WHOLE) {
         size_t part = length - at < step ? length - at : step;
-        char *piece = malloc(part); /* with nothing behind it that may be read */
+        char *piece;
 
+        assert_true(part > 0);
+        piece = malloc(part); /* with nothing behind it that may be read */
         assert_non_null(piece);
         memcpy(piece, text + at, part);
         at += reply_feed(&reply, piece, part);
