@@ -173,7 +173,7 @@ class Server:
             self.process.kill()
             raise
         if found is True:
-            lacks = re.search("this build has no (HTTP|MQTT)", self.stderr())
+            lacks = re.search("this build has no (HTTP|MQTT|TLS)", self.stderr())
             if lacks:
                 raise Skipped(lacks.group())
             raise AssertionError("cmcwh ended at once: " + self.stderr())

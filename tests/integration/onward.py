@@ -6,7 +6,7 @@ import re
 import signal
 import ssl
 
-from harness import Server, Skipped, body, eventually
+from harness import Server, body, eventually
 from test_stalls import resident
 
 MEMORY = 1024  # KiB by which it may be larger after whatever a peer has said
@@ -20,15 +20,6 @@ class Onward(Server):
             options = ("--ring", "@/ring", "--ring-records", "1024") + options
         super().__init__("--sink", uri, *options, **more)
         self.sink = uri.replace("@", self.folder)
-
-    def __enter__(self):
-        try:
-            return super().__enter__()
-        except AssertionError as error:
-            for what in ("HTTP", "MQTT", "TLS"):
-                if "this build has no " + what in str(error):
-                    raise Skipped("this build has no " + what) from None
-            raise
 
     def about_sink(self):
         """What was said about the sink since the start, but for the verdict and counters of SIGUSR1."""

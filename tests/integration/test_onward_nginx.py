@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 import time
 
 import receivers
@@ -83,7 +84,7 @@ class Scene:
             self.nginx.start()
             self.server.__enter__()
         except BaseException:
-            self.__exit__(None, None, None)
+            self.__exit__(*sys.exc_info())
             raise
         return self
 
