@@ -56,7 +56,7 @@ def test_who_we_are():
             for name in ("nobody", "other"):
                 said = server.wait_said("/%s?" % name)
                 line = next(line for line in said.split("\n") if "/%s?" % name in line)
-                assert "no connection over TLS: " in line and "alert" in line and "wants a certificate" in line, line
+                assert "no connection over TLS: " in line and "alert" in line and "want a certificate" in line, line
         assert {path.partition("?")[0] for path, _, _ in peer.requests} == {"/in", "/one-file"}
 
 

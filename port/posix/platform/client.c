@@ -189,7 +189,7 @@ static const char *remedy_of(enum client_fault fault) {
     case CLIENT_EXPIRED:
         return "its certificate must be renewed, or this clock set";
     case CLIENT_TLS:
-        return "TLS could not be agreed on: does it speak HTTPS on that port?";
+        return "does it speak HTTPS on that port, or want a certificate of ours?";
     case CLIENT_BROKEN:
         return "does it, or a front before it, speak HTTP on that port, or HTTPS?";
     case CLIENT_STRANGE:
