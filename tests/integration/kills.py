@@ -31,12 +31,11 @@ class Posting(Threads):
     def send(self, client):
         number = client * 10000000
         while not self.ending.is_set():
-            count = 1 + number % 4
-            if self.taken(body(count, first=number)):
-                self.acknowledged += ["user%d@example.jp" % (number + i) for i in range(count)]
-                number += 10
-            else:
-                self.ending.wait(0.005)
+            data = body(1 + number % 4, first=number)
+            # To its end: what was not acknowledged may be in one place, and not in another.
+            eventually(lambda: self.taken(data), "a request that is taken")
+            self.acknowledged += ["user%d@example.jp" % (number + i) for i in range(1 + number % 4)]
+            number += 10
 
     def taken(self, data):
         try:
@@ -231,11 +230,12 @@ class Mosquitto(Peer):
     def start(self):
         """Until the subscriber is back, and has what had waited for it."""
         arrivals = Tail(self.log, "New client connected from .* as (far) ")
+        before = len(self.ids())
         self.broker.start()
         if self.subscriber.process is None:
             self.subscribe()
         eventually(arrivals.all, "the subscriber")
-        last = self.ids()[-1:]
+        last = self.ids()[before:][-1:]
         eventually(lambda: set(last) <= set(self.got.all()), "what had waited for the subscriber")
 
     def kill(self):
