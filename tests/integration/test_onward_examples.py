@@ -8,7 +8,8 @@ import signal
 import sqlite3
 import subprocess
 
-from harness import PATIENCE, Client, Server, Skipped, body, eventually, free_port, request
+from harness import PATIENCE, Client, Skipped, body, eventually, free_port, request
+from onward import Onward
 from programs import Engine, find
 from test_https import certificate
 
@@ -18,15 +19,13 @@ PYTHON = "receiver.py", "python3", "RECEIVER", "STORE", "PORT"
 
 
 class Receiver(Engine):
-    def __init__(self, server, name, command):
-        self.store, self.stored = server.path("store"), []
-        port = free_port()
-        self.environment = {"TOKEN": TOKEN, "DATABASE": "sqlite:" + self.store}
+    def __init__(self, server, port, name, command):
+        self.store = server.path("store")
+        environment = ["TOKEN=" + TOKEN, "DATABASE=sqlite:" + self.store]
         places = {"RECEIVER": os.path.join(EXAMPLES, name), "STORE": self.store, "PORT": str(port)}
         for place, value in places.items():
             command = [word.replace(place, value) for word in command]
-        super().__init__(server.folder, name, ["env", *("%s=%s" % pair for pair in self.environment.items()),
-                                               find(command[0]), *command[1:]], port)
+        super().__init__(server.folder, name, ["env", *environment, find(command[0]), *command[1:]], port)
 
     def events(self):
         if self.name.endswith(".mjs"):
@@ -45,10 +44,10 @@ class Receiver(Engine):
 
 def receives(name, *command):
     """What is posted while it is killed again and again is there in the end, once and in order."""
-    server = Server("--ring", "@/ring")
+    port = free_port()
+    server = Onward("http://127.0.0.1:%d/?headers=@/headers" % port)
     server.write("headers", "bearer %s\n" % TOKEN)
-    receiver = Receiver(server, name, command)
-    server.command += ["--sink", "http://127.0.0.1:%d/?headers=%s" % (receiver.port, server.path("headers"))]
+    receiver = Receiver(server, port, name, command)
     with server, receiver:
         for number in range(0, 400, 4):
             assert server.post(body(4, first=number)).status == 200
@@ -96,12 +95,11 @@ def example(server, name, replacements):
 def test_front_of_nginx():
     """It lets in who shows a certificate that it knows."""
     port = free_port()
-    server = Server("--ring", "@/ring", "--sink", "https://localhost:%d/cmc?ca=@/server.pem&cert=@/routers.pem&"
-                    "key=@/routers.key&headers=@/headers" % port)
+    server = Onward("https://localhost:%d/cmc?ca=@/server.pem&cert=@/routers.pem&key=@/routers.key&headers=@/headers" % port)
     server.write("headers", "bearer %s\n" % TOKEN)
     for name in "server", "routers":
         certificate(server.folder, name)
-    receiver = Receiver(server, PYTHON[0], PYTHON[1:])
+    receiver = Receiver(server, free_port(), PYTHON[0], PYTHON[1:])
     site = example(server, "nginx.conf", {"listen 443": "listen 127.0.0.1:%d" % port, "/etc/receiver": "@",
                                           "127.0.0.1:8090": "127.0.0.1:%d" % receiver.port})
     temporary = "".join("%s_temp_path %s/%s;" % (name, server.folder, name)
@@ -121,8 +119,7 @@ def test_broker():
     """It lets in who has a password, to his own topics."""
     port = free_port()
     certificates = {"/etc/mosquitto/certs/broker.pem": "@/broker.pem", "/etc/mosquitto/certs/broker.key": "@/broker.key"}
-    server = Server("--ring", "@/ring", "--sink", "mqtts://localhost:%d?ca=@/broker.pem&auth=@/auth&"
-                    "topic=cmc/router1/{event_type}/{status}" % port)
+    server = Onward("mqtts://localhost:%d?ca=@/broker.pem&auth=@/auth&topic=cmc/router1/{event_type}/{status}" % port)
     certificate(server.folder, "broker")
     server.write("auth", "basic router1:one\n")
     server.write("passwords", "router1:one\nreader:two\n")
