@@ -227,7 +227,7 @@ $(PACKAGED): $(OUT)/%: port/library/%.in always | $(OUT)/checked
 #: make install      to DESTDIR, PREFIX (/usr/local), LIBDIR; make uninstall
 install: all $(SHARED) $(PACKAGED)
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' \
-		'$(DESTDIR)$(PREFIX)/share/doc/cmcwh/examples/prometheus' '$(MAN)/man8' '$(MAN)/ja/man8' \
+		'$(DESTDIR)$(PREFIX)/share/doc/cmcwh/examples' '$(MAN)/man8' '$(MAN)/ja/man8' \
 		'$(LIB)/pkgconfig' '$(LIB)/cmake/cmcwh' '$(COMPLETIONS)'
 	install -m 755 $(DAEMON) '$(DESTDIR)$(PREFIX)/bin/'
 	install -m 644 cmcwh.h '$(DESTDIR)$(PREFIX)/include/'
@@ -239,7 +239,8 @@ install: all $(SHARED) $(PACKAGED)
 	install -m 644 port/man/cmcwh.ja.8 '$(MAN)/ja/man8/cmcwh.8'
 	install -m 644 port/bash/cmcwh '$(COMPLETIONS)/'
 	install -m 644 README.md README.ja.md LICENSE '$(DESTDIR)$(PREFIX)/share/doc/cmcwh/'
-	install -m 644 port/prometheus/* '$(DESTDIR)$(PREFIX)/share/doc/cmcwh/examples/prometheus/'
+	for folder in onward prometheus; do examples='$(DESTDIR)$(PREFIX)/share/doc/cmcwh/examples'/$$folder && \
+		install -d "$$examples" && install -m 644 port/$$folder/* "$$examples" || exit 1; done
 
 uninstall:
 	rm -f '$(DESTDIR)$(PREFIX)/bin/cmcwh' '$(DESTDIR)$(PREFIX)/include/cmcwh.h' \

@@ -79,9 +79,11 @@ symbols() {
 }
 
 pages() {
-    cmp port/man/cmcwh.8 "$prefix/share/man/man8/cmcwh.8"
-    cmp port/man/cmcwh.ja.8 "$prefix/share/man/ja/man8/cmcwh.8"
-    diff -r port/prometheus "$prefix/share/doc/cmcwh/examples/prometheus"
+    cmp port/man/cmcwh.8 "$prefix/share/man/man8/cmcwh.8" &&
+        cmp port/man/cmcwh.ja.8 "$prefix/share/man/ja/man8/cmcwh.8" || return 1
+    for folder in onward prometheus; do
+        diff -r "port/$folder" "$prefix/share/doc/cmcwh/examples/$folder" || return 1
+    done
 }
 
 each_way() { # each_way NAME: uses what is in $prefix, whose libraries are in $library
