@@ -185,33 +185,30 @@ static bool parse(struct secrets *secrets, enum secrets_peer peer, struct given 
 
 /* ---- Files ---- */
 
-/* Names a parameter in messages, by what sets it. */
-struct option {
-    char text[PATH_MAX + 64];
-};
+enum { OPTION = PATH_MAX + 64 };
 
-static const char *option_of(struct option *option, const struct sink *sink,
+/* Names a parameter in messages, by what sets it. Returns `out`. */
+static const char *option_of(char out[OPTION], const struct sink *sink,
                              bool (*set_by)(struct sink *sink, const char *value)) {
     const struct sink_parameter *parameter = sink->medium->parameters;
 
     while (parameter->name != NULL && parameter->set != set_by) {
         parameter++;
     }
-    (void)snprintf(option->text, sizeof option->text, "--sink: '%s': %s", sink->uri,
-                   parameter->name);
-    return option->text;
+    (void)snprintf(out, OPTION, "--sink: '%s': %s", sink->uri, parameter->name);
+    return out;
 }
 
 static bool load_list(struct secrets *secrets, const struct sink *sink, enum secrets_peer peer) {
     const struct secret_files *files = sink->own;
-    struct option option;
+    char option[OPTION];
     struct given file;
     bool right;
 
     if (files->list == NULL) {
         return true;
     }
-    if (!credentials_read(&file, option_of(&option, sink, secrets_set_list), files->list)) {
+    if (!credentials_read(&file, option_of(option, sink, secrets_set_list), files->list)) {
         return false;
     }
     right = parse(secrets, peer, &file);
@@ -227,12 +224,12 @@ static bool wrong(const struct sink *sink, const char *fault) {
 
 static bool identify(struct secrets *secrets, const struct sink *sink) {
     const struct secret_files *files = sink->own;
-    struct option certificate, key;
+    char certificate[OPTION], key[OPTION];
     const struct tls_files of_tls = {
-        .certificate_option = option_of(&certificate, sink, secrets_set_certificate),
+        .certificate_option = option_of(certificate, sink, secrets_set_certificate),
         .certificate = files->certificate,
         .key_option =
-            option_of(&key, sink, files->key != NULL ? secrets_set_key : secrets_set_certificate),
+            option_of(key, sink, files->key != NULL ? secrets_set_key : secrets_set_certificate),
         .key = files->key != NULL ? files->key : files->certificate};
 
     return tls_trust_identify(secrets->trust, &of_tls);
@@ -240,7 +237,7 @@ static bool identify(struct secrets *secrets, const struct sink *sink) {
 
 static bool load_tls(struct secrets *secrets, const struct sink *sink) {
     const struct secret_files *files = sink->own;
-    struct option ca;
+    char ca[OPTION];
 
     if (!tls_built_in()) {
         return wrong(sink, "this build has no TLS");
@@ -248,7 +245,7 @@ static bool load_tls(struct secrets *secrets, const struct sink *sink) {
     if (files->key != NULL && files->certificate == NULL) {
         return wrong(sink, "key= is of no use without cert=");
     }
-    secrets->trust = tls_trust_open(option_of(&ca, sink, secrets_set_ca), files->ca);
+    secrets->trust = tls_trust_open(option_of(ca, sink, secrets_set_ca), files->ca);
     return secrets->trust != NULL && (files->certificate == NULL || identify(secrets, sink));
 }
 
@@ -326,9 +323,9 @@ void secrets_say_unreadable(const struct sink *sink) {
                 {secrets_set_ca, files->ca},
                 {secrets_set_certificate, files->certificate},
                 {secrets_set_key, files->key}};
-    struct option option;
+    char option[OPTION];
 
     for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
-        given_say_unreadable(option_of(&option, sink, each[i].set_by), each[i].file);
+        given_say_unreadable(option_of(option, sink, each[i].set_by), each[i].file);
     }
 }
