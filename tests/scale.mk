@@ -2,7 +2,7 @@
 
 .PHONY: scale-test scale-bench
 
-#: make scale-test   three of them behind HAProxy and nginx, into rsyslog and Redis; make scale-bench: how fast
+#: make scale-test   four of them with HAProxy, nginx, Redis, RabbitMQ, rsyslog; make scale-bench: how fast
 scale-test: $(OUT)/cmcwh
 	@python3 tests/scale/run.py --cmcwh $(OUT)/cmcwh
 

@@ -32,7 +32,7 @@ BENCH="wrk g++ libcjson-dev libjansson-dev libjson-c-dev libsimdjson-dev valgrin
     mosquitto mosquitto-clients"
 
 # The engines that tests/scale puts around several cmcwh.
-SCALE="python3 openssl haproxy nginx-light rsyslog redis-server python3-redis"
+SCALE="python3 openssl haproxy nginx-light libnginx-mod-http-lua rsyslog redis-server rabbitmq-server python3-pika"
 
 # Compilers for other processors, something to run their programs, and what must be compiled for them.
 CROSS="python3 openssl curl qemu-user-static gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm

@@ -28,8 +28,14 @@ class Engine:
         self.process = None
 
     def start(self):
+        self.launch()
+        self.wait()
+
+    def launch(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def wait(self):
         if self.port:
             eventually(self.listens, self.name + "'s port")
 
@@ -50,7 +56,7 @@ class Engine:
             return
         self.process.send_signal(number)
         try:
-            self.process.wait(20)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -1,9 +1,11 @@
 """`make scale-bench`: the figures of port/scale/README.md. Bytes of an event in each form; requests/s
 with wrk, one event and 100 events a request, to one cmcwh and to three behind HAProxy and nginx; how
-fast rsyslog writes. All on this machine, wrk too: figures for comparing, not the most there is.
+fast rsyslog writes, and how fast one cmcwh sends to Redis by way of the collector, to RabbitMQ, and to another
+cmcwh. All on this machine, wrk too: figures for comparing, not the most there is.
 
 rates.py ./cmcwh"""
 
+import http.client
 import json
 import os
 import re
@@ -17,8 +19,10 @@ import time
 from engines import TOKEN, Engines
 import harness
 from harness import Peer, Server, eventually, payload
+from outputs import Queue
 
 SECONDS = 4
+EVENTS = 40000
 PAYLOADS = ["bounces-host-unknown", "bounces-user-unknown", "deliveries-failed", "deliveries-queued",
             "deliveries-succeeded"]
 SCRIPT = """wrk.method = "POST"
@@ -78,15 +82,58 @@ def rsyslog(engines):
     print("rsyslog  %d events/s" % ((lines() - before) / (time.monotonic() - start)))
 
 
+def numbered(first):
+    """A body of 100 events that nobody has sent before."""
+    return harness.body(100, first, subject="メールマガジンのテスト", messageId="<%d@example.com>" % first,
+                        created="2026-01-25 14:03:06", returnPath="info@return.pro.smtps.jp", reason="",
+                        sourceIp="192.0.2.1", senderIp="192.0.2.2", apiData="", **{"from": "info@example.com"})
+
+
+def post(engines, count, first):
+    """So many events, in requests of 100, each until it is taken."""
+    client = http.client.HTTPConnection("127.0.0.1", engines.ports["a"], timeout=30)
+    for number in range(first, first + count, 100):
+        data, status = numbered(number), 0
+        while status != 200:
+            client.request("POST", "/mails", data, {"Content-Type": "application/json",
+                                                    "Authorization": "Bearer " + TOKEN})
+            answer = client.getresponse()
+            answer.read()
+            status = answer.status
+            time.sleep(0 if status == 200 else 0.02)
+
+
+def onward(engines):
+    """With one sink each: from the first request until the far end has the last event."""
+    queue = Queue(engines)
+
+    def entries(stream):
+        return lambda: int(engines.redis_cli("XLEN", stream))
+
+    def queued():
+        return queue.open().queue_declare("cmcwh", passive=True).method.message_count
+    engines["a"].end()
+    for number, (name, sink, far) in enumerate((
+            ("Redis, by way of the collector", "https://localhost:[0-9]+/events", entries("cmcwh")),
+            ("another cmcwh, and from there to Redis", "https://localhost:[0-9]+/mails", entries("hub")),
+            ("RabbitMQ", "mqtts", queued)), 1):
+        with engines.cmcwh("a", ["(?!%s)" % sink]):
+            before, start = far(), time.monotonic()
+            post(engines, EVENTS, number * EVENTS)
+            eventually(lambda: far() >= before + EVENTS, name)
+            print("%s: %d events/s" % (name, EVENTS / (time.monotonic() - start)), flush=True)
+
+
 def main():
     harness.CMCWH = sys.argv[1]
     folder = tempfile.mkdtemp(prefix="cmcwh-rates-")
     try:
         sizes()
-        with Engines(folder, sys.argv[1], without=["redis", "ship-a", "ship-b", "ship-c"]) as engines:
+        with Engines(folder, sys.argv[1], without=["https", "mqtts"]) as engines:
             engines.write("post.lua", SCRIPT)
             rates(engines)
             rsyslog(engines)
+            onward(engines)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
