@@ -194,6 +194,27 @@ def test_4_collector_is_reloaded_restarted_and_killed(scene):
     scene.check(scene.stream, scene.tree)
 
 
+def test_4b_collector_takes_all_of_a_request_or_nothing(scene):
+    engines = scene.engines
+
+    def post(data, user="a:" + TOKEN, path="/events/own"):
+        url = "https://localhost:%d%s" % (engines.ports["collector"], path)
+        status = subprocess.run(["curl", "-sS", "-w", "%{http_code}", "-o", engines.path("answer"), "--cacert", engines.pem,
+                                 "-u", user, "--data-binary", "@-", url],
+                                input=data, stdout=subprocess.PIPE, check=True, timeout=60).stdout
+        return int(status), int(engines.redis_cli("XLEN", "own"))
+    one, two = (b'{"seq":%d,"id":"%016x","to":"somebody@example.jp"}\n' % (n, n) for n in (1, 2))
+    assert post(one + b"nonsense\n" + two) == (422, 0)
+    assert post(one[:-5] + b"\n") == (422, 0), "a line that is cut"
+    assert post(one.replace(b"0000", b"000", 1)) == (422, 0), "an id that is too short"
+    assert post(b"\n") == (400, 0)
+    assert post(one, user="a:wrong") == (401, 0)
+    assert post(one, path="/events/a%20b") == (404, 0)
+    assert post(one * 90000) == (200, 1), "many times the same"
+    assert post(one + two) == (200, 2)
+    assert post(two * 180000) == (413, 2)
+
+
 def children(process):
     with open("/proc/%d/task/%d/children" % (process, process), encoding="ascii") as file:
         return [int(child) for child in file.read().split()]
