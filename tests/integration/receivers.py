@@ -169,10 +169,10 @@ class Receiver:
     requests, one after the other. `fault`: what goes wrong with all after these. `greeting`: what is done with each
     connection before anything has come. Each is a function of a Talk; it may raise Gone."""
 
-    def __init__(self, context=None, port=0, window=None):
+    def __init__(self, context=None, port=0, window=None, store=lambda request, events: None):
         self.context, self.plan, self.fault, self.greeting = context, [], None, None
         self.taken, self.requests, self.connections = [], [], 0
-        self.store = lambda request, events: None  # called before what is taken is answered
+        self.store = store  # called before what is taken is answered
         self.lock, self.ending, self.threads = threading.Lock(), threading.Event(), []
         self.window, self.port = window, port or free_port()
         self.open()
@@ -380,8 +380,7 @@ def main():
         os.write(descriptor, b"".join(b"%s\n" % event["id"].encode() for event in events))
         if sys.argv[3:] == ["fsync"]:
             os.fsync(descriptor)
-    with Receiver(port=int(sys.argv[1])) as receiver:
-        receiver.store = store
+    with Receiver(port=int(sys.argv[1]), store=store):
         while True:
             time.sleep(3600)
 
