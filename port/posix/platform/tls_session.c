@@ -5,7 +5,6 @@
 
 #include <limits.h>
 #include <openssl/err.h>
-#include <stdint.h>
 
 #include "platform/tls_openssl.h"
 
@@ -19,7 +18,7 @@ static int outcome(const struct tls *session, int result) {
     unsigned long why = ERR_peek_error();
 
     if (error == SSL_ERROR_SSL && ERR_GET_REASON(why) > SSL_AD_REASON_OFFSET) {
-        (void)SSL_set_app_data(tls_ssl(session), (void *)(uintptr_t)ERR_reason_error_string(why));
+        (void)SSL_set_app_data(tls_ssl(session), (void *)ERR_reason_error_string(why));
     }
     ERR_clear_error();
     return error == SSL_ERROR_WANT_READ     ? TLS_READS
