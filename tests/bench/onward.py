@@ -35,18 +35,21 @@ SETTLE = 0.3  # seconds before what counts
 EVENTS = 1, 100  # of a request
 RING = "16384"   # records, while it is loaded
 
-# @ is the folder of the server; in braces are ports, and a certificate that can be trusted.
-SINKS = {"file": "file:@/log?rotate=64M&keep=1"}
-for batch in (1, 10, 100):
-    SINKS["http, batch=%d" % batch] = "http://127.0.0.1:{plain}/mails?batch=%d" % batch
-for batch in (1, 10, 100):
-    SINKS["http, format=cmc, batch=%d" % batch] = "http://127.0.0.1:{plain}/mails?format=cmc&batch=%d" % batch
-for batch in (1, 10, 100):
-    SINKS["https, batch=%d" % batch] = "https://localhost:{tls}/mails?ca={ca}&batch=%d" % batch
-for window in (1, 20, 100):
-    SINKS["mqtt, window=%d" % window] = "mqtt://127.0.0.1:{mqtt}?window=%d" % window
-SINKS["mqtts, window=20"] = "mqtts://localhost:{mqtts}?ca={ca}"
-SINKS["chain, batch=100"] = "http://127.0.0.1:{chain}/mails?format=cmc&headers={bearer}"
+
+def each(name, uri, numbers):
+    return {name % number: uri % number for number in numbers}
+
+
+# @ is the folder of the server; in braces are ports, and files of the others.
+BATCHES, WINDOWS = (1, 10, 100), (1, 20, 100)
+SINKS = {
+    "file": "file:@/log?rotate=64M&keep=1",
+    **each("http, batch=%d", "http://127.0.0.1:{plain}/mails?batch=%d", BATCHES),
+    **each("http, format=cmc, batch=%d", "http://127.0.0.1:{plain}/mails?format=cmc&batch=%d", BATCHES),
+    **each("https, batch=%d", "https://localhost:{tls}/mails?ca={ca}&batch=%d", BATCHES),
+    **each("mqtt, window=%d", "mqtt://127.0.0.1:{mqtt}?window=%d", WINDOWS),
+    "mqtts, window=20": "mqtts://localhost:{mqtts}?ca={ca}",
+    "chain, batch=100": "http://127.0.0.1:{chain}/mails?format=cmc&headers={bearer}"}
 
 STORES = {"`--sync never`": ("--sync", "never"),
           "`--ring --sync always`": ("--sync", "always", "--ring", "@/ring")}
