@@ -129,7 +129,7 @@ def test_what_is_said_of_events_finds_room_in_a_head():
             assert leaf.post(body(400, reason="\u3042" * 1000)).status == 200
             got = root.wait_lines(400)
             assert same(got) == same(leaf.lines())
-            assert "431" not in leaf.stderr(), leaf.stderr()
+            assert "answered 431" not in leaf.stderr(), leaf.stderr()
 
 
 def test_a_tree_of_the_same_program():
