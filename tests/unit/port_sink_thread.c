@@ -12,8 +12,10 @@
 static uint32_t ahead; /* ms that the sink's clock is before the real one; atomic */
 static bool stands;    /* the clock does, at that; while no thread runs */
 
+static uint32_t strides; /* ms that pass whenever it is looked at; while no thread runs */
+
 static uint64_t test_ticks(void) {
-    return (stands ? 0 : platform_ticks()) + __atomic_load_n(&ahead, __ATOMIC_RELAXED);
+    return (stands ? 0 : platform_ticks()) + __atomic_fetch_add(&ahead, strides, __ATOMIC_RELAXED);
 }
 
 static uint32_t drawn; /* what is drawn next; while no thread runs */
@@ -203,6 +205,31 @@ static void asked_to_try_again(void **state) {
     await_said("fake:': is not there; trying again, requests may get 503\n"
                "sink 'fake:': works again after ");
     end();
+}
+
+static uint32_t waited_for; /* ms, the last time */
+
+static bool note_wait(void *context, uint32_t ms) {
+    (void)context;
+    waited_for = ms;
+    return false;
+}
+
+/* The end of a pause that comes while it is looked at the clock does not make it endless. */
+static void a_pause_that_ends_just_now(void **state) {
+    struct cmcwh_port port = platform.port;
+
+    (void)state;
+    port.wait = note_wait;
+    ring.config.port = &port;
+    stands = true;
+    strides = 2;
+    waited_for = 0;
+    (void)rest(&sink, 3);
+    stands = false;
+    strides = 0;
+    ring.config.port = &platform.port;
+    assert_in_range(waited_for, 1, 3);
 }
 
 /* Those who have failed together do not come back together. */
@@ -464,6 +491,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pauses),
         cmocka_unit_test_setup(asked_to_try_again, setup),
+        cmocka_unit_test_setup(a_pause_that_ends_just_now, setup),
         cmocka_unit_test_setup(a_peer_that_wants_time, setup),
         cmocka_unit_test_setup(as_many_as_are_wanted, setup_unconfirmed),
         cmocka_unit_test_setup(fewer_after_a_while, setup_unconfirmed),

@@ -199,14 +199,14 @@ static uint32_t spread(uint32_t pause, uint32_t retry) {
 
 /* For so long, or until something is asked of it. Has it been asked to open anew? */
 static bool rest(struct sink *sink, uint32_t ms) {
-    uint64_t until = platform_ticks() + ms;
+    uint64_t now = platform_ticks(), until = now + ms;
     bool reopen;
 
     lock(sink);
     sink->news.next_try = platform_now() + ms;
-    while (!asked(sink) && platform_ticks() < until) {
+    for (; !asked(sink) && now < until; now = platform_ticks()) {
         (void)sink->ring->config.port->wait(sink->ring->config.port->context,
-                                            (uint32_t)(until - platform_ticks()));
+                                            (uint32_t)(until - now));
     }
     sink->news.next_try = 0;
     reopen = sink->reopen;
