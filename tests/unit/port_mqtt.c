@@ -1,11 +1,55 @@
-/* URIs of MQTT sinks: what they say, and what is wrong with them. */
+/* MQTT sinks: what their URIs say, and what is wrong with these; and what does not need a broker of
+ * what they do. */
 #include "support.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "sink/dial.h"
+
+/* Two addresses, the first of which does not answer. */
+static struct sockaddr_in listens;
+static struct addrinfo addresses[2];
+static uint64_t waits[2];
+static unsigned waited;
+
+static struct addrinfo *two_addresses(struct sink *sink, const char *host, const char *port,
+                                      int type) {
+    (void)sink;
+    (void)host;
+    (void)port;
+    addresses[1] = (struct addrinfo){.ai_family = AF_INET,
+                                     .ai_socktype = type,
+                                     .ai_addr = (struct sockaddr *)&listens,
+                                     .ai_addrlen = sizeof listens};
+    addresses[0] = addresses[1];
+    addresses[0].ai_next = &addresses[1];
+    return addresses;
+}
+
+static void keep_addresses(struct addrinfo *found) {
+    (void)found;
+}
+
+static bool second_answers(const struct sink *sink, int descriptor, short events, uint64_t until) {
+    (void)sink;
+    (void)descriptor;
+    (void)events;
+    assert_true(waited < 2);
+    waits[waited] = until;
+    return waited++ > 0;
+}
+
+#define dial_find    two_addresses
+#define dial_wait    second_answers
+#define freeaddrinfo keep_addresses
+#include "sink/mqtt.c"
+#undef dial_find
+#undef dial_wait
+#undef freeaddrinfo
 #include "said.h"
-#include "sink/mqtt.h"
 
 static struct sink sink;
 
@@ -121,9 +165,36 @@ static void same(void **state) {
     sink_free(&sink);
 }
 
+/* An address that does not answer leaves time to the next. */
+static void an_address_that_is_silent(void **state) {
+    socklen_t length = sizeof listens;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct mqtt *own;
+
+    (void)state;
+    listens =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(bind(listener, (struct sockaddr *)&listens, length), 0);
+    assert_int_equal(listen(listener, 2), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&listens, &length), 0);
+    (void)right("mqtt://127.0.0.1");
+    own = sink.own;
+    own->library = mosquitto_new("me", true, &sink);
+    split(&sink);
+    (void)snprintf(own->port, sizeof own->port, "%u", ntohs(listens.sin_port));
+    waited = 0;
+    assert_int_equal(reach_any(&sink), 0);
+    assert_int_equal(waited, 2);
+    assert_true(waits[0] < waits[1]);
+    mosquitto_destroy(own->library);
+    sink_free(&sink);
+    assert_int_equal(close(listener), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(brokers), cmocka_unit_test(parameters),
-                                       cmocka_unit_test(wrong_parameters), cmocka_unit_test(same)};
+                                       cmocka_unit_test(wrong_parameters), cmocka_unit_test(same),
+                                       cmocka_unit_test(an_address_that_is_silent)};
 
-    return cmocka_run_group_tests_name("URIs of MQTT sinks", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("MQTT sinks", tests, NULL, NULL);
 }

@@ -71,19 +71,22 @@ static int try_connect(const struct addrinfo *address, unsigned silence,
     return descriptor;
 }
 
-/* Each has its share of the time: one that does not answer must leave some to the others. */
-int reach(const struct addrinfo *found, unsigned silence, const struct patience *patience) {
-    struct patience share = *patience;
-    unsigned left = 0;
-    int descriptor = -1;
+uint64_t reach_share(const struct addrinfo *found, uint64_t until) {
+    uint64_t now = platform_ticks(), rest = until > now ? until - now : 0;
+    unsigned left = 1;
 
-    for (const struct addrinfo *at = found; at != NULL; at = at->ai_next) {
+    while ((found = found->ai_next) != NULL) {
         left++;
     }
-    for (const struct addrinfo *at = found; at != NULL && descriptor < 0; at = at->ai_next) {
-        uint64_t now = platform_ticks(), rest = patience->until > now ? patience->until - now : 0;
+    return now + rest / left;
+}
 
-        share.until = now + rest / left--;
+int reach(const struct addrinfo *found, unsigned silence, const struct patience *patience) {
+    struct patience share = *patience;
+    int descriptor = -1;
+
+    for (const struct addrinfo *at = found; at != NULL && descriptor < 0; at = at->ai_next) {
+        share.until = reach_share(at, patience->until);
         descriptor = try_connect(at, silence, &share);
     }
     return descriptor;

@@ -25,6 +25,10 @@ bool patience_wait(const struct patience *patience, int descriptor, short events
  * freeaddrinfo. Takes as long as the system's resolver does. 0, or an error for gai_strerror. */
 int reach_find(const char *host, const char *port, int type, struct addrinfo **found);
 
+/* Until when the first of these addresses is tried, if all of them have up to `until`: one that
+ * does not answer leaves some of that to the others. */
+uint64_t reach_share(const struct addrinfo *found, uint64_t until);
+
 /* Connects to the first of these addresses that can be reached. The socket does not block; TCP
  * gives it up when the peer has not acknowledged anything for `silence` ms. -1, with errno. */
 int reach(const struct addrinfo *found, unsigned silence, const struct patience *patience);

@@ -13,6 +13,7 @@
 
 #include "platform/log.h"
 #include "platform/platform.h"
+#include "platform/reach.h"
 #include "platform/writer.h"
 #include "sink/dial.h"
 #include "sink/topic.h"
@@ -102,7 +103,7 @@ static int reach_any(struct sink *sink) {
     }
     for (const struct addrinfo *to = found; to != NULL && error != MOSQ_ERR_SUCCESS;
          to = to->ai_next) {
-        error = call(sink, to, until);
+        error = call(sink, to, reach_share(to, until));
         why = errno;
     }
     freeaddrinfo(found);
