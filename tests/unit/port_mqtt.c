@@ -46,6 +46,7 @@ static bool second_answers(const struct sink *sink, int descriptor, short events
 #define dial_wait    second_answers
 #define freeaddrinfo keep_addresses
 #include "sink/mqtt.c"
+#include "sink/mqtt_talk.c"
 #undef dial_find
 #undef dial_wait
 #undef freeaddrinfo
@@ -191,10 +192,46 @@ static void an_address_that_is_silent(void **state) {
     assert_int_equal(close(listener), 0);
 }
 
+/* A connection that stands for weeks, with nothing but the shortest pings, is none: 69 bytes are an
+ * answer in TLS 1.2 with CBC. Nor are its events, each with an answer. */
+static void a_broker_that_answers(void **state) {
+    enum { PING = 5000, WEEKS = 4 * 7 * 24 * 3600 };
+    struct mqtt own = {.library = NULL};
+    uint64_t bytes = 5000;
+
+    (void)state;
+    for (uint64_t second = 0; second < WEEKS; second++) {
+        bytes += second % (PING / 1000) == 0 ? 69 : 0;
+        assert_false(is_flood(&own, bytes, second * 1000));
+    }
+    for (unsigned i = 0; i < 100000; i++) {
+        own.heard.answers++;
+        bytes += 1000;
+        assert_false(is_flood(&own, bytes, (uint64_t)WEEKS * 1000));
+    }
+}
+
+/* However long it was none. */
+static void a_broker_that_sends_on_and_on(void **state) {
+    struct mqtt own = {.library = NULL};
+
+    (void)state;
+    assert_false(is_flood(&own, 65536, 0));
+    assert_true(is_flood(&own, 65537, 0));
+    own.heard.answers = 1;
+    assert_false(is_flood(&own, 65536 + 1024, 1));
+    assert_false(is_flood(&own, 65536 + 1024, 1000000000));
+    assert_true(is_flood(&own, 2 * 65536 + 1024 + 1, 1000000000));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(brokers), cmocka_unit_test(parameters),
-                                       cmocka_unit_test(wrong_parameters), cmocka_unit_test(same),
-                                       cmocka_unit_test(an_address_that_is_silent)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(brokers),
+                                       cmocka_unit_test(parameters),
+                                       cmocka_unit_test(wrong_parameters),
+                                       cmocka_unit_test(same),
+                                       cmocka_unit_test(an_address_that_is_silent),
+                                       cmocka_unit_test(a_broker_that_answers),
+                                       cmocka_unit_test(a_broker_that_sends_on_and_on)};
 
     return cmocka_run_group_tests_name("MQTT sinks", tests, NULL, NULL);
 }

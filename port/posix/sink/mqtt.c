@@ -122,9 +122,10 @@ static int connect_as(struct sink *sink, int version) {
     struct mqtt *own = sink->own;
 
     mqtt_hang_up(sink);
+    own->heard.bytes = own->heard.excess = own->heard.answers = 0;
+    own->heard.since = platform_ticks();
     own->answer = -1;
     own->goodbye = 0;
-    own->answered = 0;
     own->hung_up = own->failed = false;
     split(sink);
     own->loan = (struct tls_loan){.host = own->host};

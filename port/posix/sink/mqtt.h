@@ -33,16 +33,20 @@ struct mqtt {
     struct flight flight;
     struct tls_loan loan;
     char host[256], port[8];
-    char id[24];       /* when the URI says no other */
-    uint64_t opened;   /* ticks */
-    uint64_t moved;    /* ticks at which the broker last acknowledged something */
-    uint64_t answered; /* how often it has */
-    uint64_t sent;     /* events since all were last waited for */
-    int answer;        /* to our CONNECT, as in MQTT 5; -1: none yet */
-    int goodbye;       /* why it has ended the connection, as in MQTT 5; 0: it has not said */
-    bool hung_up;      /* it has ended it in place of an answer */
-    bool wary;         /* one at a time, until one is taken: the last was not; beyond its end */
-    bool failed;       /* something has come that is the end: sink->trouble says what */
+    char id[24];     /* when the URI says no other */
+    uint64_t opened; /* ticks */
+    uint64_t moved;  /* ticks at which the broker last acknowledged something */
+    uint64_t sent;   /* events since all were last waited for */
+    struct {         /* how much it sends: see mqtt_talk.c */
+        uint64_t bytes, excess;
+        uint64_t since;   /* ticks */
+        uint64_t answers; /* since then */
+    } heard;
+    int answer;   /* to our CONNECT, as in MQTT 5; -1: none yet */
+    int goodbye;  /* why it has ended the connection, as in MQTT 5; 0: it has not said */
+    bool hung_up; /* it has ended it in place of an answer */
+    bool wary;    /* one at a time, until one is taken: the last was not; beyond its end */
+    bool failed;  /* something has come that is the end: sink->trouble says what */
 
     bool said_alone, said_old; /* see mqtt.c: once is enough */
 };

@@ -70,7 +70,7 @@ static void on_publish(struct mosquitto *library, void *context, int id, int rea
         return;
     }
     own->moved = platform_ticks();
-    own->answered++;
+    own->heard.answers++;
     if (reason >= MQTT_RC_UNSPECIFIED && !mqtt_goes_on(sink, message, reason)) {
         own->wary = own->failed = true;
         return;
@@ -101,15 +101,27 @@ static void hasten(int socket) {
     (void)setsockopt(socket, IPPROTO_TCP, TCP_QUICKACK, &yes, sizeof yes);
 }
 
-/* The library makes room for whatever length a peer announces. No answer is long: who sends much is
- * no broker. */
-static bool floods(const struct mqtt *own) {
-    enum { ANY = 65536, ANSWER = 1024 };
+/* The library makes room for whatever length a peer announces. No answer is long, and pings are
+ * answered as long as the connection stands: who sends much more than that is no broker. What was
+ * not sent in the past may not be sent at once. */
+static bool is_flood(struct mqtt *own, uint64_t bytes, uint64_t now) {
+    enum { ANY = 65536, ANSWER = 1024, SECOND = 32 /* one a ping, every 5 s at most */ };
+    uint64_t due = ANSWER * own->heard.answers + SECOND * (now - own->heard.since) / 1000;
+    uint64_t excess = own->heard.excess + (bytes - own->heard.bytes);
+
+    own->heard.excess = excess > due ? excess - due : 0;
+    own->heard.bytes = bytes;
+    own->heard.since = now;
+    own->heard.answers = 0;
+    return own->heard.excess > ANY;
+}
+
+static bool floods(struct mqtt *own) {
     struct tcp_info info = {0};
     socklen_t length = sizeof info;
 
-    (void)getsockopt(mosquitto_socket(own->library), IPPROTO_TCP, TCP_INFO, &info, &length);
-    return info.tcpi_bytes_received > ANY + ANSWER * own->answered;
+    return getsockopt(mosquitto_socket(own->library), IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+           is_flood(own, info.tcpi_bytes_received, platform_ticks());
 }
 
 int mqtt_step(struct sink *sink, uint64_t ticks) {
