@@ -401,15 +401,18 @@ static void no_place_for_letters(void **state) {
 /* What the file names is sent, and not shown when the server says it again. */
 static void secrets(void **state) {
     static const char list[] = "bearer tokentoken\nX-Tenant: acme 7\napi_key keykey\n";
-    static const char *const answers[] = {"bad tokentoken", "no keykey", "of acme 7", "7 is no",
-                                          "no"};
+    static const char *const answers[][2] = {{"bad tokentoken", "'bad **********'"},
+                                             {"no keykey", "'no ******'"},
+                                             {"of acme 7", "'of ******'"},
+                                             {"7 is no", "'7 is no'"}};
     char parameters[128], reply[ACTS][128];
-    struct act script[5];
+    struct act script[5] = {
+        [4] = {"HTTP/1.1 302 x\r\nLocation: /?t=tokentoken\r\nContent-Length: 0\r\n\r\n", false}};
 
     (void)state;
-    for (unsigned i = 0; i < 5; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         (void)snprintf(reply[i], sizeof reply[i], "HTTP/1.1 401 x\r\nContent-Length: %zu\r\n\r\n%s",
-                       strlen(answers[i]), answers[i]);
+                       strlen(answers[i][0]), answers[i][0]);
         script[i] = (struct act){reply[i], false};
     }
     (void)snprintf(parameters, sizeof parameters, "?format=cmc&headers=%s",
@@ -418,8 +421,7 @@ static void secrets(void **state) {
     make_events(1);
     for (unsigned i = 0; i < 5; i++) {
         assert_int_equal(pump(0, 1), -1);
-        assert_true((strstr(sink.trouble, "it says: 'no'") != NULL) == (i == 4));
-        assert_true((strstr(sink.trouble, "it says") != NULL) == (i == 4));
+        assert_non_null(strstr(sink.trouble, i < 4 ? answers[i][1] : "'/?t=**********'"));
         reopen();
     }
     end();

@@ -375,6 +375,40 @@ static void no_tls_built_in(void **state) {
 
 #endif
 
+static void assert_covered(const char *list, const char *said, const char *shown) {
+    struct secrets *secrets = load(SECRETS_HTTP, list);
+    char text[256];
+
+    assert_non_null(secrets);
+    (void)snprintf(text, sizeof text, "%s", said);
+    secrets_cover(secrets, text, strlen(text));
+    assert_string_equal(text, shown);
+    secrets_unload(secrets);
+}
+
+/* What a peer says again of what it was shown. */
+static void covered(void **state) {
+    (void)state;
+    assert_covered("bearer abcdefgh", "no abcdefgh, abcdefghabcdefgh",
+                   "no ********, ****************");
+    assert_covered("bearer abcdefgh", "Authorization: Bearer abcdefgh",
+                   "Authorization: ***************");
+    assert_covered("basic u:password", "dTpwYXNzd29yZA==", "****************");
+    assert_covered("api_key keykey\nX-Key: seven", "seven keykey six", "***** ****** six");
+    assert_covered("X-Tenant: 1\nX-Area: a b", "line 1 of b", "line 1 of b");
+    assert_covered("bearer abcdefgh", "", "");
+}
+
+/* An answer is cut somewhere, and a long secret with it. */
+static void covered_in_part(void **state) {
+    (void)state;
+    assert_covered("bearer abcdefgh", "no abcdefg", "no *******");
+    assert_covered("bearer abcdefgh", "no abcd", "no ****");
+    assert_covered("bearer abcdefgh", "no abc", "no abc");
+    assert_covered("bearer abcdefgh", "no Bearer ab", "no *********");
+    assert_covered("api_key abcdefgh", "abcdefg abcd.", "abcdefg abcd.");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(for_http),
@@ -383,6 +417,8 @@ int main(void) {
         cmocka_unit_test(wrong_lines),
         cmocka_unit_test(secrets_are_not_said),
         cmocka_unit_test(longest),
+        cmocka_unit_test(covered),
+        cmocka_unit_test(covered_in_part),
         cmocka_unit_test(private_to_its_owner),
         cmocka_unit_test(from_the_uri),
         cmocka_unit_test(no_tls_no_certificates),

@@ -157,15 +157,14 @@ static int settle(struct sink *sink, const struct cmcwh_record *records, struct 
     enum refusal refusal = refusal_of(reply->status);
     uint32_t count = own->post.count;
 
-    if (secrets_are_in(sink->loaded, (struct cmcwh_text){reply->body, reply->length})) {
-        reply->length = 0;
-    }
     if (refusal == REFUSAL_SIZE && count > 1) {
         own->most = (count + 1) / 2;
         own->sent.count = 0;
         return 0;
     }
     if (refusal != REFUSAL_NONE) {
+        secrets_cover(sink->loaded, reply->body, reply->length);
+        secrets_cover(sink->loaded, reply->location, strlen(reply->location));
         refusal_explain(reply, sink->trouble, sizeof sink->trouble);
         sink->retry = refusal_pause(reply, platform_now());
         if (refusal == REFUSAL_LATER || ++own->sent.refused < own->settings.tries ||

@@ -284,22 +284,31 @@ void secrets_unload(void *loaded) {
     }
 }
 
-static bool stands_in(struct cmcwh_text text, const char *from, const char *end) {
-    return end > from && memmem(text.data, text.length, from, (size_t)(end - from)) != NULL;
+static void cover(char *text, size_t length, const char *secret, size_t whole) {
+    enum { SHORTEST = 4 };
+
+    for (size_t at = 0; whole >= SHORTEST && at + SHORTEST <= length; at++) {
+        size_t most = length - at < whole ? length - at : whole;
+
+        if (memcmp(text + at, secret, most) == 0) {
+            memset(text + at, '*', most);
+        }
+    }
 }
 
-bool secrets_are_in(const struct secrets *secrets, struct cmcwh_text text) {
-    const char *key = secrets->api_key, *end;
-    bool found = stands_in(text, key, key + strlen(key));
+void secrets_cover(const struct secrets *secrets, char *text, size_t length) {
+    const char *end;
 
+    cover(text, length, secrets->api_key, strlen(secrets->api_key));
     for (const char *line = secrets->headers; *line != '\0'; line = end + 2) {
         const char *value = strchr(line, ':') + 2, *word = strchr(value, ' ');
 
         end = strchr(value, '\r');
-        found = found || stands_in(text, value, end) ||
-                (word != NULL && word < end && stands_in(text, word + 1, end)); /* "Bearer x" */
+        cover(text, length, value, (size_t)(end - value));
+        if (word != NULL && word < end) { /* "Bearer x" */
+            cover(text, length, word + 1, (size_t)(end - word - 1));
+        }
     }
-    return found;
 }
 
 bool secrets_are_relative(const struct sink *sink) {

@@ -52,8 +52,10 @@ void secrets_unload(void *loaded);
 /* Is one of them looked for in the directory in which we were started? */
 bool secrets_are_relative(const struct sink *sink);
 
-/* Does one of them stand in a text that a peer has sent back? Then it is not to be shown. */
-bool secrets_are_in(const struct secrets *secrets, struct cmcwh_text text);
+/* Puts stars in the place of each that stands in a text that a peer has sent back; also at its end,
+ * where the text may have been cut within one. What has less than 4 bytes is none: it keeps nobody
+ * out, and stands in every other text. */
+void secrets_cover(const struct secrets *secrets, char *text, size_t length);
 
 /* Says so when this process may not read them that will read them again. */
 void secrets_say_unreadable(const struct sink *sink);
