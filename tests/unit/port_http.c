@@ -252,6 +252,17 @@ static void connections_end(void **state) {
     assert_string_equal(key_of(4), key_of(5));
 }
 
+/* Who says more than was asked for is not asked again: the rest of that is no answer. */
+static void says_more(void **state) {
+    (void)state;
+    START("", {OK "HTTP/1.1 ", false}, {OK, false});
+    make_events(2);
+    assert_int_equal(pump(0, 1), 0);
+    assert_int_equal(pump(1, 1), 0);
+    end();
+    assert_int_equal(server.connections, 2);
+}
+
 /* A status that has come stands, whatever becomes of the rest. */
 static void half_answers(void **state) {
     (void)state;
@@ -486,6 +497,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_connection),
                                        cmocka_unit_test(batches),
                                        cmocka_unit_test(connections_end),
+                                       cmocka_unit_test(says_more),
                                        cmocka_unit_test(half_answers),
                                        cmocka_unit_test(too_large),
                                        cmocka_unit_test(comes_again_as_it_was),

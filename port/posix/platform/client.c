@@ -132,7 +132,9 @@ bool client_receive(struct client *client, struct reply *reply, const struct pat
             return fail(client, CLIENT_LATE,
                         reply->status == 0 ? "no reply has come" : "its reply has no end");
         }
-        (void)reply_feed(reply, bytes, got > 0 ? (size_t)got : 0);
+        if (got > 0 && reply_feed(reply, bytes, (size_t)got) < (size_t)got) {
+            reply->stays = false; /* the rest would seem the next one */
+        }
     }
     return reply->state == REPLY_WHOLE || fail(client, CLIENT_STRANGE, reply->fault);
 }
