@@ -34,7 +34,7 @@ static uint32_t test_random(void) {
 enum { PATIENCE = 30000 /* ms */ };
 
 /* Atomic. */
-static unsigned opens, writes, undos, closes;
+static unsigned opens, writes, undos, idles, closes;
 static bool cannot_open, hangs;
 static uint32_t wants, rejects; /* what the peer asks for, and how many it will never take */
 
@@ -84,6 +84,12 @@ static void fake_undo(void *context) {
     count(&undos);
 }
 
+static int fake_idle(struct sink *unused) {
+    (void)unused;
+    count(&idles);
+    return 0;
+}
+
 static void fake_close(struct sink *sink) {
     count(&closes);
     sink->descriptor = -1;
@@ -93,6 +99,7 @@ static const struct sink_medium medium = {.scheme = "fake",
                                           .open = fake_open,
                                           .write = fake_write,
                                           .undo = fake_undo,
+                                          .idle = fake_idle,
                                           .close = fake_close};
 
 static struct platform platform;
@@ -109,7 +116,7 @@ static int setup_ring(bool confirm) {
                                        .port = &platform.port,
                                        .confirm = confirm};
 
-    opens = writes = undos = closes = 0;
+    opens = writes = undos = idles = closes = 0;
     cannot_open = hangs = false;
     ahead = drawn = wants = rejects = 0;
     assert_int_equal(platform_init(&platform), 0);
@@ -377,6 +384,23 @@ static void what_does_not_pass(void **state) {
     end();
 }
 
+/* A connection is kept alive also where nothing passes of all that comes. */
+static void nothing_that_passes(void **state) {
+    (void)state;
+    assert_int_equal(cmcwh_filter_parse(&sink.only, (struct cmcwh_text){"bounces", 7}, NULL), 0);
+    post_good();
+    assert_int_equal(open_and_pump(&sink, false), 1);
+    assert_int_equal(idles, 1);
+    posted_kind = CMCWH_BOUNCES;
+    post_good();
+    posted_kind = CMCWH_OTHER;
+    assert_int_equal(open_and_pump(&sink, false), 1);
+    assert_int_equal(writes, 1);
+    assert_int_equal(idles, 1);
+    assert_int_equal(open_and_pump(&sink, false), 0);
+    assert_int_equal(idles, 2);
+}
+
 /* Nobody waits for a write that does not return; when it does, it does not count. */
 static void a_write_that_hangs(void **state) {
     (void)state;
@@ -499,6 +523,7 @@ int main(void) {
         cmocka_unit_test_setup(fewer_at_the_end, setup_unconfirmed),
         cmocka_unit_test_setup(what_is_rejected, setup),
         cmocka_unit_test_setup(what_does_not_pass, setup),
+        cmocka_unit_test_setup(nothing_that_passes, setup_unconfirmed),
         cmocka_unit_test_setup(what_is_told, setup),
         cmocka_unit_test_setup(a_write_that_hangs, setup),
         cmocka_unit_test_setup(a_stop_while_it_hangs, setup),

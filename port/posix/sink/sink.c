@@ -280,6 +280,7 @@ static void refresh(struct sink *sink) {
 
 /* Opens if need be, and takes what there is. Returns how many records, or -1. */
 static int open_and_pump(struct sink *sink, bool reopen) {
+    uint64_t delivered = sink->pump.delivered;
     int count;
 
     if (reopen && sink->descriptor >= 0) {
@@ -297,7 +298,11 @@ static int open_and_pump(struct sink *sink, bool reopen) {
         }
     }
     count = cmcwh_sink_pump(&sink->pump);
-    return count == 0 && sink->medium->idle != NULL ? sink->medium->idle(sink) : count;
+    if (count >= 0 && sink->pump.delivered == delivered && sink->medium->idle != NULL &&
+        sink->medium->idle(sink) < 0) {
+        return -1;
+    }
+    return count;
 }
 
 /* It has been found hanging, and hangs no longer: it is to be waited for again. */

@@ -70,9 +70,9 @@ struct sink_medium {
      *         may be answered with 200. NULL: written is as good.
      * undo    takes back what was written since the sync before the last write, be that synced or
      *         not. NULL: the medium cannot, and those behind it must bear a record twice.
-     * idle    it is open, and has nothing to take: at least once a second. Keeps a connection
-     *         alive, and fails when that has ended. Not while records gather. NULL: nothing is
-     *         to be done.
+     * idle    it is open, and there is nothing that it is to take: at least once a second. Keeps
+     *         a connection alive, and fails when that has ended. Not while records gather. NULL:
+     *         nothing is to be done.
      * close   sets sink->descriptor to -1. */
     int (*open)(struct sink *sink);
     int (*write)(void *sink, const void *bytes, size_t length);
