@@ -171,11 +171,33 @@ static void wrong_parameters(void **state) {
           "expected format, policy, only, rotate, keep\n");
 }
 
+#if !CMCWH_HTTP || !CMCWH_MQTT
+
+/* What a build was made without is named, without a password that is in it. */
+static void not_built(void **state) {
+    (void)state;
+#if !CMCWH_HTTP
+    wrong("https://me:secret@h/", "'https://***@h/': this build has no HTTP: build it with HTTP=1");
+#endif
+#if !CMCWH_MQTT
+    wrong("mqtt://me:secret@h", "'mqtt://***@h': this build has no MQTT: build it with MQTT=1");
+#endif
+}
+
+#endif
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_medium),   cmocka_unit_test(parameters),
-        cmocka_unit_test(only),          cmocka_unit_test(no_medium),
-        cmocka_unit_test(wrong_targets), cmocka_unit_test(wrong_parameters)};
+#if !CMCWH_HTTP || !CMCWH_MQTT
+        cmocka_unit_test(not_built),
+#endif
+        cmocka_unit_test(each_medium),
+        cmocka_unit_test(parameters),
+        cmocka_unit_test(only),
+        cmocka_unit_test(no_medium),
+        cmocka_unit_test(wrong_targets),
+        cmocka_unit_test(wrong_parameters)
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -215,13 +215,15 @@ static const struct {
                 {"mqtts", "MQTT", CMCWH_MQTT}};
 
 static bool left_out(const char *uri) {
+    char shown[SHOWN];
+
     for (size_t i = 0; i < sizeof optional / sizeof *optional; i++) {
         size_t length = strlen(optional[i].scheme);
 
         if (!optional[i].built && strncmp(optional[i].scheme, uri, length) == 0 &&
             uri[length] == ':') {
-            log_usage("--sink: '%s': this build has no %s: build it with %s=1", uri,
-                      optional[i].named, optional[i].named);
+            log_usage("--sink: '%s': this build has no %s: build it with %s=1",
+                      url_shown(uri, shown, sizeof shown), optional[i].named, optional[i].named);
             errno = EINVAL;
             return true;
         }
