@@ -3,12 +3,12 @@
 #include "sink/mqtt.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 
 #include "platform/log.h"
@@ -32,12 +32,9 @@ static void split(struct sink *sink) {
 
 /* Our id, which no other client may have. */
 static const char *id_of(struct mqtt *own) {
-    uint32_t random[2] = {0};
-
     if (own->id[0] == '\0') { /* 23 bytes are taken everywhere */
-        (void)getrandom(random, sizeof random, 0);
-        (void)snprintf(own->id, sizeof own->id, "cmcwh%08x%08x", (unsigned)random[0],
-                       (unsigned)random[1]);
+        (void)snprintf(own->id, sizeof own->id, "cmcwh%08" PRIx32 "%08" PRIx32, platform_random(),
+                       platform_random());
     }
     return own->settings.client != NULL ? own->settings.client : own->id;
 }
