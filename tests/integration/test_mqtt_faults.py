@@ -71,8 +71,22 @@ def test_answers_too_early():
 def test_hangs_up():
     """In place of an answer, as old ones do that do not know MQTT 5: 3.1.1 is tried at once."""
     faulty("the broker closed the connection without an answer: does that port want TLS (mqtts:)?",
-           lambda connection: connection.begin(),
-           lambda connection: connection.begin())
+           *3 * [lambda connection: connection.begin()])
+
+
+def test_hangs_up_once():
+    """As one that ends, or one of several behind the same address: the next is no old one for that."""
+    def good_of_5(connection):
+        connection.accept()
+        assert connection.version == 5, connection.version
+        connection.take(3)
+        connection.rest()
+    with Fake(lambda connection: connection.begin(), good_of_5) as fake, \
+            Onward("mqtt://127.0.0.1:%d" % fake.port) as server:
+        Sender(server).insist(3)
+        server.emptied()
+        check(server.lines(), fake.ids())
+        assert "MQTT 5" not in server.stderr(), server.stderr()
 
 
 def old(connection):
@@ -82,8 +96,8 @@ def old(connection):
 
 def test_speaks_no_mqtt_5():
     """Which is said, for then a topic that it forbids cannot be."""
-    for script in (old, lambda connection: connection.begin()):
-        with Fake(script) as fake, Onward("mqtt://127.0.0.1:%d" % fake.port) as server:
+    for scripts in [old], 2 * [lambda connection: connection.begin()]:
+        with Fake(*scripts) as fake, Onward("mqtt://127.0.0.1:%d" % fake.port) as server:
             Sender(server).insist()
             server.wait_said("the broker does not speak MQTT 5, so that it cannot say when it forbids a topic")
             server.emptied()

@@ -140,12 +140,17 @@ static int connect_as(struct sink *sink, int version) {
     return 0;
 }
 
-/* A broker that does not speak MQTT 5 says so, or just hangs up. */
+/* A broker that does not speak MQTT 5 says so, or just hangs up, again and again: one that does it
+ * once may be about to end. Who speaks 3.1.1 to one that knows more is not told of events that it
+ * drops. */
 static int open_any(struct sink *sink) {
     struct mqtt *own = sink->own;
     int wanted = own->settings.version;
     int result = connect_as(sink, wanted != 0 ? wanted : MQTT_PROTOCOL_V5);
 
+    if (result < 0 && wanted == 0 && own->hung_up) {
+        result = connect_as(sink, MQTT_PROTOCOL_V5);
+    }
     if (result < 0 && wanted == 0 &&
         (own->hung_up || own->answer == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION)) {
         result = connect_as(sink, MQTT_PROTOCOL_V311);
