@@ -352,6 +352,47 @@ static void too_large(void **state) {
     assert_int_equal(sink.news.rejected, 1);
 }
 
+/* A request that waits for the sink comes again whole when a part of it has failed, with other
+ * numbers: what was done with before is not, or what stands behind it would never be. */
+static void whole_requests(void **state) {
+    (void)state;
+    START("?batch=2&tries=2&policy=besteffort", {ANSWER("422 x"), false}, {ANSWER("422 x"), false},
+          {ANSWER("422 x"), false}, {ANSWER("422 x"), false}, {OK, false});
+    make_events(4);
+    fixture.ring.config.confirm = true;
+    assert_int_equal(pump(0, 4), -1);
+    reopen();
+    assert_int_equal(pump(0, 4), -1);
+    assert_said("dropped 2 events, tried 2 times");
+    reopen();
+    assert_int_equal(pump(0, 4), 0);
+    assert_said("dropped 2 events, tried 2 times");
+    assert_int_equal(sink.news.rejected, 4);
+    assert_int_equal(pump(0, 1), 0); /* it is another one that all is through */
+    end();
+    had(1, 0, 2);
+    had(2, 2, 2);
+    had(3, 2, 2);
+    had(4, 0, 1);
+}
+
+static void whole_requests_too_large(void **state) {
+    (void)state;
+    START("?tries=2&policy=besteffort", {ANSWER("413 x"), false}, {OK, false},
+          {ANSWER("413 x"), false}, {ANSWER("413 x"), false}, {ANSWER("413 x"), false},
+          {OK, false});
+    make_events(4);
+    fixture.ring.config.confirm = true;
+    assert_int_equal(pump(0, 4), -1);
+    reopen();
+    assert_int_equal(pump(0, 4), 0);
+    assert_said("dropped 1 events, tried 2 times");
+    end();
+    had(3, 2, 1);
+    had(4, 2, 1);
+    had(5, 3, 1);
+}
+
 /* What will never be taken: a required sink stands still, and says so once; one with a file for
  * it sets it aside; the others drop it. */
 static void never(void **state) {
@@ -502,6 +543,8 @@ int main(void) {
                                        cmocka_unit_test(too_large),
                                        cmocka_unit_test(comes_again_as_it_was),
                                        cmocka_unit_test(goes_on_where_it_was),
+                                       cmocka_unit_test(whole_requests),
+                                       cmocka_unit_test(whole_requests_too_large),
                                        cmocka_unit_test(never),
                                        cmocka_unit_test(no_place_for_letters),
                                        cmocka_unit_test(secrets),

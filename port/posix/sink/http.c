@@ -30,15 +30,21 @@ struct http {
     /* A request takes no more events, since one with twice as many was too large. */
     uint32_t most;
 
-    /* The request that was sent last, until it is taken: it is sent again with the same events,
-     * though more have come, for the server may know it, and what it will never take stays apart
-     * from what it might. */
+    /* The request that was sent last, until it is taken: it comes again with the same events, for
+     * the server may know it, and what it will never take stays apart from what it might. */
     struct sent {
         uint64_t first;   /* id of its first event */
         uint64_t ids;     /* over all: see struct post */
         uint32_t count;   /* 0: all were taken */
         uint32_t refused; /* how often it was, as if for good */
     } sent;
+
+    /* Where requests wait, one that failed in part comes again whole: ids of its events that were
+     * done with, the first `known` of them before it failed. */
+    struct done {
+        uint32_t count, known;
+        uint64_t ids[POST_EVENTS];
+    } done;
 
     struct post post;
 };
@@ -51,6 +57,7 @@ static int http_open(struct sink *sink) {
 
     own->count = 0;
     own->most = POST_EVENTS;
+    own->done.known = own->done.count;
     http_address(sink, own->address);
     (void)url_parse(&own->caller.url, own->address);
     own->caller.trust = secrets->trust;
@@ -178,9 +185,32 @@ static int settle(struct sink *sink, const struct cmcwh_record *records, struct 
 
 /* ---- What has been put ---- */
 
+static void done_with(struct sink *sink, const struct cmcwh_record *records, uint32_t count) {
+    struct done *done = &((struct http *)sink->own)->done;
+    struct cmcwh_event event;
+
+    for (uint32_t i = 0; i < count; i++) {
+        cmcwh_record_read(&records[i], &event);
+        sink_took(sink, event.seq);
+        if (sink->ring->config.confirm && done->count < POST_EVENTS) {
+            done->ids[done->count++] = event.id;
+        }
+    }
+}
+
+static bool is_done(const struct done *done, const struct cmcwh_record *record) {
+    struct cmcwh_event event;
+    uint32_t i = 0;
+
+    cmcwh_record_read(record, &event);
+    while (i < done->known && done->ids[i] != event.id) {
+        i++;
+    }
+    return i < done->known;
+}
+
 /* All of it is sent. */
-static int http_sync(void *context) {
-    struct sink *sink = context;
+static int send_put(struct sink *sink) {
     struct http *own = sink->own;
     uint32_t put = own->count, done = 0;
     struct reply reply;
@@ -188,7 +218,6 @@ static int http_sync(void *context) {
     own->count = 0; /* what fails is put again */
     while (done < put) {
         const struct cmcwh_record *records = &own->records[done];
-        struct cmcwh_event last;
         int count;
 
         make_next(sink, records, put - done);
@@ -199,12 +228,19 @@ static int http_sync(void *context) {
         if (count < 0) {
             return -1;
         }
-        if (count > 0) {
-            cmcwh_record_read(&records[count - 1], &last);
-            sink_took(sink, last.seq);
-        }
+        done_with(sink, records, (uint32_t)count);
         done += (uint32_t)count;
     }
+    return 0;
+}
+
+static int http_sync(void *context) {
+    struct http *own = ((struct sink *)context)->own;
+
+    if (send_put(context) < 0) {
+        return -1;
+    }
+    own->done.count = own->done.known = 0;
     return 0;
 }
 
@@ -215,7 +251,10 @@ static int http_put(void *context, const struct cmcwh_record *record, const void
 
     (void)bytes; /* they are encoded once it is known what goes in a request */
     (void)length;
-    if (own->count >= sink->batch && http_sync(sink) < 0) {
+    if (is_done(&own->done, record)) {
+        return 0;
+    }
+    if (own->count >= sink->batch && send_put(sink) < 0) {
         return -1;
     }
     own->records[own->count++] = *record;
