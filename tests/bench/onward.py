@@ -15,6 +15,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -105,18 +106,20 @@ def sink_of(server):
     return json.loads(server.look("/status.json").body)["sinks"][0]
 
 
-def sending(name, store, places, *options):
+def sending(name, store, places, *options, **more):
     """With a status page, where what its sink has taken is looked up."""
-    return Admin("--log-level", "error", *STORES[store], "--sink", SINKS[name].format(**places), *options, sink=False)
+    return Admin("--log-level", "error", *STORES[store], "--sink", SINKS[name].format(**places), *options, sink=False,
+                 **more)
 
 
 def load(name, store, events, places, folder):
-    with sending(name, store, places, "--ring-records", RING) as server, \
-            Wrk("%s, %s" % (name, store), "http://127.0.0.1:%d/mails" % server.port, CONNECTIONS, folder,
-                events=events):
-        time.sleep(SETTLE)
-        run = watch(server.process.pid, lambda: sink_of(server)["delivered"], lambda: time.sleep(SECONDS_EACH))
-        sink = sink_of(server)
+    with sending(name, store, places, "--ring-records", RING, status=-signal.SIGKILL) as server:
+        with Wrk("%s, %s" % (name, store), "http://127.0.0.1:%d/mails" % server.port, CONNECTIONS, folder,
+                 events=events):
+            time.sleep(SETTLE)
+            run = watch(server.process.pid, lambda: sink_of(server)["delivered"], lambda: time.sleep(SECONDS_EACH))
+            sink = sink_of(server)
+        server.kill()  # what still waits in the ring does not matter
     if run.count == 0 or sink["failures"] > 0:
         sys.exit("%s: %s: %s" % (name, sink["uri"], sink["last_error"]))
     return run
