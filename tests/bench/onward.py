@@ -34,7 +34,7 @@ SECONDS_EACH = float(os.environ.get("SECONDS_EACH", "1"))
 CONNECTIONS = 8
 SETTLE = 0.3  # seconds before what counts
 EVENTS = 1, 100  # of a request
-RING = "16384"   # records, while it is loaded
+RECORDS = {1: "1024", 100: "16384"}  # few, so that the ring of a slow sink is full before it counts
 
 
 def each(name, uri, numbers):
@@ -94,7 +94,7 @@ class Chained(Server):
     """What another cmcwh posts to."""
 
     def __init__(self, store):
-        super().__init__("--auth-file", "@/auth", "--log-level", "error", "--ring-records", RING,
+        super().__init__("--auth-file", "@/auth", "--log-level", "error", "--ring-records", RECORDS[100],
                          "--sink", SINKS["file"], *STORES[store], sink=False)
         self.write("auth", "chain something that nobody guesses\n")
         self.bearer = self.write("bearer", "bearer something that nobody guesses\n")
@@ -113,7 +113,7 @@ def sending(name, store, places, *options, **more):
 
 
 def load(name, store, events, places, folder):
-    with sending(name, store, places, "--ring-records", RING, status=-signal.SIGKILL) as server:
+    with sending(name, store, places, "--ring-records", RECORDS[events], status=-signal.SIGKILL) as server:
         with Wrk("%s, %s" % (name, store), "http://127.0.0.1:%d/mails" % server.port, CONNECTIONS, folder,
                  events=events):
             time.sleep(SETTLE)
