@@ -67,6 +67,24 @@ def test_poison_without_a_place_for_it():
         assert [taken.event["to"] for taken in receiver.taken] == ["user%d@example.jp" % i for i in (0, 2, 3)]
 
 
+def test_a_request_that_is_refused_in_parts():
+    """It waits for all of them, and comes again whole after each try: each is set aside once, and it is answered."""
+    with Receiver() as receiver, \
+            Onward(uri_of(receiver, batch=2, tries=2, dead="@/dead"), ring="memory") as server:
+        receiver.fault = receivers.answers("422 Unprocessable Content")
+        Sender(server).insist(5)
+        ids, marks = set_aside(server)
+        assert len(ids) == len(set(ids)) == 5 and [mark["events"] for mark in marks] == [2, 2, 1], marks
+        check(server.lines(), receiver.ids(), set_aside=ids)
+    with Receiver() as receiver, \
+            Onward(uri_of(receiver, tries=2, dead="@/dead"), ring="memory") as server:
+        receiver.fault = receivers.poisonous("user2@example.jp", "413 Content Too Large")
+        Sender(server).insist(4)
+        ids, marks = set_aside(server)
+        assert len(ids) == 1 and len(receiver.taken) == 3, (marks, receiver.taken)
+        check(server.lines(), receiver.ids(), set_aside=ids)
+
+
 def test_poison_with_the_ring_in_memory():
     """It is answered with 503 while it is tried; set aside, it is safe."""
     with Receiver() as receiver, \
