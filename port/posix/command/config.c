@@ -60,13 +60,12 @@ static bool collides(const struct options *options, const struct sink *sinks, un
 
 /* One that is wrong has no medium. */
 static enum outcome parse_sink(const struct options *options, struct sink *sinks, unsigned i) {
+    bool read = sink_parse(&sinks[i], options->sink[i], options->sync);
     enum outcome outcome = OUTCOME_RIGHT;
 
-    if (!sink_parse(&sinks[i], options->sink[i], options->sync)) {
-        outcome = outcome_of(errno);
-    } else if (collides(options, sinks, i)) {
+    if (read && collides(options, sinks, i)) {
         outcome = OUTCOME_WRONG;
-    } else if (!sink_load(&sinks[i])) {
+    } else if (!read || !sink_load(&sinks[i])) {
         outcome = outcome_of(errno);
     }
     if (outcome != OUTCOME_RIGHT) {
