@@ -72,7 +72,7 @@ const char *encoded(const struct cmcwh_record *record, enum cmcwh_encoding encod
 
 /* The records, all of one event type, as CMC would post them: a body of this format (not
  * multipart), ended by a zero; good until the next call. */
-const char *posted(const struct cmcwh_record *records, size_t count, enum cmcwh_format format);
+const char *posted(const struct cmcwh_record *all, size_t count, enum cmcwh_format format);
 
 /* A whole file of tests/payloads, ended by a zero; good until the next call. */
 const char *payload(const char *name, size_t *length);

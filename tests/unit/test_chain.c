@@ -103,7 +103,7 @@ static void odd_events_go_round(void **state) {
     static const char *const members[] = {
         "",
         "\"to\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0000\\u001f\\u007f\\u0085\\u2028\\u202e\"",
-        "\"to\":\"\x7f\xc2\x85\xe2\x80\xa8\xe2\x80\xae\xe3\x81\x82\xf0\x9f\x98\x80\"",
+        "\"to\":\"\x7f\xc2\x85\xe2\x80\xa8\xe2\x80\xae\xe3\x81\x82\xf0\x9f\x98\x80\xe2\x80\xac\"",
         "\"subject\":\"\\u30e1\\u30fc\\u30eb\\ud83d\\ude00\",\"status\":2,\"reason\":true",
         "\"envelopeFrom\":\"a\",\"envelopeTo\":\"b\",\"sourceIp\":\"1\",\"senderIp\":\"::1\"",
         "\"event_type\":\"x\",\"server_composition\":1,\"seq\":2,\"id\":\"3\",\"received\":null",
