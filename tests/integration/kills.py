@@ -102,19 +102,8 @@ class Tail:
         return self.found
 
 
-class Application(Peer):
-    """receivers.py."""
-
-    name = "an application over HTTP"
-
-    def __init__(self, folder):
-        super().__init__(folder)
-        self.taken = Tail(self.path("taken"), "(?m)^([0-9a-f]{16})$")
-        self.engine = Engine(folder, "application", [sys.executable, os.path.join(HERE, "receivers.py"), str(self.port),
-                                                     self.taken.path], self.port)
-
-    def uri(self):
-        return "http://127.0.0.1:%d/in?wait=5&timeout=2" % self.port
+class Program(Peer):
+    """One program, `engine`, which writes what it takes to a file: `taken`."""
 
     def start(self):
         self.engine.start()
@@ -127,6 +116,21 @@ class Application(Peer):
 
     def ids(self):
         return self.taken.all()
+
+
+class Application(Program):
+    """receivers.py."""
+
+    name = "an application over HTTP"
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.taken = Tail(self.path("taken"), "(?m)^([0-9a-f]{16})$")
+        self.engine = Engine(folder, "application", [sys.executable, os.path.join(HERE, "receivers.py"), str(self.port),
+                                                     self.taken.path], self.port)
+
+    def uri(self):
+        return "http://127.0.0.1:%d/in?wait=5&timeout=2" % self.port
 
 
 class BehindNginx(Application):
@@ -157,7 +161,7 @@ class BehindNginx(Application):
         self.engine.end(signal.SIGKILL)
 
 
-class Chain(Peer):
+class Chain(Program):
     """Another cmcwh, which keeps the ids."""
 
     name = "another cmcwh (format=cmc)"
@@ -174,18 +178,6 @@ class Chain(Peer):
 
     def uri(self):
         return "http://127.0.0.1:%d/mails?format=cmc&wait=5&timeout=2&headers=%s" % (self.port, self.headers)
-
-    def start(self):
-        self.engine.start()
-
-    def kill(self):
-        self.engine.end(signal.SIGKILL)
-
-    def end(self):
-        self.kill()
-
-    def ids(self):
-        return self.taken.all()
 
 
 BROKER = """listener @PORT 127.0.0.1

@@ -240,34 +240,13 @@ static int mqtt_idle(struct sink *sink) {
     return mqtt_step(sink, 0);
 }
 
-const struct sink_medium sink_mqtt = {.scheme = "mqtt",
-                                      .help = "mqtt://HOST[:PORT]",
-                                      .encoding = CMCWH_ENCODE_JSON,
-                                      .target = mqtt_target,
-                                      .parameters = mqtt_parameters,
-                                      .own = &mqtt_unopened,
-                                      .own_size = sizeof mqtt_unopened,
-                                      .look = mqtt_look,
-                                      .load = mqtt_load,
-                                      .unload = secrets_unload,
-                                      .open = mqtt_open,
-                                      .put = mqtt_put,
-                                      .sync = mqtt_sync,
-                                      .idle = mqtt_idle,
-                                      .close = mqtt_hang_up};
+#define MQTT(SCHEME, HELP)                                                                         \
+    {                                                                                              \
+        .scheme = (SCHEME), .help = (HELP), .encoding = CMCWH_ENCODE_JSON, .target = mqtt_target,  \
+        .parameters = mqtt_parameters, .own = &mqtt_unopened, .own_size = sizeof mqtt_unopened,    \
+        .look = mqtt_look, .load = mqtt_load, .unload = secrets_unload, .open = mqtt_open,         \
+        .put = mqtt_put, .sync = mqtt_sync, .idle = mqtt_idle, .close = mqtt_hang_up               \
+    }
 
-const struct sink_medium sink_mqtts = {.scheme = "mqtts",
-                                       .help = "mqtts://HOST[:PORT]",
-                                       .encoding = CMCWH_ENCODE_JSON,
-                                       .target = mqtt_target,
-                                       .parameters = mqtt_parameters,
-                                       .own = &mqtt_unopened,
-                                       .own_size = sizeof mqtt_unopened,
-                                       .look = mqtt_look,
-                                       .load = mqtt_load,
-                                       .unload = secrets_unload,
-                                       .open = mqtt_open,
-                                       .put = mqtt_put,
-                                       .sync = mqtt_sync,
-                                       .idle = mqtt_idle,
-                                       .close = mqtt_hang_up};
+const struct sink_medium sink_mqtt = MQTT("mqtt", "mqtt://HOST[:PORT]");
+const struct sink_medium sink_mqtts = MQTT("mqtts", "mqtts://HOST[:PORT]");
