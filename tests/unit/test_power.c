@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CAPACITY = 12, BLOCK = 256, OPEN = 3, STEPS = 150, EVENTS = 4096 };
+enum { CAPACITY = 12, BLOCK = 256, OPEN = 3, STEPS = 150, EVENTS_MOST = 4096 };
 
 static const struct cmcwh_text no_text = {"", 0};
 
@@ -34,12 +34,12 @@ struct request {
 
 /* What must be true of the storage, whenever the power goes. */
 struct model {
-    uint32_t events[EVENTS]; /* of each seq: number of its request << 8 | its index in it */
-    uint64_t acknowledged;   /* seqs before this were answered with 200 */
-    uint64_t place;          /* of the required reader */
-    uint64_t read;           /* it has read up to here */
-    uint64_t stable_place;   /* at the last sync */
-    uint64_t syncs;          /* of the disk, so far */
+    uint32_t events[EVENTS_MOST]; /* of each seq: number of its request << 8 | its index in it */
+    uint64_t acknowledged;        /* seqs before this were answered with 200 */
+    uint64_t place;               /* of the required reader */
+    uint64_t read;                /* it has read up to here */
+    uint64_t stable_place;        /* at the last sync */
+    uint64_t syncs;               /* of the disk, so far */
     struct request requests[OPEN];
     uint32_t queue[OPEN]; /* committed, not confirmed: indices of requests */
     uint32_t queued;
@@ -111,7 +111,7 @@ static uint32_t expected_name(uint64_t seq, uint64_t *batch_end) {
 
     if (seq < at) {
         *batch_end = at;
-        return model.events[seq % EVENTS];
+        return model.events[seq % EVENTS_MOST];
     }
     for (uint32_t i = 0; i < model.queued; i++) {
         const struct request *request = &model.requests[model.queue[i]];
@@ -276,7 +276,7 @@ static void confirm(void) {
         MUST(batch_confirm(&request->batch) == CMCWH_OK);
         MUST(request->batch.first_seq == seq);
         for (uint32_t k = 0; k < request->batch.count; k++) {
-            model.events[seq++ % EVENTS] = request->number << 8 | k;
+            model.events[seq++ % EVENTS_MOST] = request->number << 8 | k;
         }
         request->open = false;
     }
@@ -291,7 +291,7 @@ static void read_some(uint32_t count) {
 
     while (count-- > 0 && cmcwh_ring_read(&running.ring, running.log, &record) > 0) {
         MUST(event_of(&record).seq == model.read);
-        MUST(name_of(&record) == model.events[model.read++ % EVENTS]);
+        MUST(name_of(&record) == model.events[model.read++ % EVENTS_MOST]);
     }
 }
 
@@ -310,7 +310,7 @@ static void take_besteffort(void) {
 
     for (uint32_t count = below(&luck, 6); count > 0; count--) {
         if (cmcwh_ring_read(&running.ring, running.udp, &record) > 0) {
-            MUST(name_of(&record) == model.events[event_of(&record).seq % EVENTS]);
+            MUST(name_of(&record) == model.events[event_of(&record).seq % EVENTS_MOST]);
         }
     }
     MUST(cmcwh_ring_acknowledge(&running.ring, running.udp) == CMCWH_OK);
@@ -326,7 +326,7 @@ static void reboot(void) {
     open_machine(&running);
     check_machine(&running);
     for (uint64_t seq = model.acknowledged; seq < running.found.next_seq; seq++) {
-        model.events[seq % EVENTS] = expected_name(seq, &batch_end);
+        model.events[seq % EVENTS_MOST] = expected_name(seq, &batch_end);
     }
     cmcwh_ring_fail(&running.ring, running.log, 0);
     cmcwh_ring_fail(&running.ring, running.udp, 0);
