@@ -32,13 +32,16 @@ static bool connect_to(struct client *client, const struct url *url,
     client->socket = reach(found, SILENCE, patience);
     error = errno;
     freeaddrinfo(found);
+    if (client->socket < 0) {
+        return fail(client,
+                    error == ECONNREFUSED ? CLIENT_REFUSED
+                    : error == ETIMEDOUT  ? CLIENT_LATE
+                                          : CLIENT_FAR,
+                    error == ECONNREFUSED ? NULL : strerror(error));
+    }
     /* What is sent is sent at once, in pieces or not. */
     (void)setsockopt(client->socket, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    return client->socket >= 0 || fail(client,
-                                       error == ECONNREFUSED ? CLIENT_REFUSED
-                                       : error == ETIMEDOUT  ? CLIENT_LATE
-                                                             : CLIENT_FAR,
-                                       error == ECONNREFUSED ? NULL : strerror(error));
+    return true;
 }
 
 /* Waits for what a function of TLS waits for. */
@@ -46,18 +49,23 @@ static bool wait_for(const struct client *client, int result, const struct patie
     return patience_wait(patience, client->socket, result == TLS_READS ? POLLIN : POLLOUT);
 }
 
-static bool shake(struct client *client, const struct patience *patience) {
+enum client_fault client_doubt(enum tls_doubt doubt) {
     static const enum client_fault faults[] = {[TLS_DOUBT_NONE] = CLIENT_TLS,
                                                [TLS_DOUBT_TRUST] = CLIENT_UNTRUSTED,
                                                [TLS_DOUBT_NAME] = CLIENT_MISNAMED,
                                                [TLS_DOUBT_TIME] = CLIENT_EXPIRED};
+
+    return faults[doubt];
+}
+
+static bool shake(struct client *client, const struct patience *patience) {
     enum tls_doubt doubt = TLS_DOUBT_NONE;
     const char *why = NULL;
     int result;
 
     while ((result = tls_call_shake(client->tls, &doubt, &why)) != 0) {
         if (result == TLS_FAILS) {
-            return fail(client, faults[doubt], why);
+            return fail(client, client_doubt(doubt), why);
         }
         if (!wait_for(client, result, patience)) {
             return fail(client, CLIENT_LATE, "in the handshake of TLS");

@@ -43,6 +43,9 @@ struct client {
     char why[128]; /* more about it, for people, without an end; "": nothing */
 };
 
+/* Which fault it is when a handshake has come to nothing for this. */
+enum client_fault client_doubt(enum tls_doubt doubt);
+
 /* `trust` is for https. False: client->fault; then too, client_close. */
 bool client_connect(struct client *client, const struct url *url, const struct tls_trust *trust,
                     const struct patience *patience);

@@ -45,14 +45,11 @@ static int refused(struct sink *sink) {
 
 /* What came of TLS. */
 static int untrusted(struct sink *sink) {
-    static const enum client_fault faults[] = {[TLS_DOUBT_TRUST] = CLIENT_UNTRUSTED,
-                                               [TLS_DOUBT_NAME] = CLIENT_MISNAMED,
-                                               [TLS_DOUBT_TIME] = CLIENT_EXPIRED};
     const struct tls_loan *loan = &((const struct mqtt *)sink->own)->loan;
     const char *why = loan->why != NULL ? loan->why : "it ended early";
 
     if (loan->doubt != TLS_DOUBT_NONE) {
-        struct client client = {.fault = faults[loan->doubt]};
+        struct client client = {.fault = client_doubt(loan->doubt)};
 
         (void)snprintf(client.why, sizeof client.why, "%s", why);
         client_explain(&client, 0, "ca=FILE", sink->trouble, sizeof sink->trouble);
