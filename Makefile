@@ -2,7 +2,7 @@
 
 #: make              ./cmcwh and ./libcmcwh.a
 #: make WERROR=1 V=1 with warnings as errors; with each command
-#: make TLS=0 STATIC=1       without OpenSSL; one static file
+#: make TLS=0 STATIC=1       without TLS (TLS=1, TLS=openssl: OpenSSL); one static file
 #: make ADMIN=0      without the admin port: status page, health, metrics, events
 #: make HTTP=0 MQTT=0        without sinks for http: and https:, mqtt: and mqtts: (MQTT needs libmosquitto)
 #: make SMALL=1      for little flash; with CROSS_COMPILE, or STATIC=1 TLS=0
@@ -30,6 +30,9 @@ TLS ?= 0
 endif
 STATIC ?= 0
 TLS ?= 1
+# What does it, a folder of port/posix/tls.
+TLS_LIBRARY := $(or $(filter openssl,$(TLS)),$(if $(filter 0,$(TLS)),none,$(if $(filter 1,$(TLS)),openssl)))
+$(if $(TLS_LIBRARY),,$(error there is no TLS=$(TLS): TLS=0, TLS=1 or TLS=openssl))
 ADMIN ?= 1
 HTTP ?= $(if $(filter 1,$(SMALL)),0,1)
 
@@ -38,7 +41,7 @@ includes = echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) $(JSMN) -E -x c - >/dev/n
 # Its library is shared and brings OpenSSL: unless asked for, MQTT is only there where it costs nothing more. What
 # `make deps` is about to install counts as there.
 ifndef MQTT
-MQTT_FITS := $(if $(CROSS_COMPILE)$(filter 1,$(SMALL) $(STATIC))$(filter 0,$(TLS)),0,1)
+MQTT_FITS := $(if $(CROSS_COMPILE)$(filter 1,$(SMALL) $(STATIC))$(filter-out openssl,$(TLS_LIBRARY)),0,1)
 have_mosquitto = $(shell { $(call includes,mosquitto.h) || \
 	{ test -n '$(filter deps %-deps,$(MAKECMDGOALS))' && command -v apt-get >/dev/null; }; } && echo 1)
 MQTT := $(or $(if $(filter 1,$(MQTT_FITS)),$(have_mosquitto)),0)
@@ -63,13 +66,13 @@ FIXED := $(if $(filter 1,$(STATIC)),-fno-pie)
 # What is not called is left out.
 FLAGS := $(STATIC_FLAGS) $(CFLAGS) -pthread -ffunction-sections -fdata-sections $(SANITIZERS)
 LINK := $(LDFLAGS) -Wl,--gc-sections $(STATIC_LINK)
-LIBRARIES := $(if $(filter 1,$(MQTT)),-lmosquitto) $(if $(filter 1,$(TLS)),-lssl -lcrypto)
-SWITCHES := $(foreach switch,TLS ADMIN HTTP MQTT,-DCMCWH_$(switch)=$($(switch)))
+LIBRARIES := $(if $(filter 1,$(MQTT)),-lmosquitto) $(if $(filter openssl,$(TLS_LIBRARY)),-lssl -lcrypto)
+SWITCHES := -DCMCWH_TLS=$(if $(filter none,$(TLS_LIBRARY)),0,1) $(foreach switch,ADMIN HTTP MQTT,-DCMCWH_$(switch)=$($(switch)))
 
 CIVETWEB_FLAGS := $(shell grep '^-' port/posix/door/civetweb.flags)
 
 # Objects of different settings never meet: each setting has a directory.
-SETTINGS := $(CC) $(CPPFLAGS) $(FLAGS) $(FIXED) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(JSMN_INCLUDE) $(WARNINGS) $(SWITCHES)
+SETTINGS := $(CC) $(CPPFLAGS) $(FLAGS) $(FIXED) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(JSMN_INCLUDE) $(WARNINGS) $(SWITCHES) $(TLS_LIBRARY)
 OUT := build/$(addsuffix -,$(SANITIZE))$(shell printf '%s' '$(subst ','\'',$(SETTINGS))' | cksum | cut -d' ' -f1)
 
 JSMN := -isystem $(JSMN_INCLUDE)
@@ -116,7 +119,7 @@ $(OUT)/checked:
 
 $(OUT)/checked-server: | $(OUT)/checked
 	@$(need_civetweb)
-ifeq ($(TLS),1)
+ifeq ($(TLS_LIBRARY),openssl)
 	@$(call need_header,openssl/ssl.h,OpenSSL (libssl-dev) or build with TLS=0,deps)
 endif
 ifeq ($(MQTT),1)
@@ -150,7 +153,7 @@ $(PACKED): $(TEXTS)
 $(PACKED): PORT_C += -I$(OUT)
 
 # What is not built need not have its headers here.
-PORT_SOURCES := $(filter-out %/civetweb.c $(if $(filter 0,$(MQTT)),port/posix/sink/mqtt%),$(wildcard port/posix/*.c port/posix/*/*.c))
+PORT_SOURCES := $(filter-out %/civetweb.c $(if $(filter 0,$(MQTT)),port/posix/sink/mqtt%),$(wildcard port/posix/*.c port/posix/*/*.c port/posix/tls/$(TLS_LIBRARY)/*.c))
 PORT_OBJECTS := $(PORT_SOURCES:port/%.c=$(OUT)/%.o)
 $(PORT_OBJECTS): $(OUT)/%.o: port/%.c | $(OUT)/checked-server
 	@mkdir -p $(@D)
@@ -174,15 +177,15 @@ cmcwh libcmcwh.a: %: $(OUT)/% always
 # ---- What must be there, and running it ----
 
 # Each installs, as root, what is missing (Debian, Ubuntu), or says what is.
-DEPS := test-deps clients-deps page-deps check-deps cross-deps bench-deps scale-deps
+DEPS := test-deps clients-deps page-deps check-deps cross-deps bench-deps scale-deps machine-deps dist-deps
 .PHONY: deps $(DEPS)
 #: make deps         install what building and running needs, as root (Debian, Ubuntu), or say what is missing
 #: make test-deps    what make test needs; make clients-deps: for tests that it skips without Java, Go, Node.js;
 #: make page-deps    for those that it skips without Chromium
 #: make check-deps   what is needed for make lint, fuzz, coverage, install-test, deb, openwrt-test
-#: make cross-deps bench-deps scale-deps     what the other targets with these names need
+#: make cross-deps bench-deps scale-deps machine-deps dist-deps     what the other targets with these names need
 deps $(DEPS):
-	@CIVETWEB_SRC='$(CIVETWEB_SRC)' sh port/debian/deps.sh $(filter-out deps,$(@:%-deps=%))
+	@CIVETWEB_SRC='$(CIVETWEB_SRC)' TLS='$(TLS_LIBRARY)' sh port/debian/deps.sh $(filter-out deps,$(@:%-deps=%))
 
 # `make deps test-deps test` in parallel: first the one, then the other.
 $(OUT)/checked: | $(filter deps $(DEPS),$(MAKECMDGOALS))
@@ -268,4 +271,4 @@ clean:
 distclean: clean
 	rm -rf build
 
--include $(wildcard $(OUT)/*.d $(OUT)/*/*.d $(OUT)/*/*/*.d)
+-include $(wildcard $(OUT)/*.d $(OUT)/*/*.d $(OUT)/*/*/*.d $(OUT)/*/*/*/*.d)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# deps.sh [test|clients|page|check|cross|bench|scale]: installs what is missing on Debian and Ubuntu, and gets civetweb's source
-# from the distribution's source package. Says nothing when nothing is missing. The system's own configuration is
+# deps.sh [test|clients|page|check|cross|bench|scale|machine|dist]: installs what is missing on Debian and Ubuntu, and
+# gets the sources that are compiled in (civetweb; with TLS=mbedtls Mbed TLS) from the distribution's source packages. Says nothing when nothing is missing. The system's own configuration is
 # not touched: source packages are looked up with a private copy of its list, and daemons that come with what is
 # installed here neither start now nor with the system.
 set -eu
@@ -39,6 +39,13 @@ CROSS="python3 openssl curl qemu-user-static gcc-arm-none-eabi libnewlib-arm-non
     gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf"
 TARGETS="mips mipsel mips64el/gnuabi64 armel/gnueabi/arm armhf/gnueabihf/arm arm64//aarch64 riscv64 powerpc i386//i686"
 
+# Whole machines, of several processors, and what makes their disks.
+MACHINE="python3 openssl curl qemu-system-mips qemu-system-arm qemu-system-x86 qemu-utils mmdebstrap e2fsprogs f2fs-tools
+    mtd-utils cpio kmod rsyslog"
+
+# To pack a release and to try it.
+DIST="python3 openssl curl qemu-user-static debhelper lintian mandoc debootstrap buildah"
+
 unless_here() { # unless_here COMMAND PACKAGE: a Node.js that is not Debian's will do
     command -v "$1" >/dev/null || echo "$2"
 }
@@ -51,8 +58,10 @@ page) PACKAGES="$BUILD $PAGE $(unless_here node nodejs) $(unless_here npm npm)" 
 check) PACKAGES="$BUILD $CHECK" ;;
 bench) PACKAGES="$BUILD $BENCH $(unless_here node nodejs) $(unless_here npm npm)" ;;
 scale) PACKAGES="$BUILD $SCALE" ;;
-cross)
+cross | machine | dist)
     PACKAGES="$BUILD $CROSS"
+    [ "$MODE" != machine ] || PACKAGES="$PACKAGES $MACHINE"
+    [ "$MODE" != dist ] || PACKAGES="$PACKAGES $DIST"
     for target in $TARGETS; do
         arch=${target%%/*} abi=$(echo "$target/" | cut -d/ -f2) cpu=$(echo "$target//" | cut -d/ -f3)
         PACKAGES="$PACKAGES gcc-${cpu:-$arch}-linux-${abi:-gnu} libc6-dev-$arch-cross"
@@ -235,7 +244,10 @@ else
     missing=$(missing_packages)
     [ -z "$missing" ] || install_packages
     have_civetweb || get_source civetweb
-    if [ "$MODE" = cross ]; then
+    [ "${TLS:-}" != mbedtls ] || [ -d "$WORK/mbedtls/library" ] || get_source mbedtls
+    if [ "$MODE" = cross ] || [ "$MODE" = machine ] || [ "$MODE" = dist ]; then
+        [ -d "$WORK/mbedtls/library" ] || get_source mbedtls
+        [ -d "$WORK/musl/src" ] || get_source musl
         [ -f "$WORK/cmocka/src/cmocka.c" ] || get_source cmocka
         [ -f "$WORK/lwip/src/core/tcp.c" ] || get_source lwip
     fi

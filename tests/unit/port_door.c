@@ -18,7 +18,7 @@
 
 #include "behind.h"
 #include "door/door.h"
-#include "door/tls.h"
+#include "tls/server.h"
 #include "platform/platform.h"
 #include "said.h"
 

@@ -6,7 +6,7 @@
 
 #include "command/options.h"
 #include "said.h"
-#include "door/tls.h"
+#include "tls/server.h"
 
 enum { WORDS = 40 };
 

@@ -38,7 +38,7 @@
 #include "admin/request.h"
 #include "admin/views.h"
 #include "door/listen.h"
-#include "door/tls.h"
+#include "tls/server.h"
 #include "platform/log.h"
 #include "platform/network.h"
 #include "platform/platform.h"

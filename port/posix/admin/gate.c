@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "door/auth.h"
-#include "door/tls.h"
+#include "tls/server.h"
 #include "platform/log.h"
 #include "platform/network.h"
 

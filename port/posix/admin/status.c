@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "admin/day.h"
-#include "door/tls.h"
+#include "tls/server.h"
 #include "platform/log.h"
 #include "platform/platform.h"
 

@@ -12,7 +12,7 @@
 #include "door/auth.h"
 #include "door/http.h"
 #include "door/listen.h"
-#include "door/tls.h"
+#include "tls/server.h"
 #include "platform/given.h"
 #include "platform/log.h"
 #include "platform/process.h"

@@ -10,7 +10,7 @@
 
 #include "admin/admin.h"
 #include "admin/daily.h"
-#include "door/tls.h"
+#include "tls/server.h"
 #include "platform/given.h"
 #include "platform/log.h"
 #include "platform/number.h"

@@ -15,7 +15,7 @@
 #include "command/config.h"
 #include "door/auth.h"
 #include "door/http.h"
-#include "door/tls.h"
+#include "tls/server.h"
 #include "platform/log.h"
 #include "platform/notify.h"
 #include "platform/outcome.h"

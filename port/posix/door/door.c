@@ -48,7 +48,7 @@
 #include "door/look.h"
 #include "door/proxy.h"
 #include "door/tally.h"
-#include "door/tls.h"
+#include "tls/server.h"
 #include "platform/log.h"
 #include "platform/platform.h"
 #include "platform/wire.h"

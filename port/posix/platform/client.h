@@ -19,7 +19,7 @@
 
 #include "platform/reach.h"
 #include "platform/reply.h"
-#include "platform/tls_client.h"
+#include "tls/client.h"
 #include "platform/url.h"
 
 enum client_fault {

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "platform/tls_session.h"
+#include "tls/session.h"
 
 /* After a call of a socket that failed: only because it would have had to wait? */
 bool wire_waits(void);

@@ -1,5 +1,5 @@
 /* What a sink shows its peer. Not here: what a line of credentials is (platform/credentials.c), and
- * what is in a certificate (platform/tls_client.c). */
+ * what is in a certificate (tls/openssl/client.c). */
 #include "sink/secrets.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
 #define CMCWH_SECRETS_H
 
 #include "cmcwh.h"
-#include "platform/tls_client.h"
+#include "tls/client.h"
 #include "sink/sink.h"
 
 /* From the URI; NULL: it names none. What a medium owns that has a `load` begins with one, so that

@@ -1,9 +1,7 @@
 /* Who we are in TLS, on whichever side: a certificate with its chain, and its key, from files. For
- * those who open sessions by OpenSSL. Needs TLS built in. */
-#ifndef CMCWH_TLS_IDENTITY_H
-#define CMCWH_TLS_IDENTITY_H
-
-#if CMCWH_TLS
+ * those who open sessions by OpenSSL. */
+#ifndef CMCWH_OPENSSL_IDENTITY_H
+#define CMCWH_OPENSSL_IDENTITY_H
 
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -20,7 +18,5 @@ bool tls_use_key(SSL_CTX *context, const char *option, const char *path);
  * soon. A device whose clock is not set yet must still start: said, not refused. */
 void tls_say_dates_of(const SSL_CTX *context, const char *option, const char *path,
                       const char *peers);
-
-#endif
 
 #endif

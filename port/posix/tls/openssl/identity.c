@@ -1,10 +1,5 @@
 /* A certificate and its key, from files, for OpenSSL. Not here: whom they are shown to. */
-#include "platform/tls_identity.h"
-
-#include "platform/given.h"
-#include "platform/log.h"
-
-#if CMCWH_TLS
+#include "tls/openssl/identity.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -13,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "platform/given.h"
+#include "platform/log.h"
 
 /* A key that asks for a pass phrase would stop an unattended start. */
 static int no_pass_phrase(char *buffer, int size, int writing, void *asked) {
@@ -130,5 +128,3 @@ void tls_say_dates_of(const SSL_CTX *context, const char *option, const char *pa
                  path, days, days == 1 ? "" : "s");
     }
 }
-
-#endif

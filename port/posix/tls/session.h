@@ -9,7 +9,7 @@
 /* Is TLS built in? */
 bool tls_built_in(void);
 
-/* A session is used by one thread at a time. door/tls.h and platform/tls_client.h open one. */
+/* A session is used by one thread at a time. tls/server.h and tls/client.h open one. */
 struct tls;
 
 /* What a function that returns no number of bytes has to say. */

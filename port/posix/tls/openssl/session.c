@@ -1,12 +1,10 @@
 /* A connection over TLS by OpenSSL. Not here: certificates, of whichever side. */
-#include "platform/tls_session.h"
-
-#if CMCWH_TLS
+#include "tls/session.h"
 
 #include <limits.h>
 #include <openssl/err.h>
 
-#include "platform/tls_openssl.h"
+#include "tls/openssl/openssl.h"
 
 bool tls_built_in(void) {
     return true;
@@ -67,53 +65,3 @@ void tls_bye(struct tls *session) {
 void tls_close(struct tls *session) {
     SSL_free(tls_ssl(session));
 }
-
-#else
-
-bool tls_built_in(void) {
-    return false;
-}
-
-int tls_shake(struct tls *session) {
-    (void)session;
-    return TLS_FAILS;
-}
-
-int tls_read(struct tls *session, void *bytes, size_t length) {
-    (void)session;
-    (void)bytes;
-    (void)length;
-    return TLS_FAILS;
-}
-
-int tls_write(struct tls *session, const void *bytes, size_t length) {
-    (void)session;
-    (void)bytes;
-    (void)length;
-    return TLS_FAILS;
-}
-
-const char *tls_alert(const struct tls *session) {
-    (void)session;
-    return NULL;
-}
-
-void tls_alone(struct tls *session, bool alone) {
-    (void)session;
-    (void)alone;
-}
-
-bool tls_pending(const struct tls *session) {
-    (void)session;
-    return false;
-}
-
-void tls_bye(struct tls *session) {
-    (void)session;
-}
-
-void tls_close(struct tls *session) {
-    (void)session;
-}
-
-#endif

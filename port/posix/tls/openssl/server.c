@@ -1,20 +1,17 @@
 /* TLS by OpenSSL. Sessions share one context, which asks for the certificate at each handshake: so
  * a new one can be read while others are being served. Not here: who waits for what (door.c). */
-#include "door/tls.h"
+#include "tls/server.h"
 
 #include <errno.h>
-
-#include "platform/log.h"
-#include "platform/tls_identity.h"
-#include "platform/tls_openssl.h"
-
-#if CMCWH_TLS
-
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <time.h>
+
+#include "platform/log.h"
+#include "tls/openssl/identity.h"
+#include "tls/openssl/openssl.h"
 
 static struct {
     SSL_CTX *context; /* of all connections; holds no certificate */
@@ -143,36 +140,3 @@ void tls_end(void) {
     SSL_CTX_free(tls.current);
     tls.context = tls.current = NULL;
 }
-
-#else
-
-void tls_say_dates(const char *path) {
-    (void)path;
-}
-
-bool tls_load(const char *certificate, const char *key) {
-    (void)certificate;
-    (void)key;
-    log_line(CMCWH_LOG_ERROR, "--tls-cert: this build has no TLS");
-    errno = EINVAL;
-    return false;
-}
-
-struct tls *tls_open(int socket) {
-    (void)socket;
-    return NULL;
-}
-
-uint64_t tls_expiry(void) {
-    return 0;
-}
-
-bool tls_names(const char *host) {
-    (void)host;
-    return false;
-}
-
-void tls_end(void) {
-}
-
-#endif

@@ -1,11 +1,11 @@
 /* TLS of those who come in, whatever library does it: nothing here waits. In a build without TLS
  * every function fails. */
-#ifndef CMCWH_TLS_H
-#define CMCWH_TLS_H
+#ifndef CMCWH_TLS_SERVER_H
+#define CMCWH_TLS_SERVER_H
 
 #include <stdint.h>
 
-#include "platform/tls_session.h"
+#include "tls/session.h"
 
 /* Reads a certificate (with its chain) and its key, both PEM, for connections that begin from now
  * on. False: one line has said what is wrong, errno is the system's error (EINVAL when it has

@@ -1,14 +1,12 @@
-/* What a session of tls_session.h, and a trust of tls_client.h, are in OpenSSL: for those who open
- * one, or lend it to a library. Needs TLS built in. */
-#ifndef CMCWH_TLS_OPENSSL_H
-#define CMCWH_TLS_OPENSSL_H
-
-#if CMCWH_TLS
+/* What a session of tls/session.h, and a trust of tls/client.h, are in OpenSSL: for those who open
+ * one, or lend it to a library. */
+#ifndef CMCWH_OPENSSL_H
+#define CMCWH_OPENSSL_H
 
 #include <openssl/ssl.h>
 
-#include "platform/tls_client.h"
-#include "platform/tls_session.h"
+#include "tls/client.h"
+#include "tls/session.h"
 
 static inline SSL *tls_ssl(const struct tls *session) {
     return (SSL *)(void *)session;
@@ -21,7 +19,5 @@ static inline struct tls *tls_session(SSL *ssl) {
 static inline SSL_CTX *tls_context(const struct tls_trust *trust) {
     return (SSL_CTX *)(void *)trust;
 }
-
-#endif
 
 #endif

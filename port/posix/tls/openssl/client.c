@@ -1,19 +1,16 @@
 /* TLS towards a peer, by OpenSSL. Not here: sockets, and who waits for what. */
-#include "platform/tls_client.h"
-
-#include <errno.h>
-
-#include "platform/given.h"
-#include "platform/log.h"
-#include "platform/tls_identity.h"
-#include "platform/tls_openssl.h"
-
-#if CMCWH_TLS
+#include "tls/client.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+
+#include "platform/given.h"
+#include "platform/log.h"
+#include "tls/openssl/identity.h"
+#include "tls/openssl/openssl.h"
 
 static struct tls_trust *trust_of(SSL_CTX *context) {
     return (struct tls_trust *)(void *)context;
@@ -185,45 +182,3 @@ void *tls_trust_lend(struct tls_trust *trust, struct tls_loan *loan) {
     ERR_clear_error();
     return right ? context : NULL;
 }
-
-#else
-
-struct tls_trust *tls_trust_open(const char *option, const char *file) {
-    (void)file;
-    log_usage("%s: this build has no TLS", option);
-    errno = EINVAL;
-    return NULL;
-}
-
-bool tls_trust_identify(struct tls_trust *trust, const struct tls_files *files) {
-    (void)trust;
-    (void)files;
-    errno = EINVAL;
-    return false;
-}
-
-void tls_trust_close(struct tls_trust *trust) {
-    (void)trust;
-}
-
-struct tls *tls_call(const struct tls_trust *trust, int socket, const char *host) {
-    (void)trust;
-    (void)socket;
-    (void)host;
-    return NULL;
-}
-
-int tls_call_shake(struct tls *session, enum tls_doubt *doubt, const char **why) {
-    (void)session;
-    *doubt = TLS_DOUBT_NONE;
-    *why = NULL;
-    return TLS_FAILS;
-}
-
-void *tls_trust_lend(struct tls_trust *trust, struct tls_loan *loan) {
-    (void)trust;
-    (void)loan;
-    return NULL;
-}
-
-#endif

@@ -3,7 +3,7 @@
 #ifndef CMCWH_TLS_CLIENT_H
 #define CMCWH_TLS_CLIENT_H
 
-#include "platform/tls_session.h"
+#include "tls/session.h"
 
 /* Whose certificates are believed. Any thread, once it is open. */
 struct tls_trust;
