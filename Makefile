@@ -2,14 +2,17 @@
 
 #: make              ./cmcwh and ./libcmcwh.a
 #: make WERROR=1 V=1 with warnings as errors; with each command
-#: make TLS=0 STATIC=1       without TLS (TLS=1, TLS=openssl: OpenSSL); one static file
+#: make TLS=0 STATIC=1       without TLS (TLS=1, TLS=openssl: OpenSSL; TLS=mbedtls); one static file
 #: make ADMIN=0      without the admin port: status page, health, metrics, events
 #: make HTTP=0 MQTT=0        without sinks for http: and https:, mqtt: and mqtts: (MQTT needs libmosquitto)
 #: make SMALL=1      for little flash; with CROSS_COMPILE, or STATIC=1 TLS=0
 #: make SANITIZE=address|thread      into a folder of its own below build; so too make test
 #: CC CFLAGS CPPFLAGS LDFLAGS CROSS_COMPILE=PREFIX-  as usual
 #: CIVETWEB_SRC=PATH JSMN_INCLUDE=PATH   civetweb 1.15 or 1.16, jsmn.h's directory (default: from make deps)
+#: MBEDTLS_SRC=PATH MBEDTLS=system       with TLS=mbedtls: Mbed TLS 2.28 or 3.6, to be compiled in; the system's
 CIVETWEB_SRC ?= build/deps/civetweb
+MBEDTLS_SRC ?= build/deps/mbedtls
+MBEDTLS ?=
 JSMN_INCLUDE ?= build/deps/include
 WERROR ?= 0
 SANITIZE ?=
@@ -31,8 +34,8 @@ endif
 STATIC ?= 0
 TLS ?= 1
 # What does it, a folder of port/posix/tls.
-TLS_LIBRARY := $(or $(filter openssl,$(TLS)),$(if $(filter 0,$(TLS)),none,$(if $(filter 1,$(TLS)),openssl)))
-$(if $(TLS_LIBRARY),,$(error there is no TLS=$(TLS): TLS=0, TLS=1 or TLS=openssl))
+TLS_LIBRARY := $(or $(filter openssl mbedtls,$(TLS)),$(if $(filter 0,$(TLS)),none,$(if $(filter 1,$(TLS)),openssl)))
+$(if $(TLS_LIBRARY),,$(error there is no TLS=$(TLS): TLS=0, TLS=1, TLS=openssl or TLS=mbedtls))
 ADMIN ?= 1
 HTTP ?= $(if $(filter 1,$(SMALL)),0,1)
 
@@ -66,13 +69,26 @@ FIXED := $(if $(filter 1,$(STATIC)),-fno-pie)
 # What is not called is left out.
 FLAGS := $(STATIC_FLAGS) $(CFLAGS) -pthread -ffunction-sections -fdata-sections $(SANITIZERS)
 LINK := $(LDFLAGS) -Wl,--gc-sections $(STATIC_LINK)
-LIBRARIES := $(if $(filter 1,$(MQTT)),-lmosquitto) $(if $(filter openssl,$(TLS_LIBRARY)),-lssl -lcrypto)
+LIBRARIES_openssl := -lssl -lcrypto
+LIBRARIES_mbedtls := $(if $(filter system,$(MBEDTLS)),-lmbedtls -lmbedx509 -lmbedcrypto)
+LIBRARIES := $(if $(filter 1,$(MQTT)),-lmosquitto) $(LIBRARIES_$(TLS_LIBRARY))
 SWITCHES := -DCMCWH_TLS=$(if $(filter none,$(TLS_LIBRARY)),0,1) $(foreach switch,ADMIN HTTP MQTT,-DCMCWH_$(switch)=$($(switch)))
 
 CIVETWEB_FLAGS := $(shell grep '^-' port/posix/door/civetweb.flags)
 
+# Mbed TLS, with what we need only, unless the system's is linked.
+ifeq ($(TLS_LIBRARY)$(filter system,$(MBEDTLS)),mbedtls)
+MBEDTLS_HEADERS := -DMBEDTLS_CONFIG_FILE='"tls/mbedtls/config.h"' -isystem $(MBEDTLS_SRC)/include
+# The parts of 2.28 and of 3.6.
+MBEDTLS_PARTS := aes aesni asn1parse asn1write base64 bignum bignum_core block_cipher chacha20 chachapoly cipher \
+	cipher_wrap constant_time ecdh ecdsa ecp ecp_curves gcm md oid pem pk pk_ecc pk_wrap pkparse platform platform_util \
+	poly1305 rsa rsa_alt_helpers rsa_internal sha256 sha512 ssl_ciphersuites ssl_cli ssl_client ssl_msg ssl_srv ssl_ticket \
+	ssl_tls ssl_tls12_client ssl_tls12_server x509 x509_crt
+endif
+
 # Objects of different settings never meet: each setting has a directory.
-SETTINGS := $(CC) $(CPPFLAGS) $(FLAGS) $(FIXED) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(JSMN_INCLUDE) $(WARNINGS) $(SWITCHES) $(TLS_LIBRARY)
+SETTINGS := $(CC) $(CPPFLAGS) $(FLAGS) $(FIXED) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(JSMN_INCLUDE) $(WARNINGS) $(SWITCHES) \
+	$(TLS_LIBRARY) $(MBEDTLS_HEADERS)
 OUT := build/$(addsuffix -,$(SANITIZE))$(shell printf '%s' '$(subst ','\'',$(SETTINGS))' | cksum | cut -d' ' -f1)
 
 JSMN := -isystem $(JSMN_INCLUDE)
@@ -80,7 +96,7 @@ PORTABLE_C := $(CC) -std=c99 $(CPPFLAGS) $(FLAGS) $(WARNINGS) -I. $(JSMN) -MMD -
 # On 32-bit processors too, files may be large and the year 2038 may come.
 WIDE := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
 PORT_C := $(CC) -std=c99 -D_GNU_SOURCE $(WIDE) $(SWITCHES) $(if $(SANITIZE),-DDOOR_STACK_SIZE=1048576) $(CPPFLAGS) $(FLAGS) $(FIXED) $(WARNINGS) -I. -Iport/posix $(JSMN) \
-	-isystem $(CIVETWEB_SRC)/include -MMD -MP
+	-isystem $(CIVETWEB_SRC)/include $(MBEDTLS_HEADERS) -MMD -MP
 
 ifeq ($(V),1)
 say =
@@ -107,6 +123,8 @@ show-out:
 # What a build needs and who can bring it: said in one line, before the compiler says it in many.
 need_civetweb = test -f '$(CIVETWEB_SRC)/src/civetweb.c' || { echo "civetweb's source is not at\
 	'$(CIVETWEB_SRC)': run 'make deps', or name a copy with CIVETWEB_SRC=PATH" >&2; exit 1; }
+need_mbedtls = test -f '$(MBEDTLS_SRC)/library/ssl_tls.c' || { echo "the source of Mbed TLS is not at\
+	'$(MBEDTLS_SRC)': run 'make deps TLS=mbedtls', or name a copy with MBEDTLS_SRC=PATH" >&2; exit 1; }
 need_header = $(call includes,$(1)) || { \
 	echo "the header $(1) is missing: run 'make $(3)', or install $(2)" >&2; exit 1; }
 
@@ -121,6 +139,9 @@ $(OUT)/checked-server: | $(OUT)/checked
 	@$(need_civetweb)
 ifeq ($(TLS_LIBRARY),openssl)
 	@$(call need_header,openssl/ssl.h,OpenSSL (libssl-dev) or build with TLS=0,deps)
+endif
+ifneq ($(MBEDTLS_PARTS),)
+	@$(need_mbedtls)
 endif
 ifeq ($(MQTT),1)
 	@$(call need_header,mosquitto.h,libmosquitto (libmosquitto-dev) or build with MQTT=0,deps)
@@ -137,6 +158,13 @@ $(OUT)/cmcwh-embedded.o: cmcwh.c | $(OUT)/checked
 $(OUT)/civetweb.o: port/posix/door/civetweb.c port/posix/door/civetweb_extra.h | $(OUT)/checked-server
 	$(call say,CC civetweb)$(CC) $(WIDE) $(CPPFLAGS) $(FLAGS) $(FIXED) $(CIVETWEB_FLAGS) \
 		-I$(CIVETWEB_SRC)/include -I$(CIVETWEB_SRC)/src -Iport/posix/door -c $< -o $@
+
+# What it has of its parts is known once it is there.
+MBEDTLS_OBJECTS := $(patsubst $(MBEDTLS_SRC)/library/%.c,$(OUT)/mbedtls/%.o,$(wildcard $(MBEDTLS_PARTS:%=$(MBEDTLS_SRC)/library/%.c)))
+$(MBEDTLS_OBJECTS): $(OUT)/mbedtls/%.o: $(MBEDTLS_SRC)/library/%.c port/posix/tls/mbedtls/config.h | $(OUT)/checked-server
+	@mkdir -p $(@D)
+	$(call say,CC mbedtls/$(<F))$(CC) -std=c99 -D_GNU_SOURCE $(WIDE) $(CPPFLAGS) $(FLAGS) $(FIXED) -w -Iport/posix \
+		$(MBEDTLS_HEADERS) -c $< -o $@
 
 # The status page, as C.
 $(OUT)/page.inc: port/posix/admin/page.html port/posix/admin/page.awk | $(OUT)/checked
@@ -163,7 +191,7 @@ $(PORT_OBJECTS): $(OUT)/%.o: port/%.c | $(OUT)/checked-server
 COLD := main admin/% command/% $(addprefix platform/,client credentials csv given number only outcome reply url when writer)
 $(filter $(COLD:%=$(OUT)/posix/%.o),$(PORT_OBJECTS)): PORT_C += $(if $(filter -O2 -O3,$(CFLAGS)),-Os)
 
-$(OUT)/cmcwh: $(PORT_OBJECTS) $(OUT)/cmcwh.o $(OUT)/civetweb.o
+$(OUT)/cmcwh: $(PORT_OBJECTS) $(OUT)/cmcwh.o $(OUT)/civetweb.o $(MBEDTLS_OBJECTS)
 	$(call say,LD cmcwh)$(CC) $(FLAGS) $(LINK) $^ $(LIBRARIES) -o $@
 
 # The library is for those who bring their own HTTP: it needs no civetweb.
