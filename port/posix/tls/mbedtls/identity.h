@@ -6,9 +6,9 @@
 #include <mbedtls/pk.h>
 #include <mbedtls/x509_crt.h>
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "tls/client.h"
+#include "tls/dates.h"
 
 struct tls_identity {
     mbedtls_x509_crt certificate; /* behind it what else stands in its file: the chain */
@@ -22,13 +22,8 @@ bool tls_identity_read(struct tls_identity *identity, const struct tls_files *fi
 /* Of one that was read. */
 void tls_identity_free(struct tls_identity *identity);
 
-/* Says so when the certificate has expired, so that `peers` will refuse it, or ends soon. A device
- * whose clock is not set yet must still start: said, not refused. */
-void tls_identity_say_dates(const struct tls_identity *identity, const char *option,
-                            const char *path, const char *peers);
-
-/* When the certificate ends, in ms since 1970; 1: long ago. */
-uint64_t tls_identity_expiry(const struct tls_identity *identity);
+/* Of its certificate. */
+struct tls_dates tls_identity_dates(const struct tls_identity *identity);
 
 /* All certificates of a text in PEM, which ends with a zero, and `length` before it; other things
  * may stand between them. 0, or an error of Mbed TLS; what came before it is in the list. */

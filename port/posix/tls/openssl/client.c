@@ -80,7 +80,9 @@ bool tls_trust_identify(struct tls_trust *trust, const struct tls_files *files) 
                  tls_use_key(context, files->key_option, files->key);
 
     if (right) {
-        tls_say_dates_of(context, files->certificate_option, files->certificate, "the peer");
+        const struct tls_dates dates = tls_dates_of(context);
+
+        tls_dates_say(&dates, files->certificate_option, files->certificate, "the peer");
     }
     return right;
 }

@@ -109,22 +109,16 @@ bool tls_use_key(SSL_CTX *context, const char *option, const char *path) {
     return right;
 }
 
-void tls_say_dates_of(const SSL_CTX *context, const char *option, const char *path,
-                      const char *peers) {
-    enum { SOON = 14 };
-    const X509 *certificate = SSL_CTX_get0_certificate(context);
-    int days = 0, seconds = 0;
+/* -1: in a way that nobody can read. */
+static time_t seconds_of(const ASN1_TIME *time) {
+    struct tm fields;
 
-    (void)ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(certificate));
-    if (days < 0 || seconds < 0) {
-        log_line(CMCWH_LOG_WARN, "%s: %s: the certificate has expired: %s will refuse it", option,
-                 path, peers);
-    } else if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
-        log_line(CMCWH_LOG_WARN, "%s: %s: the certificate is not valid yet, or the clock is wrong",
-                 option, path);
-    } else if (days < SOON) {
-        log_line(CMCWH_LOG_WARN,
-                 "%s: %s: the certificate ends in %d day%s: renew it, then send SIGHUP", option,
-                 path, days, days == 1 ? "" : "s");
-    }
+    return ASN1_TIME_to_tm(time, &fields) == 1 ? timegm(&fields) : -1;
+}
+
+struct tls_dates tls_dates_of(const SSL_CTX *context) {
+    const X509 *certificate = SSL_CTX_get0_certificate(context);
+
+    return (struct tls_dates){.from = seconds_of(X509_get0_notBefore(certificate)),
+                              .until = seconds_of(X509_get0_notAfter(certificate))};
 }

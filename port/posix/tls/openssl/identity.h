@@ -6,6 +6,8 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 
+#include "tls/dates.h"
+
 /* Gives a context the certificate in a file; behind it the chain may stand. False: one line has
  * said what is wrong with the file, which `option` has named; errno is the system's error (EINVAL
  * when it has none). */
@@ -14,9 +16,7 @@ bool tls_use_certificate(SSL_CTX *context, const char *option, const char *path)
 /* Gives it the key of that certificate: others may not read its file. False likewise. */
 bool tls_use_key(SSL_CTX *context, const char *option, const char *path);
 
-/* Says so when the certificate of a context has expired, so that `peers` will refuse it, or ends
- * soon. A device whose clock is not set yet must still start: said, not refused. */
-void tls_say_dates_of(const SSL_CTX *context, const char *option, const char *path,
-                      const char *peers);
+/* When the certificate of a context is valid. */
+struct tls_dates tls_dates_of(const SSL_CTX *context);
 
 #endif

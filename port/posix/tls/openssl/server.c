@@ -7,7 +7,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
-#include <time.h>
 
 #include "platform/log.h"
 #include "tls/openssl/identity.h"
@@ -55,19 +54,9 @@ static SSL_CTX *new_context(void) {
 }
 
 void tls_say_dates(const char *path) {
-    tls_say_dates_of(tls.current, "--tls-cert", path, "senders");
-}
+    const struct tls_dates dates = tls_dates_of(tls.current);
 
-/* Of the certificate in this context. */
-static uint64_t expiry_of(const SSL_CTX *context) {
-    struct tm end;
-    time_t seconds;
-
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(context)), &end) != 1) {
-        return 0;
-    }
-    seconds = timegm(&end);
-    return seconds > 0 ? (uint64_t)seconds * 1000 : 1; /* long ago */
+    tls_dates_say(&dates, "--tls-cert", path, "senders");
 }
 
 uint64_t tls_expiry(void) {
@@ -81,6 +70,7 @@ uint64_t tls_expiry(void) {
 
 bool tls_load(const char *certificate, const char *key) {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method()), *old;
+    struct tls_dates dates;
     int error;
 
     if (tls.context == NULL) {
@@ -99,10 +89,11 @@ bool tls_load(const char *certificate, const char *key) {
         errno = error;
         return false;
     }
+    dates = tls_dates_of(context);
     (void)pthread_mutex_lock(&tls.mutex);
     old = tls.current;
     tls.current = context;
-    tls.expiry = expiry_of(context);
+    tls.expiry = tls_dates_end(&dates);
     (void)pthread_mutex_unlock(&tls.mutex);
     SSL_CTX_free(old);
     tls_say_dates(certificate);
