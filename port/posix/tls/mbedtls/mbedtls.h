@@ -17,6 +17,7 @@ struct tls {
     mbedtls_ssl_context ssl;
     int socket;
     int error; /* of Mbed TLS, the last that was none of its waits; 0: none was */
+    struct tls_expected *expected; /* of a peer that we have called (client.c); NULL: none */
 };
 
 /* What all sessions have in common, servers' (MBEDTLS_SSL_IS_SERVER) and clients': versions,

@@ -20,7 +20,9 @@ static struct {
 } tls;
 
 void tls_say_dates(const char *path) {
-    tls_identity_say_dates(tls.current, "--tls-cert", path, "senders");
+    const struct tls_dates dates = tls_identity_dates(tls.current);
+
+    tls_dates_say(&dates, "--tls-cert", path, "senders");
 }
 
 bool tls_load(const char *certificate, const char *key) {
@@ -46,7 +48,13 @@ bool tls_load(const char *certificate, const char *key) {
 }
 
 uint64_t tls_expiry(void) {
-    return tls.current == NULL ? 0 : tls_identity_expiry(tls.current);
+    struct tls_dates dates;
+
+    if (tls.current == NULL) {
+        return 0;
+    }
+    dates = tls_identity_dates(tls.current);
+    return tls_dates_end(&dates);
 }
 
 bool tls_names(const char *host) {

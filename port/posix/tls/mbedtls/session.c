@@ -130,6 +130,7 @@ void tls_bye(struct tls *session) {
 void tls_close(struct tls *session) {
     if (session != NULL) {
         mbedtls_ssl_free(&session->ssl);
+        free(session->expected);
         free(session);
     }
 }
