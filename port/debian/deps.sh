@@ -160,33 +160,39 @@ install_packages() {
     }
 }
 
-# The distribution's own entries, with source packages. An entry of somebody else that has none
-# would make the update fail.
-private_sources() {
-    mkdir -p "$WORK/apt/sources.d"
-    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
-        [ -f "$file" ] && sed -n 's/^[[:space:]]*deb\([[:space:]]\)/deb-src\1/p' "$file"
-    done >"$WORK/apt/sources.d/lines.list"
-    for file in /etc/apt/sources.list.d/*.sources; do
-        [ -f "$file" ] || continue
-        sed 's/^Types:.*/Types: deb-src/' "$file" >"$WORK/apt/sources.d/$(basename "$file")"
-    done
+# apt_private TOOL ARGUMENTS: apt-get or apt-cache, with lists of its own.
+apt_private() {
+    tool=$1
+    shift
+    "$tool" -qq -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$APT/sources.d" \
+        -o Dir::State::lists="$APT/lists" -o Dir::Cache="$APT/cache" -o APT::Sandbox::User=root "$@"
 }
 
-apt_private() {
-    apt-get -qq -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$APT/sources.d" \
-        -o Dir::State::lists="$APT/lists" -o Dir::Cache="$APT/cache" -o APT::Sandbox::User=root "$@"
+# apt_begin TYPE LOG OPTION...: makes such lists, of the system's own entries, as deb-src or deb. An entry of somebody
+# else that has none makes the update fail: what counts is whether a package can be had.
+apt_begin() {
+    rm -rf "$WORK/apt"
+    mkdir -p "$WORK/apt/sources.d" "$WORK/apt/lists/partial" "$WORK/apt/cache/archives/partial"
+    APT=$(cd "$WORK/apt" && pwd)
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+        [ -f "$file" ] && sed -n "s/^[[:space:]]*deb\([[:space:]]\)/$1\1/p" "$file"
+    done >"$APT/sources.d/lines.list"
+    for file in /etc/apt/sources.list.d/*.sources; do
+        [ -f "$file" ] || continue
+        sed "s/^Types:.*/Types: $1/" "$file" >"$APT/sources.d/$(basename "$file")"
+    done
+    log=$2
+    shift 2
+    apt_private apt-get "$@" update >"$log" 2>&1 || true
 }
 
 # get_source NAME: the distribution's source package, unpacked in $WORK/NAME.
 get_source() {
     say "getting $1's source package"
-    rm -rf "$WORK/apt" "$WORK/${1:?}" "$WORK/download"
-    mkdir -p "$WORK/apt/lists/partial" "$WORK/apt/cache/archives/partial" "$WORK/download"
-    APT=$(cd "$WORK/apt" && pwd)
-    private_sources
-    apt_private update >"$WORK/source.log" 2>&1 || true # others' entries may fail: what counts comes next
-    (cd "$WORK/download" && apt_private source --download-only "$1") >>"$WORK/source.log" 2>&1 &&
+    rm -rf "$WORK/${1:?}" "$WORK/download"
+    mkdir -p "$WORK/download"
+    apt_begin deb-src "$WORK/source.log"
+    (cd "$WORK/download" && apt_private apt-get source --download-only "$1") >>"$WORK/source.log" 2>&1 &&
         dpkg-source --no-check -x "$WORK/download/$1"_*.dsc "$WORK/$1" >>"$WORK/source.log" 2>&1 || {
         say "$1's source package could not be had:"
         tail -n 5 "$WORK/source.log" >&2
@@ -195,6 +201,46 @@ get_source() {
         exit 1
     }
     rm -rf "$WORK/apt" "$WORK/download" "$WORK/$1"_*
+}
+
+# The kernel that Debian's package NAME stands for now.
+kernel_of() {
+    apt_private apt-cache $FOREIGN depends "$1" | sed -n 's/.*Depends: linux-image-\([0-9][^:]*\).*/\1/p'
+}
+
+# unpack_machine ARCH PACKAGE...: in $WORK/machine/ARCH; of a kernel, without most of what an emulated board has not.
+unpack_machine() {
+    folder=$WORK/machine/$1
+    shift
+    rm -rf "$folder" "$WORK/download"
+    mkdir -p "$folder" "$WORK/download"
+    (cd "$WORK/download" && apt_private apt-get $FOREIGN download "$@") >>"$WORK/machine.log" 2>&1 &&
+        for package in "$WORK/download"/*.deb; do
+            dpkg-deb -x "$package" "$folder" || return 1
+        done
+    for modules in "$folder"/lib/modules/*; do
+        (cd "$modules/kernel" && rm -rf sound net/wireless net/bluetooth drivers/gpu drivers/media drivers/infiniband \
+            drivers/net/wireless drivers/usb drivers/staging drivers/iio) && depmod -b "$folder" "${modules##*/}" || return 1
+    done
+    printf '%s\n' "$@" >"$folder/packages"
+}
+
+# Kernels and busybox of other processors; for one kernel what a module of tests/machine is compiled with.
+get_machines() {
+    say "getting kernels for emulated machines"
+    native=$(dpkg --print-architecture)
+    FOREIGN="-o APT::Architectures=$native,mipsel,arm64"
+    apt_begin deb "$WORK/machine.log" $FOREIGN
+    malta=$(kernel_of linux-image-4kc-malta:mipsel) arm64=$(kernel_of linux-image-arm64:arm64)
+    [ -n "$malta" ] && [ -n "$arm64" ] &&
+        unpack_machine mipsel "linux-image-$malta:mipsel" "linux-headers-$malta:mipsel" busybox-static:mipsel \
+            "linux-headers-${malta%-4kc-malta}-common:all" "linux-kbuild-$(echo "$malta" | cut -d. -f1,2):$native" &&
+        unpack_machine arm64 "linux-image-$arm64:arm64" busybox-static:arm64 || {
+        say "they could not be had:"
+        tail -n 5 "$WORK/machine.log" >&2
+        exit 1
+    }
+    rm -rf "$WORK/apt" "$WORK/download"
 }
 
 # get_npm NAME PACKAGE_JSON: what this names, in $WORK/NAME/node_modules.
@@ -251,6 +297,7 @@ else
         [ -f "$WORK/cmocka/src/cmocka.c" ] || get_source cmocka
         [ -f "$WORK/lwip/src/core/tcp.c" ] || get_source lwip
     fi
+    [ "$MODE" != machine ] || [ -f "$WORK/machine/arm64/packages" ] || get_machines
     # For compilers that do not look into the system's include directory, and must not.
     mkdir -p "$WORK/include"
     cmp -s /usr/include/jsmn.h "$WORK/include/jsmn.h" || cp /usr/include/jsmn.h "$WORK/include/"

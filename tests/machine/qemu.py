@@ -81,11 +81,11 @@ class Machine:
 
     def run(self, command, patience=PATIENCE):
         """A line for the shell at the console. Returns what it printed and its exit status."""
-        self.type("{ %s; } 2>&1; echo \"<do\"\"ne $?>\"\n" % command)
+        end = "echo \"<do\"\"ne $?>\"\n"  # its echo is not what it prints
         before = self.at
-        match = self.expect(r"<done (\d+)>", patience)
-        text = self.said[before:match.start()]
-        return text[text.find("\n") + 1:], int(match.group(1))  # behind the echo of the line itself
+        self.type("{ %s; } 2>&1; %s" % (command, end))
+        match = self.expect(r"<done (\d+)>\n", patience)
+        return self.said[before:match.start()].rpartition(end)[2], int(match.group(1))
 
     # ---- qemu ----
 
