@@ -6,6 +6,7 @@
 #: make ADMIN=0      without the admin port: status page, health, metrics, events
 #: make HTTP=0 MQTT=0        without sinks for http: and https:, mqtt: and mqtts: (MQTT needs libmosquitto)
 #: make SMALL=1      for little flash; with CROSS_COMPILE, or STATIC=1 TLS=0
+#: make musl TARGET=NAME      musl for the processor of the compiler NAME-gcc, or for all: cross builds take it; MUSL=0: not
 #: make SANITIZE=address|thread      into a folder of its own below build; so too make test
 #: CC CFLAGS CPPFLAGS LDFLAGS CROSS_COMPILE=PREFIX-  as usual
 #: CIVETWEB_SRC=PATH JSMN_INCLUDE=PATH   civetweb 1.15 or 1.16, jsmn.h's directory (default: from make deps)
@@ -24,12 +25,15 @@ CFLAGS ?= -Os -DCMCWH_CRC_SLICES=1
 endif
 CFLAGS ?= -O2 -g
 
-# A cross build is for a small device: one static file without OpenSSL, unless told otherwise.
+# A cross build is for a small device: one static file without OpenSSL, unless told otherwise; with musl if that is here.
+MUSL ?= 1
+MUSL_SRC ?= build/deps/musl
 ifdef CROSS_COMPILE
-CC = $(CROSS_COMPILE)gcc
-AR = $(CROSS_COMPILE)ar
 STATIC ?= 1
 TLS ?= 0
+MUSL_CC := $(if $(filter 11,$(MUSL)$(STATIC)),$(wildcard build/deps/musl-$(notdir $(CROSS_COMPILE:-=))/bin/musl-gcc))
+CC = $(or $(MUSL_CC),$(CROSS_COMPILE)gcc)
+AR = $(CROSS_COMPILE)ar
 endif
 STATIC ?= 0
 TLS ?= 1
@@ -217,6 +221,14 @@ deps $(DEPS):
 
 # `make deps test-deps test` in parallel: first the one, then the other.
 $(OUT)/checked: | $(filter deps $(DEPS),$(MAKECMDGOALS))
+
+# By the names of their compilers.
+TARGETS := mips-linux-gnu mipsel-linux-gnu mips64el-linux-gnuabi64 arm-linux-gnueabi arm-linux-gnueabihf \
+	aarch64-linux-gnu riscv64-linux-gnu powerpc-linux-gnu i686-linux-gnu x86_64-linux-gnu
+
+.PHONY: musl
+musl: | $(filter deps $(DEPS),$(MAKECMDGOALS))
+	@MUSL_SRC='$(MUSL_SRC)' sh port/musl/build.sh $(or $(TARGET),$(TARGETS))
 
 .PHONY: run
 #: make run          start it on 127.0.0.1:8080; RUN_OPTIONS="..." for cmcwh serve

@@ -3,6 +3,7 @@
 .PHONY: cross-test openwrt-test size firmware firmware-test firmware-check firmware-lwip firmware-lwip-test
 
 #: make cross-test   builds and tests for other processors, under qemu; CROSS_TARGETS="..." for some
+CROSS_TARGETS ?= $(foreach target,$(TARGETS),$(target) $(target)+musl) x86_64-linux-musl
 cross-test: cmcwh
 	+@sh tests/cross/run.sh $(CROSS_TARGETS)
 

@@ -1,10 +1,9 @@
 #!/bin/sh
-# run.sh [TARGET...]: for each target builds the static daemon and the unit tests, runs the tests, posts
+# run.sh TARGET...: for each target builds the static daemon and the unit tests, runs the tests, posts
 # the payloads to the daemon, and has rings of both byte orders written on one processor and read on
-# the other. What cannot run here is said by name and not counted as passed. Logs: build/cross.
+# the other. TARGET+musl is with the musl of `make musl`. What cannot run here is said by name and not counted as
+# passed. Logs: build/cross.
 set -u
-ALL="mips-linux-gnu mipsel-linux-gnu mips64el-linux-gnuabi64 arm-linux-gnueabi arm-linux-gnueabihf
-    aarch64-linux-gnu riscv64-linux-gnu powerpc-linux-gnu i686-linux-gnu x86_64-linux-gnu x86_64-linux-musl"
 here=$(dirname "$0")
 passed=0 failed=0
 mkdir -p build/cross
@@ -14,6 +13,7 @@ emulator() {
     case $1 in
     i686-*) echo qemu-i386-static ;;
     powerpc-*) echo qemu-ppc-static ;;
+    mips*-linux-gnu+musl) echo "qemu-${1%%-*}-static -cpu 24Kc" ;; # without FPU
     "$(uname -m)"-*) ;;
     *) echo "qemu-${1%%-*}-static" ;;
     esac
@@ -22,13 +22,14 @@ emulator() {
 settings() { # the words for make
     case $1 in
     *-musl) echo "WERROR=1 CC=musl-gcc STATIC=1 TLS=0 CMOCKA_SRC=build/deps/cmocka" ;;
-    *) echo "WERROR=1 CROSS_COMPILE=$1-" ;;
+    *+musl) echo "WERROR=1 CROSS_COMPILE=${1%+musl}-" ;;
+    *) echo "WERROR=1 CROSS_COMPILE=$1- MUSL=0" ;;
     esac
 }
 
 count() { # count TARGET WHAT PASSED FAILED LOG
     passed=$((passed + $3)) failed=$((failed + $4))
-    printf '%-24s %-14s %4d passed, %d failed\n' "$1" "$2" "$3" "$4"
+    printf '%-28s %-14s %4d passed, %d failed\n' "$1" "$2" "$3" "$4"
     [ "$4" -eq 0 ] || tail -n 30 "$5"
 }
 
@@ -87,13 +88,18 @@ target() {
     emulator=$(emulator "$1")
     log=build/cross/$1.log
     : >"$log"
-    if [ -n "$emulator" ] && ! command -v "$emulator" >/dev/null; then
-        echo "$1: skipped, $emulator is missing: run 'make cross-deps'"
+    if [ -n "$emulator" ] && ! command -v ${emulator%% *} >/dev/null; then
+        echo "$1: skipped, ${emulator%% *} is missing: run 'make cross-deps'"
         return
     fi
-    compiler=$(settings "$1" | sed -n 's/.*CROSS_COMPILE=\(.*\)/\1gcc/p; s/.*CC=\([^ ]*\).*/\1/p')
+    compiler=musl-gcc
+    [ "${1%-musl}" != "$1" ] || compiler=${1%+musl}-gcc
     if ! command -v "$compiler" >/dev/null; then
         echo "$1: skipped, $compiler is missing: run 'make cross-deps'"
+        return
+    fi
+    if [ "${1%+musl}" != "$1" ] && [ ! -x "build/deps/musl-${1%+musl}/bin/musl-gcc" ]; then
+        echo "$1: skipped, its musl is missing: run 'make musl TARGET=${1%+musl}'"
         return
     fi
     out=$(make -s $(settings "$1") show-out)
@@ -110,7 +116,6 @@ target() {
     rings "$1"
 }
 
-[ $# -gt 0 ] || set -- $ALL
 for name; do
     target "$name"
 done
