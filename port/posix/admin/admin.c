@@ -104,6 +104,7 @@ struct admin {
     int wake;
     pthread_t thread;
     struct listener listener;
+    struct tls_room *tls; /* NULL: it speaks none */
     struct admin_config config;
 
     /* The thread's too. */
@@ -419,7 +420,7 @@ static enum state read_head(struct admin *admin, struct connection *c) {
 /* ---- TLS ---- */
 
 /* Who speaks plain HTTP is answered so. */
-static enum state greet(struct connection *c) {
+static enum state greet(struct admin *admin, struct connection *c) {
     char first;
     ssize_t looked = recv(c->socket, &first, 1, MSG_PEEK);
 
@@ -430,12 +431,12 @@ static enum state greet(struct connection *c) {
         memset(&c->request, 0, sizeof c->request);
         return say(c, 400, NULL, "this port speaks HTTPS: the address begins with https://");
     }
-    c->tls = tls_open(c->socket);
+    c->tls = tls_open(admin->tls, c->socket);
     return c->tls == NULL ? FREE : SHAKES;
 }
 
-static enum state shake(struct connection *c) {
-    enum state state = c->tls == NULL ? greet(c) : SHAKES;
+static enum state shake(struct admin *admin, struct connection *c) {
+    enum state state = c->tls == NULL ? greet(admin, c) : SHAKES;
     int result;
 
     if (state != SHAKES || c->tls == NULL) {
@@ -488,7 +489,7 @@ static enum state write_on(struct admin *admin, struct connection *c) {
 static enum state step(struct admin *admin, struct connection *c, short came) {
     switch (c->state) {
     case SHAKES:
-        return CMCWH_TLS ? shake(c) : FREE;
+        return CMCWH_TLS ? shake(admin, c) : FREE;
     case READS:
         return read_head(admin, c);
     case WAITS:
@@ -620,6 +621,13 @@ static bool start_thread(struct admin *admin) {
     return error == 0 || log_failure("a thread (--admin)", error);
 }
 
+static bool make_tls(struct admin *admin) {
+    admin->tls = admin->listener.secure
+                     ? tls_room_open(ADMIN_CONNECTIONS, ADMIN_CONNECTIONS, ADMIN_CONNECTIONS)
+                     : NULL;
+    return admin->tls != NULL || !admin->listener.secure;
+}
+
 enum outcome admin_open(const struct admin_config *config, struct admin **opened) {
     struct admin *admin = calloc(1, sizeof *admin);
     const struct listeners listeners = {"--admin", &config->listen, 1};
@@ -640,7 +648,8 @@ enum outcome admin_open(const struct admin_config *config, struct admin **opened
         return OUTCOME_FAILED;
     }
     outcome = listen_open(&listeners, 0, &admin->listener);
-    return outcome != OUTCOME_RIGHT || start_thread(admin) ? outcome : OUTCOME_FAILED;
+    return outcome != OUTCOME_RIGHT || (make_tls(admin) && start_thread(admin)) ? outcome
+                                                                                : OUTCOME_FAILED;
 }
 
 void admin_say(const struct admin *admin) {
@@ -674,6 +683,7 @@ bool admin_close(struct admin *admin) {
         }
     }
     listen_close(&admin->listener, 1);
+    tls_room_close(admin->tls);
     if (admin->wake >= 0) {
         (void)close(admin->wake);
     }

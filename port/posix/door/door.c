@@ -139,6 +139,7 @@ struct door {
     struct connection *connections;
     struct exchange *exchanges;
     size_t exchange_count;
+    struct tls_room *tls;   /* NULL: no listener speaks it */
     struct thread *threads; /* the workers, and the one that looks at the time */
 
     pthread_mutex_t mutex; /* guards what follows up to the next line */
@@ -1003,10 +1004,14 @@ static enum state shake(struct thread *t, struct connection *c) {
             if (!may_shake(t, c)) {
                 return FREE;
             }
-            c->tls = tls_open(c->socket);
+            c->tls = tls_open(t->door->tls, c->socket);
+            if (c->tls == NULL) {
+                count(t->door, &t->door->counters.crowded);
+                return FREE;
+            }
         }
         c->looked = false;
-        result = c->tls == NULL ? TLS_FAILS : tls_shake(c->tls);
+        result = tls_shake(c->tls);
     }
     c->writes = result == TLS_WRITES;
     if (c->writes) {
@@ -1412,6 +1417,21 @@ static bool make_places(struct door *door) {
     return true;
 }
 
+/* Whoever reads a part of a request has an exchange, or will in a moment. */
+static bool make_tls(struct door *door) {
+    const struct door_config *config = &door->config;
+    bool secure = false;
+
+    for (unsigned i = 0; i < config->listener_count; i++) {
+        secure = secure || config->listeners[i].secure;
+    }
+    if (secure) {
+        door->tls = tls_room_open(config->connections, door->shakes_most + config->workers + 1,
+                                  (unsigned)door->exchange_count);
+    }
+    return !secure || door->tls != NULL;
+}
+
 static bool make_epoll(struct door *door) {
     struct epoll_event event = {.events = EPOLLIN, .data = {.u64 = WAKE}};
 
@@ -1433,7 +1453,7 @@ struct door *door_open(const struct door_config *config) {
     door->config = *config;
     door->epoll = door->wake = -1;
     (void)pthread_mutex_init(&door->mutex, NULL);
-    if (!make_places(door) || !make_epoll(door) || !start_threads(door)) {
+    if (!make_places(door) || !make_tls(door) || !make_epoll(door) || !start_threads(door)) {
         (void)door_close(door);
         return NULL;
     }
@@ -1558,6 +1578,7 @@ bool door_close(struct door *door) {
         (void)close(door->wake);
     }
     exchange_close(door->exchanges, door->exchange_count);
+    tls_room_close(door->tls);
     (void)pthread_mutex_destroy(&door->mutex);
     free(door->tally.entries);
     free(door->connections);

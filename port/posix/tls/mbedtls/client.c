@@ -202,7 +202,7 @@ static bool expect(struct tls *session, struct tls_trust *trust, const char *hos
 }
 
 struct tls *tls_call(const struct tls_trust *trust, int socket, const char *host) {
-    struct tls *session = tls_begin(&trust->config, socket);
+    struct tls *session = tls_begin(&trust->config, socket, NULL);
 
     if (session != NULL && !expect(session, (struct tls_trust *)trust, host)) {
         tls_close(session);

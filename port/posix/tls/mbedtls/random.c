@@ -29,7 +29,8 @@ bool tls_random_begin(void) {
         log_line(CMCWH_LOG_WARN, "TLS waits for the kernel to have random numbers");
         (void)fill(&byte, 1, 0);
     }
-    return fill(&byte, 1, GRND_NONBLOCK) || log_failure("random numbers for TLS (getrandom)", errno);
+    return fill(&byte, 1, GRND_NONBLOCK) ||
+           log_failure("random numbers for TLS (getrandom)", errno);
 }
 
 int tls_random(void *unused, unsigned char *bytes, size_t length) {

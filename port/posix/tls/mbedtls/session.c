@@ -2,11 +2,14 @@
 #include "tls/session.h"
 
 #include <errno.h>
+#include <mbedtls/platform.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "platform/wire.h"
 #include "tls/mbedtls/mbedtls.h"
+#include "tls/mbedtls/pool.h"
 #include "tls/mbedtls/random.h"
 
 bool tls_built_in(void) {
@@ -15,7 +18,7 @@ bool tls_built_in(void) {
 
 /* ---- Configuration ---- */
 
-/* Best first: a small processor has no AES of its own, but who calls may know better. */
+/* Best first: most of our senders have AES in their processors, and wait for us. */
 static const int suites[] = {MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
                              MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
                              MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -24,21 +27,90 @@ static const int suites[] = {MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
                              MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
                              0};
 
+/* Of the exchange of keys, the cheapest first; for clients also those of certificates. */
+static void choose(mbedtls_ssl_config *config) {
+#if MBEDTLS_VERSION_NUMBER < 0x03000000
+    static const mbedtls_ecp_group_id curves[] = {MBEDTLS_ECP_DP_CURVE25519,
+                                                  MBEDTLS_ECP_DP_SECP256R1,
+                                                  MBEDTLS_ECP_DP_SECP384R1, MBEDTLS_ECP_DP_NONE};
+
+    mbedtls_ssl_conf_curves(config, curves);
+    mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
+#else
+    static const uint16_t groups[] = {MBEDTLS_SSL_IANA_TLS_GROUP_X25519,
+                                      MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
+                                      MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1, 0};
+
+    mbedtls_ssl_conf_groups(config, groups);
+    mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
+    mbedtls_ssl_conf_max_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
+#endif
+    mbedtls_ssl_conf_ciphersuites(config, suites);
+}
+
 bool tls_configure(mbedtls_ssl_config *config, int endpoint) {
+    pool_begin();
     mbedtls_ssl_config_init(config);
     if (mbedtls_ssl_config_defaults(config, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM,
                                     MBEDTLS_SSL_PRESET_DEFAULT) != 0) {
         return false;
     }
-#if MBEDTLS_VERSION_NUMBER < 0x03000000
-    mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
-#else
-    mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
-    mbedtls_ssl_conf_max_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
-#endif
-    mbedtls_ssl_conf_ciphersuites(config, suites);
+    choose(config);
     mbedtls_ssl_conf_rng(config, tls_random, NULL);
     return true;
+}
+
+/* ---- Memory ---- */
+
+/* The buffers lie elsewhere now: all of them are in one mapping. */
+static void move_buffers(mbedtls_ssl_context *ssl, ptrdiff_t by) {
+    ssl->MBEDTLS_PRIVATE(in_buf) += by;
+    ssl->MBEDTLS_PRIVATE(in_ctr) += by;
+    ssl->MBEDTLS_PRIVATE(in_hdr) += by;
+    ssl->MBEDTLS_PRIVATE(in_len) += by;
+    ssl->MBEDTLS_PRIVATE(in_iv) += by;
+    ssl->MBEDTLS_PRIVATE(in_msg) += by;
+    ssl->MBEDTLS_PRIVATE(out_buf) += by;
+    ssl->MBEDTLS_PRIVATE(out_ctr) += by;
+    ssl->MBEDTLS_PRIVATE(out_hdr) += by;
+    ssl->MBEDTLS_PRIVATE(out_len) += by;
+    ssl->MBEDTLS_PRIVATE(out_iv) += by;
+    ssl->MBEDTLS_PRIVATE(out_msg) += by;
+}
+
+/* Is nothing in its buffers that is still needed, but the number of the next record? */
+static bool rests(const struct tls *session) {
+    return !tls_pending(session) && session->ssl.MBEDTLS_PRIVATE(out_left) == 0;
+}
+
+/* What Mbed TLS takes now is the session's. False: no buffers are left. */
+static bool enter(struct tls *session) {
+    ptrdiff_t moved;
+
+    if (session->place == NULL) {
+        return true;
+    }
+    if (!pool_has_buffers(session->place)) {
+        if (!pool_take_buffers(session->place, &moved)) {
+            session->error = MBEDTLS_ERR_SSL_ALLOC_FAILED;
+            return false;
+        }
+        move_buffers(&session->ssl, moved);
+        memcpy(session->ssl.MBEDTLS_PRIVATE(in_ctr), session->counter, sizeof session->counter);
+    }
+    (void)pool_enter(session->place);
+    return true;
+}
+
+static void leave(struct tls *session) {
+    if (session->place == NULL) {
+        return;
+    }
+    (void)pool_enter(NULL);
+    if (rests(session)) {
+        memcpy(session->counter, session->ssl.MBEDTLS_PRIVATE(in_ctr), sizeof session->counter);
+        pool_give_buffers(session->place);
+    }
 }
 
 /* ---- The socket ---- */
@@ -46,29 +118,68 @@ bool tls_configure(mbedtls_ssl_config *config, int endpoint) {
 static int send_bytes(void *session, const unsigned char *bytes, size_t length) {
     ssize_t went = send(((const struct tls *)session)->socket, bytes, length, MSG_NOSIGNAL);
 
-    return went >= 0 ? (int)went : wire_waits() ? MBEDTLS_ERR_SSL_WANT_WRITE
-                                                : MBEDTLS_ERR_SSL_CONN_EOF;
+    return went >= 0      ? (int)went
+           : wire_waits() ? MBEDTLS_ERR_SSL_WANT_WRITE
+                          : MBEDTLS_ERR_SSL_CONN_EOF;
 }
 
 static int receive_bytes(void *session, unsigned char *bytes, size_t length) {
     ssize_t came = recv(((const struct tls *)session)->socket, bytes, length, 0);
 
-    return came >= 0 ? (int)came : wire_waits() ? MBEDTLS_ERR_SSL_WANT_READ
-                                                : MBEDTLS_ERR_SSL_CONN_EOF;
+    return came >= 0      ? (int)came
+           : wire_waits() ? MBEDTLS_ERR_SSL_WANT_READ
+                          : MBEDTLS_ERR_SSL_CONN_EOF;
 }
 
-struct tls *tls_begin(const mbedtls_ssl_config *config, int socket) {
-    struct tls *session = calloc(1, sizeof *session);
+/* Nothing that only a handshake needs is needed any more. */
+static void end_handshake(struct tls *session) {
+    if (session->done != NULL) {
+        session->done(session);
+        session->done = NULL;
+    }
+}
+
+void tls_close(struct tls *session) {
+    struct pool_place *place = session == NULL ? NULL : session->place;
+
+    if (session == NULL) {
+        return;
+    }
+    if (place != NULL && !pool_has_buffers(place)) {
+        session->ssl.MBEDTLS_PRIVATE(in_buf) = session->ssl.MBEDTLS_PRIVATE(out_buf) = NULL;
+    }
+    (void)pool_enter(place);
+    mbedtls_ssl_free(&session->ssl);
+    (void)pool_enter(NULL);
+    end_handshake(session);
+    free(session->expected);
+    if (place != NULL) {
+        pool_give(place);
+    } else {
+        mbedtls_free(session);
+    }
+}
+
+struct tls *tls_begin(const mbedtls_ssl_config *config, int socket, struct tls_room *room) {
+    struct pool_place *place = room == NULL ? NULL : pool_take(room, sizeof(struct tls));
+    struct tls *session = place != NULL  ? pool_owner(place)
+                          : room == NULL ? mbedtls_calloc(1, sizeof *session)
+                                         : NULL;
+    int result;
 
     if (session == NULL) {
         return NULL;
     }
+    session->place = place;
+    session->socket = socket;
     mbedtls_ssl_init(&session->ssl);
-    if (mbedtls_ssl_setup(&session->ssl, config) != 0) {
+    (void)pool_enter(place);
+    result = mbedtls_ssl_setup(&session->ssl, config);
+    (void)pool_enter(NULL);
+    if (result != 0) {
         tls_close(session);
         return NULL;
     }
-    session->socket = socket;
     mbedtls_ssl_set_bio(&session->ssl, session, send_bytes, receive_bytes, NULL);
     return session;
 }
@@ -84,32 +195,75 @@ static int outcome(struct tls *session, int result) {
         return TLS_WRITES;
     }
     session->error = result;
+    if (result == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
+        session->alert = session->ssl.MBEDTLS_PRIVATE(in_msg)[1];
+    }
     return TLS_FAILS;
 }
 
 int tls_shake(struct tls *session) {
-    int result = mbedtls_ssl_handshake(&session->ssl);
+    int result;
 
-    return result == 0 ? 0 : outcome(session, result);
+    if (!enter(session)) {
+        return TLS_FAILS;
+    }
+    result = mbedtls_ssl_handshake(&session->ssl);
+    result = result == 0 ? 0 : outcome(session, result);
+    if (result == 0 || result == TLS_FAILS) {
+        end_handshake(session);
+    }
+    leave(session);
+    if (result == 0 && session->place != NULL) {
+        pool_shaken(session->place);
+    }
+    return result;
 }
 
 int tls_read(struct tls *session, void *bytes, size_t length) {
-    int result = mbedtls_ssl_read(&session->ssl, bytes, length);
+    int result;
 
-    /* Where a body ends is in its headers. */
-    return result == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY || result == MBEDTLS_ERR_SSL_CONN_EOF ? 0
-           : result >= 0                                                                      ? result
-                                                         : outcome(session, result);
+    if (!enter(session)) {
+        return TLS_FAILS;
+    }
+    result = mbedtls_ssl_read(&session->ssl, bytes, length);
+    /* Where a body ends is in its headers: an end that is not announced is one too. */
+    if (result == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY || result == MBEDTLS_ERR_SSL_CONN_EOF) {
+        result = 0;
+    }
+    result = result >= 0 ? result : outcome(session, result);
+    leave(session);
+    return result;
 }
 
 int tls_write(struct tls *session, const void *bytes, size_t length) {
-    int result = mbedtls_ssl_write(&session->ssl, bytes, length);
+    int result;
 
-    return result >= 0 ? result : outcome(session, result);
+    if (!enter(session)) {
+        return TLS_FAILS;
+    }
+    result = mbedtls_ssl_write(&session->ssl, bytes, length);
+    result = result >= 0 ? result : outcome(session, result);
+    leave(session);
+    return result;
 }
 
 const char *tls_alert(const struct tls *session) {
-    return session->error == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE ? "an alert" : NULL;
+    static const struct {
+        unsigned char number;
+        const char *text;
+    } alerts[] = {
+        {40, "handshake failure"},   {42, "bad certificate"},       {43, "unsupported certificate"},
+        {44, "certificate revoked"}, {45, "certificate expired"},   {46, "certificate unknown"},
+        {48, "unknown ca"},          {49, "access denied"},         {51, "decrypt error"},
+        {70, "protocol version"},    {71, "insufficient security"}, {80, "internal error"},
+        {112, "unrecognized name"},  {116, "certificate required"}};
+
+    for (size_t i = 0; i < sizeof alerts / sizeof *alerts; i++) {
+        if (alerts[i].number == session->alert) {
+            return alerts[i].text;
+        }
+    }
+    return session->alert != 0 ? "an alert" : NULL;
 }
 
 void tls_alone(struct tls *session, bool alone) {
@@ -118,19 +272,13 @@ void tls_alone(struct tls *session, bool alone) {
 }
 
 bool tls_pending(const struct tls *session) {
-    return mbedtls_ssl_get_bytes_avail(&session->ssl) > 0 ||
-           mbedtls_ssl_check_pending(&session->ssl) != 0 ||
+    return mbedtls_ssl_check_pending(&session->ssl) != 0 ||
            session->ssl.MBEDTLS_PRIVATE(in_left) > 0;
 }
 
 void tls_bye(struct tls *session) {
-    (void)mbedtls_ssl_close_notify(&session->ssl);
-}
-
-void tls_close(struct tls *session) {
-    if (session != NULL) {
-        mbedtls_ssl_free(&session->ssl);
-        free(session->expected);
-        free(session);
+    if (enter(session)) {
+        (void)mbedtls_ssl_close_notify(&session->ssl);
+        leave(session);
     }
 }
