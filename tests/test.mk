@@ -14,7 +14,12 @@ endif
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 # Counts what civetweb allocates, in place of the C library: a static one cannot be replaced.
 SERVER_SOURCES := $(if $(filter 1,$(STATIC)),,$(wildcard tests/unit/server_*.c))
-PORT_TESTS := $(filter-out $(if $(filter 0,$(MQTT)),tests/unit/port_mqtt%),$(wildcard tests/unit/port_*.c))
+# Certificates are made, and peers played, by OpenSSL, whatever library the port has.
+CERTIFICATES := $(if $(filter none,$(TLS_LIBRARY)),0,$(shell $(call includes,openssl/ssl.h) && echo 1 || echo 0))
+CERTIFICATES_C := $(if $(filter 1,$(CERTIFICATES)),tests/unit/certificate.c)
+CERTIFICATES_LIBRARIES := $(if $(filter 1,$(CERTIFICATES)),$(filter-out $(LIBRARIES),-lssl -lcrypto))
+PORT_TESTS := $(filter-out $(if $(filter 0,$(MQTT)),tests/unit/port_mqtt%) $(if $(filter 0,$(CERTIFICATES)),tests/unit/port_tls%),\
+	$(wildcard tests/unit/port_*.c))
 EMBED_SOURCES := $(wildcard tests/embed/*.c)
 # In this order: what waits comes first.
 UNIT_PROGRAMS := $(patsubst tests/%.c,$(OUT)/%,$(PORT_TESTS) $(SERVER_SOURCES) $(UNIT_SOURCES) $(EMBED_SOURCES))
@@ -49,12 +54,12 @@ $(OUT)/unit/server_%: tests/unit/server_%.c $(UNIT_LINKED) $(OUT)/cmcwh.o $(OUT)
 
 # The port as an archive: what a test brings itself (its own log, or a file of the port with its statics)
 # takes the place of the port's.
-$(OUT)/port.a: $(filter-out %/main.o,$(PORT_OBJECTS)) $(OUT)/cmcwh.o $(OUT)/civetweb.o
+$(OUT)/port.a: $(filter-out %/main.o,$(PORT_OBJECTS)) $(OUT)/cmcwh.o $(OUT)/civetweb.o $(MBEDTLS_OBJECTS)
 	$(call say,AR port.a)rm -f $@ && $(AR) qcs $@ $^
 
-$(OUT)/unit/port_%: tests/unit/port_%.c tests/unit/said.c $(UNIT_LINKED) $(OUT)/port.a
-	$(call say,CC $<)$(PORT_C) $(CMOCKA_H) $(LINK) $< tests/unit/said.c $(OUT)/unit/support.o \
-		$(OUT)/port.a $(CMOCKA) $(LIBRARIES) -o $@
+$(OUT)/unit/port_%: tests/unit/port_%.c tests/unit/said.c $(CERTIFICATES_C) $(UNIT_LINKED) $(OUT)/port.a
+	$(call say,CC $<)$(PORT_C) -DCERTIFICATES=$(CERTIFICATES) $(CMOCKA_H) $(LINK) $< tests/unit/said.c $(CERTIFICATES_C) \
+		$(OUT)/unit/support.o $(OUT)/port.a $(CMOCKA) $(LIBRARIES) $(CERTIFICATES_LIBRARIES) -o $@
 
 $(OUT)/embed/%: tests/embed/%.c $(OUT)/cmcwh-embedded.o
 	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER $(LINK) $< $(OUT)/cmcwh-embedded.o -o $@

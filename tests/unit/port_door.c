@@ -37,38 +37,23 @@ enum {
 
 /* ---- TLS of the clients, when the door has it ---- */
 
-#if CMCWH_TLS
+#if CERTIFICATES
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
+
+#include "certificate.h"
 
 static SSL_CTX *client_context;
 
-/* A file that holds what has been written to `memory`, which is freed. */
-static const char *file_from(BIO *memory) {
-    char *bytes;
-    long length = BIO_get_mem_data(memory, &bytes);
-    const char *path = file_of(bytes, (size_t)length, 0600);
-
-    (void)BIO_free(memory);
-    return path;
-}
-
 /* The door gets a key and a certificate, and the clients a context. */
 static void begin_tls(void) {
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *certificate = X509_new();
-    BIO *key_text = BIO_new(BIO_s_mem()), *text = BIO_new(BIO_s_mem());
+    struct made made = make(&(struct plan){.subject = "door"});
+    char text[PEM_MOST] = "", key[PEM_MOST] = "";
 
-    (void)X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
-    (void)X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
-    assert_int_equal(X509_set_pubkey(certificate, key), 1);
-    assert_true(X509_sign(certificate, key, EVP_sha256()) > 0);
-    assert_int_equal(PEM_write_bio_PrivateKey(key_text, key, NULL, NULL, 0, NULL, NULL), 1);
-    assert_int_equal(PEM_write_bio_X509(text, certificate), 1);
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-    assert_true(tls_load(file_from(text), file_from(key_text)));
+    add_certificate(text, &made);
+    add_key(key, &made, false);
+    unmake(&made);
+    assert_true(tls_load(file_of(text, strlen(text), 0644), file_of(key, strlen(key), 0600)));
     client_context = SSL_CTX_new(TLS_client_method());
     assert_non_null(client_context);
     (void)SSL_CTX_set_mode(client_context,

@@ -12,10 +12,8 @@
 #include "said.h"
 #include "sink/secrets.h"
 
-#if CMCWH_TLS
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
+#if CERTIFICATES
+#include "certificate.h"
 #endif
 
 static const struct sink_parameter parameters[] = {
@@ -241,43 +239,22 @@ static void no_tls_no_certificates(void **state) {
     }
 }
 
-#if CMCWH_TLS
-
-enum { PEM_MOST = 8192 };
+#if CERTIFICATES
 
 /* A key, and a certificate of it that it has signed itself. */
 struct identity {
     char key[PEM_MOST], certificate[PEM_MOST], locked[PEM_MOST];
 };
 
-static void copy(BIO *bio, char text[PEM_MOST]) {
-    int length = BIO_read(bio, text, PEM_MOST - 1);
-
-    assert_true(length > 0);
-    text[length] = '\0';
-}
-
 /* Its certificate ends in so many seconds. */
 static void make_identity(struct identity *identity, long ends) {
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *certificate = X509_new();
-    BIO *bio = BIO_new(BIO_s_mem());
-    static char word[] = "word";
+    struct made made = make(&(struct plan){.begins = -86400L * 2, .ends = ends});
 
-    assert_true(key != NULL && certificate != NULL && bio != NULL);
-    (void)X509_gmtime_adj(X509_getm_notBefore(certificate), -86400 * 2);
-    (void)X509_gmtime_adj(X509_getm_notAfter(certificate), ends);
-    assert_int_equal(X509_set_pubkey(certificate, key), 1);
-    assert_true(X509_sign(certificate, key, EVP_sha256()) > 0);
-    assert_int_equal(PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL), 1);
-    copy(bio, identity->key);
-    assert_int_equal(PEM_write_bio_PrivateKey(bio, key, EVP_aes_128_cbc(), NULL, 0, NULL, word), 1);
-    copy(bio, identity->locked);
-    assert_int_equal(PEM_write_bio_X509(bio, certificate), 1);
-    copy(bio, identity->certificate);
-    (void)BIO_free(bio);
-    X509_free(certificate);
-    EVP_PKEY_free(key);
+    *identity = (struct identity){.key = ""};
+    add_key(identity->key, &made, false);
+    add_key(identity->locked, &made, true);
+    add_certificate(identity->certificate, &made);
+    unmake(&made);
 }
 
 static const char *pem_file(const char *text, unsigned mode) {
@@ -364,7 +341,9 @@ static void authorities(void **state) {
     assert_said("ca: /nowhere/ca: No such");
 }
 
-#else
+#endif
+
+#if !CMCWH_TLS
 
 static void no_tls_built_in(void **state) {
     (void)state;
@@ -422,12 +401,13 @@ int main(void) {
         cmocka_unit_test(private_to_its_owner),
         cmocka_unit_test(from_the_uri),
         cmocka_unit_test(no_tls_no_certificates),
-#if CMCWH_TLS
+#if CERTIFICATES
         cmocka_unit_test(certificates),
         cmocka_unit_test(dates),
-        cmocka_unit_test(authorities)
-#else
-        cmocka_unit_test(no_tls_built_in)
+        cmocka_unit_test(authorities),
+#endif
+#if !CMCWH_TLS
+        cmocka_unit_test(no_tls_built_in),
 #endif
     };
 
