@@ -6,11 +6,16 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
-static void add_extension(X509 *certificate, int nid, const char *value) {
+static void add_extension(const struct made *made, const struct plan *plan, int nid,
+                          const char *value) {
+    X509 *certificate = made->certificate;
     X509_EXTENSION *extension;
+    X509V3_CTX context;
 
     if (value != NULL) {
-        extension = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+        X509V3_set_ctx(&context, plan->issuer == NULL ? certificate : plan->issuer->certificate,
+                       certificate, NULL, NULL, 0);
+        extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
         assert_non_null(extension);
         assert_int_equal(X509_add_ext(certificate, extension, -1), 1);
         X509_EXTENSION_free(extension);
@@ -43,12 +48,15 @@ struct made make(const struct plan *plan) {
     (void)ASN1_INTEGER_set(X509_get_serialNumber(certificate), serial++);
     (void)X509_gmtime_adj(X509_getm_notBefore(certificate),
                           plan->begins == 0 ? -3600 : plan->begins);
-    (void)X509_gmtime_adj(X509_getm_notAfter(certificate), plan->ends == 0 ? 86400L : plan->ends);
+    (void)X509_gmtime_adj(X509_getm_notAfter(certificate),
+                          plan->ends == 0 ? 30 * 86400L : plan->ends);
     name(certificate, plan);
     assert_int_equal(X509_set_pubkey(certificate, made.key), 1);
-    add_extension(certificate, NID_subject_alt_name, plan->names);
-    add_extension(certificate, NID_basic_constraints, plan->constraints);
-    add_extension(certificate, NID_ext_key_usage, plan->usage);
+    add_extension(&made, plan, NID_subject_key_identifier, "hash");
+    add_extension(&made, plan, NID_authority_key_identifier, "keyid");
+    add_extension(&made, plan, NID_subject_alt_name, plan->names);
+    add_extension(&made, plan, NID_basic_constraints, plan->constraints);
+    add_extension(&made, plan, NID_ext_key_usage, plan->usage);
     assert_true(X509_sign(certificate, plan->issuer == NULL ? made.key : plan->issuer->key,
                           plan->sha1 ? EVP_sha1() : EVP_sha256()) > 0);
     return made;

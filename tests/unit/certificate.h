@@ -16,7 +16,7 @@ struct made {
 struct plan {
     const char *subject;       /* its common name; NULL: "test" */
     const struct made *issuer; /* NULL: itself */
-    long begins, ends;         /* it is valid, in s from now; 0: since an hour, for a day */
+    long begins, ends;         /* it is valid, in s from now; 0: since an hour, for 30 days */
     int rsa;                   /* bits of its key; 0: P-256 */
     bool sha1;
     const char *names, *constraints, *usage; /* subjectAltName, basicConstraints, extendedKeyUsage,
