@@ -2608,7 +2608,10 @@ const char *cmcwh_count_status(unsigned count) {
 
 static bool config_good(const struct cmcwh_ring_config *config) {
     return config->records != NULL && config->links != NULL && config->capacity >= 1 &&
-           config->capacity <= UINT32_C(1) << 30 && history_good(config);
+           config->capacity <= UINT32_C(1) << 30 &&
+           (config->gather == 0 || config->confirm_wait == 0 ||
+            config->gather < config->confirm_wait) &&
+           history_good(config);
 }
 
 static void ring_clear(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config) {
@@ -2809,6 +2812,35 @@ static void batch_call(struct cmcwh_batch *batch) {
     batch->parked = false;
     if (parked && batch->settled != NULL) {
         batch->settled(batch->context);
+    }
+}
+
+/* For how many ms it still waits for others. */
+static uint64_t batch_gathers(const struct cmcwh_batch *batch) {
+    uint64_t now = batch->due == 0 ? 0 : port_ticks(batch->ring);
+
+    return batch->due > now ? batch->due - now : 0;
+}
+
+/* Whoever is to lead now is called, if the storage is free. */
+static void ring_call_leader(const struct cmcwh_ring *ring) {
+    if (is_stored(ring) && !ring->keeper.busy && ring->waiting != NULL &&
+        batch_gathers(ring->waiting) == 0) {
+        batch_call(ring->waiting);
+    }
+}
+
+/* Nobody waits for others any longer. */
+static void ring_hasten(struct cmcwh_ring *ring) {
+    bool some = false;
+
+    for (struct cmcwh_batch *batch = ring->waiting; batch != NULL; batch = batch->next_waiting) {
+        some = some || batch->due != 0;
+        batch->due = 0;
+    }
+    if (some) {
+        ring_call_leader(ring);
+        port_wake(ring);
     }
 }
 
@@ -3189,9 +3221,7 @@ static void state_settle(struct cmcwh_ring *ring, const uint8_t *state) {
 /* The storage is free for the next one. */
 static void storage_leave(struct cmcwh_ring *ring) {
     ring->keeper.busy = false;
-    if (ring->waiting != NULL) {
-        batch_call(ring->waiting);
-    }
+    ring_call_leader(ring);
     port_wake(ring);
 }
 
@@ -3365,7 +3395,7 @@ static void storage_gather(struct cmcwh_ring *ring) {
     uint32_t waiting = group_size(ring->waiting);
 
     if (ring->config.storage->sync != NULL && port != NULL && port->nap != NULL &&
-        waiting < ring->keeper.last_group) {
+        ring->config.gather == 0 && waiting < ring->keeper.last_group) {
         port_unlock(ring);
         port->nap(port->context);
         port_lock(ring);
@@ -3888,8 +3918,13 @@ static void batch_unstock(struct cmcwh_batch *batch) {
 
 /* Is there a free record, or can one be had at once? With the lock held. */
 static bool ring_finds_room(struct cmcwh_ring *ring) {
-    return ring_has_room(ring) ||
-           (is_stored(ring) ? ring->keeper.keeping->make_room(ring) : ring_evict(ring));
+    bool room = ring_has_room(ring) ||
+                (is_stored(ring) ? ring->keeper.keeping->make_room(ring) : ring_evict(ring));
+
+    if (!room) {
+        ring_hasten(ring); /* no more can come */
+    }
+    return room;
 }
 
 #define ROOM_LOOK 250 /* ms */
@@ -3964,9 +3999,7 @@ static bool batch_unqueue(struct cmcwh_batch *batch) {
     }
     *at = batch->next_waiting;
     batch->parked = false;
-    if (is_stored(ring) && !ring->keeper.busy && ring->waiting != NULL) {
-        batch_call(ring->waiting);
-    }
+    ring_call_leader(ring);
     return true;
 }
 
@@ -4077,6 +4110,8 @@ static void batch_queue(struct cmcwh_batch *batch) {
     struct cmcwh_batch **at = &batch->ring->waiting;
 
     batch->since = port_ticks(batch->ring);
+    batch->due =
+        batch->ring->config.gather > 0 ? port_after(batch->ring, batch->ring->config.gather) : 0;
     while (*at != NULL) {
         at = &(*at)->next_waiting;
     }
@@ -4129,6 +4164,26 @@ static int batch_commit(struct cmcwh_batch *batch, struct cmcwh_text composition
     return (int)batch->count;
 }
 
+/* For how many ms those who wait are still to wait for others. */
+static uint64_t ring_gathers(const struct cmcwh_ring *ring) {
+    return ring->waiting == NULL ? 0 : batch_gathers(ring->waiting);
+}
+
+uint32_t cmcwh_ring_gathered(struct cmcwh_ring *ring, bool enough) {
+    uint32_t left = UINT32_MAX;
+
+    port_lock(ring);
+    if (enough) {
+        ring_hasten(ring);
+    }
+    if (ring->waiting != NULL) {
+        left = (uint32_t)ring_gathers(ring);
+        ring_call_leader(ring);
+    }
+    port_unlock(ring);
+    return left;
+}
+
 /* How many ms it may still wait, UINT64_MAX: for ever. */
 static uint64_t batch_patience(const struct cmcwh_batch *batch) {
     uint64_t limit = batch->ring->config.confirm_wait;
@@ -4177,15 +4232,17 @@ static int batch_confirm(struct cmcwh_batch *batch) {
     batch->parked = false;
     while (batch->outcome == CMCWH_PENDING && !batch->parked) {
         uint64_t left = batch_patience(batch);
+        uint64_t gathers = ring_gathers(ring);
 
-        if (is_stored(ring) && !ring->keeper.busy) {
+        if (is_stored(ring) && !ring->keeper.busy && gathers == 0) {
             ring->keeper.keeping->lead(ring);
         } else if (left == 0 && batch_give_up(batch)) {
             break;
         } else if (batch->settled != NULL || !port_can_wait(ring)) {
             batch->parked = true;
         } else {
-            (void)port_wait(ring, left > 0 ? left : WAIT_LONGEST);
+            left = left > 0 ? left : WAIT_LONGEST;
+            (void)port_wait(ring, gathers > 0 && gathers < left ? gathers : left);
         }
     }
     outcome = batch->outcome;
@@ -4193,11 +4250,27 @@ static int batch_confirm(struct cmcwh_batch *batch) {
     return outcome;
 }
 
+/* With confirm: for how many ms a required reader is not to begin with what it has not
+ * acknowledged, because more requests may come. Once it has begun, it takes those too. */
+static uint64_t reader_gathers(const struct cmcwh_ring *ring, const struct cmcwh_reader *reader) {
+    const struct cmcwh_batch *batch = ring->waiting;
+
+    if (ring->config.gather == 0 || !ring->config.confirm || !reader->required) {
+        return 0;
+    }
+    while (batch != NULL && batch->first_seq + batch->count <= reader_done(ring, reader)) {
+        batch = batch->next_waiting;
+    }
+    return batch == NULL ? 0 : batch_gathers(batch);
+}
+
 /* What a reader may read now: with confirm, one that is not required sees only what the
  * required ones have taken. */
 static bool reader_may_read(const struct cmcwh_ring *ring, const struct cmcwh_reader *reader) {
-    return reader->next != CMCWH_NONE && (reader->required || !ring->config.confirm ||
-                                          seq_at(ring, reader->next) < ring_confirmed(ring));
+    return reader->next != CMCWH_NONE &&
+           (reader->required || !ring->config.confirm ||
+            seq_at(ring, reader->next) < ring_confirmed(ring)) &&
+           reader_gathers(ring, reader) == 0;
 }
 
 /* Goes past what was found damaged when the ring was opened. */
@@ -4266,15 +4339,18 @@ int cmcwh_ring_read(struct cmcwh_ring *ring, int reader, struct cmcwh_record *re
 }
 
 bool cmcwh_ring_wait(struct cmcwh_ring *ring, int reader, uint32_t ms) {
+    const struct cmcwh_reader *self = &ring->readers[reader];
     bool some;
 
     port_lock(ring);
-    some = reader_may_read(ring, &ring->readers[reader]);
+    some = reader_may_read(ring, self);
     if (!some) {
+        uint64_t gathers = reader_gathers(ring, self);
+
         ring->waiting_readers++;
-        (void)port_wait(ring, ms);
+        (void)port_wait(ring, gathers > 0 && gathers < ms ? gathers : ms);
         ring->waiting_readers--;
-        some = reader_may_read(ring, &ring->readers[reader]);
+        some = reader_may_read(ring, self);
     }
     port_unlock(ring);
     return some;

@@ -449,6 +449,14 @@ struct cmcwh_ring_config {
      * taken it; with storage unless it is just being written, for that cannot be taken back. */
     uint32_t confirm_wait;
 
+    /* How many ms a committed request waits for others that are to share its sync, 0: not at all;
+     * less than confirm_wait, unless that is 0. With storage all that come meanwhile are written
+     * and synced together, once. With confirm required readers see none of them before, and sync
+     * them together. Sooner when the ring has no room for more. Needs a clock: without one nobody
+     * waits. Whose time is over goes on where its port waits, or when it is confirmed again; of
+     * those that are to be called (cmcwh_server_config.settled) cmcwh_ring_gathered calls one. */
+    uint32_t gather;
+
     /* What the ring counts and remembers beyond what readers are still to get: see History. NULL:
      * nothing. */
     struct cmcwh_history *history;
@@ -479,6 +487,12 @@ struct cmcwh_recovery {
  * taken their places, which need not happen in the order of their numbers. */
 int cmcwh_ring_open(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config,
                     struct cmcwh_recovery *found);
+
+/* With config.gather and storage: calls whoever has waited long enough for others to share a sync,
+ * and then stores for all. With `enough` nobody waits any longer, as at the end, or when no more
+ * can come; those who come later do. Returns in how many ms it is to be called again, 0 or
+ * UINT32_MAX: not until a request is CMCWH_STORING again. */
+uint32_t cmcwh_ring_gathered(struct cmcwh_ring *ring, bool enough);
 
 /* Adds a reader. It begins at the oldest record still held, or, when the storage knows a place
  * under its `name` (NULL: none is kept), there. Its number (>= 0), or CMCWH_ERR_ARGUMENT when
@@ -648,6 +662,9 @@ int cmcwh_ring_look(struct cmcwh_ring *ring, uint64_t seq, struct cmcwh_record *
  *       stored = cmcwh_parser_commit(&parser);             >= 0: 200
  *       later as in memory
  *
+ *   One with several parsers may spare its storage, or its sink, by `gather`: then the commit is
+ *   pending at first, other requests go on meanwhile, and each is confirmed until that says more.
+ *
  *   Below 0 in all of them: cmcwh_parser_abort, and the answer is 503.
  *
  * A multipart body needs its boundary, from Content-Type, between init and the first feed:
@@ -714,8 +731,9 @@ int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t len
 int cmcwh_parser_end(struct cmcwh_parser *parser);
 
 /* After cmcwh_parser_end: commits the events, waits until their fate is known, and returns how many
- * are safe. CMCWH_ERR_STORAGE: none of them was taken. CMCWH_PENDING: with config.confirm, and a
- * port that cannot wait, a required sink has still to take them: pump, then cmcwh_parser_confirm.
+ * are safe. CMCWH_ERR_STORAGE: none of them was taken. CMCWH_PENDING, with a port that cannot wait:
+ * with config.confirm a required sink has still to take them: pump, then cmcwh_parser_confirm; with
+ * config.gather others may still come: go on with these, then cmcwh_parser_confirm.
  * CMCWH_ERR_ARGUMENT: they were committed before. */
 int cmcwh_parser_commit(struct cmcwh_parser *parser);
 
@@ -1137,8 +1155,8 @@ int cmcwh_server_init(struct cmcwh_server *server, const struct cmcwh_server_con
  * only: the body is not all there; call again, from any thread, with the same arguments, when more
  * of it is, or end the request with cmcwh_server_refuse. CMCWH_STORING, with config.settled only:
  * it is not known yet what is to be answered; call again when that is called, and when the ring's
- * confirm_wait is over. `access` (NULL: everybody may post) must stay as it is until the request is
- * answered. */
+ * confirm_wait is over; with the ring's `gather` see cmcwh_ring_gathered. `access` (NULL: everybody
+ * may post) must stay as it is until the request is answered. */
 int cmcwh_server_handle(struct cmcwh_server *server, struct cmcwh_worker *worker,
                         const struct cmcwh_access *access, struct mg_connection *connection);
 
@@ -1179,7 +1197,7 @@ struct cmcwh_batch {
     void *context;
     /* After the commit: */
     uint64_t first_seq;
-    uint64_t since; /* ticks */
+    uint64_t since, due; /* ticks at which it began to wait, and until which for others */
     int outcome;
     bool parked; /* it was found pending */
     struct cmcwh_batch *next_waiting;
