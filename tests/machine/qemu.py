@@ -17,11 +17,11 @@ sys.path[:0] = [os.path.join(HERE, "..", "integration")]
 from harness import Skipped, free_port  # noqa: E402,F401
 from programs import find  # noqa: E402
 
-PATIENCE = 240  # seconds for anything that should come: an emulated machine on a busy one is slow
+PATIENCE = int(os.environ.get("MACHINE_PATIENCE", 240))  # seconds for anything that should come: an emulated machine on a busy one is slow
 
 
 class Machine:
-    """A machine that runs. Use as a context manager: its end pulls the plug.
+    """A machine. Use as a context manager, which starts it unless it runs; its end pulls the plug.
 
     `arguments` are qemu's, without `-nographic` and what the console needs. The console is the machine's first serial
     port. All of what it said is in `said`; what no expect() has passed yet is what the next one looks at."""
@@ -36,6 +36,9 @@ class Machine:
         self.process = self.monitor = None
 
     def __enter__(self):
+        return self if self.process else self.start()
+
+    def start(self):
         self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, start_new_session=True)
         self.reader = threading.Thread(target=self.read, daemon=True)

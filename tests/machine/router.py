@@ -17,7 +17,7 @@ PAGE, BLOCK = 4096, 64 << 10
 FLASH_SIZE, DISK_SIZE = 4 << 20, 64 << 20
 # In the order in which they are loaded; what they need comes before them.
 MODULES = {"ext4": ["crc32c_generic", "ext4"], "f2fs": ["crc32_generic", "f2fs"], "jffs2": ["jffs2"],
-           "ubifs": ["deflate", "zstd", "ubifs"], "block2mtd": ["block2mtd"],
+           "ubifs": ["ubifs"], "crypto": ["deflate", "zstd"], "block2mtd": ["block2mtd"],
            "flash": ["gen_probe", "cfi_util", "cfi_cmdset_0001", "cfi_probe", "physmap", "flash"]}
 
 
@@ -113,7 +113,7 @@ def make_initrd(kind, cmcwh, path):
 class Router:
     """A router with one disk or flash for all its lives. The files are in `folder`."""
 
-    early = ""  # modules that are loaded before the state is saved, beside those of the file system
+    early = ""  # modules that are loaded before the state is saved
 
     def __init__(self, kind, cmcwh, folder, filesystem):
         self.kind, self.folder, self.filesystem = kind, folder, filesystem
@@ -136,7 +136,7 @@ class Router:
         """The first boot, up to where each life begins."""
         with self.machine(self.attached(self.first_image())) as machine:
             machine.expect("router ready")
-            machine.run("load %s %s" % (self.early, self.filesystem))
+            machine.run("load " + self.early)
             machine.qmp("stop")
             machine.qmp("migrate", uri="exec:cat >'%s'" % self.state)
             while machine.qmp("query-migrate").get("status") not in ("completed", "failed"):
@@ -148,7 +148,7 @@ class Router:
         """The next life: a machine that runs on from there."""
         self.lives += 1
         machine = self.machine(self.attached(self.next_image()), "-incoming", "exec:cat '%s'" % self.state)
-        machine.__enter__()
+        machine.start()
         while machine.qmp("query-status")["status"] == "inmigrate":
             pass
         machine.qmp("cont")
@@ -159,11 +159,11 @@ class WithDisk(Router):
     """A disk. Without a cache of its own, a write that the guest has seen completed survives; with one (volatile), what
     the guest has not flushed does not: what is new since the last life is in qemu's memory, as a table, until then."""
 
-    early = "disk"  # to find it reads of it, but keeps nothing: what it had in memory goes with who has it open
-
     def __init__(self, kind, cmcwh, folder, filesystem, volatile=False):
         super().__init__(kind, cmcwh, folder, filesystem)
         self.volatile = volatile
+        # To find a disk its driver reads of it, but what it had in memory goes with who has it open.
+        self.early = "disk " + filesystem
 
     def format(self):
         for old in glob.glob(self.path("disk*")):
@@ -200,18 +200,17 @@ class WithDisk(Router):
 
 
 class WithFlash(Router):
-    """A NOR flash on the board's bus. Its content is part of the machine's state, so before each life it is put there:
-    when the state is made the flash holds pages that are found again."""
+    """A NOR flash on the board's bus, of two partitions. Its content is part of the machine's state, so before each life
+    it is put there: when the state is made the flash holds pages that are found again."""
 
     def format(self):
         self.image = self.path("flash")
-        data = bytearray(b"\xff" * FLASH_SIZE)
         with open(self.image, "wb") as file:
-            file.write(data)
+            file.write(b"\xff" * BLOCK + self.formatted().ljust(FLASH_SIZE - BLOCK, b"\xff"))
 
     def first_image(self):
-        self.marks = [random.Random(number).randbytes(PAGE) for number in range(FLASH_SIZE // PAGE)]
         self.image = self.path("flash")
+        self.marks = [random.Random(number).randbytes(PAGE) for number in range(FLASH_SIZE // PAGE)]
         with open(self.image, "wb") as file:
             file.write(b"".join(self.marks))
         return self.image
@@ -234,13 +233,44 @@ class WithFlash(Router):
                     state.write(page)
         return self.image
 
+
+class WithJffs2(WithFlash):
+    early = "jffs2"
+
+    def formatted(self):
+        return b""  # it takes an erased flash
+
     def mount(self):
-        if self.filesystem == "jffs2":
-            return "load flash && mount -t jffs2 mtd1 /d"
-        return "load flash && echo 1 >/sys/class/ubi/attach; mount -t ubifs ubi0:d /d"
+        return "load flash && mount -t jffs2 mtd1 /d"
+
+
+VOLUME = """[d]
+mode=ubi
+vol_id=0
+vol_type=dynamic
+vol_name=d
+vol_size=1MiB
+vol_flags=autoresize
+"""
+
+
+class WithUbifs(WithFlash):
+    early = "crypto"
+
+    def formatted(self):
+        """A volume that is empty: who mounts it first makes the file system."""
+        with open(self.path("volume"), "w", encoding="ascii") as file:
+            file.write(VOLUME)
+        subprocess.run([find("ubinize"), "-p", str(BLOCK), "-m", "1", "-o", self.path("ubi"), self.path("volume")],
+                       check=True, stdout=subprocess.DEVNULL)
+        with open(self.path("ubi"), "rb") as file:
+            return file.read()
+
+    def mount(self):
+        return "load flash && insmod /modules/ubi.ko mtd=1 && load ubifs && mount -t ubifs ubi0:d /d"
 
 
 def router(kind, cmcwh, folder, filesystem, volatile=False):
-    if filesystem in ("jffs2", "ubifs"):
-        return WithFlash(kind, cmcwh, folder, filesystem)
-    return WithDisk(kind, cmcwh, folder, filesystem, volatile)
+    """volatile: of a disk, whether it loses what was not flushed."""
+    flash = {"jffs2": WithJffs2, "ubifs": WithUbifs}.get(filesystem)
+    return flash(kind, cmcwh, folder, filesystem) if flash else WithDisk(kind, cmcwh, folder, filesystem, volatile)
