@@ -70,6 +70,8 @@
 #define MBEDTLS_BASE64_C
 #define MBEDTLS_X509_USE_C
 #define MBEDTLS_X509_CRT_PARSE_C
+#define MBEDTLS_X509_CHECK_KEY_USAGE /* 2.28 would take any certificate for a CA, or a server */
+#define MBEDTLS_X509_CHECK_EXTENDED_KEY_USAGE
 #define MBEDTLS_X509_RSASSA_PSS_SUPPORT
 
 /* 3.6 does it by itself, when it is told the version that this is written for. */
