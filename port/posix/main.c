@@ -20,6 +20,7 @@
 #include "command/serve.h"
 #include "platform/log.h"
 #include "sink/sink.h"
+#include "tls/session.h"
 
 static const char usage[] =
     "usage: cmcwh [serve] [OPTIONS]     receive webhooks of Customers Mail Cloud\n"
@@ -109,7 +110,11 @@ static int run_command(int count, char **arguments) {
     command_run run;
 
     if (strcmp(command, "--version") == 0) {
-        return puts("cmcwh " CMCWH_VERSION) < 0;
+        const char *library = tls_library();
+
+        return printf("cmcwh " CMCWH_VERSION "\n%s%s\n",
+                      library == NULL ? "without TLS" : "TLS by ",
+                      library == NULL ? "" : library) < 0;
     }
     if (count < 2 || command[0] == '-') {
         return command_serve(count < 2 ? 0 : count - 1, arguments + 1);

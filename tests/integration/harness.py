@@ -326,6 +326,11 @@ def run(*arguments, data=None, preload=None):
     return result.returncode, result.stdout, result.stderr.decode("utf-8", "replace")
 
 
+def tls_1_3():
+    """Does the library that does TLS speak that version?"""
+    return b"TLS by OpenSSL" in run("--version")[1]
+
+
 def loading(folder, source):
     """For preload=: compiles C that takes the place of functions of the C library, and loads it."""
     with open(CMCWH, "rb") as file:

@@ -9,6 +9,9 @@
 /* Is TLS built in? */
 bool tls_built_in(void);
 
+/* What does it, with its version. NULL: nothing. */
+const char *tls_library(void);
+
 /* A session is used by one thread at a time. tls/server.h and tls/client.h open one. */
 struct tls;
 

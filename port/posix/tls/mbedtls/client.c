@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "platform/given.h"
 #include "platform/log.h"
@@ -239,6 +240,18 @@ static enum tls_doubt doubt_of(uint32_t doubts, const char **why) {
     return TLS_DOUBT_TRUST;
 }
 
+/* Our part of a handshake is sent in pieces: a peer that refuses one takes no more, and why it does
+ * so is still there to be read, not encrypted yet. */
+static void read_alert(struct tls *session) {
+    unsigned char record[7];
+
+    if (session->error == MBEDTLS_ERR_SSL_CONN_EOF &&
+        recv(session->socket, record, sizeof record, MSG_DONTWAIT) == (ssize_t)sizeof record &&
+        record[0] == MBEDTLS_SSL_MSG_ALERT && record[5] == MBEDTLS_SSL_ALERT_LEVEL_FATAL) {
+        session->alert = record[6];
+    }
+}
+
 /* What else a handshake fails of. */
 static const char *fault_of(const struct tls *session) {
     const char *alert = tls_alert(session);
@@ -270,6 +283,7 @@ int tls_call_shake(struct tls *session, enum tls_doubt *doubt, const char **why)
             session->error == BAD_CERTIFICATE || session->error == MBEDTLS_ERR_X509_FATAL_ERROR) {
             *doubt = doubt_of(mbedtls_ssl_get_verify_result(&session->ssl), why);
         } else {
+            read_alert(session);
             *doubt = TLS_DOUBT_NONE;
             *why = fault_of(session);
         }

@@ -16,6 +16,10 @@ bool tls_built_in(void) {
     return true;
 }
 
+const char *tls_library(void) {
+    return "Mbed TLS " MBEDTLS_VERSION_STRING;
+}
+
 /* ---- Configuration ---- */
 
 /* Best first: most of our senders have AES in their processors, and wait for us. */
@@ -252,11 +256,11 @@ const char *tls_alert(const struct tls *session) {
         unsigned char number;
         const char *text;
     } alerts[] = {
-        {40, "handshake failure"},   {42, "bad certificate"},       {43, "unsupported certificate"},
-        {44, "certificate revoked"}, {45, "certificate expired"},   {46, "certificate unknown"},
-        {48, "unknown ca"},          {49, "access denied"},         {51, "decrypt error"},
-        {70, "protocol version"},    {71, "insufficient security"}, {80, "internal error"},
-        {112, "unrecognized name"},  {116, "certificate required"}};
+        {40, "alert handshake failure"},   {42, "alert bad certificate"},       {43, "alert unsupported certificate"},
+        {44, "alert certificate revoked"}, {45, "alert certificate expired"},   {46, "alert certificate unknown"},
+        {48, "alert unknown ca"},          {49, "alert access denied"},         {51, "alert decrypt error"},
+        {70, "alert protocol version"},    {71, "alert insufficient security"}, {80, "alert internal error"},
+        {112, "alert unrecognized name"},  {116, "alert certificate required"}};
 
     for (size_t i = 0; i < sizeof alerts / sizeof *alerts; i++) {
         if (alerts[i].number == session->alert) {

@@ -9,6 +9,10 @@ bool tls_built_in(void) {
     return false;
 }
 
+const char *tls_library(void) {
+    return NULL;
+}
+
 int tls_shake(struct tls *session) {
     (void)session;
     return TLS_FAILS;

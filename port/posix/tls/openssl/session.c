@@ -2,12 +2,17 @@
 #include "tls/session.h"
 
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 
 #include "tls/openssl/openssl.h"
 
 bool tls_built_in(void) {
     return true;
+}
+
+const char *tls_library(void) {
+    return OpenSSL_version(OPENSSL_VERSION);
 }
 
 /* What the last call of OpenSSL says that returned `result`. */
