@@ -6,7 +6,7 @@ the router starts; the router begins its next life, its file system must mount, 
 answered 200 must be in the ring or in the log, and of any other request all events or none. After some lives the disk or
 flash is made anew. CMCWH: the program, with @ for the processor's triplet.
 
-With --results the sums are kept in a file for each cell: interrupted, it goes on from there. The table shows all."""
+With --results the sums are kept there, in a file for each cell, and the table: interrupted, it goes on from there."""
 
 import argparse
 import json
@@ -29,7 +29,7 @@ LIVES = 10  # pulls until the disk or flash is made anew
 EVENT = re.compile(rb'^\{"seq":(\d+),.*?"to":"user(\d+)@example\.jp".*\}$', re.MULTILINE)
 SERVE = ("cmcwh serve --listen 0.0.0.0:8080 --workers 2 --ring /d/ring --ring-records 64 --sync %s --sink file:/d/log "
          "2>&1 &")
-SUMS = ("pulls", "requests", "acknowledged", "unanswered", "found", "repeats", "half", "lost", "seconds")
+SUMS = ("pulls", "requests", "acknowledged", "unanswered", "found", "repeats", "half", "lost", "failed", "seconds")
 
 
 class Posting:
@@ -171,8 +171,9 @@ class Cell:
         assert last == found.events, "in the ring or the log before, but not in the log: %s" % sorted(found.events - last)[:20]
 
 
-COLUMNS = "%-24s %6s %9s %13s %8s %8s %8s %6s %6s %8s"
-HEAD = COLUMNS % ("machine, file system", "pulls", "requests", "acknowledged", "others", "found", "repeats", "half", "lost", "s/pull")
+COLUMNS = "%-20s" + " %12s" * 10
+HEAD = COLUMNS % ("machine, file system", "pulls", "requests", "acknowledged", "unanswered", "found", "repeats", "half there", "lost",
+                  "failures", "s each")
 
 
 def row(name, sums):
@@ -180,7 +181,7 @@ def row(name, sums):
 
 
 class Results:
-    """The sums of each cell, in a file for each if there is a folder."""
+    """The sums of each cell, in a file for each if there is a folder, and the table of all that are there."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -188,7 +189,7 @@ class Results:
             os.makedirs(folder, exist_ok=True)
 
     def path(self, name):
-        return os.path.join(self.folder, name.replace("/", "-") + ".json")
+        return os.path.join(self.folder, name.replace("/", ",") + ".json")
 
     def read(self, name):
         if not self.folder or not os.path.exists(self.path(name)):
@@ -197,31 +198,49 @@ class Results:
             return json.load(file)
 
     def write(self, name, sums):
-        if self.folder:
-            with open(self.path(name) + ".new", "w", encoding="ascii") as file:
-                json.dump(sums, file)
-            os.rename(file.name, self.path(name))
+        if not self.folder:
+            return
+        replace(self.path(name), json.dumps(sums))
+        cells = [each[:-len(".json")].replace(",", "/") for each in sorted(os.listdir(self.folder)) if each.endswith(".json")]
+        replace(os.path.join(self.folder, "table.txt"), "\n".join([HEAD] + [row(each, self.read(each)) for each in cells]) + "\n")
 
 
-def attempt(name, program, pulls, results, sync):
-    """Pulls until there were enough. Returns whether all went well."""
-    folder, good = tempfile.mkdtemp(prefix="cmcwh-machine-"), True
-    try:
-        cell = Cell(name, program, folder, sync)
-        cell.sums = results.read(name)
-        while cell.sums["pulls"] < pulls:
-            seed = time.time_ns() % 1000000
-            cell.lives(min(LIVES, pulls - cell.sums["pulls"]), random.Random(seed))
-            results.write(name, cell.sums)
-    except Exception as reason:
-        traceback.print_exc()
-        print("%s\nthe files are in %s" % (getattr(reason, "said", ""), folder), flush=True)
-        results.write(name, cell.sums)
-        good = False
-    print(row(name, cell.sums), flush=True)
-    if good:
-        shutil.rmtree(folder)
-    return good
+def replace(path, text):
+    new = "%s.%d" % (path, os.getpid())
+    with open(new, "w", encoding="ascii") as file:
+        file.write(text)
+    os.rename(new, path)
+
+
+class Campaign:
+    """Pulls at one cell, some at a time. What goes wrong is printed, and its files are kept."""
+
+    def __init__(self, name, arguments, results):
+        self.name, self.arguments, self.results = name, arguments, results
+        self.cell, self.sums = None, results.read(name)
+
+    def left(self):
+        """How many are left. A cell at which things go wrong again and again is given up."""
+        return max(0, self.arguments.pulls - self.sums["pulls"]) if self.sums["failed"] < 3 else 0
+
+    def go_on(self):
+        seed = time.time_ns() % 1000000
+        try:
+            if self.cell is None:
+                self.folder = tempfile.mkdtemp(prefix="cmcwh-machine-")
+                self.cell = Cell(self.name, self.arguments.cmcwh, self.folder, self.arguments.sync)
+                self.cell.sums = self.sums
+            self.cell.lives(min(LIVES, self.left()), random.Random(seed))
+        except Exception as reason:
+            print("".join(traceback.format_exception(reason)), getattr(reason, "said", ""), sep="\n")
+            print("%s, seed %d: the files are in %s" % (self.name, seed, self.folder), flush=True)
+            self.sums["failed"] += 1
+            self.cell = None
+        self.results.write(self.name, self.sums)
+
+    def end(self):
+        if self.cell:
+            shutil.rmtree(self.folder)
 
 
 def main():
@@ -233,9 +252,17 @@ def main():
     parser.add_argument("cells", nargs="+", metavar="CELL")
     arguments = parser.parse_args()
     results = Results(arguments.results)
-    print(HEAD, flush=True)
-    good = [attempt(name, arguments.cmcwh, arguments.pulls, results, arguments.sync) for name in arguments.cells]
-    return 0 if all(good) else 1
+    campaigns = [Campaign(name, arguments, results) for name in arguments.cells]
+    while any(campaign.left() for campaign in campaigns):
+        for campaign in campaigns:
+            if campaign.left():
+                campaign.go_on()
+            if not campaign.left():
+                campaign.end()
+    print(HEAD)
+    for campaign in campaigns:
+        print(row(campaign.name, campaign.sums))
+    return 1 if any(campaign.sums["failed"] for campaign in campaigns) else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,23 @@
+# Whole machines in qemu, with kernels of Debian's: routers, and a plug that is pulled.
+
+.PHONY: machine-test machine-test-long
+
+MACHINE_PROCESSORS := mipsel-linux-gnu aarch64-linux-gnu
+MACHINE_PULLS := mipsel/ext4/volatile mipsel/f2fs mipsel/jffs2 mipsel/ubifs
+MACHINE_PULLS_LONG := $(foreach disk,ext4 ext4/volatile f2fs f2fs/volatile jffs2 ubifs,mipsel/$(disk)) \
+	$(foreach disk,ext4/volatile f2fs/volatile,arm64/$(disk))
+
+# build/machine/cmcwh-TRIPLET, one for each processor
+machine_programs = @mkdir -p build/machine; for triplet in $(MACHINE_PROCESSORS); do \
+	out=$$($(MAKE) -s CROSS_COMPILE=$$triplet- show-out) && $(MAKE) -s CROSS_COMPILE=$$triplet- $$out/cmcwh && \
+	cp $$out/cmcwh build/machine/cmcwh-$$triplet || exit 1; done
+
+#: make machine-test routers in qemu, whose plug is pulled, on four file systems; some 3 minutes
+machine-test:
+	$(machine_programs)
+	@python3 tests/machine/pulls.py build/machine/cmcwh-@ $(MACHINE_PULLS)
+
+#: make machine-test-long    1 000 pulls, some 2 hours; interrupted, it goes on. The table: build/machine/pulls/table.txt
+machine-test-long:
+	$(machine_programs)
+	@python3 tests/machine/pulls.py --pulls 125 --results build/machine/pulls build/machine/cmcwh-@ $(MACHINE_PULLS_LONG)
