@@ -1,7 +1,7 @@
 /* civetweb itself, from the source that CIVETWEB_SRC names, driven a piece at a time: it gets
- * neither sockets nor threads of its own, reads heads that were put into its buffer, and what it
- * sends is handed to us. Compiled without our warnings: it is not our code. Not here: whatever can
- * do with civetweb's own header. */
+ * neither sockets nor threads of its own, and reads heads that were put into its buffer. Compiled
+ * without our warnings: it is not our code. Not here: whatever can do with civetweb's own header.
+ */
 #define _GNU_SOURCE
 #ifndef _FILE_OFFSET_BITS
 #define _FILE_OFFSET_BITS 64
@@ -10,33 +10,18 @@
 
 #include <netinet/in.h>
 #include <stddef.h>
-#include <sys/socket.h>
 
-void (*cmcwh_civetweb_send)(void *server, int number, const void *bytes, size_t length);
-
-static ssize_t send_through(struct mg_context *context, int number, const void *bytes,
-                            size_t length, int flags);
-
-#define send(socket, bytes, length, flags) send_through(ctx, socket, bytes, length, flags)
+/* What is read and written goes through exchange.c, which puts its own in place of these. They are
+ * for sockets, wait on them for seconds in floating point, and are left to programs that have
+ * nothing else. */
+#pragma weak mg_read
+#pragma weak mg_write
 
 #define MG_EXTERNAL_FUNCTION_mg_cry_internal_impl
 #define MG_EXTERNAL_FUNCTION_log_access
 #include <civetweb.c>
 
-#undef send
-
-/* All that civetweb sends. It is told a number of ours for a socket, and may think that all is
- * sent. */
-static ssize_t send_through(struct mg_context *context, int number, const void *bytes,
-                            size_t length, int flags) {
-    if (cmcwh_civetweb_send == NULL) {
-        return send(number, bytes, length, flags);
-    }
-    cmcwh_civetweb_send(context->user_data, number, bytes, length);
-    return (ssize_t)length;
-}
-
-struct mg_context *cmcwh_civetweb_open(void *server) {
+struct mg_context *cmcwh_civetweb_open(void) {
     static char no[] = "no";
     struct mg_context *context = mg_calloc(1, sizeof *context);
 
@@ -44,7 +29,6 @@ struct mg_context *cmcwh_civetweb_open(void *server) {
         return NULL;
     }
     context->context_type = CONTEXT_SERVER;
-    context->user_data = server;
     for (int i = 0; i < NUM_OPTIONS; i++) {
         context->dd.config[i] = (char *)config_options[i].default_value;
     }
@@ -56,14 +40,14 @@ void cmcwh_civetweb_close(struct mg_context *context) {
     mg_free(context);
 }
 
-struct mg_connection *cmcwh_civetweb_new(struct mg_context *context, int number, char *buffer,
-                                         size_t size, void *data) {
+struct mg_connection *cmcwh_civetweb_new(struct mg_context *context, char *buffer, size_t size,
+                                         void *data) {
     struct mg_connection *connection = mg_calloc(1, sizeof *connection);
 
     if (connection != NULL) {
         connection->phys_ctx = context;
         connection->dom_ctx = &context->dd;
-        connection->client.sock = number;
+        connection->client.sock = INVALID_SOCKET;
         connection->buf = buffer;
         connection->buf_size = (int)size;
         connection->protocol_type = PROTOCOL_TYPE_HTTP1;

@@ -7,12 +7,8 @@
 struct mg_connection;
 struct mg_context;
 
-/* To be set before anything is answered; NULL: civetweb's connections have sockets. Takes what is
- * sent over the connection of this number. */
-extern void (*cmcwh_civetweb_send)(void *server, int number, const void *bytes, size_t length);
-
 /* Its settings, for connections that are made by hand. NULL: no memory. */
-struct mg_context *cmcwh_civetweb_open(void *server);
+struct mg_context *cmcwh_civetweb_open(void);
 void cmcwh_civetweb_close(struct mg_context *context);
 
 /* A connection that has one request at a time in `buffer`, which stays the caller's. The head may
@@ -20,8 +16,8 @@ void cmcwh_civetweb_close(struct mg_context *context);
  * mg_get_user_connection_data returns. NULL: no memory. */
 #define CMCWH_CIVETWEB_ROOM 1024
 
-struct mg_connection *cmcwh_civetweb_new(struct mg_context *context, int number, char *buffer,
-                                         size_t size, void *data);
+struct mg_connection *cmcwh_civetweb_new(struct mg_context *context, char *buffer, size_t size,
+                                         void *data);
 void cmcwh_civetweb_free(struct mg_connection *connection);
 
 /* From now on it is a connection to our `port` from the address `peer`, and nothing of it has come.

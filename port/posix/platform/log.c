@@ -65,12 +65,14 @@ static struct {
     bool shared;   /* it may block: see descriptor_try */
     bool torn;     /* a part of a line was written */
     unsigned lost; /* messages */
-    struct recent {
-        char text[TEXT_SIZE];
-        unsigned times; /* it came; 0: no message */
-        uint64_t since; /* ticks, the first of these times */
-    } recent[RECENT];
 } out = {.mutex = PTHREAD_MUTEX_INITIALIZER, .descriptor = STDERR_FILENO};
+
+/* Guarded by the same mutex; apart, for what begins with zeros takes no room in the file. */
+static struct recent {
+    char text[TEXT_SIZE];
+    unsigned times; /* it came; 0: no message */
+    uint64_t since; /* ticks, the first of these times */
+} recents[RECENT];
 
 enum {
     SAME = 5,      /* times that one message is repeated */
@@ -132,10 +134,10 @@ static void say_times(struct recent *recent) {
 /* Where this message is kept, if it came less than a minute ago; else where it is to be: a free
  * place, or that of the one which came first longest ago. */
 static struct recent *recent_of(const char *text, uint64_t now) {
-    struct recent *place = &out.recent[0];
+    struct recent *place = &recents[0];
 
     for (size_t i = 0; i < RECENT; i++) {
-        struct recent *recent = &out.recent[i];
+        struct recent *recent = &recents[i];
 
         if (recent->times > 0 && now - recent->since >= MINUTE) {
             say_times(recent);
@@ -193,8 +195,8 @@ void log_sum_up(bool all) {
 
     (void)pthread_mutex_lock(&out.mutex);
     for (size_t i = 0; i < RECENT; i++) {
-        if (out.recent[i].times > 0 && (all || now - out.recent[i].since >= MINUTE)) {
-            say_times(&out.recent[i]);
+        if (recents[i].times > 0 && (all || now - recents[i].since >= MINUTE)) {
+            say_times(&recents[i]);
         }
     }
     (void)pthread_mutex_unlock(&out.mutex);

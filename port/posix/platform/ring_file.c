@@ -92,8 +92,10 @@ static int named(const struct ring_file *file) {
 
 static void works(struct ring_file *file) {
     if (file->failing != 0) {
-        log_line(CMCWH_LOG_INFO, "ring '%s': works again after %.1f s", file->path,
-                 (double)(platform_ticks() - file->failing) / 1000);
+        uint64_t failed = platform_ticks() - file->failing;
+
+        log_line(CMCWH_LOG_INFO, "ring '%s': works again after %" PRIu64 ".%u s", file->path,
+                 failed / 1000, (unsigned)(failed % 1000 / 100));
         file->failing = 0;
         __atomic_store_n(&file->fails, false, __ATOMIC_RELAXED);
     }

@@ -2,6 +2,7 @@
  * fails. Not here: the name of any medium. */
 #include "sink/sink.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -239,8 +240,10 @@ static void rest_a_while(struct sink *sink, struct trial *trial) {
 
 static void works_again(struct sink *sink, struct trial *trial) {
     if (trial->since != 0) {
-        log_line(CMCWH_LOG_INFO, "sink '%s': works again after %.1f s", sink->uri,
-                 (double)(platform_ticks() - trial->since) / 1000);
+        uint64_t failed = platform_ticks() - trial->since;
+
+        log_line(CMCWH_LOG_INFO, "sink '%s': works again after %" PRIu64 ".%u s", sink->uri,
+                 failed / 1000, (unsigned)(failed % 1000 / 100));
         trial->since = 0;
         tell(sink, NULL);
     }
