@@ -37,6 +37,8 @@ AR = $(CROSS_COMPILE)ar
 endif
 STATIC ?= 0
 TLS ?= 1
+# A static program with musl, ours or the system's, gets a printf without floating point.
+PRINTF := $(if $(filter 1,$(STATIC)),$(if $(filter %musl-gcc,$(firstword $(CC))),port/musl/printf.c))
 # What does it, a folder of port/posix/tls.
 TLS_LIBRARY := $(or $(filter openssl mbedtls,$(TLS)),$(if $(filter 0,$(TLS)),none,$(if $(filter 1,$(TLS)),openssl)))
 $(if $(TLS_LIBRARY),,$(error there is no TLS=$(TLS): TLS=0, TLS=1, TLS=openssl or TLS=mbedtls))
@@ -195,7 +197,10 @@ $(PORT_OBJECTS): $(OUT)/%.o: port/%.c | $(OUT)/checked-server
 COLD := main admin/% command/% $(addprefix platform/,client credentials csv given number only outcome reply url when writer)
 $(filter $(COLD:%=$(OUT)/posix/%.o),$(PORT_OBJECTS)): PORT_C += $(if $(filter -O2 -O3,$(CFLAGS)),-Os)
 
-$(OUT)/cmcwh: $(PORT_OBJECTS) $(OUT)/cmcwh.o $(OUT)/civetweb.o $(MBEDTLS_OBJECTS)
+$(OUT)/printf.o: port/musl/printf.c | $(OUT)/checked
+	$(call say,CC $<)$(PORT_C) -c $< -o $@
+
+$(OUT)/cmcwh: $(PORT_OBJECTS) $(OUT)/cmcwh.o $(OUT)/civetweb.o $(MBEDTLS_OBJECTS) $(if $(PRINTF),$(OUT)/printf.o)
 	$(call say,LD cmcwh)$(CC) $(FLAGS) $(LINK) $^ $(LIBRARIES) -o $@
 
 # The library is for those who bring their own HTTP: it needs no civetweb.
