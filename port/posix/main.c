@@ -8,6 +8,7 @@
  * platform/  the system, for all of these: time, log, process, addresses, the ring's file
  *
  * Not here: what a subcommand does. */
+#include <civetweb.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -112,7 +113,7 @@ static int run_command(int count, char **arguments) {
     if (strcmp(command, "--version") == 0) {
         const char *library = tls_library();
 
-        return printf("cmcwh " CMCWH_VERSION "\n%s%s\n",
+        return printf("cmcwh " CMCWH_VERSION "\n%s%s\ncivetweb " CIVETWEB_VERSION "\n",
                       library == NULL ? "without TLS" : "TLS by ",
                       library == NULL ? "" : library) < 0;
     }

@@ -26,7 +26,7 @@ def test_help_and_version():
         assert (status, said) == (0, "") and b"usage: cmcwh" in output
         assert all(len(line) <= 80 for line in output.decode().split("\n"))
     status, output, _ = run("--version")
-    assert status == 0 and re.match(rb"cmcwh \d+\.\d+\.\d+\n(TLS by (OpenSSL|Mbed TLS) \d.*|without TLS)\n$", output)
+    assert status == 0 and re.match(rb"cmcwh \d+\.\d+\.\d+\n(TLS by (OpenSSL|Mbed TLS) \d.*|without TLS)\ncivetweb 1\.\d+\n$", output)
     _, output, _ = run("--help")
     for option in ("listen", "path", "auth-file", "allow", "sink", "ring", "ring-records", "sync",
                    "workers", "body-max", "body-timeout", "pid-file", "user", "log-level", "config"):
