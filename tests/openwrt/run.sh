@@ -1,16 +1,18 @@
 #!/bin/sh
-# run.sh CMCWH: runs the real init script under each small shell that is here, on stubs of UCI and procd,
-# and starts CMCWH with the command line that comes of it. Ends with `N passed, N failed`.
+# run.sh CMCWH [INIT CONFIG]: runs the real init script, or that of a package, under each small shell that is here, on stubs
+# of UCI and procd, and starts CMCWH with the command line that comes of it. Ends with `N passed, N failed`.
 set -u
 cmcwh=$1
 here=$(cd "$(dirname "$0")" && pwd)
-init=$here/../../port/openwrt/files/cmcwh.init
+init=${2:-$here/../../port/openwrt/files/cmcwh.init}
+config=${3:-$here/../../port/openwrt/files/cmcwh.config}
+jail=/bin/sh # a program that is there
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 passed=0 failed=0
 
 start() { # start SHELL: what the init script tells procd
-    UCI_CONFIG=$folder/config CMCWH_PROG=$cmcwh $1 -c ". '$here/stub.sh'; . '$init'; start_service; service_triggers"
+    UCI_CONFIG=$folder/config CMCWH_PROG=$cmcwh CMCWH_JAIL=$jail $1 -c ". '$here/stub.sh'; . '$init'; start_service; service_triggers"
 }
 
 expect() { # expect NAME TEXT: the output has just these lines for the command
@@ -33,9 +35,19 @@ has() { # has NAME LINE
     fi
 }
 
+lacks() { # lacks NAME PATTERN
+    if grep -q -- "$2" "$folder/out"; then
+        failed=$((failed + 1))
+        echo "$shell: $1: '$2' is there:"
+        cat "$folder/out"
+    else
+        passed=$((passed + 1))
+    fi
+}
+
 checks() {
     shell=$1
-    cp "$here/../../port/openwrt/files/cmcwh.config" "$folder/config"
+    cp "$config" "$folder/config"
     start "$shell" >"$folder/out" 2>&1
     expect "the package's configuration is off" ""
     has "a change of the configuration is noticed" "trigger cmcwh"
@@ -66,6 +78,7 @@ config cmcwh 'a'
 	option auth_file '/etc/cmcwh/auth'
 	list sink "file:/var/log/it's.log?rotate=1M&keep=2"
 	list sink 'serial:/dev/ttyS0?baud=9600'
+	list sink 'https://h.example/x?format=cmc&headers=/etc/cmcwh/headers&dead=/etc/cmcwh/state/dead'
 	list proxy '127.0.0.1'
 config cmcwh 'b'
 	option enabled '0'
@@ -87,13 +100,31 @@ serve
 --sink
 file:/var/log/it's.log?rotate=1M&keep=2
 --sink
-serial:/dev/ttyS0?baud=9600"
+serial:/dev/ttyS0?baud=9600
+--sink
+https://h.example/x?format=cmc&headers=/etc/cmcwh/headers&dead=/etc/cmcwh/state/dead"
     has "the auth file may change" "file /etc/cmcwh/auth"
     has "a signal is enough then" "reload_signal HUP"
     has "the ring's folder can be written" "mount_rw /tmp/a folder"
     has "the log's folder can be written" "mount_rw /var/log"
     has "the line can be written" "mount_rw /dev/ttyS0"
     has "it comes back" "respawn 3600"
+    has "a folder for the ring is made" "mkdir -p /tmp/a folder"
+    has "and is the daemon's" "chown cmcwh:cmcwh /tmp/a folder"
+    has "a sink's secrets can be read" "mount /etc/cmcwh/headers"
+    has "and may change" "file /etc/cmcwh/headers"
+    has "its dead letters can be written" "mount_rw /etc/cmcwh/state"
+    has "whom the system trusts can be seen" "mount /etc/ssl"
+    has "it is in a jail" "jail cmcwh"
+    has "of which nothing else can be written" "jail ronly"
+    has "and may open ports below 1024" "capabilities /etc/capabilities/cmcwh.json"
+    has "as a user" "user cmcwh"
+
+    sed -i "s|/tmp/a folder/ring|$folder/ring|" "$folder/config"
+    jail=/nowhere start "$shell" >"$folder/out" 2>&1
+    lacks "a folder that is there is left as it is" "^ch\(own\|mod\) "
+    lacks "no jail where there is none" "^\(jail\|mount\|user\) "
+    has "it goes down to a user itself" "command --user"
 
     printf "config cmcwh 'main'\n\toption enabled '1'\n\toption sinks 'syslog:'\n" >"$folder/config"
     start "$shell" >"$folder/out" 2>&1

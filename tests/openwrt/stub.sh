@@ -66,3 +66,7 @@ procd_add_jail_mount() { procd_say mount "$@"; }
 procd_add_jail_mount_rw() { procd_say mount_rw "$@"; }
 procd_add_reload_trigger() { procd_say trigger "$@"; }
 logger() { while [ $# -gt 1 ]; do shift; done; echo "log $1"; }
+# What is made or given away is told, not done.
+mkdir() { echo "mkdir $*"; }
+chmod() { echo "chmod $*"; }
+chown() { echo "chown $*"; }
