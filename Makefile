@@ -271,7 +271,7 @@ $(OUT)/libcmcwh.so.$(ABI): $(OUT)/cmcwh-shared.o port/library/cmcwh.map
 $(PACKAGED): $(OUT)/%: port/library/%.in always | $(OUT)/checked
 	@sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' $< >$@
 
-.PHONY: install uninstall deb
+.PHONY: install uninstall deb dist
 #: make install      to DESTDIR, PREFIX (/usr/local), LIBDIR; make uninstall
 install: all $(SHARED) $(PACKAGED)
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' \
@@ -297,9 +297,15 @@ uninstall:
 		'$(COMPLETIONS)/cmcwh'
 	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/cmcwh' '$(LIB)/cmake/cmcwh'
 
+RELEASE_SOURCES = CIVETWEB_SRC='$(abspath $(CIVETWEB_SRC))' JSMN_INCLUDE='$(abspath $(JSMN_INCLUDE))'
+
 #: make deb          Debian packages, in build/deb
 deb:
-	@CIVETWEB_SRC='$(abspath $(CIVETWEB_SRC))' sh port/debian/package.sh
+	@$(RELEASE_SOURCES) sh port/debian/package.sh
+
+#: make dist         a release, in build/dist; DIST_TARGETS="..." for some of it: port/dist/README.md
+dist: | $(OUT)/checked
+	@$(RELEASE_SOURCES) sh port/dist/dist.sh $(DIST_TARGETS)
 
 # ---- And back ----
 

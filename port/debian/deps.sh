@@ -43,8 +43,9 @@ TARGETS="mips mipsel mips64el/gnuabi64 armel/gnueabi/arm armhf/gnueabihf/arm arm
 MACHINE="python3 openssl curl qemu-system-mips qemu-system-arm qemu-system-x86 qemu-utils mmdebstrap e2fsprogs f2fs-tools
     mtd-utils cpio kmod rsyslog"
 
-# To pack a release and to try it.
-DIST="python3 openssl curl qemu-user-static debhelper lintian mandoc debootstrap buildah"
+# To pack a release and to try it: in trees of other processors, in containers, against the schema of its bill of materials.
+DIST="python3 openssl curl qemu-user-static debhelper lintian mandoc cpio busybox debootstrap mmdebstrap proot buildah
+    podman runc python3-jsonschema"
 
 unless_here() { # unless_here COMMAND PACKAGE: a Node.js that is not Debian's will do
     command -v "$1" >/dev/null || echo "$2"
@@ -61,7 +62,7 @@ scale) PACKAGES="$BUILD $SCALE" ;;
 cross | machine | dist)
     PACKAGES="$BUILD $CROSS"
     [ "$MODE" != machine ] || PACKAGES="$PACKAGES $MACHINE"
-    [ "$MODE" != dist ] || PACKAGES="$PACKAGES $DIST"
+    [ "$MODE" != dist ] || PACKAGES="$PACKAGES $DIST $(unless_here node nodejs) $(unless_here npm npm)"
     for target in $TARGETS; do
         arch=${target%%/*} abi=$(echo "$target/" | cut -d/ -f2) cpu=$(echo "$target//" | cut -d/ -f3)
         PACKAGES="$PACKAGES gcc-${cpu:-$arch}-linux-${abi:-gnu} libc6-dev-$arch-cross"
@@ -208,38 +209,65 @@ kernel_of() {
     apt_private apt-cache $FOREIGN depends "$1" | sed -n 's/.*Depends: linux-image-\([0-9][^:]*\).*/\1/p'
 }
 
-# unpack_machine ARCH PACKAGE...: in $WORK/machine/ARCH; of a kernel, without most of what an emulated board has not.
-unpack_machine() {
-    folder=$WORK/machine/$1
+# unpack FOLDER PACKAGE...: Debian packages of another architecture. What the libraries among them say of their symbols
+# stands where dpkg-shlibdeps -S finds it.
+unpack() {
+    folder=$1
     shift
     rm -rf "$folder" "$WORK/download"
-    mkdir -p "$folder" "$WORK/download"
-    (cd "$WORK/download" && apt_private apt-get $FOREIGN download "$@") >>"$WORK/machine.log" 2>&1 &&
-        for package in "$WORK/download"/*.deb; do
-            dpkg-deb -x "$package" "$folder" || return 1
-        done
-    for modules in "$folder"/lib/modules/*; do
-        (cd "$modules/kernel" && rm -rf sound net/wireless net/bluetooth drivers/gpu drivers/media drivers/infiniband \
-            drivers/net/wireless drivers/usb drivers/staging drivers/iio) && depmod -b "$folder" "${modules##*/}" || return 1
+    mkdir -p "$folder/DEBIAN" "$WORK/download"
+    (cd "$WORK/download" && apt_private apt-get $FOREIGN download "$@") >>"$WORK/foreign.log" 2>&1 || return 1
+    for package in "$WORK/download"/*.deb; do
+        dpkg-deb -x "$package" "$folder" || return 1
+        dpkg-deb -I "$package" symbols >>"$folder/DEBIAN/symbols" 2>/dev/null || true
     done
     printf '%s\n' "$@" >"$folder/packages"
+}
+
+# unpack_machine ARCH PACKAGE...: in $WORK/machine/ARCH; of a kernel, without most of what an emulated board has not.
+unpack_machine() {
+    machine=$WORK/machine/$1
+    shift
+    unpack "$machine" "$@" || return 1
+    for modules in "$machine"/lib/modules/*; do
+        (cd "$modules/kernel" && rm -rf sound net/wireless net/bluetooth drivers/gpu drivers/media drivers/infiniband \
+            drivers/net/wireless drivers/usb drivers/staging drivers/iio) && depmod -b "$machine" "${modules##*/}" || return 1
+    done
+}
+
+# foreign_begin ARCHITECTURE...: lists of packages of these, beside those of this machine.
+foreign_begin() {
+    native=$(dpkg --print-architecture)
+    FOREIGN="-o APT::Architectures=$native,$(echo "$@" | tr ' ' ,)"
+    apt_begin deb "$WORK/foreign.log" $FOREIGN
+}
+
+foreign_failed() {
+    say "they could not be had:"
+    tail -n 5 "$WORK/foreign.log" >&2
+    exit 1
 }
 
 # Kernels and busybox of other processors; for one kernel what a module of tests/machine is compiled with.
 get_machines() {
     say "getting kernels for emulated machines"
-    native=$(dpkg --print-architecture)
-    FOREIGN="-o APT::Architectures=$native,mipsel,arm64"
-    apt_begin deb "$WORK/machine.log" $FOREIGN
+    foreign_begin mipsel arm64
     malta=$(kernel_of linux-image-4kc-malta:mipsel) arm64=$(kernel_of linux-image-arm64:arm64)
     [ -n "$malta" ] && [ -n "$arm64" ] &&
         unpack_machine mipsel "linux-image-$malta:mipsel" "linux-headers-$malta:mipsel" busybox-static:mipsel \
             "linux-headers-${malta%-4kc-malta}-common:all" "linux-kbuild-$(echo "$malta" | cut -d. -f1,2):$native" &&
-        unpack_machine arm64 "linux-image-$arm64:arm64" busybox-static:arm64 || {
-        say "they could not be had:"
-        tail -n 5 "$WORK/machine.log" >&2
-        exit 1
-    }
+        unpack_machine arm64 "linux-image-$arm64:arm64" busybox-static:arm64 || foreign_failed
+    rm -rf "$WORK/apt" "$WORK/download"
+}
+
+# What a Debian package for another architecture is linked with.
+get_foreign() {
+    say "getting libraries of other architectures"
+    foreign_begin arm64 armhf
+    for architecture in arm64 armhf; do
+        unpack "$WORK/foreign/$architecture" $(for package in libc6 libssl-dev libssl3 libmosquitto-dev libmosquitto1 \
+            libcjson1; do echo $package:$architecture; done) || foreign_failed
+    done
     rm -rf "$WORK/apt" "$WORK/download"
 }
 
@@ -298,10 +326,12 @@ else
         [ -f "$WORK/lwip/src/core/tcp.c" ] || get_source lwip
     fi
     [ "$MODE" != machine ] || [ -f "$WORK/machine/arm64/packages" ] || get_machines
+    [ "$MODE" != dist ] || [ -f "$WORK/foreign/armhf/packages" ] || get_foreign
     # For compilers that do not look into the system's include directory, and must not.
     mkdir -p "$WORK/include"
     cmp -s /usr/include/jsmn.h "$WORK/include/jsmn.h" || cp /usr/include/jsmn.h "$WORK/include/"
 fi
 [ "$MODE" != bench ] || get_npm express tests/bench/peers/package.json
 [ "$MODE" != page ] || get_npm page tests/page/package.json
+[ "$MODE" != dist ] || get_npm sbom tests/dist/package.json
 check_civetweb

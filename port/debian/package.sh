@@ -1,11 +1,12 @@
 #!/bin/sh
-# make deb: builds the Debian packages in build/deb, out of a copy of the tree. Names, versions and
-# licenses are taken from the sources, so that there is one place for each.
+# make deb: builds the Debian packages in build/deb, out of a copy of the tree.
+# package.sh [ARCHITECTURE]: in OUT; for another architecture with its compiler, and its libraries from `make dist-deps`.
 set -eu
+. port/dist/release.sh
 
-CIVETWEB=${CIVETWEB_SRC:-build/deps/civetweb}
-MAINTAINER='cmcwh maintainers <cmcwh@example.org>'
-OUT=build/deb
+OUT=${OUT:-build/deb}
+NATIVE=$(dpkg --print-architecture)
+ARCHITECTURE=${1:-$NATIVE}
 
 for command in dpkg-buildpackage dh; do
     command -v $command >/dev/null || {
@@ -18,31 +19,20 @@ done
     exit 1
 }
 
-version=$(sed -n 's/^#define CMCWH_VERSION "\(.*\)"/\1/p' cmcwh.h)
-abi=$(printf %d "$(sed -n 's/^#define CMCWH_API_VERSION \(0x....\).*/\1/p' cmcwh.h)")
+# Libraries of another architecture stand in a folder of their own: the system is left as it is.
+cross=
+if [ "$ARCHITECTURE" != "$NATIVE" ]; then
+    cross="-a$ARCHITECTURE -d"
+    CMCWH_FOREIGN=$PWD/build/deps/foreign/$ARCHITECTURE
+    export CMCWH_FOREIGN
+    [ -d "$CMCWH_FOREIGN" ] || {
+        echo "deb: there are no libraries for $ARCHITECTURE: run 'make dist-deps'" >&2
+        exit 1
+    }
+fi
+
 tree=$OUT/cmcwh-$version
 debian=$tree/debian
-# The same sources give the same packages.
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date -r CHANGELOG.md +%s)}
-export SOURCE_DATE_EPOCH
-
-# The comments of a file that say who has the rights, without their frames.
-rights() {
-    awk '/^ *\/\*/ { inside = 1; text = "" }
-         inside { text = text $0 "\n" }
-         inside && /\*\// { inside = 0; if (text ~ /Copyright \(|Public Domain/) print text }' "$1" |
-        sed 's|^ */\*||; s|\*/.*||; s|^ \* *||; s|^  *||' | cat -s
-}
-
-copyright() {
-    cat LICENSE
-    echo
-    echo "Compiled in: civetweb, with two files of others, and jsmn."
-    for file in "$CIVETWEB/src/civetweb.c" "$CIVETWEB/src/md5.inl" "$CIVETWEB/src/sha1.inl" "$jsmn"; do
-        printf '\n%s:\n\n' "$(basename "$file")"
-        rights "$file"
-    done
-}
 
 # The entries of this version in CHANGELOG.md, in Debian's form.
 changelog() {
@@ -58,8 +48,6 @@ changelog() {
     printf '\n -- %s  %s\n' "$MAINTAINER" "$(LC_ALL=C date -R -u -d "@$SOURCE_DATE_EPOCH")"
 }
 
-jsmn=$(echo '#include <jsmn.h>' | ${CC:-cc} -E -x c - | sed -n 's/^# 1 "\(.*jsmn\.h\)".*/\1/p' | head -n 1)
-
 rm -rf "$OUT"
 mkdir -p "$tree/civetweb"
 cp -R cmcwh.c cmcwh.h port tests Makefile README.md README.ja.md LICENSE "$tree"
@@ -70,10 +58,10 @@ sed -i "s/@ABI@/$abi/g; s/@VERSION@/$version/g; s/@MAINTAINER@/$MAINTAINER/" "$d
 for file in install symbols; do
     mv "$debian/libcmcwh.$file" "$debian/libcmcwh$abi.$file"
 done
-copyright >"$debian/copyright"
+notices >"$debian/copyright"
 changelog >"$debian/changelog"
 
-(cd "$tree" && env -u MAKEFLAGS -u MAKELEVEL -u CIVETWEB_SRC dpkg-buildpackage -us -uc -b ${DEB_OPTIONS:-}) \
+(cd "$tree" && env -u MAKEFLAGS -u MAKELEVEL -u CIVETWEB_SRC dpkg-buildpackage -us -uc -b ${DEB_OPTIONS:-} $cross) \
     >"$OUT/log" 2>&1 || {
     tail -n 40 "$OUT/log" >&2
     exit 1
