@@ -14,11 +14,13 @@ from harness import Client, Server, Skipped, body, eventually, loading, payload,
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 
 
-def certificate(folder, name, days=30, subject="localhost"):
+KEYS = {"ECDSA": ("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"), "RSA": ("rsa:2048",)}
+
+
+def certificate(folder, name, days=30, subject="localhost", kind="ECDSA"):
     """A self-signed certificate and its key. Returns both paths."""
     cert, key = os.path.join(folder, name + ".pem"), os.path.join(folder, name + ".key")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", cert,
+    subprocess.run(["openssl", "req", "-x509", "-newkey", *KEYS[kind], "-nodes", "-keyout", key, "-out", cert,
                     "-days", str(days), "-subj", "/CN=" + subject],
                    stderr=subprocess.DEVNULL, check=True)
     os.chmod(key, 0o600)
@@ -26,10 +28,10 @@ def certificate(folder, name, days=30, subject="localhost"):
 
 
 class Https(Server):
-    def __init__(self, *options, **more):
+    def __init__(self, *options, kind="ECDSA", **more):
         super().__init__("--tls-cert", "@/tls.pem", "--tls-key", "@/tls.key", *options,
                          listen="127.0.0.1:0s", **more)
-        certificate(self.folder, "tls")
+        certificate(self.folder, "tls", kind=kind)
 
     def __enter__(self):
         try:
