@@ -14,7 +14,6 @@ import os
 import random
 import re
 import shutil
-import socket
 import sys
 import tempfile
 import threading
@@ -59,30 +58,19 @@ class Posting:
         except (OSError, IndexError, ValueError):  # the plug was pulled
             connection = None
 
+    def alive(self):
+        return any(thread.is_alive() for thread in self.threads)
+
     def join(self):
         for thread in self.threads:
             thread.join(PATIENCE)
-
-
-def receive(machine, command):
-    """What a command in the machine writes to its standard output, over the network."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(PATIENCE)
-        machine.type("{ %s; } 2>/tmp/errors | nc 10.0.2.2 %d\n" % (command, server.getsockname()[1]))
-        link, _ = server.accept()
-        with link:
-            link.settimeout(PATIENCE)
-            parts = []
-            while parts[-1:] != [b""]:
-                parts.append(link.recv(65536))
-    return b"".join(parts)
 
 
 class Found:
     """The events in the ring and in the log of a router that has just mounted its disk."""
 
     def __init__(self, machine):
-        text = receive(machine, "[ ! -e /d/ring ] || cmcwh cat /d/ring; echo; echo ===; [ ! -e /d/log ] || cat /d/log")
+        text = router.receive(machine, "[ ! -e /d/ring ] || cmcwh cat /d/ring; echo; echo ===; [ ! -e /d/log ] || cat /d/log")
         ring, _, log = text.partition(b"\n===\n")
         self.ring, self.log = ([(int(seq), int(to)) for seq, to in EVENT.findall(part)] for part in (ring, log))
         self.events = {to for _, to in self.ring + self.log}

@@ -8,9 +8,10 @@ import mmap
 import os
 import random
 import shutil
+import socket
 import subprocess
 
-from qemu import HERE, ROOT, Machine, Skipped, find, free_port
+from qemu import HERE, PATIENCE, ROOT, Machine, Skipped, find, free_port
 
 CACHE = os.path.join(ROOT, "build", "deps", "machine")
 PAGE, BLOCK = 4096, 64 << 10
@@ -268,6 +269,31 @@ class WithUbifs(WithFlash):
 
     def mount(self):
         return "load flash && insmod /modules/ubi.ko mtd=1 && load ubifs && mount -t ubifs ubi0:d /d"
+
+
+def receive(machine, command):
+    """What a command in the machine writes to its standard output, over the network."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(PATIENCE)
+        machine.type("{ %s; } 2>/tmp/errors | nc 10.0.2.2 %d\n" % (command, server.getsockname()[1]))
+        link, _ = server.accept()
+        with link:
+            link.settimeout(PATIENCE)
+            parts = []
+            while parts[-1:] != [b""]:
+                parts.append(link.recv(65536))
+    return b"".join(parts)
+
+
+def give(machine, source, path):
+    """Puts a file of this machine there."""
+    with socket.create_server(("127.0.0.1", 0)) as server, open(source, "rb") as file:
+        server.settimeout(PATIENCE)
+        machine.type("nc 10.0.2.2 %d </dev/null >%s\n" % (server.getsockname()[1], path))
+        link, _ = server.accept()
+        with link:
+            link.sendall(file.read())
+    machine.run("chmod 600 " + path)
 
 
 def router(kind, cmcwh, folder, filesystem, volatile=False):
