@@ -3257,11 +3257,11 @@ static int storage_write_places(struct cmcwh_ring *ring, bool sync) {
 }
 
 /* A reader has moved on. Whoever is using the storage will write it; if nobody is, at once, so that
- * a killed process repeats nothing. */
+ * a killed process repeats nothing; but where writes are to be few, with the next group. */
 static void storage_note_places(struct cmcwh_ring *ring) {
     if (!is_read_only(ring)) {
         ring->keeper.dirty = true;
-        if (!ring->keeper.busy) {
+        if (!ring->keeper.busy && ring->config.gather == 0) {
             (void)storage_write_places(ring, false);
         }
     }

@@ -368,7 +368,8 @@ struct cmcwh_text cmcwh_event_type(const struct cmcwh_event *event);
  * is synced: several requests at once, in the order of seq. So after a crash everything from low
  * to end is there, and what lacks is damage; behind end come whole requests, without a gap, then
  * parts of those that were never acknowledged. The places of readers are written when they
- * acknowledge, and synced with the next request or by cmcwh_ring_flush.
+ * acknowledge (with config.gather not before), and synced with the next request or by
+ * cmcwh_ring_flush.
  */
 struct cmcwh_storage {
     void *context;

@@ -36,7 +36,7 @@ $(OUT)/bench/yyjson.o: $(YYJSON_SRC)/src/yyjson.c | $(OUT)/checked
 PAYLOADS := $(wildcard tests/payloads/deliveries-*.json)
 no_yyjson = $(if $(YYJSON_SRC),,@echo 'yyjson is left out: name a copy of its source with YYJSON_SRC=PATH (src/yyjson.c in it)')
 
-.PHONY: bench bench-door bench-readers bench-onward bench-json bench-instructions bench-profile bench-curves bench-peers
+.PHONY: bench bench-door bench-readers bench-onward bench-syncs bench-json bench-instructions bench-profile bench-curves bench-peers
 
 #: make bench        measure the portable part and the server
 bench: $(OUT)/cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
@@ -58,6 +58,11 @@ bench-onward: $(OUT)/cmcwh
 	@for program in wrk nginx openssl mosquitto mosquitto_sub; do PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || { \
 		echo "$$program is missing: run 'make bench-deps'" >&2; exit 1; }; done
 	@python3 tests/bench/onward.py $<
+
+#: make bench-syncs  what --sync TIME spares, and how long senders wait for it; some 5 minutes
+bench-syncs: $(OUT)/cmcwh
+	@command -v strace >/dev/null || { echo "strace is missing: install it" >&2; exit 1; }
+	@python3 tests/bench/syncs.py $<
 
 #: make bench-json   beside other JSON libraries; YYJSON_SRC=PATH adds yyjson
 bench-json: $(OUT)/bench/json $(JSON_LIBRARIES)

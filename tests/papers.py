@@ -17,7 +17,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGES = [("README.md", "README.ja.md"), ("port/onward/README.md", "port/onward/README.ja.md"),
          ("port/scale/README.md", "port/scale/README.ja.md"),
          ("port/dist/README.md", "port/dist/README.ja.md"), ("port/openwrt/README.md", "port/openwrt/README.ja.md"),
-         ("port/prometheus/README.md", "port/prometheus/README.ja.md")]
+         ("port/prometheus/README.md", "port/prometheus/README.ja.md"), ("port/flash/README.md", "port/flash/README.ja.md")]
 MANUALS = [("port/man/cmcwh.8", "port/man/cmcwh.ja.8")]
 README_LINES = 260
 PAYLOAD = "tests/payloads/deliveries-queued.json"

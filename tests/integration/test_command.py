@@ -64,7 +64,7 @@ def test_wrong_usage():
             (["--allow", "300.1.1.1"], "300.1.1.1"), (["--allow", "10.0.0.0/33"], "10.0.0.0/33"),
             (["--workers", "0"], "1 to 256"), (["--workers", "x"], "'x'"), (["--workers="], "''"),
             (["--ring-records", "-1"], "1 to"), (["--body-max", "1k"], "bytes"),
-            (["--body-timeout", "0"], "seconds"), (["--sync", "maybe"], "always or never"),
+            (["--body-timeout", "0"], "seconds"), (["--sync", "maybe"], "always, never, or a time"),
             (["--ring", ""], "memory"), (["--log-level", "loud"], "debug"),
             (["--sink", "nowhere"], "file:"), (["--sink", "file:"], "path"),
             (["--sink", "file:/x?rotate=0"], "rotate"), (["--sink", "file:/x?keep=0"], "keep"),

@@ -84,8 +84,10 @@ def test_killed_200_times_under_load():
     seed = int(os.environ.get("CMCWH_SEED", time.time_ns() % 1000000))
     luck = random.Random(seed)
     acknowledged, repeats = [], 0
-    with Server("--ring", "@/ring", "--ring-records", "64") as server:
+    with Server("--ring", "@/ring", "--ring-records", "64", "--sync", "always") as server:
         for kill in range(KILLS):
+            # In every other life requests wait for others.
+            server.command[server.command.index("--sync") + 1] = ["20ms", "always"][kill % 2]
             with Requests(server, 10000 * (kill + 1)) as requests:
                 if kill % 4 > 0:  # else before the first answer, perhaps
                     eventually(lambda: requests.acknowledged, "an answer")

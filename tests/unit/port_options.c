@@ -107,10 +107,19 @@ static void each_option(void **state) {
     assert_int_equal(options.log_level, CMCWH_LOG_DEBUG);
     read_right("--sync=always --ring=memory --log-level=error --workers=1 --workers=2");
     assert_true(options.sync);
+    assert_int_equal(options.gather, 0);
     assert_null(options.ring);
     assert_int_equal(options.log_level, CMCWH_LOG_ERROR);
     assert_int_equal(options.workers, 2);
     assert_false(options.check);
+    read_right("--sync 250ms");
+    assert_true(options.sync);
+    assert_int_equal(options.gather, 250);
+    read_right("--store-timeout 60 --sync=10s");
+    assert_int_equal(options.gather, 10000);
+    read_right("--sync 1s --sync never");
+    assert_false(options.sync);
+    assert_int_equal(options.gather, 0);
     read_right("--check-config --workers 3");
     assert_true(options.check);
     assert_int_equal(options.workers, 3);
@@ -156,7 +165,17 @@ static void wrong_values(void **state) {
     read_wrong("--ring-records 0", "expected");
     read_wrong("--ring-records 16777217", "expected");
     read_wrong("--ring=", "expected a file's path, or memory");
-    read_wrong("--sync sometimes", "always or never");
+    read_wrong("--sync sometimes", "always, never, or a time such as 250ms");
+    read_wrong("--sync 250", "always, never");
+    read_wrong("--sync 0ms", "always, never");
+    read_wrong("--sync s", "always, never");
+    read_wrong("--sync=", "always, never");
+    read_wrong("--sync 1m", "always, never");
+    read_wrong("--sync 10001ms", "10s at most");
+    read_wrong("--sync 18446744073709551617s", "10s at most");
+    read_wrong("--sync 18446744073709551s", "10s at most"); /* 2^64 ms and some */
+    read_wrong("--sync 2s", "--store-timeout");
+    read_wrong("--store-timeout 1 --sync 1000ms", "--store-timeout");
     read_wrong("--body-max 0", "expected");
     read_wrong("--body-max 1099511627777", "expected");
     read_wrong("--body-timeout 0", "expected");

@@ -3,6 +3,7 @@
 #include "command/options.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,9 +149,40 @@ static const char *set_ring_records(struct options *options, const char *value) 
                                                                    : "a number from 1 to 16777216";
 }
 
+/* A time in ms: seconds, or so many of another unit. */
+static bool time_span(const char *value, uint64_t *ms) {
+    static const struct {
+        const char *name;
+        uint32_t ms;
+    } units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    char *unit;
+    unsigned long long count;
+
+    errno = 0;
+    count = strtoull(value, &unit, 10);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (strcmp(unit, units[i].name) == 0) {
+            *ms = count * units[i].ms;
+            return value[0] >= '0' && value[0] <= '9' && errno == 0 &&
+                   count <= UINT64_MAX / units[i].ms;
+        }
+    }
+    return false;
+}
+
+/* `gather` must be less than --store-timeout, too: see sync_fits. */
 static const char *set_sync(struct options *options, const char *value) {
-    options->sync = strcmp(value, "always") == 0;
-    return options->sync || strcmp(value, "never") == 0 ? NULL : "always or never";
+    enum { LONGEST = 10000 };
+    size_t length = strlen(value);
+    uint64_t ms = 0;
+    bool timed =
+        length > 0 && value[length - 1] == 's' && time_span(value, &ms) && ms >= 1 && ms <= LONGEST;
+
+    options->sync = timed || strcmp(value, "always") == 0;
+    options->gather = timed ? (uint32_t)ms : 0;
+    return options->sync || strcmp(value, "never") == 0
+               ? NULL
+               : "always, never, or a time such as 250ms or 2s, 10s at most";
 }
 
 static const char *set_workers(struct options *options, const char *value) {
@@ -189,33 +221,13 @@ static const char *set_keep_alive(struct options *options, const char *value) {
                : "a number of seconds from 0 to 3600";
 }
 
-/* Seconds, or so many of a larger unit. */
-static bool time_span(const char *value, uint32_t most, uint32_t *seconds) {
-    static const struct {
-        const char *name;
-        uint32_t seconds;
-    } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
-    char *unit;
-    unsigned long long count;
-
-    errno = 0;
-    count = strtoull(value, &unit, 10);
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        if (strcmp(unit, units[i].name) == 0) {
-            *seconds = (uint32_t)(count * units[i].seconds);
-            return value[0] >= '0' && value[0] <= '9' && errno == 0 &&
-                   count <= most / units[i].seconds;
-        }
-    }
-    return false;
-}
-
 static const char *set_quiet_after(struct options *options, const char *value) {
     enum { YEAR = 366 * 86400 };
+    uint64_t ms;
+    bool right = time_span(value, &ms) && ms % 1000 == 0 && ms / 1000 <= YEAR;
 
-    return time_span(value, YEAR, &options->quiet_after)
-               ? NULL
-               : "a time such as 90m, 2h or 3d (without a letter: seconds), 366d at most";
+    options->quiet_after = right ? (uint32_t)(ms / 1000) : 0;
+    return right ? NULL : "a time such as 90m, 2h or 3d (without a letter: seconds), 366d at most";
 }
 
 static const char *set_summary_at(struct options *options, const char *value) {
@@ -291,10 +303,12 @@ static const struct option {
      "and power cuts",
      set_ring},
     {"ring-records", "N", "how many records it holds (1024, or the file's)", set_ring_records},
-    {"sync", "always|never",
+    {"sync", "always|never|TIME",
      "does a 200 wait until the events are synced to the\n"
      "ring's file, or without one until every required\n"
-     "sink has them, files synced? (always)",
+     "sink has them, files synced? (always) With a TIME,\n"
+     "such as 250ms or 2s, it waits so long for others to\n"
+     "share the sync: flash lasts longer",
      set_sync},
     {"workers", "N", "threads that answer requests (4)", set_workers},
     {"connections", "N",
@@ -544,6 +558,18 @@ static bool admin_fits(const struct options *options) {
     return true;
 }
 
+/* Whoever waits for others must be stored in time. */
+static bool sync_fits(const struct options *options) {
+    bool fits = options->gather < options->store_timeout * 1000;
+
+    if (!fits) {
+        log_usage("--sync: a request that waits %" PRIu32 " ms for others is not stored within "
+                  "%" PRIu32 " s, and gets 503: it must be less than --store-timeout",
+                  options->gather, options->store_timeout);
+    }
+    return fits;
+}
+
 /* What no option can see alone; nor can it be seen without a file that might say more. */
 static bool fit(const struct options *options) {
     bool right = true;
@@ -561,6 +587,9 @@ static bool fit(const struct options *options) {
             log_usage("--listen: '%s': HTTPS needs --tls-cert and --tls-key", options->listen[i]);
             right = false;
         }
+    }
+    if (right || options->check) {
+        right = sync_fits(options) && right;
     }
     if (right || options->check) {
         right = admin_fits(options) && right;

@@ -29,6 +29,7 @@ struct options {
     const char *ring;      /* a file, NULL: memory */
     uint32_t ring_records; /* 0: not said */
     bool sync;
+    uint32_t gather; /* ms that a request waits for others to share a sync; 0: not at all */
     uint32_t workers, connections, slow_requests;
     uint64_t body_max;
     uint32_t body_timeout, store_timeout; /* seconds */

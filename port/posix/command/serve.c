@@ -114,6 +114,7 @@ static enum outcome start_ring(struct service *service) {
                                      .room_wait = options->workers > 1 ? 1000 : 100,
                                      .room_waiters = options->workers - 1,
                                      .confirm_wait = options->store_timeout * 1000,
+                                     .gather = options->gather,
                                      .history = &service->history};
     int error = platform_init(&service->platform);
     enum outcome opened;

@@ -13,7 +13,8 @@
  *   QUEUES    others, which are being stored         QUEUE       503
  *   BEGINS    the rest of a request, in the kernel   timeout     408
  *   FEEDS     more of a request, in an exchange      timeout     408
- *   STORES    its events to be safe                  patience    it is asked whether to go on so
+ *   STORES    its events to be safe, before that     patience    it is asked whether to go on so
+ *             for others to share a sync (gather)
  *   ANSWERS   room for the rest of an answer         LINGER      closed
  *   LINGERS   the other side's end, and drops        LINGER      closed
  *             what comes
@@ -43,6 +44,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "door/look.h"
@@ -60,6 +62,7 @@ enum {
     TICK = 100,     /* ms between looks at the time, while something is to be late soon */
     MOMENT = 500,   /* ms in which requests that are on their way may come at the end */
     NEW = 250,      /* ms that a request in pieces is taken to be older, to have come slower */
+    GATHERED = 8,   /* requests for each worker that may wait for a sync which they share */
     AT_ONCE = 32,   /* pieces or requests that a connection may have before others */
     TRIES = 8,      /* to take something from one who may go on just then */
     RESERVE = 24    /* places that are not promised to connections which are kept */
@@ -136,6 +139,7 @@ struct thread {
 struct door {
     struct door_config config;
     int epoll, wake;
+    int timer; /* for requests that wait for others; -1: none do */
     struct connection *connections;
     struct exchange *exchanges;
     size_t exchange_count;
@@ -151,10 +155,10 @@ struct door {
     unsigned kept, kept_most, shakes_most;
     struct door_counters counters; /* those since the start */
 
-    unsigned shakes;                    /* atomic, as are the next */
-    unsigned doors;                     /* enum doors */
-    uint32_t said_plain, said_stranger; /* when; 0: never */
-    bool stop, paused, said_front;
+    unsigned shakes;                      /* atomic, as are the next */
+    unsigned doors;                       /* enum doors */
+    uint32_t said_plain, said_stranger;   /* when; 0: never */
+    bool stop, paused, said_front, timed; /* of the last: the timer is set */
 };
 
 /* ---- Places ---- */
@@ -805,6 +809,31 @@ static enum state wait_for_rest(struct thread *t, struct connection *c, enum sta
     return FEEDS;
 }
 
+static struct cmcwh_ring *ring_of(const struct door *door) {
+    return door->config.server->config.ring;
+}
+
+/* In so many ms somebody is to look whether requests have waited long enough for others. */
+static void set_timer(struct door *door, uint32_t ms) {
+    const struct itimerspec time = {
+        .it_value = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000}};
+
+    if (!__atomic_exchange_n(&door->timed, true, __ATOMIC_ACQ_REL)) {
+        (void)timerfd_settime(door->timer, 0, &time, NULL);
+    }
+}
+
+/* One more waits for others. Not if no more may come. */
+static void gather(struct door *door) {
+    if (door->timer >= 0 &&
+        (doors_of(door) != OPEN ||
+         __atomic_load_n(&door->storing, __ATOMIC_RELAXED) >= door->storing_most)) {
+        (void)cmcwh_ring_gathered(ring_of(door), true);
+    } else if (door->timer >= 0) {
+        set_timer(door, ring_of(door)->config.gather);
+    }
+}
+
 /* Whoever stores it will call: until then neither bytes nor an end of the connection matter. */
 static enum state store(struct connection *c, enum state state) {
     struct door *door = c->door;
@@ -813,6 +842,7 @@ static enum state store(struct connection *c, enum state state) {
         (void)pthread_mutex_lock(&door->mutex);
         __atomic_store_n(&door->storing, door->storing + 1, __ATOMIC_RELAXED);
         (void)pthread_mutex_unlock(&door->mutex);
+        gather(door);
     }
     if (state != STORES || is_late(c)) {
         set_deadline(c, PATIENCE);
@@ -1339,17 +1369,35 @@ static bool look_at_time(struct thread *t) {
     return soon;
 }
 
+/* The timer has gone off. */
+static void have_gathered(struct door *door) {
+    uint64_t times;
+    uint32_t left;
+
+    if (read(door->timer, &times, sizeof times) < 0) {
+        return;
+    }
+    __atomic_store_n(&door->timed, false, __ATOMIC_RELEASE);
+    left = cmcwh_ring_gathered(ring_of(door), false);
+    if (left > 0 && left < UINT32_MAX) {
+        set_timer(door, left);
+    }
+}
+
 static void *keep_time(void *argument) {
     struct thread *t = argument;
     struct door *door = t->door;
-    struct pollfd polled = {.fd = door->wake, .events = POLLIN};
+    struct pollfd polled[] = {{.fd = door->wake, .events = POLLIN},
+                              {.fd = door->timer, .events = POLLIN}};
     bool soon = false;
 
     while (!stops(door)) {
         bool hurries =
             soon || doors_of(door) != OPEN || __atomic_load_n(&door->paused, __ATOMIC_ACQUIRE);
 
-        (void)poll(&polled, 1, hurries ? TICK : 10 * TICK);
+        if (poll(polled, 2, hurries ? TICK : 10 * TICK) > 0 && polled[1].revents != 0) {
+            have_gathered(door);
+        }
         soon = look_at_time(t);
         if (__atomic_exchange_n(&door->paused, false, __ATOMIC_ACQ_REL)) {
             (void)watch_listeners(door);
@@ -1386,7 +1434,7 @@ static bool make_places(struct door *door) {
     while (size < 2 * (size_t)count) {
         size *= 2;
     }
-    door->storing_most = 2 * config->workers;
+    door->storing_most = (ring_of(door)->config.gather > 0 ? GATHERED : 2) * config->workers;
     /* One for each thread, one for each request that is being stored, and one more for each worker
      * who just then finds that one more may be. */
     door->exchange_count =
@@ -1437,6 +1485,12 @@ static bool make_epoll(struct door *door) {
 
     door->epoll = epoll_create1(EPOLL_CLOEXEC);
     door->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (ring_of(door)->config.gather > 0) {
+        door->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+        if (door->timer < 0) {
+            return log_failure("a timer (--sync)", errno);
+        }
+    }
     return (door->epoll >= 0 && door->wake >= 0 &&
             epoll_ctl(door->epoll, EPOLL_CTL_ADD, door->wake, &event) == 0 &&
             watch_listeners(door)) ||
@@ -1451,7 +1505,7 @@ struct door *door_open(const struct door_config *config) {
         return NULL;
     }
     door->config = *config;
-    door->epoll = door->wake = -1;
+    door->epoll = door->wake = door->timer = -1;
     (void)pthread_mutex_init(&door->mutex, NULL);
     if (!make_places(door) || !make_tls(door) || !make_epoll(door) || !start_threads(door)) {
         (void)door_close(door);
@@ -1519,6 +1573,9 @@ void door_drain(struct door *door, uint32_t ms) {
     moment = door->kept > 0 ? MOMENT : 0;
     (void)pthread_mutex_unlock(&door->mutex);
     __atomic_store_n(&door->doors, ENDING, __ATOMIC_RELEASE);
+    if (door->timer >= 0) {
+        (void)cmcwh_ring_gathered(ring_of(door), true);
+    }
     while (passed < ms && (passed < moment || some_begun(door))) {
         if (passed >= moment) {
             __atomic_store_n(&door->doors, CLOSED, __ATOMIC_RELEASE);
@@ -1576,6 +1633,9 @@ bool door_close(struct door *door) {
     }
     if (door->wake >= 0) {
         (void)close(door->wake);
+    }
+    if (door->timer >= 0) {
+        (void)close(door->timer);
     }
     exchange_close(door->exchanges, door->exchange_count);
     tls_room_close(door->tls);

@@ -181,8 +181,11 @@ static void tell(struct sink *sink, const char *trouble) {
     unlock(sink);
 }
 
+enum { SHORTLY = 10 /* ms in which more records may come, before what syncs writes */ };
+
 /* What a sink's thread keeps in mind between rounds. */
 struct trial {
+    uint64_t quiet;   /* ticks since which there has been nothing to do; 0: there was */
     uint32_t pause;   /* ms until the next try, grows: see spread */
     uint64_t since;   /* ticks at which the trouble began, 0: none */
     uint64_t said;    /* losses that were said */
@@ -346,14 +349,25 @@ static bool may_gather(const struct sink *sink) {
            (sink->batch == 0 || (behind > 0 && behind < sink->batch));
 }
 
-/* Where no request waits for this sink, it lets a few more records come before it writes: waking
- * for each one costs more than writing it, and what it syncs competes with the ring's own syncs. Or
- * as many as its URI says, for as long as it says. */
+/* How many ms a sink for which no request waits lets more records come before it writes: waking for
+ * each one costs more than writing it, and what it syncs competes with the ring's own syncs, or
+ * wears flash as those do. */
+static uint32_t gathering(const struct sink *sink) {
+    const struct cmcwh_ring_config *ring = &sink->ring->config;
+
+    if (sink->batch > 0) {
+        return sink->wait;
+    }
+    return !sink->durable || ring->storage == NULL ? 1
+           : ring->gather > SHORTLY                ? ring->gather
+                                                   : SHORTLY;
+}
+
+/* For so long, or until as many have come as its URI says. */
 static void gather(struct sink *sink) {
-    enum { SHORTLY = 10 };
-    bool syncs = sink->durable && sink->ring->config.storage != NULL, late = false;
-    uint32_t ms = sink->batch > 0 ? sink->wait : syncs ? SHORTLY : 1;
+    uint32_t ms = gathering(sink);
     uint64_t until = platform_ticks() + ms;
+    bool late = false;
 
     if (sink->required && sink->ring->config.confirm) {
         return;
@@ -363,6 +377,19 @@ static void gather(struct sink *sink) {
         lock(sink);
         late = sink->batch == 0 || asked(sink) || platform_ticks() >= until;
         unlock(sink);
+    }
+}
+
+/* Waits for something to do. When all has been quiet for a while, the ring learns for good how far
+ * its readers are: for a sync of its own, which is spared where syncs are. */
+static void await_records(struct sink *sink, struct trial *trial) {
+    enum { QUIET = 1000, SPARING = 10000 };
+    uint32_t quiet = sink->ring->config.gather > 0 ? SPARING : QUIET;
+
+    trial->quiet = trial->quiet != 0 ? trial->quiet : platform_ticks();
+    if (!cmcwh_ring_wait(sink->ring, sink->pump.config.reader, 1000) &&
+        platform_ticks() - trial->quiet >= quiet) {
+        (void)cmcwh_ring_flush(sink->ring);
     }
 }
 
@@ -383,8 +410,10 @@ static void *sink_thread(void *context) {
         } else if (sink->pump.delivered > delivered || sink->proven) {
             works_again(sink, &trial); /* that it could be opened proves little */
         }
-        if (count == 0 && !cmcwh_ring_wait(sink->ring, sink->pump.config.reader, 1000)) {
-            (void)cmcwh_ring_flush(sink->ring);
+        if (count == 0) {
+            await_records(sink, &trial);
+        } else {
+            trial.quiet = 0;
         }
         if (count >= 0 && !wish.finish) {
             gather(sink);
