@@ -194,7 +194,7 @@ $(PORT_OBJECTS): $(OUT)/%.o: port/%.c | $(OUT)/checked-server
 	$(call say,CC $<)$(PORT_C) -c $< -o $@
 
 # What runs at the start, or when an operator asks for it, need not be fast.
-COLD := main admin/% command/% $(addprefix platform/,client credentials csv given number only outcome reply url when writer)
+COLD := main admin/% command/% $(addprefix platform/,client credentials csv given number only outcome place reply url when writer)
 $(filter $(COLD:%=$(OUT)/posix/%.o),$(PORT_OBJECTS)): PORT_C += $(if $(filter -O2 -O3,$(CFLAGS)),-Os)
 
 $(OUT)/printf.o: port/musl/printf.c | $(OUT)/checked

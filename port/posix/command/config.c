@@ -15,6 +15,7 @@
 #include "tls/server.h"
 #include "platform/given.h"
 #include "platform/log.h"
+#include "platform/place.h"
 #include "platform/process.h"
 #include "platform/ring_file.h"
 #include "sink/secrets.h"
@@ -153,6 +154,31 @@ enum outcome config_become(const struct options *options, const struct sink *sin
     return OUTCOME_RIGHT;
 }
 
+static void warn_place(const char *what, const char *name, const char *path, const char *keeps) {
+    char why[PLACE_WHY];
+
+    if (place_fades(path, why)) {
+        log_line(CMCWH_LOG_WARN,
+                 "%s '%s': %s: a power cut loses what %s; a disk, or flash with a file system for "
+                 "it, would keep that",
+                 what, name, why, keeps);
+    }
+}
+
+void config_warn_places(const struct options *options, const struct sink *sinks) {
+    if (!options->sync) {
+        return;
+    }
+    if (options->ring != NULL) {
+        warn_place("ring", options->ring, options->ring, "was answered with 200");
+    }
+    for (unsigned i = 0; i < options->sinks; i++) {
+        if (sinks[i].medium == &sink_file && sinks[i].required) {
+            warn_place("sink", sinks[i].uri, sinks[i].target, "it has taken");
+        }
+    }
+}
+
 /* ---- --check-config ---- */
 
 static enum outcome look_at_sinks(const struct options *options, struct sink *sinks) {
@@ -193,6 +219,7 @@ int config_check(const struct options *options) {
     right = (options->user == NULL || config_become(options, sinks) == OUTCOME_RIGHT) && right;
     right = (late || look_at_ring(options)) && right;
     right = look_at_sinks(options, sinks) == OUTCOME_RIGHT && right;
+    config_warn_places(options, sinks);
     if (right) {
         (void)puts("cmcwh: the configuration is right");
     }

@@ -560,7 +560,8 @@ static bool admin_fits(const struct options *options) {
 
 /* Whoever waits for others must be stored in time. */
 static bool sync_fits(const struct options *options) {
-    bool fits = options->gather < options->store_timeout * 1000;
+    bool fits = options->gather == 0 || options->store_timeout == 0 || /* which was said */
+                options->gather < options->store_timeout * 1000;
 
     if (!fits) {
         log_usage("--sync: a request that waits %" PRIu32 " ms for others is not stored within "

@@ -232,6 +232,9 @@ static enum outcome start_steps(struct service *service) {
 
     outcome = outcome != OUTCOME_RIGHT ? outcome : start_ring(service);
     outcome = outcome != OUTCOME_RIGHT ? outcome : start_sinks(service);
+    if (outcome == OUTCOME_RIGHT) {
+        config_warn_places(service->options, service->sinks);
+    }
     return outcome != OUTCOME_RIGHT ? outcome : start_http(service);
 }
 

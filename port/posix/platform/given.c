@@ -65,8 +65,7 @@ int given_make(const char *path, mode_t mode, const char **fault) {
     return descriptor;
 }
 
-/* The directory that a path is in, in `copy`. NULL, with errno: the path is too long. */
-static const char *directory_of(const char *path, char copy[PATH_MAX]) {
+const char *given_directory(const char *path, char copy[PATH_MAX]) {
     if ((size_t)snprintf(copy, PATH_MAX, "%s", path) >= PATH_MAX) {
         errno = ENAMETOOLONG;
         return NULL;
@@ -76,7 +75,7 @@ static const char *directory_of(const char *path, char copy[PATH_MAX]) {
 
 int given_makable(const char *path) {
     char copy[PATH_MAX];
-    const char *directory = directory_of(path, copy);
+    const char *directory = given_directory(path, copy);
 
     return directory != NULL && faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0
                ? 0
@@ -85,7 +84,7 @@ int given_makable(const char *path) {
 
 bool given_sync_name(const char *path) {
     char copy[PATH_MAX];
-    const char *name = directory_of(path, copy);
+    const char *name = given_directory(path, copy);
     int directory = name == NULL ? -1 : open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
 
     if (directory < 0) {

@@ -3,6 +3,7 @@
 #ifndef CMCWH_GIVEN_H
 #define CMCWH_GIVEN_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -18,6 +19,9 @@ int given_open(const char *path, int flags, const char **fault);
 /* Makes one, for reading and writing, where nothing is, not even a link. -1: *fault says why not.
  */
 int given_make(const char *path, mode_t mode, const char **fault);
+
+/* The directory that a path is in, in `copy`. NULL, with errno: the path is too long. */
+const char *given_directory(const char *path, char copy[PATH_MAX]);
 
 /* May a file be made there? 0, or the error. */
 int given_makable(const char *path);
