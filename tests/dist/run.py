@@ -303,6 +303,19 @@ def check_all_again(release):
     assert ours == theirs, set(ours.splitlines()) ^ set(theirs.splitlines())
 
 
+def check_feed(release, package, says, needs):
+    """OpenWrt's rules to build, for this machine: what they tell our Makefile is what it knows."""
+    folder = os.path.join(release.scratch, package)
+    make("port/openwrt", "compile-" + package, "TOPDIR=" + os.path.abspath("port/dist/openwrt"), "PKG_BUILD_DIR=" + folder,
+         "TARGET_CC=cc", "TARGET_AR=ar", "TARGET_CFLAGS=-O0", "CONFIG_CMCWH_HTTP=y",
+         "CIVETWEB_SRC=" + os.path.abspath("build/deps/civetweb"), "JSMN_INCLUDE=" + os.path.abspath("build/deps/include"),
+         "MBEDTLS_SRC=" + os.path.abspath("build/deps/mbedtls"))
+    harness.CMCWH = folder + "/cmcwh"
+    assert says in run("--version")[1].decode()
+    assert needs == set(re.findall(r"lib(?:mbedtls|ssl|mosquitto)", subprocess.run(
+        ["readelf", "-d", harness.CMCWH], stdout=subprocess.PIPE, check=True, encoding="utf-8").stdout))
+
+
 # ---- All of them ----
 
 def checks(release, long):
@@ -326,6 +339,9 @@ def checks(release, long):
                                                                               release.scratch)
     yield "the source archive makes itself", lambda: check_source_again(release)
     if long:
+        for package, says, needs in (("cmcwh", "TLS by OpenSSL", {"libssl"}), ("cmcwh-notls", "without TLS", set()),
+                                     ("cmcwh-mbedtls", "TLS by Mbed TLS", set())):
+            yield "the feed: " + package, lambda args=(package, says, needs): check_feed(release, *args)
         yield "the source archive: unit tests", lambda: check_unit_tests(release)
         yield "the source archive makes the same release", lambda: check_all_again(release)
 
