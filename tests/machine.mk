@@ -1,6 +1,6 @@
 # Whole machines in qemu, with kernels of Debian's: routers, and a plug that is pulled.
 
-.PHONY: machine-test machine-test-long
+.PHONY: machine-test machine-test-long debian-test debian-test-long
 
 MACHINE_PROCESSORS := mipsel-linux-gnu aarch64-linux-gnu
 MACHINE_PULLS := mipsel/ext4/volatile mipsel/f2fs mipsel/jffs2 mipsel/ubifs
@@ -21,3 +21,14 @@ machine-test:
 machine-test-long:
 	$(machine_programs)
 	@python3 tests/machine/pulls.py --pulls 125 --results build/machine/pulls build/machine/cmcwh-@ $(MACHINE_PULLS_LONG)
+
+# The package, made anew when what it is made of has changed.
+DEBIAN_PACKAGE = build/deb/cmcwh_$(VERSION)_$(shell dpkg --print-architecture).deb
+DEBIAN_SOURCES = cmcwh.c cmcwh.h Makefile $(wildcard port/posix/*.[ch] port/posix/*/*.[ch] port/posix/*/*/*.[ch] port/systemd/* \
+	port/debian/package/* port/man/*)
+
+#: make debian-test  the package on a Debian with systemd in qemu: secrets, renewal, journal, full disk, pulled plug, upgrade,
+#: make debian-test-long   purge; and with more of each
+debian-test debian-test-long:
+	@for source in $(DEBIAN_SOURCES); do [ $(DEBIAN_PACKAGE) -nt $$source ] || exec $(MAKE) -s deb; done
+	@python3 tests/machine/debian.py $(if $(filter %-long,$@),--long) build/deps/machine/debian $(DEBIAN_PACKAGE)

@@ -271,6 +271,13 @@ get_foreign() {
     rm -rf "$WORK/apt" "$WORK/download"
 }
 
+# A whole Debian, for the package of cmcwh.
+get_debian() {
+    say "making a Debian for an emulated machine"
+    mkdir -p "$WORK/machine/debian"
+    as_root sh tests/machine/debian.sh "$WORK/machine/debian"
+}
+
 # get_npm NAME PACKAGE_JSON: what this names, in $WORK/NAME/node_modules.
 get_npm() {
     ! cmp -s "$2" "$WORK/$1/package.json" || return 0
@@ -326,6 +333,7 @@ else
         [ -f "$WORK/lwip/src/core/tcp.c" ] || get_source lwip
     fi
     [ "$MODE" != machine ] || [ -f "$WORK/machine/arm64/packages" ] || get_machines
+    [ "$MODE" != machine ] || [ "$WORK/machine/debian/disk" -nt tests/machine/debian.sh ] || get_debian
     [ "$MODE" != dist ] || [ -f "$WORK/foreign/armhf/packages" ] || get_foreign
     # For compilers that do not look into the system's include directory, and must not.
     mkdir -p "$WORK/include"
