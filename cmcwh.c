@@ -86,8 +86,18 @@ enum {
 #else
     WITH_LOGFMT = 1,
 #endif
+#ifdef CMCWH_NO_SHORTCUTS
+    WITH_SHORTCUTS = 0,
+#else
+    WITH_SHORTCUTS = 1,
+#endif
     WITH_CHAINS = WITH_FORMS
 };
+
+/* Without forms a body is JSON, or was refused before any of it was read. */
+static bool is_json(const struct cmcwh_parser *parser) {
+    return !WITH_FORMS || parser->format == CMCWH_JSON;
+}
 
 static bool is_form(const struct cmcwh_parser *parser) {
     return WITH_FORMS && parser->format == CMCWH_FORM;
@@ -694,7 +704,11 @@ static inline bool plain_three(uint32_t word) {
 static size_t copy_plain(char *out, const char *in, size_t length) {
     size_t i = 0;
 
-    for (;;) {
+    while (!WITH_SHORTCUTS && i < length && plain_byte((unsigned char)in[i])) {
+        out[i] = in[i];
+        i++;
+    }
+    while (WITH_SHORTCUTS) {
         while (length - i >= 8) {
             uint64_t odd = not_plain(word_at(in + i));
 
@@ -715,13 +729,14 @@ static size_t copy_plain(char *out, const char *in, size_t length) {
             i += 3;
         } while (length - i >= 4 && plain_three(get32((const uint8_t *)in + i)));
     }
+    return i;
 }
 
 /* Goes past plain bytes of text that is not wanted, or for which there is too little room. */
 static size_t skip_plain(struct output *output, const char *in, size_t length) {
     size_t i = 0;
 
-    while (length - i >= 8 && not_plain(word_at(in + i)) == 0) {
+    while (WITH_SHORTCUTS && length - i >= 8 && not_plain(word_at(in + i)) == 0) {
         i += 8;
     }
     while (i < length && plain_byte((unsigned char)in[i])) {
@@ -982,7 +997,7 @@ static size_t fit_escaped(struct cmcwh_text text, size_t room) {
         struct cmcwh_text rest = {text.data + fit, text.length - fit};
         size_t bytes = 8, size = 8;
 
-        if (rest.length < 8 || room < 8 || not_plain(word_at(rest.data)) != 0) {
+        if (!WITH_SHORTCUTS || rest.length < 8 || room < 8 || not_plain(word_at(rest.data)) != 0) {
             size = escaped_size(rest, &bytes);
         }
         if (size > room) {
@@ -1027,31 +1042,29 @@ enum { FLAG_FULL = 1 /* a field that gives way after server_composition found to
 
 /* What there is to know of a field. */
 struct field {
-    char name[20];      /* CMC's spelling, */
-    uint8_t length;     /* and of how many bytes it is */
-    uint8_t length_1;   /* bytes of name_1 */
-    uint8_t rank;       /* when texts do not fit, the smallest gives way first */
-    const char *name_1; /* the spelling of version 1, where it was another */
+    char name[20];  /* CMC's spelling, */
+    uint8_t length; /* and of how many bytes it is */
+    uint8_t rank;   /* when texts do not fit, the smallest gives way first */
 };
 
-#define FIELD(name, name_1, rank)                                                                  \
-    { name, sizeof(name) - 1, sizeof(name_1) - 1, rank, name_1 }
+#define FIELD(name, rank)                                                                          \
+    { name, sizeof(name) - 1, rank }
 
 static const struct field fields[CMCWH_FIELDS] = {
-    [CMCWH_REASON] = FIELD("reason", "", 0),
-    [CMCWH_SOURCE_IP] = FIELD("sourceIp", "", 6),
-    [CMCWH_RETURN_PATH] = FIELD("returnPath", "envelopeFrom", 10),
-    [CMCWH_CREATED] = FIELD("created", "", 8),
-    [CMCWH_SUBJECT] = FIELD("subject", "", 1),
-    [CMCWH_API_DATA] = FIELD("apiData", "", 2),
-    [CMCWH_MESSAGE_ID] = FIELD("messageId", "", 13),
-    [CMCWH_FROM] = FIELD("from", "", 11),
-    [CMCWH_TO] = FIELD("to", "envelopeTo", 12),
-    [CMCWH_SENDER_IP] = FIELD("senderIp", "", 7),
-    [CMCWH_STATUS] = FIELD("status", "", 9),
-    [CMCWH_MEMBERS] = FIELD("", "", 3),
-    [CMCWH_EVENT_TYPE] = FIELD("event_type", "", 5),
-    [CMCWH_SERVER_COMPOSITION] = FIELD("server_composition", "", 4),
+    [CMCWH_REASON] = FIELD("reason", 0),
+    [CMCWH_SOURCE_IP] = FIELD("sourceIp", 6),
+    [CMCWH_RETURN_PATH] = FIELD("returnPath", 10),
+    [CMCWH_CREATED] = FIELD("created", 8),
+    [CMCWH_SUBJECT] = FIELD("subject", 1),
+    [CMCWH_API_DATA] = FIELD("apiData", 2),
+    [CMCWH_MESSAGE_ID] = FIELD("messageId", 13),
+    [CMCWH_FROM] = FIELD("from", 11),
+    [CMCWH_TO] = FIELD("to", 12),
+    [CMCWH_SENDER_IP] = FIELD("senderIp", 7),
+    [CMCWH_STATUS] = FIELD("status", 9),
+    [CMCWH_MEMBERS] = FIELD("", 3),
+    [CMCWH_EVENT_TYPE] = FIELD("event_type", 5),
+    [CMCWH_SERVER_COMPOSITION] = FIELD("server_composition", 4),
 };
 
 /* What there is to know of a kind of event, and of a delivery's status: its name in a request, and
@@ -1769,6 +1782,10 @@ struct label {
     bool key;
 };
 
+static bool is_key(const struct label *label) {
+    return WITH_LOGFMT && label->key;
+}
+
 static char label_byte(char c, bool key) {
     bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                 c == '-' || c == '.';
@@ -1780,6 +1797,7 @@ static char label_byte(char c, bool key) {
  */
 static bool label_is(const struct label *label, struct cmcwh_text name, int fold) {
     size_t before = label->prefix.length;
+    bool key = is_key(label);
 
     if (before + label->name.length != name.length) {
         return false;
@@ -1787,7 +1805,7 @@ static bool label_is(const struct label *label, struct cmcwh_text name, int fold
     for (size_t i = 0; i < name.length; i++) {
         char c = i < before ? label->prefix.data[i] : label->name.data[i - before];
 
-        if ((label_byte(c, label->key) | fold) != (label_byte(name.data[i], label->key) | fold)) {
+        if ((label_byte(c, key) | fold) != (label_byte(name.data[i], key) | fold)) {
             return false;
         }
     }
@@ -1797,7 +1815,7 @@ static bool label_is(const struct label *label, struct cmcwh_text name, int fold
 /* Could it pass for a name of ours? Some readers do not look at the case of letters. A logfmt key
  * is not empty. */
 static bool label_ours(const struct label *label) {
-    bool taken = label->key && label->prefix.length + label->name.length == 0;
+    bool taken = is_key(label) && label->prefix.length + label->name.length == 0;
 
     for (unsigned item = 0; !taken && item < ITEMS; item++) {
         taken = item != CMCWH_MEMBERS && label_is(label, text_of(item_name(item)), 0x20);
@@ -1826,7 +1844,7 @@ static unsigned label_count(const struct label *label, struct cmcwh_text members
 static void label_choose(struct label *label, struct cmcwh_text members, char *prefix) {
     unsigned before = label_ours(label), place, number, all;
 
-    if (before == 0 && !label->key) {
+    if (before == 0 && !is_key(label)) {
         return; /* in a record names are not repeated */
     }
     before += label_count(label, members, label->name.data, &place);
@@ -1849,7 +1867,7 @@ static char *put_label(char *out, struct cmcwh_text members, struct cmcwh_text n
 
     label_choose(&label, members, prefix);
     out = put_bytes(out, prefix, label.prefix.length);
-    if (!key) {
+    if (!is_key(&label)) {
         return put_escaped(out, name, true);
     }
     for (size_t i = 0; i < name.length; i++) {
@@ -1923,7 +1941,7 @@ static char *put_cmc(char *out, const struct cmcwh_event *event) {
 static bool bare_value(struct cmcwh_text text) {
     size_t i = 0;
 
-    while (text.length - i >= 8) {
+    while (WITH_SHORTCUTS && text.length - i >= 8) {
         uint64_t word = word_at(text.data + i);
         uint64_t space = word ^ lanes * ' ', equals = word ^ lanes * '=';
 
@@ -3862,7 +3880,7 @@ int cmcwh_ring_attach(struct cmcwh_ring *ring, const char *name, bool required) 
     port_lock(ring);
     reader = reader_entry(ring, hash);
     if (reader != NULL) {
-        uint64_t place = hash != 0 && reader->name == hash ? reader->place : 0;
+        uint64_t place = WITH_STORAGE && hash != 0 && reader->name == hash ? reader->place : 0;
 
         memset(reader, 0, sizeof *reader);
         reader->name = hash;
@@ -4859,17 +4877,17 @@ static uint8_t request_member(struct cmcwh_text name) {
     return MEMBER_SKIP;
 }
 
-/* The field whose name, as version 1 spells it, and the quote behind it begin `in`; or
- * CMCWH_FIELDS. */
-static unsigned item_field_1(struct cmcwh_text in) {
-    unsigned field = 0;
+/* The field whose name, where version 1 spelled it in another way, and the quote behind it begin
+ * `in`; or CMCWH_FIELDS. */
+static unsigned item_field_1(struct cmcwh_text in, size_t *length) {
+    static const char to[] = "envelopeTo", return_path[] = "envelopeFrom";
 
-    while (field < CMCWH_FIELDS &&
-           (fields[field].length_1 == 0 ||
-            !name_quoted(in, fields[field].name_1, fields[field].length_1))) {
-        field++;
+    *length = sizeof to - 1;
+    if (name_quoted(in, to, *length)) {
+        return CMCWH_TO;
     }
-    return field;
+    *length = sizeof return_path - 1;
+    return name_quoted(in, return_path, *length) ? CMCWH_RETURN_PATH : CMCWH_FIELDS;
 }
 
 /* The field with whose name, and the quote behind it, `in` begins; or CMCWH_FIELDS. CMC sends them
@@ -4888,8 +4906,7 @@ static inline unsigned item_field(struct cmcwh_parser *parser, struct cmcwh_text
         }
         field = next;
     }
-    field = item_field_1(in);
-    *length = field < CMCWH_FIELDS ? fields[field].length_1 : 0;
+    field = item_field_1(in, length);
     parser->hint = (uint8_t)(field < CMCWH_FIELDS ? field + 1 : parser->hint);
     return field;
 }
@@ -5090,7 +5107,7 @@ static struct cmcwh_text member_field(const struct cmcwh_parser *parser) {
 
 /* The outermost value: of a JSON body the request, in forms the value of `event`. */
 static uint8_t root_open(struct cmcwh_parser *parser, size_t index, bool object) {
-    bool form = parser->format != CMCWH_JSON;
+    bool form = !is_json(parser);
     uint64_t offset = window_offset(parser, index);
 
     if (!object) {
@@ -5279,7 +5296,7 @@ static void event_value(struct cmcwh_parser *parser, const struct lexeme *lexeme
         wrong_type(parser, index, kept_text(&parser->key), not_list);
     } else if (place == PLACE_LIST) {
         wrong_type(parser, index, kept_text(&parser->list), "an event must be an object");
-    } else if (parser->depth == 0 && parser->format == CMCWH_JSON) {
+    } else if (parser->depth == 0 && is_json(parser)) {
         wrong_type(parser, index, text_of(""), "the body must be an object");
     } else if (parser->depth == 0 && !lexeme_null(parser, lexeme)) {
         wrong_type(parser, index, text_of("event"), "event must be an object");
@@ -5362,7 +5379,7 @@ static bool json_space(char c) {
 /* The first byte that is no space: bodies that are indented have many. */
 static const char *json_spaces(const char *in, const char *end) {
     for (;; in++) {
-        while (end - in >= 8 && word_at(in) == lanes * ' ') {
+        while (WITH_SHORTCUTS && end - in >= 8 && word_at(in) == lanes * ' ') {
             in += 8;
         }
         if (in == end || !json_space(*in)) {
@@ -5372,7 +5389,7 @@ static const char *json_spaces(const char *in, const char *end) {
 }
 
 static bool in_object(const struct cmcwh_parser *parser) {
-    return (parser->objects >> parser->depth & 1) != 0;
+    return parser->object[parser->depth];
 }
 
 /* What stands at `index` cannot stand there. */
@@ -5409,8 +5426,7 @@ static void json_open(struct cmcwh_parser *parser, size_t index, bool object) {
     place = event_open(parser, index, object);
     parser->depth++;
     parser->place[parser->depth] = place;
-    parser->objects &= ~(UINT64_C(1) << parser->depth);
-    parser->objects |= (uint64_t)object << parser->depth;
+    parser->object[parser->depth] = object;
     parser->expect = object ? EXPECT_NAME_OR_END : EXPECT_VALUE_OR_END;
 }
 
@@ -5576,7 +5592,7 @@ static unsigned json_restore(const struct cmcwh_parser *parser, jsmn_parser *jsm
     int count = 0;
 
     for (uint32_t depth = 1; depth <= parser->depth; depth++, count++) {
-        tokens[count].type = parser->objects >> depth & 1 ? JSMN_OBJECT : JSMN_ARRAY;
+        tokens[count].type = parser->object[depth] ? JSMN_OBJECT : JSMN_ARRAY;
         tokens[count].start = 0;
         tokens[count].end = -1;
         tokens[count].size = 0;
@@ -5686,7 +5702,6 @@ static bool long_go_on(struct cmcwh_parser *parser) {
  * texts it recognises by what jsmn's way does too, item_field and draft_copy. json_step, and
  * nothing else, knows of it; CMCWH_NO_SHORTCUTS leaves it out.
  */
-#ifndef CMCWH_NO_SHORTCUTS
 
 /* Takes spaces and then `mark`, if that is what stands there. */
 static inline bool short_take(const char **at, const char *end, char mark) {
@@ -5760,6 +5775,9 @@ static unsigned short_stride(const struct cmcwh_parser *parser) {
     enum { HEAD = 9 };
     uint8_t place = parser->place[parser->depth];
 
+    if (!WITH_SHORTCUTS) {
+        return CMCWH_TOKENS;
+    }
     if (parser->depth == 0) {
         return HEAD;
     }
@@ -5772,7 +5790,7 @@ static unsigned short_stride(const struct cmcwh_parser *parser) {
 /* Takes events and their members, from `at` on, as far as they are simple. Returns where that ends.
  */
 static size_t short_way(struct cmcwh_parser *parser, size_t at) {
-    for (size_t next = at; next > 0 && !parser->failed;) {
+    for (size_t next = at; WITH_SHORTCUTS && next > 0 && !parser->failed;) {
         uint8_t place = parser->place[parser->depth];
         bool inside = place == PLACE_ITEM && parser->draft.record != NULL;
 
@@ -5784,20 +5802,6 @@ static size_t short_way(struct cmcwh_parser *parser, size_t at) {
     }
     return at;
 }
-
-#else
-
-static size_t short_way(const struct cmcwh_parser *parser, size_t at) {
-    (void)parser;
-    return at;
-}
-
-static unsigned short_stride(const struct cmcwh_parser *parser) {
-    (void)parser;
-    return CMCWH_TOKENS;
-}
-
-#endif
 
 /* ---- Parser: JSON in pieces -------------------------------------------------------------------
  * The window is filled, and understood whenever it is full or the text is complete.
@@ -5869,7 +5873,6 @@ static void json_begin(struct cmcwh_parser *parser, uint64_t origin) {
     parser->skipped = 0;
     parser->cut = CMCWH_NONE;
     parser->depth = 0;
-    parser->objects = 0;
     parser->expect = EXPECT_VALUE;
     parser->skipping = false;
 }
@@ -6356,7 +6359,7 @@ void cmcwh_parser_init(struct cmcwh_parser *parser, struct cmcwh_ring *ring,
 int cmcwh_parser_boundary(struct cmcwh_parser *parser, struct cmcwh_text boundary) {
     struct cmcwh_multipart *multipart = &parser->multipart;
 
-    if (parser->format != CMCWH_MULTIPART || parser->offset > 0 || parser->failed ||
+    if (is_json(parser) || is_form(parser) || parser->offset > 0 || parser->failed ||
         !boundary_right(boundary)) {
         return CMCWH_ERR_ARGUMENT;
     }
@@ -6387,8 +6390,8 @@ int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t len
     const char *in = bytes;
 
     while (length > 0 && !parser->failed) {
-        size_t taken = !WITH_FORMS || parser->format == CMCWH_JSON ? json_add(parser, in, length)
-                       : is_form(parser)                           ? form_add(parser, in, length)
+        size_t taken = is_json(parser)   ? json_add(parser, in, length)
+                       : is_form(parser) ? form_add(parser, in, length)
                                          : multipart_add(parser, in, length);
 
         parser->offset += taken;
@@ -6399,7 +6402,7 @@ int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t len
 }
 
 int cmcwh_parser_end(struct cmcwh_parser *parser) {
-    if (!parser->failed && (!WITH_FORMS || parser->format == CMCWH_JSON)) {
+    if (!parser->failed && is_json(parser)) {
         json_end(parser);
     } else if (!parser->failed && is_form(parser)) {
         form_end(parser);

@@ -78,9 +78,12 @@ extern "C" {
  * (cmcwh_parser_chain: CMCWH_ERR_CHAIN), CMCWH_NO_STORAGE rings on storage (cmcwh_ring_open refuses
  * with CMCWH_ERR_ARGUMENT), CMCWH_NO_LOGFMT logfmt, syslog and CMCWH_ENCODE_CMC (cmcwh_encode gives
  * nothing), CMCWH_NO_COUNTERS what a ring counts and remembers (its history
- * stays empty, and so does cmcwh_server_counters.errors), CMCWH_NO_SHORTCUTS the short way through
- * JSON: then a request of one event takes twice as long, and one of many events two and a half
- * times. Compile with -ffunction-sections and link with --gc-sections. */
+ * stays empty, and so does cmcwh_server_counters.errors), CMCWH_NO_SHORTCUTS what is there for
+ * speed only: then a request takes more than twice as long. With -Os it is left out by itself, unless
+ * CMCWH_SHORTCUTS is defined. Compile with -ffunction-sections and link with --gc-sections. */
+#if defined __OPTIMIZE_SIZE__ && !defined CMCWH_SHORTCUTS && !defined CMCWH_NO_SHORTCUTS
+#define CMCWH_NO_SHORTCUTS
+#endif
 
 /* Bytes of a record: a power of two from 256 to 4096. Larger keeps more of long reasons and
  * subjects; the ring needs this much per event. */
@@ -120,10 +123,14 @@ extern "C" {
 #define CMCWH_SECRET_MAX 255
 #endif
 
-/* CRC-32 tables: 8 takes 8 KiB of constants and is some five times as fast as 1 (1 KiB); 0 takes 64
- * bytes. */
+/* CRC-32 tables: 8 takes 8 KiB of constants and is some five times as fast as 1 (1 KiB); 0, as with
+ * -Os, takes 64 bytes. */
 #ifndef CMCWH_CRC_SLICES
+#ifdef __OPTIMIZE_SIZE__
+#define CMCWH_CRC_SLICES 0
+#else
 #define CMCWH_CRC_SLICES 8
+#endif
 #endif
 
 /* Bytes of a buffer in struct cmcwh_worker, in which answers are made and, without
@@ -1308,9 +1315,9 @@ struct cmcwh_parser {
     uint32_t cut;      /* index, CMCWH_NONE when nothing is left out */
     uint32_t position; /* of window[0] in `escaped`, a ring of bits */
 
-    /* The JSON: its open containers (bit d: the one at depth d is an object). */
-    uint64_t objects;
+    /* The JSON: its open containers, and which of them are objects. */
     uint32_t depth;
+    bool object[CMCWH_DEPTH_MAX + 1];
     uint8_t expect; /* what may come next */
     uint8_t number; /* where in the grammar of a number that is longer than the window */
     bool skipping;  /* inside a string or number that is longer than the window */
