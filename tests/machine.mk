@@ -12,15 +12,18 @@ machine_programs = @mkdir -p build/machine; for triplet in $(MACHINE_PROCESSORS)
 	out=$$($(MAKE) -s CROSS_COMPILE=$$triplet- show-out) && $(MAKE) -s CROSS_COMPILE=$$triplet- $$out/cmcwh && \
 	cp $$out/cmcwh build/machine/cmcwh-$$triplet || exit 1; done
 
-#: make machine-test routers in qemu, whose plug is pulled, on four file systems; some 3 minutes
-machine-test:
+#: make machine-test routers in qemu, whose plug is pulled, on four file systems; a disk with torn writes; some 4 minutes
+machine-test: $(OUT)/cmcwh
 	$(machine_programs)
 	@python3 tests/machine/pulls.py build/machine/cmcwh-@ $(MACHINE_PULLS)
+	@python3 tests/machine/replay.py build/machine/cmcwh-mipsel-linux-gnu $(OUT)/cmcwh
 
 #: make machine-test-long    1 000 pulls, some 2 hours; interrupted, it goes on. The table: build/machine/pulls/table.txt
-machine-test-long:
+machine-test-long: $(OUT)/cmcwh
 	$(machine_programs)
 	@python3 tests/machine/pulls.py --pulls 125 --results build/machine/pulls build/machine/cmcwh-@ $(MACHINE_PULLS_LONG)
+	@for sync in always 100ms; do python3 tests/machine/replay.py --points 0 --seconds 20 --sync $$sync \
+		build/machine/cmcwh-mipsel-linux-gnu $(OUT)/cmcwh || exit 1; done
 
 # The package, made anew when what it is made of has changed.
 DEBIAN_PACKAGE = build/deb/cmcwh_$(VERSION)_$(shell dpkg --print-architecture).deb
