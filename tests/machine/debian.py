@@ -56,7 +56,7 @@ class Debian:
             "-drive", "if=none,id=d,format=qcow2,cache=writeback,file=" + self.disk, "-device", "nvme,serial=d,drive=d",
             "-nic", "user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:%d-:443" % self.port], self.folder)
         self.machine.__enter__()
-        self.machine.expect("debian ready")
+        self.machine.expect("debian ready", 2 * PATIENCE)
 
     def pull(self):
         if self.machine is not None:
