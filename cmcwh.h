@@ -79,8 +79,9 @@ extern "C" {
  * with CMCWH_ERR_ARGUMENT), CMCWH_NO_LOGFMT logfmt, syslog and CMCWH_ENCODE_CMC (cmcwh_encode gives
  * nothing), CMCWH_NO_COUNTERS what a ring counts and remembers (its history
  * stays empty, and so does cmcwh_server_counters.errors), CMCWH_NO_SHORTCUTS what is there for
- * speed only: then a request takes more than twice as long. With -Os it is left out by itself, unless
- * CMCWH_SHORTCUTS is defined. Compile with -ffunction-sections and link with --gc-sections. */
+ * speed only: then a request takes more than twice as long. With -Os it is left out by itself,
+ * unless CMCWH_SHORTCUTS is defined. Compile with -ffunction-sections and link with --gc-sections.
+ */
 #if defined __OPTIMIZE_SIZE__ && !defined CMCWH_SHORTCUTS && !defined CMCWH_NO_SHORTCUTS
 #define CMCWH_NO_SHORTCUTS
 #endif
