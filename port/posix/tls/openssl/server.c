@@ -101,9 +101,7 @@ bool tls_load(const char *certificate, const char *key) {
 }
 
 /* OpenSSL takes its memory where it likes. */
-static struct tls_room {
-    char unused;
-} nowhere;
+static struct tls_room { char unused; } nowhere;
 
 struct tls_room *tls_room_open(unsigned sessions, unsigned shaking, unsigned reading) {
     (void)sessions;
