@@ -25,13 +25,13 @@ bool tls_names(const char *host);
 /* When no session is left. */
 void tls_end(void);
 
-/* Memory for sessions, taken at the start by a library that is small, so that no number of peers can
- * take more. A session that cannot be begun for want of it is refused. */
+/* Memory for sessions, taken at the start by a library that is small, so that no number of peers
+ * can take more. A session that cannot be begun for want of it is refused. */
 struct tls_room;
 
 /* For so many sessions, of which some may be in their handshake at a time; of the others, some may
- * have read a part of what has come. NULL: no memory; one line has said so. When no session is left,
- * tls_room_close; NULL: nothing. */
+ * have read a part of what has come. NULL: no memory; one line has said so. When no session is
+ * left, tls_room_close; NULL: nothing. */
 struct tls_room *tls_room_open(unsigned sessions, unsigned shaking, unsigned reading);
 void tls_room_close(struct tls_room *room);
 
