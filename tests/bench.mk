@@ -36,7 +36,7 @@ $(OUT)/bench/yyjson.o: $(YYJSON_SRC)/src/yyjson.c | $(OUT)/checked
 PAYLOADS := $(wildcard tests/payloads/deliveries-*.json)
 no_yyjson = $(if $(YYJSON_SRC),,@echo 'yyjson is left out: name a copy of its source with YYJSON_SRC=PATH (src/yyjson.c in it)')
 
-.PHONY: bench bench-door bench-readers bench-onward bench-syncs bench-json bench-instructions bench-profile bench-curves bench-peers
+.PHONY: bench bench-door bench-tls bench-readers bench-onward bench-syncs bench-json bench-instructions bench-profile bench-curves bench-peers
 
 #: make bench        measure the portable part and the server
 bench: $(OUT)/cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
@@ -77,6 +77,14 @@ bench-instructions: $(OUT)/bench/json $(JSON_LIBRARIES)
 
 bench-profile: $(OUT)/bench/profile
 	@python3 tests/bench/callgrind.py profile $< $(PAYLOADS)
+
+#: make bench-tls    instructions of a webhook over TLS, full, resumed and kept, under qemu (QEMU="qemu-mipsel -cpu 24Kc")
+# qemu-user, as qemu-user-static takes no plugins; with CROSS_COMPILE and TLS=mbedtls for another processor.
+QEMU ?= qemu-x86_64 -cpu max
+bench-tls: $(OUT)/cmcwh | $(OUT)/checked
+	@command -v $(firstword $(QEMU)) >/dev/null || { echo "$(firstword $(QEMU)) is missing: run 'make bench-deps'" >&2; exit 1; }
+	@cc -std=c99 -O2 -Wall -Wextra -shared -fPIC tests/bench/count.c -o $(OUT)/bench/count.so
+	@python3 tests/bench/tls.py --plugin $(OUT)/bench/count.so "$(firstword $(QEMU)), $(TLS_LIBRARY)=$<,$(QEMU)"
 
 #: make bench-curves how the cost grows with events, connections, records and sinks, into tests/bench/curves
 bench-curves: $(OUT)/cmcwh

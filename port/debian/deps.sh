@@ -14,7 +14,7 @@ BUILD="gcc libc6-dev make libjsmn-dev libssl-dev libmosquitto-dev dpkg-dev musl-
 
 # For `make test`.
 TEST="libcmocka-dev binutils python3 python3-requests openssl socat mount mandoc rsyslog busybox haproxy nginx-light stunnel4
-    prometheus python3-prometheus-client mosquitto mosquitto-clients"
+    prometheus python3-prometheus-client mosquitto mosquitto-clients sslscan testssl.sh"
 
 # What the large ones of tests/client are made with and of, and a receiver in PHP. Tests that lack one of them are skipped.
 CLIENTS="default-jdk-headless libhttpclient-java golang-go php-cli php-sqlite3"
@@ -29,7 +29,7 @@ CHECK="clang libclang-rt-dev libcjson-dev libjansson-dev libjson-c-dev clang-for
 # To measure: JSON libraries and receivers of webhooks to compare with, a counter of instructions, plots.
 BENCH="wrk g++ libcjson-dev libjansson-dev libjson-c-dev libsimdjson-dev valgrind gnuplot-nox librsvg2-bin
     python3 openssl webhook jq php-fpm php-cli nginx-light lighttpd gunicorn python3-flask
-    mosquitto mosquitto-clients"
+    mosquitto mosquitto-clients qemu-user"
 
 # The engines that tests/scale puts around several cmcwh.
 SCALE="python3 openssl haproxy nginx-light libnginx-mod-http-lua rsyslog redis-server rabbitmq-server python3-pika"

@@ -2,8 +2,7 @@
 """What TLS of the door offers and stands, by other people's tools: openssl s_client, sslscan, testssl, tlsfuzzer.
 
 Fails when a weak protocol, cipher or curve is offered, or a known flaw is found. With ECDSA and with RSA. A tool that is
-not here is skipped with a word. tlsfuzzer is not in Debian: --tlsfuzzer names a copy, with tlslite-ng's and ecdsa's
-packages in PYTHONPATH."""
+not here is skipped with a word."""
 
 import argparse
 import json
@@ -194,7 +193,6 @@ def main():
     parser.add_argument("--cmcwh", default="./cmcwh")
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--only", default="")
-    parser.add_argument("--tlsfuzzer", default="")
     arguments = parser.parse_args()
     harness.CMCWH = arguments.cmcwh
     count = {"passed": 0, "failed": 0}

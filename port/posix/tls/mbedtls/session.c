@@ -255,12 +255,20 @@ const char *tls_alert(const struct tls *session) {
     static const struct {
         unsigned char number;
         const char *text;
-    } alerts[] = {
-        {40, "alert handshake failure"},   {42, "alert bad certificate"},       {43, "alert unsupported certificate"},
-        {44, "alert certificate revoked"}, {45, "alert certificate expired"},   {46, "alert certificate unknown"},
-        {48, "alert unknown ca"},          {49, "alert access denied"},         {51, "alert decrypt error"},
-        {70, "alert protocol version"},    {71, "alert insufficient security"}, {80, "alert internal error"},
-        {112, "alert unrecognized name"},  {116, "alert certificate required"}};
+    } alerts[] = {{40, "alert handshake failure"},
+                  {42, "alert bad certificate"},
+                  {43, "alert unsupported certificate"},
+                  {44, "alert certificate revoked"},
+                  {45, "alert certificate expired"},
+                  {46, "alert certificate unknown"},
+                  {48, "alert unknown ca"},
+                  {49, "alert access denied"},
+                  {51, "alert decrypt error"},
+                  {70, "alert protocol version"},
+                  {71, "alert insufficient security"},
+                  {80, "alert internal error"},
+                  {112, "alert unrecognized name"},
+                  {116, "alert certificate required"}};
 
     for (size_t i = 0; i < sizeof alerts / sizeof *alerts; i++) {
         if (alerts[i].number == session->alert) {
