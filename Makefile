@@ -4,8 +4,9 @@
 #: make WERROR=1 V=1 with warnings as errors; with each command
 #: make TLS=0 STATIC=1       without TLS (TLS=1, TLS=openssl: OpenSSL; TLS=mbedtls); one static file
 #: make ADMIN=0      without the admin port: status page, health, metrics, events
+#: make TOOLS=0      without the commands check, summary and test
 #: make HTTP=0 MQTT=0        without sinks for http: and https:, mqtt: and mqtts: (MQTT needs libmosquitto)
-#: make SMALL=1      for little flash; with CROSS_COMPILE, or STATIC=1 TLS=0
+#: make SMALL=1      for little flash, with HTTP=0 TOOLS=0; with CROSS_COMPILE, or STATIC=1 TLS=0
 #: make musl TARGET=NAME      musl for the processor of the compiler NAME-gcc, or for all: cross builds take it; MUSL=0: not
 #: make SANITIZE=address|thread      into a folder of its own below build; so too make test
 #: CC CFLAGS CPPFLAGS LDFLAGS CROSS_COMPILE=PREFIX-  as usual
@@ -19,11 +20,6 @@ WERROR ?= 0
 SANITIZE ?=
 V ?= 0
 SMALL ?= 0
-# For little flash: slower CRC.
-ifeq ($(SMALL),1)
-CFLAGS ?= -Os -DCMCWH_CRC_SLICES=1
-endif
-CFLAGS ?= -O2 -g
 
 # A cross build is for a small device: one static file without OpenSSL, unless told otherwise; with musl if that is here.
 MUSL ?= 1
@@ -35,6 +31,12 @@ MUSL_CC := $(if $(filter 11,$(MUSL)$(STATIC)),$(wildcard build/deps/musl-$(notdi
 CC = $(or $(MUSL_CC),$(CROSS_COMPILE)gcc)
 AR = $(CROSS_COMPILE)ar
 endif
+
+# For little flash: slower CRC; of MIPS the short instructions, where musl is for a processor that has them.
+ifeq ($(SMALL),1)
+CFLAGS ?= -Os -DCMCWH_CRC_SLICES=1 $(if $(MUSL_CC),$(if $(filter mips-% mipsel-%,$(CROSS_COMPILE)),-mips16))
+endif
+CFLAGS ?= -O2 -g
 STATIC ?= 0
 TLS ?= 1
 # A static program with musl, ours or the system's, gets a printf without floating point.
@@ -44,6 +46,7 @@ TLS_LIBRARY := $(or $(filter openssl mbedtls,$(TLS)),$(if $(filter 0,$(TLS)),non
 $(if $(TLS_LIBRARY),,$(error there is no TLS=$(TLS): TLS=0, TLS=1, TLS=openssl or TLS=mbedtls))
 ADMIN ?= 1
 HTTP ?= $(if $(filter 1,$(SMALL)),0,1)
+TOOLS ?= $(if $(filter 1,$(SMALL)),0,1)
 
 includes = echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) $(JSMN) -E -x c - >/dev/null 2>&1
 
@@ -78,7 +81,7 @@ LINK := $(LDFLAGS) -Wl,--gc-sections $(STATIC_LINK)
 LIBRARIES_openssl := -lssl -lcrypto
 LIBRARIES_mbedtls := $(if $(filter system,$(MBEDTLS)),-lmbedtls -lmbedx509 -lmbedcrypto)
 LIBRARIES := $(if $(filter 1,$(MQTT)),-lmosquitto) $(LIBRARIES_$(TLS_LIBRARY))
-SWITCHES := -DCMCWH_TLS=$(if $(filter none,$(TLS_LIBRARY)),0,1) $(foreach switch,ADMIN HTTP MQTT,-DCMCWH_$(switch)=$($(switch)))
+SWITCHES := -DCMCWH_TLS=$(if $(filter none,$(TLS_LIBRARY)),0,1) $(foreach switch,ADMIN HTTP MQTT TOOLS,-DCMCWH_$(switch)=$($(switch)))
 
 CIVETWEB_FLAGS := $(shell grep '^-' port/posix/door/civetweb.flags)
 
@@ -167,9 +170,13 @@ $(OUT)/civetweb.o: port/posix/door/civetweb.c port/posix/door/civetweb_extra.h |
 
 # What it has of its parts is known once it is there.
 MBEDTLS_OBJECTS := $(patsubst $(MBEDTLS_SRC)/library/%.c,$(OUT)/mbedtls/%.o,$(wildcard $(MBEDTLS_PARTS:%=$(MBEDTLS_SRC)/library/%.c)))
+# What computes must be fast, and has instructions of its own that MIPS16 lacks.
+MBEDTLS_FLAGS = $(FLAGS)
+$(patsubst %,$(OUT)/mbedtls/%.o,aes bignum bignum_core chacha20 constant_time ecp ecp_curves ecp_curves_new gcm poly1305 sha256 sha512): \
+	MBEDTLS_FLAGS = $(filter-out -mips16,$(FLAGS))
 $(MBEDTLS_OBJECTS): $(OUT)/mbedtls/%.o: $(MBEDTLS_SRC)/library/%.c port/posix/tls/mbedtls/config.h | $(OUT)/checked-server
 	@mkdir -p $(@D)
-	$(call say,CC mbedtls/$(<F))$(CC) -std=c99 -D_GNU_SOURCE $(WIDE) $(CPPFLAGS) $(FLAGS) $(FIXED) -w -Iport/posix \
+	$(call say,CC mbedtls/$(<F))$(CC) -std=c99 -D_GNU_SOURCE $(WIDE) $(CPPFLAGS) $(MBEDTLS_FLAGS) $(FIXED) -w -Iport/posix \
 		$(MBEDTLS_HEADERS) -c $< -o $@
 
 # The status page, as C.

@@ -1,6 +1,6 @@
 # Other processors, other systems, and sizes.
 
-.PHONY: cross-test openwrt-test size firmware firmware-test firmware-check firmware-lwip firmware-lwip-test
+.PHONY: cross-test openwrt-test sizes sizes-update firmware firmware-test firmware-check firmware-lwip firmware-lwip-test
 
 #: make cross-test   builds and tests for other processors, under qemu; CROSS_TARGETS="..." for some
 CROSS_TARGETS ?= $(foreach target,$(TARGETS),$(target) $(target)+musl) x86_64-linux-musl
@@ -11,9 +11,11 @@ cross-test: cmcwh
 openwrt-test: cmcwh
 	@sh tests/openwrt/run.sh ./cmcwh
 
-#: make size         bytes of text, data and memory, for each target whose compiler is here
-size: cmcwh
-	@sh tests/size/run.sh
+#: make sizes        how large it is for each target whose musl is here, beside tests/size/sizes.txt; SIZES_TARGETS="..." for some
+#: make sizes-update writes these figures there
+SIZES_TARGETS ?= $(TARGETS)
+sizes sizes-update:
+	@sh tests/size/sizes.sh $(if $(filter sizes,$@),check,update) $(SIZES_TARGETS)
 
 #: make firmware     an example without an operating system, for Cortex-M3; make firmware-test: in qemu
 #: make firmware-lwip   the same with lwIP's HTTP server; make firmware-lwip-test: in qemu (LWIP_TEST_OPTIONS=--long)

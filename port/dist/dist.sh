@@ -37,7 +37,7 @@ compiler() { # compiler PROCESSOR: what the names of its compiler begin with
 # program PROCESSOR mbedtls|0 [FLAGS]: makes $WORK/bin/PROCESSOR-KIND/cmcwh, static and stripped, with all that needs no
 # shared library, unless it is there.
 program() {
-    tool=$(compiler "$1") settings="SMALL=1 HTTP=1 TLS=$2" folder=$WORK/bin/$1-$2${3:-}
+    tool=$(compiler "$1") settings="SMALL=1 HTTP=1 TOOLS=1 TLS=$2" folder=$WORK/bin/$1-$2${3:-}
     [ ! -f "$folder/cmcwh" ] || return 0
     need "$tool-gcc" "$tool's gcc"
     make -s musl TARGET="$tool" >"$WORK/log" 2>&1 || { cat "$WORK/log" >&2; exit 1; }

@@ -12,11 +12,25 @@ say() {
     echo "musl: $*" >&2
 }
 
-# What is compiled for a router with this processor: most of those with MIPS have no FPU.
+# What is compiled for a router with this processor: most of those with MIPS have no FPU. Of PowerPC musl knows one of
+# two kinds of long double.
 processor() {
     case $1 in
     mips-* | mipsel-*) echo "-march=24kc -msoft-float" ;;
+    powerpc-*) echo "-mlong-double-64" ;;
     esac
+}
+
+# What compiles musl. MIPS16, half the size, is for what has no instruction that it lacks (the assembler says so), and
+# need not be fast.
+compiler() { # compiler COMPILER TARGET
+    echo '#!/bin/sh'
+    case $2 in
+    mips-* | mipsel-*)
+        echo "case \$* in */src/string/*) ;; *' -c '*.c) $1 -mips16 \"\$@\" 2>/dev/null && exit ;; esac"
+        ;;
+    esac
+    echo "exec $1 \"\$@\""
 }
 
 # The folder below which this compiler finds a header of the kernel.
@@ -38,14 +52,16 @@ END
 # One after the other, each with all processors.
 build() { # build TARGET COMPILER
     folder=$WORK/musl-$1 new=$WORK/musl-$1.new flags=$(processor "$1")
-    made_of="musl $(cat "$SOURCE/VERSION"), $("$2" --version | sed -n 1p), $FLAGS $flags, $(cksum <port/musl/build.sh)"
+    made_of="musl $(cat "$SOURCE/VERSION"), $("$2" --version | sed -n 1p), $FLAGS, $(compiler "$2" "$1"), $(wrapper "$2" "$flags")"
     [ "$made_of" != "$(cat "$folder/made-of" 2>/dev/null)" ] || return 0
     say "building it for $1"
     rm -rf "$new"
     mkdir -p "$new/build"
     (
         cd "$new/build"
-        CFLAGS="$FLAGS $flags" "$musl/configure" --prefix="$new" --target="$1" CC="$2" CROSS_COMPILE="${2%gcc}" \
+        compiler "$2" "$1" >cc
+        chmod 755 cc
+        CFLAGS="$FLAGS $flags" "$musl/configure" --prefix="$new" --target="$1" CC="$PWD/cc" CROSS_COMPILE="${2%gcc}" \
             --disable-shared --disable-wrapper
         make -j"$(nproc)" install
     ) >"$new.log" 2>&1 || { say "it could not be built for $1:" && tail -n 5 "$new.log" >&2 && exit 1; }

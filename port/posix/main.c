@@ -23,14 +23,25 @@
 #include "sink/sink.h"
 #include "tls/session.h"
 
+/* What does as well on another machine may be left out. */
+#if CMCWH_TOOLS
+#define TOOL(run) run
+#define USAGE_CHECK                                                                                \
+    "       cmcwh check [OPTIONS] FILE  parse one request body as the server would\n"
+#define USAGE_TOOLS                                                                                \
+    "       cmcwh summary [OPTIONS] FILE...  what is in logs, by day\n"                            \
+    "       cmcwh test [OPTIONS] URL    post one event as the service would\n"                     \
+    "       cmcwh help [serve|cat|check|status|summary|test]\n"
+#else
+#define TOOL(run)   NULL
+#define USAGE_CHECK ""
+#define USAGE_TOOLS "       cmcwh help [serve|cat|status]\n"
+#endif
+
 static const char usage[] =
     "usage: cmcwh [serve] [OPTIONS]     receive webhooks of Customers Mail Cloud\n"
-    "       cmcwh cat [OPTIONS] FILE    print the records of a ring, a log or frames\n"
-    "       cmcwh check [OPTIONS] FILE  parse one request body as the server would\n"
-    "       cmcwh status [OPTIONS] [ADDR]    how a running one is\n"
-    "       cmcwh summary [OPTIONS] FILE...  what is in logs, by day\n"
-    "       cmcwh test [OPTIONS] URL    post one event as the service would\n"
-    "       cmcwh help [serve|cat|check|status|summary|test]\n"
+    "       cmcwh cat [OPTIONS] FILE    print the records of a ring, a log or frames\n" USAGE_CHECK
+    "       cmcwh status [OPTIONS] [ADDR]    how a running one is\n" USAGE_TOOLS
     "       cmcwh --help | --version\n"
     "\n"
     "Options of serve, with their defaults:\n";
@@ -69,12 +80,16 @@ static command_run find(const char *name) {
     static const struct {
         const char *name;
         command_run run;
-    } commands[] = {{"serve", command_serve},     {"cat", command_cat},
-                    {"check", command_check},     {"status", command_status},
-                    {"summary", command_summary}, {"test", command_test}};
+    } commands[] = {{"serve", command_serve},           {"cat", command_cat},
+                    {"check", TOOL(command_check)},     {"status", command_status},
+                    {"summary", TOOL(command_summary)}, {"test", TOOL(command_test)}};
 
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         if (strcmp(commands[i].name, name) == 0) {
+            if (commands[i].run == NULL) {
+                log_usage("this build has no '%s': use one with TOOLS=1, on whatever machine",
+                          name);
+            }
             return commands[i].run;
         }
     }
