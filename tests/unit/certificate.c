@@ -53,7 +53,7 @@ struct made make(const struct plan *plan) {
     name(certificate, plan);
     assert_int_equal(X509_set_pubkey(certificate, made.key), 1);
     add_extension(&made, plan, NID_subject_key_identifier, "hash");
-    add_extension(&made, plan, NID_authority_key_identifier, "keyid");
+    add_extension(&made, plan, NID_authority_key_identifier, "keyid:always");
     add_extension(&made, plan, NID_subject_alt_name, plan->names);
     add_extension(&made, plan, NID_basic_constraints, plan->constraints);
     add_extension(&made, plan, NID_ext_key_usage, plan->usage);
