@@ -127,7 +127,7 @@ enum {
     SHAKE_BYTES = 8192, /* of which one over P-384 takes 6 900 on 64 bits, over X25519 2 600 */
     /* What lasts of the setup, and is no larger; and what a session has of ciphers. */
     SETUP_LASTS = 512,
-    LASTS = 1152 + 2 * (sizeof(mbedtls_gcm_context) + sizeof(mbedtls_aes_context))
+    LASTS = 1536 + 2 * (sizeof(mbedtls_gcm_context) + sizeof(mbedtls_aes_context))
 };
 
 struct pool_place {
