@@ -9,7 +9,7 @@ import socket
 import subprocess
 
 import harness
-from harness import Client, Load, Peer, Server, Skipped, body, eventually, request, unframe
+from harness import Client, Load, Peer, Server, Skipped, body, eventually, loading, request, unframe
 from test_sinks import SerialLine
 
 
@@ -220,3 +220,34 @@ def test_sigint():
         server.signal(signal.SIGINT)
         assert server.process.wait(30) == 0
         assert len(server.lines()) == 3
+
+
+# A file system that is made read-only while files are open, and says of syncs that they are done, as ext4 does.
+READ_ONLY = """
+#define _GNU_SOURCE
+#include <sys/statvfs.h>
+#include <string.h>
+#include <unistd.h>
+int fstatvfs(int descriptor, struct statvfs *system) {
+    (void)descriptor;
+    memset(system, 0, sizeof *system);
+    system->f_flag = access("@/read-only", F_OK) == 0 ? ST_RDONLY : 0;
+    return 0;
+}
+int fstatvfs64(int descriptor, struct statvfs64 *system) {
+    return fstatvfs(descriptor, (struct statvfs *)system);
+}
+"""
+
+
+def test_read_only_by_force():
+    server = Server("--ring", "@/ring", "--ring-records", "64")
+    server.preload = loading(server.folder, READ_ONLY.replace("@", server.folder))
+    with server:
+        assert server.post(body()).status == 200
+        server.write("read-only", "")
+        answer = server.post(body(first=1))
+        assert (answer.status, answer.json()["error"]) == (503, "storage_failed")
+        assert "Read-only file system" in server.wait_said("cannot be synced")
+        os.remove(server.path("read-only"))
+        eventually(lambda: server.post(body(first=2)).status == 200, "a file system that can be written to again")

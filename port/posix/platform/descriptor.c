@@ -1,4 +1,4 @@
-/* Writing without waiting where others write too. Not here: what is written. */
+/* Writing without waiting where others write too, and syncs. Not here: what is written. */
 #include "platform/descriptor.h"
 
 #include <errno.h>
@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 int descriptor_again(int descriptor, int flags) {
@@ -29,4 +30,18 @@ ssize_t descriptor_try(int descriptor, const void *bytes, size_t length) {
         return -1;
     }
     return write(descriptor, bytes, length < PIPE_BUF ? length : PIPE_BUF);
+}
+
+int descriptor_sync(int descriptor) {
+    struct statvfs system;
+
+    if (fdatasync(descriptor) != 0) {
+        return -1;
+    }
+    /* Afterwards: before it, the system could still change its mind. */
+    if (fstatvfs(descriptor, &system) == 0 && (system.f_flag & ST_RDONLY) != 0) {
+        errno = EROFS;
+        return -1;
+    }
+    return 0;
 }

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/descriptor.h"
 #include "platform/given.h"
 #include "platform/log.h"
 #include "platform/platform.h"
@@ -163,7 +164,7 @@ static int file_sync(void *context) {
     uint32_t took;
 
     begin(file);
-    synced = fdatasync(file->descriptor);
+    synced = descriptor_sync(file->descriptor);
     end(file);
     result = note(file, "synced", synced == 0 ? named(file) : synced);
     took = (uint32_t)(platform_microseconds() - start);

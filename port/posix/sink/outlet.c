@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/descriptor.h"
 #include "platform/given.h"
 #include "platform/log.h"
 #include "sink/dial.h"
@@ -228,7 +229,7 @@ int outlet_sync(void *context) {
     struct outlet *outlet = sink->own;
 
     outlet->mid = false;
-    if (!sink->durable || !outlet->regular || fdatasync(sink->descriptor) == 0) {
+    if (!sink->durable || !outlet->regular || descriptor_sync(sink->descriptor) == 0) {
         return 0;
     }
     return sink_trouble(sink, "cannot be synced", errno);
