@@ -9,14 +9,16 @@ MACHINE_PULLS_LONG := $(foreach disk,ext4 ext4/volatile f2fs f2fs/volatile jffs2
 
 # build/machine/cmcwh-TRIPLET, one for each processor
 machine_programs = @mkdir -p build/machine; for triplet in $(MACHINE_PROCESSORS); do \
-	out=$$($(MAKE) -s CROSS_COMPILE=$$triplet- show-out) && $(MAKE) -s CROSS_COMPILE=$$triplet- $$out/cmcwh && \
+	build="$(MAKE) -s TLS=mbedtls CROSS_COMPILE=$$triplet-"; out=$$($$build show-out) && $$build $$out/cmcwh && \
 	cp $$out/cmcwh build/machine/cmcwh-$$triplet || exit 1; done
 
-#: make machine-test routers in qemu, whose plug is pulled, on four file systems; a disk with torn writes; some 4 minutes
+#: make machine-test routers in qemu: their plug is pulled, on four file systems; a disk with torn writes; no room, no memory,
+#:                   a clock that is set, a serial line, rsyslog, HTTPS
 machine-test: $(OUT)/cmcwh
 	$(machine_programs)
 	@python3 tests/machine/pulls.py build/machine/cmcwh-@ $(MACHINE_PULLS)
 	@python3 tests/machine/replay.py build/machine/cmcwh-mipsel-linux-gnu $(OUT)/cmcwh
+	@python3 tests/machine/routers.py --host $(OUT)/cmcwh build/machine/cmcwh-@
 
 #: make machine-test-long    1 000 pulls, some 2 hours; interrupted, it goes on. The table: build/machine/pulls/table.txt
 machine-test-long: $(OUT)/cmcwh

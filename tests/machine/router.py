@@ -18,7 +18,7 @@ PAGE, BLOCK = 4096, 64 << 10
 FLASH_SIZE, DISK_SIZE = 4 << 20, 64 << 20
 # In the order in which they are loaded; what they need comes before them.
 MODULES = {"ext4": ["crc32c_generic", "ext4"], "f2fs": ["crc32_generic", "f2fs"], "jffs2": ["jffs2"],
-           "ubifs": ["ubifs"], "crypto": ["deflate", "zstd"], "block2mtd": ["block2mtd"],
+           "ubifs": ["ubifs"], "crypto": ["deflate", "zstd"], "block2mtd": ["loop", "block2mtd"],
            "flash": ["gen_probe", "cfi_util", "cfi_cmdset_0001", "cfi_probe", "physmap", "flash"]}
 
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* Registers a NOR flash, which the emulated board has and this kernel does not know of, for its driver physmap: a
- * partition "boot" of one erase block, where qemu puts its loader, and the rest as "data". */
+/* Registers a NOR flash, which the emulated board has and this kernel does not know of, for its
+ * driver physmap: a partition "boot" of one erase block, where qemu puts its loader, and the rest
+ * as "data". */
 
 #include <linux/module.h>
 #include <linux/mtd/partitions.h>
@@ -14,23 +15,23 @@ module_param(size, ulong, 0444);
 module_param(width, uint, 0444);
 module_param(block, uint, 0444);
 
-static struct mtd_partition partitions[] = {{.name = "boot"}, {.name = "data", .size = MTDPART_SIZ_FULL}};
+static struct mtd_partition partitions[] = {{.name = "boot"},
+                                            {.name = "data", .size = MTDPART_SIZ_FULL}};
 static struct physmap_flash_data data = {.parts = partitions, .nr_parts = ARRAY_SIZE(partitions)};
 static struct platform_device *device;
 
-static int __init flash_init(void)
-{
-	const struct resource place = DEFINE_RES_MEM(start, size);
+static int __init flash_init(void) {
+    const struct resource place = DEFINE_RES_MEM(start, size);
 
-	data.width = width;
-	partitions[0].size = partitions[1].offset = block;
-	device = platform_device_register_resndata(NULL, "physmap-flash", 0, &place, 1, &data, sizeof(data));
-	return PTR_ERR_OR_ZERO(device);
+    data.width = width;
+    partitions[0].size = partitions[1].offset = block;
+    device =
+        platform_device_register_resndata(NULL, "physmap-flash", 0, &place, 1, &data, sizeof(data));
+    return PTR_ERR_OR_ZERO(device);
 }
 
-static void __exit flash_exit(void)
-{
-	platform_device_unregister(device);
+static void __exit flash_exit(void) {
+    platform_device_unregister(device);
 }
 
 module_init(flash_init);
