@@ -156,6 +156,28 @@ def pump(client, step, received, sent):
             received.write(data)
 
 
+def test_a_record_that_was_changed():
+    """Its sender is told so, and not that we end because all is said."""
+    with Https() as server:
+        received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = Client(server.port)
+        context = server.context()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        session = context.wrap_bio(received, sent, server_hostname="localhost")
+        pump(client, session.do_handshake, received, sent)
+        session.write(request(body()))
+        record = bytearray(sent.read())
+        record[-1] ^= 1
+        client.send(bytes(record))
+        try:
+            answer = pump(client, lambda: session.read(65536), received, sent)
+            raise AssertionError("it was answered: %r" % answer)
+        except ssl.SSLError as error:
+            assert "bad record mac" in str(error), error
+        client.close()
+        assert server.post(body()).status == 200
+
+
 def test_plain_http_is_said_once_a_minute():
     with Https() as server:
         for method in ("POST", "GET", "OPTIONS"):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What TLS of the door offers and stands, by other people's tools: openssl s_client, sslscan, testssl, tlsfuzzer.
+"""What TLS of the door offers and stands, by other people's tools: openssl s_client, sslscan, testssl.
 
 Fails when a weak protocol, cipher or curve is offered, or a known flaw is found. With ECDSA and with RSA. A tool that is
 not here is skipped with a word."""

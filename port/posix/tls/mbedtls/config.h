@@ -22,6 +22,7 @@
 #define MBEDTLS_SSL_SERVER_NAME_INDICATION
 #define MBEDTLS_SSL_SESSION_TICKETS
 #define MBEDTLS_SSL_TICKET_C
+#define MBEDTLS_SSL_ALL_ALERT_MESSAGES /* who sent a broken record is told so */
 #define MBEDTLS_SSL_EXTENDED_MASTER_SECRET
 #define MBEDTLS_SSL_ASYNC_PRIVATE /* the key is used by one thread at a time: server.c */
 #define MBEDTLS_KEY_EXCHANGE_ECDHE_RSA_ENABLED

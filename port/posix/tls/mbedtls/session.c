@@ -289,7 +289,8 @@ bool tls_pending(const struct tls *session) {
 }
 
 void tls_bye(struct tls *session) {
-    if (enter(session)) {
+    /* Who has been told what is wrong is told no more. */
+    if (session->error == 0 && enter(session)) {
         (void)mbedtls_ssl_close_notify(&session->ssl);
         leave(session);
     }
