@@ -52,7 +52,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
     (void)state;
-    exchange_close(exchanges, EXCHANGES);
+    exchange_close(exchanges);
     assert_int_equal(server.in_flight, 0);
     return 0;
 }

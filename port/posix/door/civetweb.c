@@ -21,13 +21,23 @@
 #define MG_EXTERNAL_FUNCTION_log_access
 #include <civetweb.c>
 
-struct mg_context *cmcwh_civetweb_open(void) {
-    static char no[] = "no";
-    struct mg_context *context = mg_calloc(1, sizeof *context);
+/* In one piece, of which nothing is touched but the settings: what no connection has used takes no
+ * memory. */
+struct civetweb {
+    struct mg_context context;
+    struct mg_connection connections[];
+};
 
-    if (context == NULL) {
+struct mg_context *cmcwh_civetweb_open(size_t count) {
+    static char no[] = "no";
+    struct civetweb *civetweb =
+        mg_calloc(1, sizeof *civetweb + count * sizeof civetweb->connections[0]);
+    struct mg_context *context;
+
+    if (civetweb == NULL) {
         return NULL;
     }
+    context = &civetweb->context;
     context->context_type = CONTEXT_SERVER;
     for (int i = 0; i < NUM_OPTIONS; i++) {
         context->dd.config[i] = (char *)config_options[i].default_value;
@@ -40,25 +50,20 @@ void cmcwh_civetweb_close(struct mg_context *context) {
     mg_free(context);
 }
 
-struct mg_connection *cmcwh_civetweb_new(struct mg_context *context, char *buffer, size_t size,
-                                         void *data) {
-    struct mg_connection *connection = mg_calloc(1, sizeof *connection);
-
-    if (connection != NULL) {
-        connection->phys_ctx = context;
-        connection->dom_ctx = &context->dd;
-        connection->client.sock = INVALID_SOCKET;
-        connection->buf = buffer;
-        connection->buf_size = (int)size;
-        connection->protocol_type = PROTOCOL_TYPE_HTTP1;
-        connection->connection_type = CONNECTION_TYPE_REQUEST;
-        mg_set_user_connection_data(connection, data);
-    }
-    return connection;
+struct mg_connection *cmcwh_civetweb_connection(struct mg_context *context, size_t number) {
+    return &((struct civetweb *)context)->connections[number];
 }
 
-void cmcwh_civetweb_free(struct mg_connection *connection) {
-    mg_free(connection);
+void cmcwh_civetweb_place(struct mg_connection *connection, struct mg_context *context,
+                          char *buffer, size_t size, void *data) {
+    connection->phys_ctx = context;
+    connection->dom_ctx = &context->dd;
+    connection->client.sock = INVALID_SOCKET;
+    connection->buf = buffer;
+    connection->buf_size = (int)size;
+    connection->protocol_type = PROTOCOL_TYPE_HTTP1;
+    connection->connection_type = CONNECTION_TYPE_REQUEST;
+    mg_set_user_connection_data(connection, data);
 }
 
 void cmcwh_civetweb_begin(struct mg_connection *connection, int secure, const char *peer,

@@ -7,18 +7,18 @@
 struct mg_connection;
 struct mg_context;
 
-/* Its settings, for connections that are made by hand. NULL: no memory. */
-struct mg_context *cmcwh_civetweb_open(void);
+/* Its settings, and `count` connections that are made by hand. NULL: no memory. */
+struct mg_context *cmcwh_civetweb_open(size_t count);
 void cmcwh_civetweb_close(struct mg_context *context);
+struct mg_connection *cmcwh_civetweb_connection(struct mg_context *context, size_t number);
 
-/* A connection that has one request at a time in `buffer`, which stays the caller's. The head may
- * be as long as that but for CMCWH_CIVETWEB_ROOM, in which bodies come. `data` is what
- * mg_get_user_connection_data returns. NULL: no memory. */
+/* Before the first request of a connection: it has one at a time in `buffer`, which stays the
+ * caller's. The head may be as long as that but for CMCWH_CIVETWEB_ROOM, in which bodies come.
+ * `data` is what mg_get_user_connection_data returns. */
 #define CMCWH_CIVETWEB_ROOM 1024
 
-struct mg_connection *cmcwh_civetweb_new(struct mg_context *context, char *buffer, size_t size,
-                                         void *data);
-void cmcwh_civetweb_free(struct mg_connection *connection);
+void cmcwh_civetweb_place(struct mg_connection *connection, struct mg_context *context,
+                          char *buffer, size_t size, void *data);
 
 /* From now on it is a connection to our `port` from the address `peer`, and nothing of it has come.
  */

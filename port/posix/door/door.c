@@ -146,8 +146,9 @@ struct door {
     struct tls_room *tls;   /* NULL: no listener speaks it */
     struct thread *threads; /* the workers, and the one that looks at the time */
 
-    pthread_mutex_t mutex; /* guards what follows up to the next line */
-    struct connection *free;
+    pthread_mutex_t mutex;   /* guards what follows up to the next line */
+    struct connection *free; /* which have been used; the unused ones take no memory yet */
+    unsigned used;
     struct connection *queue;       /* the first waits longest */
     unsigned storing, storing_most; /* the first may be read at any time */
     struct exchange *idle;
@@ -1203,6 +1204,18 @@ static void be_late(struct thread *t, struct connection *c) {
 
 /* ---- New connections ---- */
 
+/* The caller has the lock. NULL: all are taken. */
+static struct connection *free_place(struct door *door) {
+    struct connection *c = door->free;
+
+    if (c != NULL) {
+        door->free = c->next;
+    } else if (door->used < door->config.connections) {
+        c = &door->connections[door->used++];
+    }
+    return c;
+}
+
 /* A place for one, if need be that of another. It is held. NULL: nobody gives way. */
 static struct connection *find_place(struct thread *t) {
     struct door *door = t->door;
@@ -1210,8 +1223,7 @@ static struct connection *find_place(struct thread *t) {
 
     for (unsigned tries = 0; tries < TRIES; tries++) {
         (void)pthread_mutex_lock(&door->mutex);
-        c = door->free;
-        door->free = c == NULL ? NULL : c->next;
+        c = free_place(door);
         door->counters.accepted += c != NULL;
         (void)pthread_mutex_unlock(&door->mutex);
         if (c != NULL) {
@@ -1448,10 +1460,6 @@ static bool make_places(struct door *door) {
         return log_failure("memory for connections (--connections, --workers, --slow-requests)",
                            ENOMEM);
     }
-    for (unsigned i = count; i-- > 0;) {
-        door->connections[i].next = door->free;
-        door->free = &door->connections[i];
-    }
     for (size_t i = 0; i < door->exchange_count; i++) {
         if (i <= config->workers) {
             door->threads[i] = (struct thread){.door = door, .spare = &door->exchanges[i]};
@@ -1637,7 +1645,7 @@ bool door_close(struct door *door) {
     if (door->timer >= 0) {
         (void)close(door->timer);
     }
-    exchange_close(door->exchanges, door->exchange_count);
+    exchange_close(door->exchanges);
     tls_room_close(door->tls);
     (void)pthread_mutex_destroy(&door->mutex);
     free(door->tally.entries);

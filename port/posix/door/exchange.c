@@ -32,34 +32,32 @@ int mg_read(struct mg_connection *connection, void *bytes, size_t length) {
     return -1;
 }
 
+/* What no request has been in is not touched but where it begins, and so takes little memory. */
 struct exchange *exchange_open(size_t count, struct cmcwh_server *server, struct timer *times) {
     struct exchange *exchanges = calloc(count, sizeof *exchanges);
-    struct mg_context *context = exchanges == NULL ? NULL : cmcwh_civetweb_open();
+    struct mg_context *context = cmcwh_civetweb_open(count);
 
-    for (size_t i = 0; exchanges != NULL && i < count; i++) {
+    if (exchanges == NULL || context == NULL) {
+        cmcwh_civetweb_close(context);
+        free(exchanges);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
         struct exchange *exchange = &exchanges[i];
 
         exchange->server = server;
         exchange->times = times;
         exchange->context = context;
-        exchange->civetweb =
-            context == NULL
-                ? NULL
-                : cmcwh_civetweb_new(context, exchange->buffer, sizeof exchange->buffer, exchange);
-        if (exchange->civetweb == NULL) {
-            exchange_close(exchanges, count);
-            return NULL;
-        }
+        exchange->civetweb = cmcwh_civetweb_connection(context, i);
     }
     return exchanges;
 }
 
-void exchange_close(struct exchange *exchanges, size_t count) {
-    for (size_t i = 0; exchanges != NULL && i < count; i++) {
-        cmcwh_civetweb_free(exchanges[i].civetweb);
+void exchange_close(struct exchange *exchanges) {
+    if (exchanges != NULL) {
+        cmcwh_civetweb_close(exchanges[0].context);
+        free(exchanges);
     }
-    cmcwh_civetweb_close(exchanges == NULL ? NULL : exchanges[0].context);
-    free(exchanges);
 }
 
 static void start_clock(struct exchange *exchange) {
@@ -73,6 +71,8 @@ static void stop_clock(const struct exchange *exchange) {
 }
 
 void exchange_begin(struct exchange *exchange, bool secure, const char *peer, unsigned port) {
+    cmcwh_civetweb_place(exchange->civetweb, exchange->context, exchange->buffer,
+                         sizeof exchange->buffer, exchange);
     cmcwh_civetweb_begin(exchange->civetweb, secure, peer, port);
     exchange->begun = exchange->ended = false;
     exchange->out_length = exchange->sent = 0;

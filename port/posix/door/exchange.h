@@ -23,13 +23,13 @@ struct exchange {
     struct cmcwh_server *server;
     struct mg_context *context;
     struct mg_connection *civetweb;
-    struct cmcwh_worker worker;
     struct auth *auth;
     struct timer *times;
     uint64_t since; /* microseconds, when the request began to be looked at */
     bool begun;     /* its head has been read */
     bool ended;     /* nothing more will come */
     size_t out_length, sent;
+    struct cmcwh_worker worker; /* from here on large */
     char out[EXCHANGE_OUT];
     char buffer[EXCHANGE_BUFFER];
 };
@@ -46,7 +46,7 @@ enum exchange_state {
 /* A number of them, for one server. `times` gets how long each request took, from its first bytes
  * to its answer; NULL: nothing is measured. NULL: no memory. */
 struct exchange *exchange_open(size_t count, struct cmcwh_server *server, struct timer *times);
-void exchange_close(struct exchange *exchanges, size_t count);
+void exchange_close(struct exchange *exchanges);
 
 /* The one that this request of civetweb's is in. */
 struct exchange *exchange_of(const struct mg_connection *connection);
