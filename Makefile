@@ -11,10 +11,9 @@
 #: make SANITIZE=address|thread      into a folder of its own below build; so too make test
 #: CC CFLAGS CPPFLAGS LDFLAGS CROSS_COMPILE=PREFIX-  as usual
 #: CIVETWEB_SRC=PATH JSMN_INCLUDE=PATH   civetweb 1.15 or 1.16, jsmn.h's directory (default: from make deps)
-#: MBEDTLS_SRC=PATH MBEDTLS=system       with TLS=mbedtls: Mbed TLS 2.28 or 3.6, to be compiled in; the system's
+#: MBEDTLS_SRC=PATH  with TLS=mbedtls: the source of Mbed TLS, 2.28 or 3.6, which is compiled in
 CIVETWEB_SRC ?= build/deps/civetweb
 MBEDTLS_SRC ?= build/deps/mbedtls
-MBEDTLS ?=
 JSMN_INCLUDE ?= build/deps/include
 WERROR ?= 0
 SANITIZE ?=
@@ -79,15 +78,15 @@ FIXED := $(if $(filter 1,$(STATIC)),-fno-pie)
 FLAGS := $(STATIC_FLAGS) $(CFLAGS) -pthread -ffunction-sections -fdata-sections $(SANITIZERS)
 LINK := $(LDFLAGS) -Wl,--gc-sections $(STATIC_LINK)
 LIBRARIES_openssl := -lssl -lcrypto
-LIBRARIES_mbedtls := $(if $(filter system,$(MBEDTLS)),-lmbedtls -lmbedx509 -lmbedcrypto)
 LIBRARIES := $(if $(filter 1,$(MQTT)),-lmosquitto) $(LIBRARIES_$(TLS_LIBRARY))
 SWITCHES := -DCMCWH_TLS=$(if $(filter none,$(TLS_LIBRARY)),0,1) $(foreach switch,ADMIN HTTP MQTT TOOLS,-DCMCWH_$(switch)=$($(switch)))
 
 CIVETWEB_FLAGS := $(shell grep '^-' port/posix/door/civetweb.flags)
 
-# Mbed TLS, with what we need only, unless the system's is linked.
-ifeq ($(TLS_LIBRARY)$(filter system,$(MBEDTLS)),mbedtls)
-MBEDTLS_HEADERS := -DMBEDTLS_CONFIG_FILE='"tls/mbedtls/config.h"' -isystem $(MBEDTLS_SRC)/include
+# Mbed TLS, with what we need only.
+MBEDTLS_C := -DMBEDTLS_CONFIG_FILE='"tls/mbedtls/config.h"' -isystem $(MBEDTLS_SRC)/include
+ifeq ($(TLS_LIBRARY),mbedtls)
+MBEDTLS_HEADERS := $(MBEDTLS_C)
 # The parts of 2.28 and of 3.6.
 MBEDTLS_PARTS := aes aesni asn1parse asn1write base64 bignum bignum_core block_cipher chacha20 chachapoly cipher \
 	cipher_wrap constant_time ecdh ecdsa ecp ecp_curves gcm md oid pem pk pk_ecc pk_wrap pkparse platform platform_util \

@@ -23,7 +23,7 @@ TIDY_SHALLOW := -Xclang -analyzer-config -Xclang mode=shallow
 $(TIDY): tidy-%: % | $(OUT)/checked-server $(TEXTS)
 	@clang-tidy --quiet --warnings-as-errors='*' $< -- -std=c99 -D_GNU_SOURCE $(SWITCHES) \
 		-DCMCWH_CRC_SLICES=$(if $(filter cmcwh.c,$<),1,0) $(if $(filter tests/%,$<),$(TIDY_SHALLOW)) -I. -Iport/posix -I$(OUT) -Itests/stubs $(JSMN) \
-		-isystem $(CIVETWEB_SRC)/include
+		$(if $(findstring mbedtls,$<),$(MBEDTLS_C)) -isystem $(CIVETWEB_SRC)/include
 
 lint-cppcheck: | $(OUT)/checked $(TEXTS)
 	cppcheck --quiet --error-exitcode=1 --std=c99 --inline-suppr --enable=warning,performance,portability \

@@ -151,7 +151,7 @@ static size_t shelf_lay(struct shelf *shelf, unsigned count, size_t each) {
     return shelf->each * count;
 }
 
-struct tls_room *tls_room_open(unsigned sessions, unsigned shaking, unsigned busy) {
+struct tls_room *tls_room_open(unsigned sessions, unsigned shaking, unsigned reading) {
     struct tls_room *room = calloc(1, sizeof *room);
     size_t places, shakes;
 
@@ -161,7 +161,8 @@ struct tls_room *tls_room_open(unsigned sessions, unsigned shaking, unsigned bus
     }
     places = shelf_lay(&room->places, sessions, sizeof(struct pool_place) + LASTS);
     shakes = shelf_lay(&room->shakes, shaking, SHAKE_BYTES);
-    room->bytes = places + shakes + shelf_lay(&room->buffers, shaking + busy, IN_BYTES + OUT_BYTES);
+    room->bytes =
+        places + shakes + shelf_lay(&room->buffers, shaking + reading, IN_BYTES + OUT_BYTES);
     room->base = mmap(NULL, room->bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (room->base == MAP_FAILED) {
