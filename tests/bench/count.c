@@ -21,24 +21,24 @@ extern void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id,
 
 int qemu_plugin_version = 1;
 
-static uint64_t count;
+static uint64_t instructions;
 
 static void count_block(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
     (void)id;
-    qemu_plugin_register_vcpu_tb_exec_inline(block, QEMU_PLUGIN_INLINE_ADD_U64, &count,
+    qemu_plugin_register_vcpu_tb_exec_inline(block, QEMU_PLUGIN_INLINE_ADD_U64, &instructions,
                                              qemu_plugin_tb_n_insns(block));
 }
 
 static void say(qemu_plugin_id_t id, void *unused) {
     (void)id;
     (void)unused;
-    (void)fprintf(stderr, "instructions %" PRIu64 "\n", count);
+    (void)fprintf(stderr, "instructions %" PRIu64 "\n", instructions);
 }
 
-int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int arguments, char **values) {
+int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int count, char **arguments) {
     (void)info;
+    (void)count;
     (void)arguments;
-    (void)values;
     qemu_plugin_register_vcpu_tb_trans_cb(id, count_block);
     qemu_plugin_register_atexit_cb(id, say, NULL);
     return 0;
