@@ -1,6 +1,6 @@
 # What other programs say of the sources.
 
-SOURCES := cmcwh.c cmcwh.h $(wildcard port/posix/*.[ch] port/posix/*/*.[ch] port/posix/*/*/*.[ch] tests/*/*.[ch])
+SOURCES := cmcwh.c cmcwh.h $(wildcard port/posix/*.[ch] port/posix/*/*.[ch] port/posix/*/*/*.[ch] port/musl/*.c tests/*/*.[ch])
 TIDY := $(addprefix tidy-,$(filter-out %.h %/civetweb.c tests/bench/json_yyjson.c,$(SOURCES)))
 
 .PHONY: lint lint-order lint-format lint-tidy lint-cppcheck $(TIDY)

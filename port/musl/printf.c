@@ -109,6 +109,9 @@ static uintmax_t read_unsigned(char size, va_list *values) {
     switch (size) {
     case 'H':
         return (unsigned char)va_arg(*values, unsigned);
+    case 'z':
+    case 't':
+        return va_arg(*values, size_t);
     case 'h':
         return (unsigned short)va_arg(*values, unsigned);
     case 'l':
@@ -117,9 +120,6 @@ static uintmax_t read_unsigned(char size, va_list *values) {
         return va_arg(*values, unsigned long long);
     case 'j':
         return va_arg(*values, uintmax_t);
-    case 'z':
-    case 't':
-        return va_arg(*values, size_t);
     default:
         return va_arg(*values, unsigned);
     }
@@ -129,6 +129,9 @@ static intmax_t read_signed(char size, va_list *values) {
     switch (size) {
     case 'H':
         return (signed char)va_arg(*values, int);
+    case 'z':
+    case 't':
+        return va_arg(*values, ptrdiff_t);
     case 'h':
         return (short)va_arg(*values, int);
     case 'l':
@@ -137,9 +140,6 @@ static intmax_t read_signed(char size, va_list *values) {
         return va_arg(*values, long long);
     case 'j':
         return va_arg(*values, intmax_t);
-    case 'z':
-    case 't':
-        return va_arg(*values, ptrdiff_t);
     default:
         return va_arg(*values, int);
     }
@@ -253,6 +253,7 @@ static void print(struct printed *printed, const char *format, va_list *values) 
 }
 
 /* Of the other functions musl makes calls of these two. */
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the C library's begin with __ */
 int vsnprintf(char *restrict to, size_t size, const char *restrict format, va_list values) {
     struct printed printed = {.to = to, .room = size > 0 ? size - 1 : 0};
     va_list copy; /* its address may be passed on: that of a parameter is of another type */
@@ -277,3 +278,4 @@ int vfprintf(FILE *restrict file, const char *restrict format, va_list values) {
     va_end(copy);
     return ferror(file) ? -1 : (int)printed.length;
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
