@@ -58,9 +58,6 @@ class Posting:
         except (OSError, IndexError, ValueError):  # the plug was pulled
             connection = None
 
-    def alive(self):
-        return any(thread.is_alive() for thread in self.threads)
-
     def join(self):
         for thread in self.threads:
             thread.join(PATIENCE)
