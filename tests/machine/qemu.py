@@ -19,6 +19,9 @@ from programs import find  # noqa: E402
 
 PATIENCE = int(os.environ.get("MACHINE_PATIENCE", 240))  # seconds for anything that should come: an emulated machine on a busy one is slow
 
+# Who ends a test ends its machines too.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
 
 class Machine:
     """A machine. Use as a context manager, which starts it unless it runs; its end pulls the plug.
