@@ -318,7 +318,7 @@ dist: | $(OUT)/checked
 .PHONY: help clean distclean
 #: make clean        remove what was built; make distclean: dependencies too
 help:
-	@sed -n 's/^#: //p' Makefile $(wildcard tests/test.mk tests/[!t]*.mk)
+	@sed -n 's/^#: //p' Makefile tests/test.mk $(filter-out tests/test.mk,$(wildcard tests/*.mk))
 
 # Dependencies took a while to fetch: only distclean removes them.
 clean:

@@ -253,7 +253,7 @@ static void print(struct printed *printed, const char *format, va_list *values) 
 }
 
 /* Of the other functions musl makes calls of these two. */
-/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the C library's begin with __ */
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): theirs begin with __ */
 int vsnprintf(char *restrict to, size_t size, const char *restrict format, va_list values) {
     struct printed printed = {.to = to, .room = size > 0 ? size - 1 : 0};
     va_list copy; /* its address may be passed on: that of a parameter is of another type */
