@@ -451,7 +451,7 @@ static void nothing_acknowledged_is_lost(void **state) {
         "waited for others\n",
         images, second_cuts, reboots, acknowledged_events, gathered);
     assert_true(images > 1000 && acknowledged_events > 10);
-    assert_true(seeds == 1 || gathered > 10);
+    assert_true(seeds == 1 || gathered > seeds); /* every other run waits for others */
 }
 
 int main(void) {
