@@ -38,11 +38,11 @@
 #include "admin/request.h"
 #include "admin/views.h"
 #include "door/listen.h"
-#include "tls/server.h"
 #include "platform/log.h"
 #include "platform/network.h"
 #include "platform/platform.h"
 #include "platform/wire.h"
+#include "tls/server.h"
 
 enum {
     PATIENCE = 10000, /* ms without a step on */

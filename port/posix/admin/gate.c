@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "door/auth.h"
-#include "tls/server.h"
 #include "platform/log.h"
 #include "platform/network.h"
+#include "tls/server.h"
 
 /* ---- Names ---- */
 

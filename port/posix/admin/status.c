@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "admin/day.h"
-#include "tls/server.h"
 #include "platform/log.h"
 #include "platform/platform.h"
+#include "tls/server.h"
 
 /* ---- The snapshot ---- */
 

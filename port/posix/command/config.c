@@ -12,13 +12,13 @@
 #include "door/auth.h"
 #include "door/http.h"
 #include "door/listen.h"
-#include "tls/server.h"
 #include "platform/given.h"
 #include "platform/log.h"
 #include "platform/place.h"
 #include "platform/process.h"
 #include "platform/ring_file.h"
 #include "sink/secrets.h"
+#include "tls/server.h"
 
 /* ---- For who serves, too ---- */
 

@@ -11,11 +11,11 @@
 
 #include "admin/admin.h"
 #include "admin/daily.h"
-#include "tls/server.h"
 #include "platform/given.h"
 #include "platform/log.h"
 #include "platform/number.h"
 #include "platform/outcome.h"
+#include "tls/server.h"
 
 /* Stores a value. Returns what was expected instead, or NULL. */
 typedef const char *(*setter)(struct options *options, const char *value);

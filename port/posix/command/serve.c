@@ -15,7 +15,6 @@
 #include "command/config.h"
 #include "door/auth.h"
 #include "door/http.h"
-#include "tls/server.h"
 #include "platform/log.h"
 #include "platform/notify.h"
 #include "platform/outcome.h"
@@ -24,6 +23,7 @@
 #include "platform/ring_file.h"
 #include "platform/writer.h"
 #include "sink/sink.h"
+#include "tls/server.h"
 
 /* Everything there is, allocated before it listens. */
 struct service {

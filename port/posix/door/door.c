@@ -50,10 +50,10 @@
 #include "door/look.h"
 #include "door/proxy.h"
 #include "door/tally.h"
-#include "tls/server.h"
 #include "platform/log.h"
 #include "platform/platform.h"
 #include "platform/wire.h"
+#include "tls/server.h"
 
 enum {
     LINGER = 2000,  /* ms for an answer to go, and for the end of a connection */

@@ -131,7 +131,6 @@ int proxy_header(const char *bytes, size_t length, union network_address *peer) 
  * proxies add a port, and put IPv6 in brackets. */
 static void last_address(const char *list, size_t *end, char address[CMCWH_ADDRESS_SIZE]) {
     size_t start, length;
-    unsigned char bytes[16];
     char *colon;
 
     while (*end > 0 && strchr(" \t,", list[*end - 1]) != NULL) {
@@ -151,7 +150,7 @@ static void last_address(const char *list, size_t *end, char address[CMCWH_ADDRE
     } else if ((colon = strchr(address, ':')) != NULL && strchr(colon + 1, ':') == NULL) {
         *colon = '\0';
     }
-    if (inet_pton(AF_INET, address, bytes) != 1 && inet_pton(AF_INET6, address, bytes) != 1) {
+    if (!network_is_address(address)) {
         address[0] = '\0';
     }
 }

@@ -19,6 +19,13 @@ static bool address_parse(uint8_t *bytes, const char *text, bool *four) {
     return inet_pton(AF_INET6, text, bytes) == 1;
 }
 
+bool network_is_address(const char *text) {
+    uint8_t bytes[16];
+    bool four;
+
+    return address_parse(bytes, text, &four);
+}
+
 bool network_parse(struct network *network, const char *text) {
     char address[64], *end;
     const char *slash = strchr(text, '/');

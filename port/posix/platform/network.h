@@ -24,6 +24,9 @@ struct network {
 /* "192.0.2.0/24", "2001:db8::/32", or one address. False when it is none of these. */
 bool network_parse(struct network *network, const char *text);
 
+/* Is it an address, of either family? */
+bool network_is_address(const char *text);
+
 /* Is `address`, as text, in one of the ranges? */
 bool network_contains(const struct network *networks, size_t count, const char *address);
 

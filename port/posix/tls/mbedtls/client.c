@@ -11,6 +11,7 @@
 
 #include "platform/given.h"
 #include "platform/log.h"
+#include "platform/network.h"
 #include "tls/mbedtls/identity.h"
 #include "tls/mbedtls/mbedtls.h"
 #include "tls/mbedtls/names.h"
@@ -199,7 +200,7 @@ static bool expect(struct tls *session, struct tls_trust *trust, const char *hos
     session->expected->trust = trust;
     memcpy(session->expected->host, host, size);
     mbedtls_ssl_set_verify(&session->ssl, judge, session->expected);
-    return mbedtls_ssl_set_hostname(&session->ssl, tls_is_address(host) ? NULL : host) == 0;
+    return mbedtls_ssl_set_hostname(&session->ssl, network_is_address(host) ? NULL : host) == 0;
 }
 
 struct tls *tls_call(const struct tls_trust *trust, int socket, const char *host) {

@@ -19,12 +19,6 @@ static size_t read_address(const char *host, unsigned char bytes[16]) {
                                                    : 0;
 }
 
-bool tls_is_address(const char *host) {
-    unsigned char bytes[16];
-
-    return read_address(host, bytes) > 0;
-}
-
 static bool same(const mbedtls_x509_buf *name, size_t from, const char *host) {
     return name->len - from == strlen(host) &&
            strncasecmp((const char *)name->p + from, host, name->len - from) == 0;

@@ -6,9 +6,6 @@
 #include <mbedtls/x509_crt.h>
 #include <stdbool.h>
 
-/* Is it an IPv4 or IPv6 address? */
-bool tls_is_address(const char *host);
-
 /* Does the certificate name the host, a name or an address? Names stand in subjectAltName, or, when
  * no name does, in the subject; an asterisk is one whole label, the first of three or more. */
 bool tls_certificate_names(const mbedtls_x509_crt *certificate, const char *host);

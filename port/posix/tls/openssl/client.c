@@ -1,7 +1,6 @@
 /* TLS towards a peer, by OpenSSL. Not here: sockets, and who waits for what. */
 #include "tls/client.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -9,6 +8,7 @@
 
 #include "platform/given.h"
 #include "platform/log.h"
+#include "platform/network.h"
 #include "tls/openssl/identity.h"
 #include "tls/openssl/openssl.h"
 
@@ -91,25 +91,19 @@ void tls_trust_close(struct tls_trust *trust) {
     SSL_CTX_free(tls_context(trust));
 }
 
-static bool is_address(const char *host) {
-    unsigned char bytes[16];
-
-    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
-}
-
 /* The certificate must be for this host; for none at all OpenSSL would take any. */
 static bool expect(X509_VERIFY_PARAM *of, const char *host) {
     if (host[0] == '\0') {
         return false;
     }
     X509_VERIFY_PARAM_set_hostflags(of, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return is_address(host) ? X509_VERIFY_PARAM_set1_ip_asc(of, host) == 1
-                            : X509_VERIFY_PARAM_set1_host(of, host, 0) == 1;
+    return network_is_address(host) ? X509_VERIFY_PARAM_set1_ip_asc(of, host) == 1
+                                    : X509_VERIFY_PARAM_set1_host(of, host, 0) == 1;
 }
 
 /* A name is asked for; addresses are not (RFC 6066, section 3). */
 static bool ask_for(SSL *ssl, const char *host) {
-    const char *name = is_address(host) ? NULL : host;
+    const char *name = network_is_address(host) ? NULL : host;
 
     return SSL_set_tlsext_host_name(ssl, name) == 1;
 }
