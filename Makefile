@@ -148,7 +148,7 @@ $(OUT)/checked-server: | $(OUT)/checked
 ifeq ($(TLS_LIBRARY),openssl)
 	@$(call need_header,openssl/ssl.h,OpenSSL (libssl-dev) or build with TLS=0,deps)
 endif
-ifneq ($(MBEDTLS_PARTS),)
+ifeq ($(TLS_LIBRARY),mbedtls)
 	@$(need_mbedtls)
 endif
 ifeq ($(MQTT),1)

@@ -19,7 +19,7 @@ import time
 import traceback
 
 from qemu import PATIENCE, ROOT, Machine, find, free_port
-from harness import Client, body, request
+from harness import Client, Threads, body, request
 from programs import Engine
 from test_https import certificate
 from things import content
@@ -100,7 +100,7 @@ class Debian:
         self.do("chmod %s '%s'" % (mode, path))
 
 
-class Posting:
+class Posting(Threads):
     """Clients that post until they are told to end, each on a connection that it keeps as long as it can. Every event
     has a number of its own."""
 
@@ -109,20 +109,9 @@ class Posting:
 
     def __init__(self, connect, clients=2):
         self.connect, self.sent, self.taken, self.refused = connect, set(), set(), []
-        self.ending = threading.Event()
-        self.threads = [threading.Thread(target=self.post) for _ in range(clients)]
+        self.set_up(self.post, clients)
 
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *unused):
-        self.ending.set()
-        for thread in self.threads:
-            thread.join()
-
-    def post(self):
+    def post(self, _):
         client = None
         while not self.ending.is_set():
             try:

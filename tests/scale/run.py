@@ -24,7 +24,7 @@ import time
 import traceback
 
 from engines import EXAMPLES, NAMES, TOKEN, Engines
-from harness import eventually
+from harness import Threads, eventually
 from outputs import HEAD, TO, File, Output, Queue, Stream
 
 SENDERS = 8
@@ -43,19 +43,18 @@ def body(number, count):
                        "event": {"deliveries": events}}).encode()
 
 
-class Senders:
+class Senders(Threads):
     """Send as CMC does: to one front each, again and again until the answer is 200."""
 
     def __init__(self, engines):
-        self.acknowledged, self.repeats, self.ending = set(), 0, threading.Event()
+        self.acknowledged, self.repeats, self.engines = set(), 0, engines
         self.count = 0  # of events in each request; 0: few, of different number
         self.context = ssl.create_default_context(cafile=engines.pem)
         self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self.send, args=(
-            name, engines.ports["nginx" if name % 2 else "haproxy"])) for name in range(SENDERS)]
+        self.set_up(self.send, SENDERS)
 
-    def send(self, name, port):
-        number, client = name * 10000000, None
+    def send(self, name):
+        number, client, port = name * 10000000, None, self.engines.ports["nginx" if name % 2 else "haproxy"]
         while not self.ending.is_set():
             number += MANY
             count, sent = self.count or 1 + number // MANY % EVENTS, 0
@@ -95,16 +94,6 @@ class Senders:
     def so_far(self):
         with self.lock:
             return set(self.acknowledged)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *unused):
-        self.ending.set()
-        for thread in self.threads:
-            thread.join()
 
 
 class Scene:
