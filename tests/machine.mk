@@ -1,28 +1,30 @@
 # Whole machines in qemu, with kernels of Debian's: routers, and a plug that is pulled.
 
-.PHONY: machine-test machine-test-long debian-test debian-test-long
+.PHONY: machine-test machine-test-long machine-pulls machine-routers machine-programs debian-test debian-test-long
 
 MACHINE_PROCESSORS := mipsel-linux-gnu aarch64-linux-gnu
 MACHINE_PULLS := mipsel/ext4/volatile mipsel/f2fs mipsel/jffs2 mipsel/ubifs
 MACHINE_PULLS_LONG := $(foreach disk,ext4 ext4/volatile f2fs f2fs/volatile jffs2 ubifs,mipsel/$(disk)) \
 	$(foreach disk,ext4/volatile f2fs/volatile,arm64/$(disk))
 
-# build/machine/cmcwh-TRIPLET, one for each processor
-machine_programs = @mkdir -p build/machine; for triplet in $(MACHINE_PROCESSORS); do \
-	build="$(MAKE) -s TLS=mbedtls CROSS_COMPILE=$$triplet-"; out=$$($$build show-out) && $$build $$out/cmcwh && \
-	cp $$out/cmcwh build/machine/cmcwh-$$triplet || exit 1; done
+#: make machine-programs     what they run, for each processor: build/machine/cmcwh-TRIPLET
+machine-programs: $(OUT)/cmcwh
+	@mkdir -p build/machine; for triplet in $(MACHINE_PROCESSORS); do \
+		build="$(MAKE) -s TLS=mbedtls CROSS_COMPILE=$$triplet-"; out=$$($$build show-out) && $$build $$out/cmcwh && \
+		cp $$out/cmcwh build/machine/cmcwh-$$triplet || exit 1; done
 
-#: make machine-test routers in qemu: their plug is pulled, on four file systems; a disk with torn writes; no room, no memory,
-#:                   a clock that is set, a serial line, rsyslog, HTTPS
-machine-test: $(OUT)/cmcwh
-	$(machine_programs)
+#: make machine-test routers in qemu, both of:
+#: make machine-pulls    their plug is pulled, on four file systems; a disk with torn writes
+#: make machine-routers  no room, no memory, a clock that is set, a serial line, rsyslog, HTTPS
+machine-test: machine-pulls machine-routers
+machine-pulls: machine-programs
 	@python3 tests/machine/pulls.py build/machine/cmcwh-@ $(MACHINE_PULLS)
 	@python3 tests/machine/replay.py build/machine/cmcwh-mipsel-linux-gnu $(OUT)/cmcwh
+machine-routers: machine-programs
 	@python3 tests/machine/routers.py --host $(OUT)/cmcwh build/machine/cmcwh-@
 
 #: make machine-test-long    1 000 pulls, some 2 hours; interrupted, it goes on. The table: build/machine/pulls/table.txt
-machine-test-long: $(OUT)/cmcwh
-	$(machine_programs)
+machine-test-long: machine-programs
 	@python3 tests/machine/pulls.py --pulls 125 --results build/machine/pulls build/machine/cmcwh-@ $(MACHINE_PULLS_LONG)
 	@for sync in always 100ms; do python3 tests/machine/replay.py --points 0 --seconds 20 --sync $$sync \
 		build/machine/cmcwh-mipsel-linux-gnu $(OUT)/cmcwh || exit 1; done

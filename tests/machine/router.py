@@ -3,6 +3,7 @@
 A router is booted once, to where its network is up and its disk or flash was not touched, and its state is saved. Each
 life begins there, with the disk or flash as the last one left it. So a life costs a second or two, not a boot."""
 
+import fcntl
 import glob
 import mmap
 import os
@@ -47,8 +48,13 @@ class Kind:
         return found
 
     def flash_module(self):
-        """The path of the module that registers the flash; compiled once for a kernel."""
+        """The path of the module that registers the flash; compiled once for a kernel, whoever comes at the same time."""
         out = os.path.join(self.folder, "flash")
+        with open(out + ".lock", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return self.made_in(out)
+
+    def made_in(self, out):
         made, sources = os.path.join(out, "flash.ko"), glob.glob(os.path.join(HERE, "flash", "*"))
         if not os.path.exists(made) or any(os.path.getmtime(made) < os.path.getmtime(source) for source in sources):
             shutil.rmtree(out, ignore_errors=True)
