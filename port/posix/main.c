@@ -23,7 +23,8 @@
 #include "sink/sink.h"
 #include "tls/session.h"
 
-/* What does as well on another machine may be left out. */
+/* What does as well on another machine may be left out; and what asks a running cmcwh how it is,
+ * where none of this build can be asked either. */
 #if CMCWH_TOOLS
 #define TOOL(run) run
 #define USAGE_CHECK                                                                                \
@@ -35,14 +36,23 @@
 #else
 #define TOOL(run)   NULL
 #define USAGE_CHECK ""
-#define USAGE_TOOLS "       cmcwh help [serve|cat|status]\n"
+#define USAGE_TOOLS "       cmcwh help [serve|cat" HELP_STATUS "]\n"
+#endif
+
+#if CMCWH_ADMIN || CMCWH_TOOLS
+#define ASKING(run)  run
+#define USAGE_STATUS "       cmcwh status [OPTIONS] [ADDR]    how a running one is\n"
+#define HELP_STATUS  "|status"
+#else
+#define ASKING(run)  NULL
+#define USAGE_STATUS ""
+#define HELP_STATUS  ""
 #endif
 
 static const char usage[] =
     "usage: cmcwh [serve] [OPTIONS]     receive webhooks of Customers Mail Cloud\n"
     "       cmcwh cat [OPTIONS] FILE    print the records of a ring, a log or frames\n" USAGE_CHECK
-    "       cmcwh status [OPTIONS] [ADDR]    how a running one is\n" USAGE_TOOLS
-    "       cmcwh --help | --version\n"
+        USAGE_STATUS USAGE_TOOLS "       cmcwh --help | --version\n"
     "\n"
     "Options of serve, with their defaults:\n";
 
@@ -81,7 +91,7 @@ static command_run find(const char *name) {
         const char *name;
         command_run run;
     } commands[] = {{"serve", command_serve},           {"cat", command_cat},
-                    {"check", TOOL(command_check)},     {"status", command_status},
+                    {"check", TOOL(command_check)},     {"status", ASKING(command_status)},
                     {"summary", TOOL(command_summary)}, {"test", TOOL(command_test)}};
 
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
