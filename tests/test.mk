@@ -18,8 +18,9 @@ SERVER_SOURCES := $(if $(filter 1,$(STATIC)),,$(wildcard tests/unit/server_*.c))
 CERTIFICATES := $(if $(filter none,$(TLS_LIBRARY)),0,$(shell $(call includes,openssl/ssl.h) && echo 1 || echo 0))
 CERTIFICATES_C := $(if $(filter 1,$(CERTIFICATES)),tests/unit/certificate.c)
 CERTIFICATES_LIBRARIES := $(if $(filter 1,$(CERTIFICATES)),$(filter-out $(LIBRARIES),-lssl -lcrypto))
-PORT_TESTS := $(filter-out $(if $(filter 0,$(MQTT)),tests/unit/port_mqtt%) $(if $(filter 0,$(CERTIFICATES)),tests/unit/port_tls%),\
-	$(wildcard tests/unit/port_*.c))
+# Without an admin port nothing is said in Japanese.
+PORT_TESTS := $(filter-out $(if $(filter 0,$(MQTT)),tests/unit/port_mqtt%) $(if $(filter 0,$(CERTIFICATES)),tests/unit/port_tls%) \
+	$(if $(filter 0,$(ADMIN)),$(patsubst %,tests/unit/port_%.c,day page verdict words)),$(wildcard tests/unit/port_*.c))
 EMBED_SOURCES := $(wildcard tests/embed/*.c)
 # In this order: what waits comes first.
 UNIT_PROGRAMS := $(patsubst tests/%.c,$(OUT)/%,$(PORT_TESTS) $(SERVER_SOURCES) $(UNIT_SOURCES) $(EMBED_SOURCES))

@@ -3,23 +3,20 @@
 
 #include <inttypes.h>
 
-const char *language_choose(enum language language, const char *english, const char *japanese) {
-    return language == JAPANESE ? japanese : english;
-}
-
 void language_span(struct writer *writer, uint64_t ms, enum language language) {
     static const struct {
         uint64_t ms;
-        const char *english, *japanese;
-    } units[] = {
-        {1000, "s", "秒"}, {60000, "min", "分"}, {3600000, "h", "時間"}, {86400000, "days", "日"}};
+        const char *name[2];
+    } units[] = {{1000, LANGUAGE_TEXTS("s", "秒")},
+                 {60000, LANGUAGE_TEXTS("min", "分")},
+                 {3600000, LANGUAGE_TEXTS("h", "時間")},
+                 {86400000, LANGUAGE_TEXTS("days", "日")}};
     unsigned unit = 0;
 
     while (unit + 1 < sizeof units / sizeof *units && ms >= 2 * units[unit + 1].ms) {
         unit++;
     }
-    writer_print(writer, "%" PRIu64 " %s", ms / units[unit].ms,
-                 language_choose(language, units[unit].english, units[unit].japanese));
+    writer_print(writer, "%" PRIu64 " %s", ms / units[unit].ms, units[unit].name[language]);
 }
 
 void language_ago(struct writer *writer, uint64_t now, uint64_t then, enum language language) {

@@ -2,14 +2,22 @@
 #ifndef CMCWH_LANGUAGE_H
 #define CMCWH_LANGUAGE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "platform/writer.h"
 
 enum language { ENGLISH, JAPANESE };
 
+/* Japanese is for who looks in at the admin port; the log is English. Two texts in a table. */
+#define LANGUAGE_TEXTS(english, japanese)                                                          \
+    { english, CMCWH_ADMIN ? (japanese) : NULL }
+
 /* The one of two texts. */
-const char *language_choose(enum language language, const char *english, const char *japanese);
+static inline const char *language_choose(enum language language, const char *english,
+                                          const char *japanese) {
+    return CMCWH_ADMIN && language == JAPANESE ? japanese : english;
+}
 
 /* So many ms in the largest unit of which it has two, for 100 min say more than 1 h: "3 min",
  * "36 h", "3 分". */

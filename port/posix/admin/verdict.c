@@ -137,8 +137,9 @@ const char *verdict_colour_name(enum verdict_colour colour) {
 }
 
 const char *verdict_colour_word(enum verdict_colour colour, enum language language) {
-    static const char *const words[][2] = {
-        {"OK", "正常"}, {"Attention", "注意"}, {"Trouble", "異常"}};
+    static const char *const words[][2] = {LANGUAGE_TEXTS("OK", "正常"),
+                                           LANGUAGE_TEXTS("Attention", "注意"),
+                                           LANGUAGE_TEXTS("Trouble", "異常")};
 
     return words[colour][language];
 }
@@ -422,53 +423,56 @@ static void advise_behind(const struct telling *t) {
 
 /* For causes for which it is always the same. */
 static const char *const advice[VERDICT_CAUSES][2] = {
-    [VERDICT_STORAGE] =
-        {"Webhooks get 503. The log says why: see to room, rights and the disk; if "
-         "the file was deleted, restart cmcwh.",
-         "Webhook には 503 を返しています。原因はログにあります。空き容量、権限、ディスク"
-         "を確かめてください。ファイルを消した場合は cmcwh を再起動してください。"},
-    [VERDICT_FULL] = {"Webhooks get 503, and Customers Mail Cloud sends them again. See to the "
-                      "sink; a larger --ring-records bridges a longer time.",
-                      "Webhook には 503 を返し、Customers Mail Cloud が再送します。書き出し先を復旧"
-                      "してください。--ring-records を増やすと長く持ちこたえます。"},
-    [VERDICT_UNAVAILABLE] = {"Customers Mail Cloud sends it again. The refusals and the log say "
-                             "why; this goes away an hour after the last one.",
-                             "Customers Mail Cloud が再送します。理由は拒否の一覧とログにあります。"
-                             "最後の 503 から 1 時間で消えます。"},
-    [VERDICT_EXPIRED] = {"Senders refuse it. Put a new one in its place, then send SIGHUP.",
-                         "送信側は接続を拒みます。証明書を更新し、SIGHUP を送ってください。"},
-    [VERDICT_LOST] =
-        {"It did not work, or was slow, for longer than the ring could keep events for "
-         "it. With policy=required nothing is lost, and webhooks get 503 instead. "
-         "This goes away an hour after the last loss.",
-         "リングが持ちこたえるより長く、止まっていたか遅れていました。policy=required なら"
-         "取りこぼさず、代わりに Webhook に 503 を返します。最後の取りこぼしから 1 時間で"
-         "消えます。"},
-    [VERDICT_REJECTED] =
-        {"The log has the answer. With dead=PATH they are in that file, for cmcwh cat; without it "
-         "they are gone for this sink. This goes away an hour after the last one.",
-         "応答はログにあります。dead=PATH があればそのファイルに残り（cmcwh cat で読めます）、"
-         "なければこの書き出し先には残りません。最後の拒否から 1 時間で消えます。"},
-    [VERDICT_PEAK] =
-        {"A larger burst would get 503: make --ring-records larger, or the slowest "
-         "sink faster. This goes away after an hour.",
-         "さらに多く届くと 503 を返します。--ring-records を増やすか、最も遅い書き出し先を"
-         "速くしてください。1 時間で消えます。"},
+    [VERDICT_STORAGE] = LANGUAGE_TEXTS(
+        "Webhooks get 503. The log says why: see to room, rights and the disk; if "
+        "the file was deleted, restart cmcwh.",
+        "Webhook には 503 を返しています。原因はログにあります。空き容量、権限、ディスク"
+        "を確かめてください。ファイルを消した場合は cmcwh を再起動してください。"),
+    [VERDICT_FULL] = LANGUAGE_TEXTS(
+        "Webhooks get 503, and Customers Mail Cloud sends them again. See to the "
+        "sink; a larger --ring-records bridges a longer time.",
+        "Webhook には 503 を返し、Customers Mail Cloud が再送します。書き出し先を復旧"
+        "してください。--ring-records を増やすと長く持ちこたえます。"),
+    [VERDICT_UNAVAILABLE] =
+        LANGUAGE_TEXTS("Customers Mail Cloud sends it again. The refusals and the log say "
+                       "why; this goes away an hour after the last one.",
+                       "Customers Mail Cloud が再送します。理由は拒否の一覧とログにあります。"
+                       "最後の 503 から 1 時間で消えます。"),
+    [VERDICT_EXPIRED] =
+        LANGUAGE_TEXTS("Senders refuse it. Put a new one in its place, then send SIGHUP.",
+                       "送信側は接続を拒みます。証明書を更新し、SIGHUP を送ってください。"),
+    [VERDICT_LOST] = LANGUAGE_TEXTS(
+        "It did not work, or was slow, for longer than the ring could keep events for "
+        "it. With policy=required nothing is lost, and webhooks get 503 instead. "
+        "This goes away an hour after the last loss.",
+        "リングが持ちこたえるより長く、止まっていたか遅れていました。policy=required なら"
+        "取りこぼさず、代わりに Webhook に 503 を返します。最後の取りこぼしから 1 時間で"
+        "消えます。"),
+    [VERDICT_REJECTED] = LANGUAGE_TEXTS(
+        "The log has the answer. With dead=PATH they are in that file, for cmcwh cat; without it "
+        "they are gone for this sink. This goes away an hour after the last one.",
+        "応答はログにあります。dead=PATH があればそのファイルに残り（cmcwh cat で読めます）、"
+        "なければこの書き出し先には残りません。最後の拒否から 1 時間で消えます。"),
+    [VERDICT_PEAK] = LANGUAGE_TEXTS(
+        "A larger burst would get 503: make --ring-records larger, or the slowest "
+        "sink faster. This goes away after an hour.",
+        "さらに多く届くと 503 を返します。--ring-records を増やすか、最も遅い書き出し先を"
+        "速くしてください。1 時間で消えます。"),
     [VERDICT_SILENCE] =
-        {"If mails were sent meanwhile: look at the webhook's settings in Customers "
-         "Mail Cloud's console, at the firewall, and at the refusals.",
-         "その間にメールを送っていたなら、Customers Mail Cloud の管理画面の Webhook "
-         "設定、ファイアウォール、拒否の一覧を確かめてください。"},
+        LANGUAGE_TEXTS("If mails were sent meanwhile: look at the webhook's settings in Customers "
+                       "Mail Cloud's console, at the firewall, and at the refusals.",
+                       "その間にメールを送っていたなら、Customers Mail Cloud の管理画面の Webhook "
+                       "設定、ファイアウォール、拒否の一覧を確かめてください。"),
     [VERDICT_UNAUTHORIZED] =
-        {"The refusals say from where. If that is Customers Mail Cloud: "
-         "compare the credentials in its console with --auth-file.",
-         "送信元は拒否の一覧にあります。Customers Mail Cloud なら、管理画面の認証"
-         "情報と --auth-file を見比べてください。"},
-    [VERDICT_EXPIRES] = {"Put a new one in its place, then send SIGHUP.",
-                         "証明書を更新し、SIGHUP を送ってください。"},
-    [VERDICT_RELOAD] =
-        {"Mend the file (serve --check-config says what is wrong with it), then send SIGHUP.",
-         "ファイルを直し（serve --check-config が誤りを示します）、SIGHUP を送ってください。"},
+        LANGUAGE_TEXTS("The refusals say from where. If that is Customers Mail Cloud: "
+                       "compare the credentials in its console with --auth-file.",
+                       "送信元は拒否の一覧にあります。Customers Mail Cloud なら、管理画面の認証"
+                       "情報と --auth-file を見比べてください。"),
+    [VERDICT_EXPIRES] = LANGUAGE_TEXTS("Put a new one in its place, then send SIGHUP.",
+                                       "証明書を更新し、SIGHUP を送ってください。"),
+    [VERDICT_RELOAD] = LANGUAGE_TEXTS(
+        "Mend the file (serve --check-config says what is wrong with it), then send SIGHUP.",
+        "ファイルを直し（serve --check-config が誤りを示します）、SIGHUP を送ってください。"),
 };
 
 void verdict_remedy(struct writer *writer, const struct verdict_reason *reason,
