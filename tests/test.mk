@@ -60,7 +60,7 @@ $(OUT)/port.a: $(filter-out %/main.o,$(PORT_OBJECTS)) $(OUT)/cmcwh.o $(OUT)/cive
 
 $(OUT)/unit/port_%: tests/unit/port_%.c tests/unit/said.c $(CERTIFICATES_C) $(UNIT_LINKED) $(OUT)/port.a
 	$(call say,CC $<)$(PORT_C) -DCERTIFICATES=$(CERTIFICATES) $(CMOCKA_H) $(LINK) $< tests/unit/said.c $(CERTIFICATES_C) \
-		$(OUT)/unit/support.o $(OUT)/port.a $(CMOCKA) $(LIBRARIES) $(CERTIFICATES_LIBRARIES) -o $@
+		$(UNIT_SHARED) $(OUT)/port.a $(CMOCKA) $(LIBRARIES) $(CERTIFICATES_LIBRARIES) -o $@
 
 $(OUT)/embed/%: tests/embed/%.c $(OUT)/cmcwh-embedded.o
 	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER $(LINK) $< $(OUT)/cmcwh-embedded.o -o $@
@@ -94,10 +94,11 @@ unit-test: $(UNIT_PROGRAMS) $(OUT)/golden/make
 unit: $(UNIT_PROGRAMS)
 	@echo $^
 
-#: make test-long    power cuts and kills for some minutes
-# Ten times as many power cuts and five times as many kills.
+#: make test-long    power cuts, kills and handshakes for some minutes
+# Ten times as many power cuts, five times as many kills, sixteen times as many handshakes.
 test-long: $(OUT)/cmcwh $(UNIT_PROGRAMS)
 	CMCWH_SEEDS=320 $(OUT)/unit/test_power
+	$(if $(filter 1,$(CERTIFICATES)),CMCWH_HANDSHAKES=20000 $(OUT)/unit/port_tls_server)
 	CMCWH_KILLS=1000 python3 tests/integration/run.py --cmcwh $(OUT)/cmcwh --only killed
 
 #: make onward-test-long  200 kills of cmcwh and of each kind of peer that a sink delivers to

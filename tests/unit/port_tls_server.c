@@ -13,12 +13,16 @@
 #include <unistd.h>
 
 #include "certificate.h"
+#include "disk.h"
 #include "said.h"
 #include "tls/server.h"
 
 /* A small library has its memory in a pool, which is looked into. */
 #ifdef MBEDTLS_CONFIG_FILE
 #include "tls/mbedtls/pool.h"
+#endif
+#ifdef __GLIBC__
+#include <malloc.h>
 #endif
 
 enum { SESSIONS = 6, SHAKING = 3, READING = 2, TURNS = 50, RECORD = 16384 };
@@ -164,18 +168,23 @@ static void carry_to_client(struct visit *visit) {
     }
 }
 
-static void shake(struct visit *visit) {
-    for (int i = 0; i < TURNS && visit->result != TLS_FAILS; i++) {
-        bool done = SSL_do_handshake(visit->client) == 1;
+/* Each side goes on as far as it can. Are both done? */
+static bool shake_once(struct visit *visit) {
+    bool done = SSL_do_handshake(visit->client) == 1;
 
-        carry_to_us(visit);
-        if (done && visit->result == 0) {
-            break;
-        }
-        visit->result = visit->result == 0 ? 0 : tls_shake(visit->session);
-        carry_to_client(visit);
-    }
     ERR_clear_error();
+    carry_to_us(visit);
+    if (done && visit->result == 0) {
+        return true;
+    }
+    visit->result = visit->result == 0 ? 0 : tls_shake(visit->session);
+    carry_to_client(visit);
+    return false;
+}
+
+static void shake(struct visit *visit) {
+    for (int i = 0; i < TURNS && visit->result != TLS_FAILS && !shake_once(visit); i++) {
+    }
 }
 
 static struct visit come(void) {
@@ -270,6 +279,130 @@ static void a_record_in_parts(void **state) {
     assert_true(tls_pending(visit.session));
     leave(&visit);
     assert_nothing_taken();
+}
+
+/* ---- Many peers at once, each at a step of its own ---- */
+
+enum {
+    PEERS = 24,
+    SIZE = 600,    /* bytes that a client may send in a handshake, and more */
+    SLACK = 131072 /* bytes that glibc may keep for another time */
+};
+
+struct peer {
+    struct visit visit;
+    bool here, done;
+    unsigned turns; /* then it goes, whatever it has come to */
+};
+
+static struct peer peers[PEERS];
+static uint64_t chance;
+static struct {
+    unsigned whole, resumed, broken, refused;
+} came_to;
+
+/* Is there room for one more handshake? */
+static bool has_room(void) {
+#ifdef MBEDTLS_CONFIG_FILE
+    struct taken taken = taken_now();
+
+    return taken.sessions < SESSIONS && taken.shakes < SHAKING &&
+           taken.buffers < SHAKING + READING;
+#else
+    return true;
+#endif
+}
+
+static void arrive(struct peer *peer, const SSL_SESSION *known) {
+    SSL_SESSION *own = below(&chance, 2) > 0 ? SSL_SESSION_dup(known) : NULL; /* may be spoiled */
+    bool expected = has_room();
+
+    *peer = (struct peer){
+        .visit = visit_with(own), .here = true, .turns = below(&chance, 12)};
+    SSL_SESSION_free(own);
+    assert_int_equal(peer->visit.session != NULL, expected);
+    came_to.refused += !expected;
+    switch (below(&chance, 6)) {
+    case 0:
+        peer->visit.cut = below(&chance, SIZE);
+        break;
+    case 1:
+        peer->visit.wrong = below(&chance, SIZE);
+        break;
+    default:
+        break;
+    }
+}
+
+static void part(struct peer *peer) {
+    bool good = peer->done;
+
+    came_to.whole += good;
+    came_to.resumed += good && SSL_session_reused(peer->visit.client);
+    came_to.broken += !good && peer->visit.session != NULL;
+    leave(&peer->visit);
+    peer->here = false;
+}
+
+static void have_turn(struct peer *peer, const SSL_SESSION *known) {
+    struct visit *visit = &peer->visit;
+
+    if (!peer->here) {
+        arrive(peer, known);
+    } else if (visit->session == NULL || visit->result == TLS_FAILS || peer->turns-- == 0) {
+        part(peer);
+    } else if (!peer->done) {
+        peer->done = shake_once(visit);
+    } else if (visit->cut == SIZE_MAX && visit->wrong == SIZE_MAX) {
+        assert_echo(visit, 1 + below(&chance, 5000), 1000);
+    }
+}
+
+/* What this process has on the heap. */
+static size_t heap(void) {
+#ifdef __GLIBC__
+    return mallinfo2().uordblks;
+#else
+    return 0;
+#endif
+}
+
+static void come_and_go(unsigned handshakes, const SSL_SESSION *known) {
+    memset(&came_to, 0, sizeof came_to);
+    while (came_to.whole + came_to.broken < handshakes) {
+        have_turn(&peers[below(&chance, PEERS)], known);
+    }
+    for (unsigned i = 0; i < PEERS; i++) {
+        if (peers[i].here) {
+            part(&peers[i]);
+        }
+    }
+    assert_nothing_taken();
+}
+
+/* Whole, resumed, cut off, lied to and refused, in any order: nothing is left of any, and each that
+ * finds room has it. CMCWH_HANDSHAKES: how many (1200). */
+static void many_peers(void **state) {
+    const char *given = getenv("CMCWH_HANDSHAKES");
+    unsigned handshakes = given == NULL ? 1200 : (unsigned)strtoul(given, NULL, 10);
+    struct visit visit = come();
+    SSL_SESSION *known = SSL_get1_session(visit.client);
+    size_t before;
+
+    (void)state;
+    leave(&visit);
+    chance = 1;
+    come_and_go(handshakes / 3, known); /* what is made once is there */
+    before = heap();
+    come_and_go(handshakes - handshakes / 3, known);
+    assert_true(heap() <= before + SLACK);
+    assert_true(came_to.resumed > handshakes / 20);
+    assert_true(came_to.whole - came_to.resumed > handshakes / 20);
+    assert_true(came_to.broken > handshakes / 20);
+#ifdef MBEDTLS_CONFIG_FILE
+    assert_true(came_to.refused > handshakes / 20);
+#endif
+    SSL_SESSION_free(known);
 }
 
 /* At each byte of a handshake: the client hangs up, or is closed on, or sends a wrong byte. */
@@ -498,6 +631,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_of_any_number),  cmocka_unit_test(ends_are_told),
         cmocka_unit_test(a_record_in_parts),    cmocka_unit_test(ends_at_any_byte),
+        cmocka_unit_test(many_peers),
         cmocka_unit_test(sessions_are_resumed), cmocka_unit_test(another_certificate),
         cmocka_unit_test(older_versions),       cmocka_unit_test(every_cipher),
         cmocka_unit_test(no_other_ciphers),     cmocka_unit_test(no_renegotiation),
