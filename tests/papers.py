@@ -14,10 +14,6 @@ import sys
 from collections import Counter
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PAGES = [("README.md", "README.ja.md"), ("port/onward/README.md", "port/onward/README.ja.md"),
-         ("port/scale/README.md", "port/scale/README.ja.md"),
-         ("port/dist/README.md", "port/dist/README.ja.md"), ("port/openwrt/README.md", "port/openwrt/README.ja.md"),
-         ("port/prometheus/README.md", "port/prometheus/README.ja.md"), ("port/flash/README.md", "port/flash/README.ja.md")]
 MANUALS = [("port/man/cmcwh.8", "port/man/cmcwh.ja.8")]
 README_LINES = 260
 PAYLOAD = "tests/payloads/deliveries-queued.json"
@@ -108,7 +104,8 @@ def sample(program):
 
 
 def main():
-    faults = [fault for pair in PAGES for fault in compare(*pair, parts)]
+    faults = [fault for path in pages() if path.endswith(".ja.md")
+              for fault in compare(path.replace(".ja.md", ".md"), path, parts)]
     faults += [fault for pair in MANUALS for fault in compare(*pair, structure)]
     faults += [fault for path in pages() for fault in links(path)]
     length = len(lines("README.md"))
