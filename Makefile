@@ -39,7 +39,8 @@ CFLAGS ?= -O2 -g
 STATIC ?= 0
 TLS ?= 1
 # A static program with musl, ours or the system's, gets a printf without floating point.
-PRINTF := $(if $(filter 1,$(STATIC)),$(if $(filter %musl-gcc,$(firstword $(CC))),port/musl/printf.c))
+STATIC_MUSL := $(if $(filter 1,$(STATIC)),$(filter %musl-gcc,$(firstword $(CC))))
+PRINTF := $(if $(STATIC_MUSL),port/musl/printf.c)
 # What does it, a folder of port/posix/tls.
 TLS_LIBRARY := $(or $(filter openssl mbedtls,$(TLS)),$(if $(filter 0,$(TLS)),none,$(if $(filter 1,$(TLS)),openssl)))
 $(if $(TLS_LIBRARY),,$(error there is no TLS=$(TLS): TLS=0, TLS=1, TLS=openssl or TLS=mbedtls))
@@ -69,9 +70,11 @@ SANITIZE_fuzzer := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-rec
 SANITIZERS := $(if $(SANITIZE),$(or $(SANITIZE_$(SANITIZE)),-fsanitize=$(SANITIZE)) -fno-omit-frame-pointer)
 
 # What is small is static, and what is static is kept small: no tables for unwinding (a debugger has its own,
-# of -g), no gaps between segments, and the program's own code, which is at a fixed address, knows it.
+# of -g), no gaps between segments, and the program's own code, which is at a fixed address, knows it. Nor, with musl,
+# a page (some processors' are of 64 KiB) for what could be made read-only after the start: its static programs do not.
 STATIC_FLAGS := $(if $(filter 1,$(SMALL) $(STATIC)),-fno-asynchronous-unwind-tables)
-STATIC_LINK := $(if $(filter 1,$(SMALL) $(STATIC)),-Wl$(comma)-z$(comma)noseparate-code) $(if $(filter 1,$(STATIC)),-static)
+STATIC_LINK := $(if $(filter 1,$(SMALL) $(STATIC)),-Wl$(comma)-z$(comma)noseparate-code) $(if $(filter 1,$(STATIC)),-static) \
+	$(if $(STATIC_MUSL),-Wl$(comma)-z$(comma)norelro)
 FIXED := $(if $(filter 1,$(STATIC)),-fno-pie)
 
 # What is not called is left out.
@@ -163,8 +166,9 @@ $(OUT)/cmcwh.o: cmcwh.c | $(OUT)/checked-server
 $(OUT)/cmcwh-embedded.o: cmcwh.c | $(OUT)/checked
 	$(call say,CC $< (without server))$(PORTABLE_C) -DCMCWH_NO_SERVER -c $< -o $@
 
-$(OUT)/civetweb.o: port/posix/door/civetweb.c port/posix/door/civetweb_extra.h | $(OUT)/checked-server
-	$(call say,CC civetweb)$(CC) $(WIDE) $(CPPFLAGS) $(FLAGS) $(FIXED) $(CIVETWEB_FLAGS) \
+# The second is the whole of it, for tests.
+$(OUT)/civetweb.o $(OUT)/civetweb-whole.o: port/posix/door/civetweb.c port/posix/door/civetweb_extra.h | $(OUT)/checked-server
+	$(call say,CC civetweb)$(CC) $(WIDE) $(CPPFLAGS) $(FLAGS) $(FIXED) $(CIVETWEB_FLAGS) $(if $(filter %-whole.o,$@),-DCIVETWEB_API=) \
 		-I$(CIVETWEB_SRC)/include -I$(CIVETWEB_SRC)/src -Iport/posix/door -c $< -o $@
 
 # What it has of its parts is known once it is there.

@@ -8,7 +8,7 @@ $(OUT)/bench/bench $(OUT)/bench/profile: $(OUT)/bench/%: tests/bench/%.c tests/b
 $(OUT)/bench/json: tests/bench/json.c tests/bench/bodies.c $(OUT)/cmcwh-embedded.o
 	$(call say,CC $<)$(BENCH_C) $(filter-out %.h,$^) -ldl -o $@
 
-$(OUT)/bench/bare: tests/bench/bare.c $(OUT)/civetweb.o
+$(OUT)/bench/bare: tests/bench/bare.c $(OUT)/civetweb-whole.o
 	$(call say,CC $<)$(PORT_C) $(LINK) $(filter-out %.h,$^) $(LIBRARIES) -o $@
 
 # Other libraries, each in a shared object of its own. Their functions may be inlined, as in a program. Debian has

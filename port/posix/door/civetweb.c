@@ -11,15 +11,46 @@
 #include <netinet/in.h>
 #include <stddef.h>
 
+#define MG_EXTERNAL_FUNCTION_mg_cry_internal_impl
+#define MG_EXTERNAL_FUNCTION_log_access
+
+#ifdef CIVETWEB_API /* tests want the whole of it */
 /* What is read and written goes through exchange.c, which puts its own in place of these. They are
  * for sockets, wait on them for seconds in floating point, and are left to programs that have
  * nothing else. */
 #pragma weak mg_read
 #pragma weak mg_write
-
-#define MG_EXTERNAL_FUNCTION_mg_cry_internal_impl
-#define MG_EXTERNAL_FUNCTION_log_access
 #include <civetweb.c>
+#else
+/* What nobody here calls is left out, with its texts and tables, by the compiler: the linker cannot
+ * tell them from others. Four of its functions are called from elsewhere. */
+#define CIVETWEB_API                     static
+#define mg_disable_connection_keep_alive civetweb_disable_connection_keep_alive
+#define mg_get_header                    civetweb_get_header
+#define mg_get_request_info              civetweb_get_request_info
+#define mg_get_user_connection_data      civetweb_get_user_connection_data
+#include <civetweb.c>
+#undef mg_disable_connection_keep_alive
+#undef mg_get_header
+#undef mg_get_request_info
+#undef mg_get_user_connection_data
+
+void mg_disable_connection_keep_alive(struct mg_connection *connection) {
+    civetweb_disable_connection_keep_alive(connection);
+}
+
+const char *mg_get_header(const struct mg_connection *connection, const char *name) {
+    return civetweb_get_header(connection, name);
+}
+
+const struct mg_request_info *mg_get_request_info(const struct mg_connection *connection) {
+    return civetweb_get_request_info(connection);
+}
+
+void *mg_get_user_connection_data(const struct mg_connection *connection) {
+    return civetweb_get_user_connection_data(connection);
+}
+#endif
 
 /* In one piece, of which nothing is touched but the settings: what no connection has used takes no
  * memory. */
@@ -39,9 +70,6 @@ struct mg_context *cmcwh_civetweb_open(size_t count) {
     }
     context = &civetweb->context;
     context->context_type = CONTEXT_SERVER;
-    for (int i = 0; i < NUM_OPTIONS; i++) {
-        context->dd.config[i] = (char *)config_options[i].default_value;
-    }
     context->dd.config[ENABLE_AUTH_DOMAIN_CHECK] = no;
     return context;
 }
