@@ -297,17 +297,14 @@ struct peer {
 
 static struct peer peers[PEERS];
 static uint64_t chance;
-static struct {
-    unsigned whole, resumed, broken, refused;
-} came_to;
+static struct { unsigned whole, resumed, broken, refused; } came_to;
 
 /* Is there room for one more handshake? */
 static bool has_room(void) {
 #ifdef MBEDTLS_CONFIG_FILE
     struct taken taken = taken_now();
 
-    return taken.sessions < SESSIONS && taken.shakes < SHAKING &&
-           taken.buffers < SHAKING + READING;
+    return taken.sessions < SESSIONS && taken.shakes < SHAKING && taken.buffers < SHAKING + READING;
 #else
     return true;
 #endif
@@ -317,8 +314,7 @@ static void arrive(struct peer *peer, const SSL_SESSION *known) {
     SSL_SESSION *own = below(&chance, 2) > 0 ? SSL_SESSION_dup(known) : NULL; /* may be spoiled */
     bool expected = has_room();
 
-    *peer = (struct peer){
-        .visit = visit_with(own), .here = true, .turns = below(&chance, 12)};
+    *peer = (struct peer){.visit = visit_with(own), .here = true, .turns = below(&chance, 12)};
     SSL_SESSION_free(own);
     assert_int_equal(peer->visit.session != NULL, expected);
     came_to.refused += !expected;
@@ -629,14 +625,14 @@ static void no_buffers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_of_any_number),  cmocka_unit_test(ends_are_told),
-        cmocka_unit_test(a_record_in_parts),    cmocka_unit_test(ends_at_any_byte),
-        cmocka_unit_test(many_peers),
-        cmocka_unit_test(sessions_are_resumed), cmocka_unit_test(another_certificate),
-        cmocka_unit_test(older_versions),       cmocka_unit_test(every_cipher),
-        cmocka_unit_test(no_other_ciphers),     cmocka_unit_test(no_renegotiation),
+        cmocka_unit_test(bytes_of_any_number), cmocka_unit_test(ends_are_told),
+        cmocka_unit_test(a_record_in_parts),   cmocka_unit_test(ends_at_any_byte),
+        cmocka_unit_test(many_peers),          cmocka_unit_test(sessions_are_resumed),
+        cmocka_unit_test(another_certificate), cmocka_unit_test(older_versions),
+        cmocka_unit_test(every_cipher),        cmocka_unit_test(no_other_ciphers),
+        cmocka_unit_test(no_renegotiation),
 #ifdef MBEDTLS_CONFIG_FILE
-        cmocka_unit_test(more_than_fit),        cmocka_unit_test(no_buffers),
+        cmocka_unit_test(more_than_fit),       cmocka_unit_test(no_buffers),
 #endif
     };
 

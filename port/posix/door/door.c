@@ -8,6 +8,8 @@
  *   state     for                                    until       then
  *   PROXIES   the rest of a PROXY header             timeout     closed
  *   GREETS    the first record of a TLS handshake    timeout     closed
+ *   HELLOS    its turn: an answer to that costs as   timeout     closed
+ *             much as hundreds of requests
  *   SHAKES    the other side of the TLS handshake    timeout     closed
  *   RESTS     the first byte of a request            keep+grace  closed; a new one: timeout
  *   QUEUES    others, which are being stored         QUEUE       503
@@ -19,8 +21,8 @@
  *   LINGERS   the other side's end, and drops        LINGER      closed
  *             what comes
  *
- *   FREE -> PROXIES -> GREETS -> SHAKES -> RESTS -> BEGINS -> FEEDS -> STORES -> ANSWERS -> RESTS,
- *   or LINGERS -> FREE
+ *   FREE -> PROXIES -> GREETS -> HELLOS -> SHAKES -> RESTS -> BEGINS -> FEEDS -> STORES -> ANSWERS
+ *   -> RESTS, or LINGERS -> FREE
  *
  * Steps are left out that need not be waited for; a request that is there whole goes from RESTS to
  * RESTS at once. `word` holds the state, whether a thread HOLDS the connection, whether something
@@ -77,6 +79,7 @@ enum state {
     FREE,
     PROXIES,
     GREETS,
+    HELLOS,
     SHAKES,
     RESTS,
     QUEUES,
@@ -139,6 +142,7 @@ struct thread {
 struct door {
     struct door_config config;
     int epoll, wake;
+    int greet; /* says that some wait in HELLOS */
     int timer; /* for requests that wait for others; -1: none do */
     struct connection *connections;
     struct exchange *exchanges;
@@ -331,6 +335,13 @@ static uint64_t yield_place(const struct connection *c, enum state state, unsign
     return ((uint64_t)count << (BITS + 2)) + (rank << BITS) + age;
 }
 
+/* Of those who wait for their turn the next: of the peer that has fewest; then the first. */
+static uint64_t yield_turn(const struct connection *c, enum state state, unsigned count) {
+    enum { BITS = 32 };
+
+    return state == HELLOS ? ((uint64_t)(UINT32_MAX - count) << BITS) + age_of(c) : 0;
+}
+
 /* Of exchanges: the more the peer has, the sooner, and one that sends much the later: many peers
  * that send little do not push out somebody with two large bodies. */
 static uint64_t yield_exchange(const struct connection *c, enum state state, unsigned count) {
@@ -375,6 +386,15 @@ static struct connection *choose(struct door *door, unsigned states, yield_of *y
     return chosen != NULL && hold(chosen, chosen_word) ? chosen : NULL;
 }
 
+static bool some_in(const struct door *door, enum state state) {
+    for (unsigned i = 0; i < door->config.connections; i++) {
+        if (state_in(word_of(&door->connections[i])) == state) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Has this peer not had more than half of the promises that are left to be had? */
 static bool fair(const struct door *door, const struct connection *c) {
     unsigned left = door->kept_most - door->kept, has = 0;
@@ -404,7 +424,7 @@ bool door_keeps(struct exchange *exchange) {
 /* ---- Epoll ---- */
 
 /* What epoll says of which connection. Listeners come behind all places. */
-static const uint64_t WAKE = UINT32_MAX;
+static const uint64_t WAKE = UINT32_MAX, GREET = UINT32_MAX - 1;
 
 static uint64_t event_of(const struct connection *c) {
     return (uint64_t)(word_of(c) / ONE) << 32 | (uint64_t)(c - c->door->connections);
@@ -412,9 +432,8 @@ static uint64_t event_of(const struct connection *c) {
 
 /* What epoll is to tell of it. False: it cannot. */
 static bool arm(struct connection *c, enum state next) {
-    uint32_t wanted = c->writes                          ? EPOLLOUT
-                      : next == QUEUES || next == STORES ? 0
-                                                         : EPOLLIN | EPOLLRDHUP;
+    bool deaf = next == HELLOS || next == QUEUES || next == STORES;
+    uint32_t wanted = c->writes ? EPOLLOUT : deaf ? 0 : EPOLLIN | EPOLLRDHUP;
     struct epoll_event event = {.events = wanted | EPOLLET, .data = {.u64 = event_of(c)}};
     int what = c->armed == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
 
@@ -1020,7 +1039,7 @@ static bool may_shake(struct thread *t, struct connection *c) {
     return true;
 }
 
-static enum state shake(struct thread *t, struct connection *c) {
+static enum state shake(struct thread *t, struct connection *c, enum state state) {
     int result = TLS_READS;
 
     c->writes = false;
@@ -1031,6 +1050,9 @@ static enum state shake(struct thread *t, struct connection *c) {
         if (c->tls == NULL) {
             if (speaks_plain(c)) {
                 return refuse_plain(c);
+            }
+            if (state != SHAKES) {
+                return HELLOS;
             }
             if (!may_shake(t, c)) {
                 return FREE;
@@ -1082,7 +1104,7 @@ static enum state admit(struct thread *t, struct connection *c) {
                    "its TLS connection was closed: --allow does not name it", c);
         return FREE;
     }
-    return shake(t, c);
+    return shake(t, c, GREETS);
 }
 
 /* Takes a PROXY header off the connection. */
@@ -1118,9 +1140,11 @@ static enum state step(struct thread *t, struct connection *c, enum state state)
     switch (state) {
     case PROXIES:
         return learn(t, c);
+    case HELLOS:
+        return HELLOS; /* whose turn it is, is in SHAKES: greet_one */
     case GREETS:
     case SHAKES:
-        return shake(t, c);
+        return shake(t, c, state);
     case FEEDS:
     case STORES:
         return feed(t, c, state, SIZE_MAX);
@@ -1152,7 +1176,13 @@ static bool settle(struct thread *t, struct connection *c, enum state next) {
         end(t, c);
         return true;
     }
-    return let_go(c, next);
+    if (!let_go(c, next)) {
+        return false;
+    }
+    if (next == HELLOS) {
+        (void)eventfd_write(t->door->greet, 1);
+    }
+    return true;
 }
 
 static void work_on(struct thread *t, struct connection *c, enum state state) {
@@ -1160,6 +1190,24 @@ static void work_on(struct thread *t, struct connection *c, enum state state) {
         c->quiet = false;
         state = step(t, c, state);
     } while (!settle(t, c, state));
+}
+
+/* Gives one of those who wait for it its turn: it may take long, and then others have theirs. */
+static void greet_one(struct thread *t) {
+    struct door *door = t->door;
+    struct connection *c;
+    eventfd_t unused;
+
+    if (eventfd_read(door->greet, &unused) != 0) {
+        return; /* somebody else does so */
+    }
+    c = choose(door, 1U << HELLOS | 1U << SHAKES, yield_turn);
+    if (c != NULL || some_in(door, HELLOS)) {
+        (void)eventfd_write(door->greet, 1);
+    }
+    if (c != NULL) {
+        work_on(t, c, SHAKES);
+    }
 }
 
 /* It has waited too long. */
@@ -1176,6 +1224,9 @@ static enum state late(struct thread *t, struct connection *c, enum state state)
         return refuse(t, c, 408);
     case STORES:
         return step(t, c, state);
+    case HELLOS:
+        count(t->door, &t->door->counters.crowded);
+        return FREE;
     case SHAKES:
         count(t->door, &t->door->counters.handshakes_bad);
         return FREE;
@@ -1333,7 +1384,9 @@ static void *work(void *argument) {
             continue;
         }
         place = (uint32_t)event.data.u64;
-        if (place >= door->config.connections) {
+        if (event.data.u64 == GREET) {
+            greet_one(t);
+        } else if (place >= door->config.connections) {
             accept_some(t, &door->config.listeners[place - door->config.connections]);
         } else if (take(&door->connections[place], (uint32_t)(event.data.u64 >> 32),
                         (event.events & EPOLLRDHUP) != 0)) {
@@ -1345,10 +1398,11 @@ static void *work(void *argument) {
     return NULL;
 }
 
-/* Closes those that rest, when nobody is taken any more; who has sent something is told so. */
+/* Closes those that rest, when nobody is taken any more; who has sent something is told so, but none
+ * within a handshake, where there is no way to. */
 static void close_door_on(struct thread *t, struct connection *c, uint32_t word) {
     if (hold(c, word)) {
-        if (available(c->socket) > 0) {
+        if (state_in(word) == RESTS && available(c->socket) > 0) {
             work_on(t, c, state_in(word));
         } else {
             end(t, c);
@@ -1361,7 +1415,7 @@ static bool look_at_time(struct thread *t) {
     struct door *door = t->door;
     bool soon = false;
 
-    for (unsigned i = 0; i < door->config.connections; i++) {
+    for (unsigned i = 0; i < door->config.connections && !stops(door); i++) {
         struct connection *c = &door->connections[i];
         uint32_t word = word_of(c);
         enum state state = state_in(word);
@@ -1490,17 +1544,20 @@ static bool make_tls(struct door *door) {
 
 static bool make_epoll(struct door *door) {
     struct epoll_event event = {.events = EPOLLIN, .data = {.u64 = WAKE}};
+    struct epoll_event greet = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data = {.u64 = GREET}};
 
     door->epoll = epoll_create1(EPOLL_CLOEXEC);
     door->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    door->greet = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (ring_of(door)->config.gather > 0) {
         door->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
         if (door->timer < 0) {
             return log_failure("a timer (--sync)", errno);
         }
     }
-    return (door->epoll >= 0 && door->wake >= 0 &&
+    return (door->epoll >= 0 && door->wake >= 0 && door->greet >= 0 &&
             epoll_ctl(door->epoll, EPOLL_CTL_ADD, door->wake, &event) == 0 &&
+            epoll_ctl(door->epoll, EPOLL_CTL_ADD, door->greet, &greet) == 0 &&
             watch_listeners(door)) ||
            log_failure("waiting for connections (epoll)", errno);
 }
@@ -1513,7 +1570,7 @@ struct door *door_open(const struct door_config *config) {
         return NULL;
     }
     door->config = *config;
-    door->epoll = door->wake = door->timer = -1;
+    door->epoll = door->wake = door->greet = door->timer = -1;
     (void)pthread_mutex_init(&door->mutex, NULL);
     if (!make_places(door) || !make_tls(door) || !make_epoll(door) || !start_threads(door)) {
         (void)door_close(door);
@@ -1528,6 +1585,7 @@ static unsigned *counter_of(struct door_counters *counters, enum state state) {
     switch (state) {
     case PROXIES:
     case GREETS:
+    case HELLOS:
     case SHAKES:
         return &counters->shaking;
     case RESTS:
@@ -1641,6 +1699,9 @@ bool door_close(struct door *door) {
     }
     if (door->wake >= 0) {
         (void)close(door->wake);
+    }
+    if (door->greet >= 0) {
+        (void)close(door->greet);
     }
     if (door->timer >= 0) {
         (void)close(door->timer);
