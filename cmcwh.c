@@ -2626,10 +2626,7 @@ const char *cmcwh_count_status(unsigned count) {
 
 static bool config_good(const struct cmcwh_ring_config *config) {
     return config->records != NULL && config->links != NULL && config->capacity >= 1 &&
-           config->capacity <= UINT32_C(1) << 30 &&
-           (config->gather == 0 || config->confirm_wait == 0 ||
-            config->gather < config->confirm_wait) &&
-           history_good(config);
+           config->capacity <= UINT32_C(1) << 30 && history_good(config);
 }
 
 static void ring_clear(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config) {
@@ -2835,9 +2832,10 @@ static void batch_call(struct cmcwh_batch *batch) {
 
 /* For how many ms it still waits for others. */
 static uint64_t batch_gathers(const struct cmcwh_batch *batch) {
-    uint64_t now = batch->due == 0 ? 0 : port_ticks(batch->ring);
+    uint32_t gather = batch->ring->config.gather;
+    uint64_t left = gather == 0 ? 0 : batch->since - port_ticks(batch->ring);
 
-    return batch->due > now ? batch->due - now : 0;
+    return left <= gather ? left : 0; /* else that was before now */
 }
 
 /* Whoever is to lead now is called, if the storage is free. */
@@ -2853,8 +2851,10 @@ static void ring_hasten(struct cmcwh_ring *ring) {
     bool some = false;
 
     for (struct cmcwh_batch *batch = ring->waiting; batch != NULL; batch = batch->next_waiting) {
-        some = some || batch->due != 0;
-        batch->due = 0;
+        uint64_t left = batch_gathers(batch);
+
+        some = some || left > 0;
+        batch->since -= left;
     }
     if (some) {
         ring_call_leader(ring);
@@ -4127,9 +4127,7 @@ static void reader_stall(struct cmcwh_ring *ring, struct cmcwh_reader *reader, u
 static void batch_queue(struct cmcwh_batch *batch) {
     struct cmcwh_batch **at = &batch->ring->waiting;
 
-    batch->since = port_ticks(batch->ring);
-    batch->due =
-        batch->ring->config.gather > 0 ? port_after(batch->ring, batch->ring->config.gather) : 0;
+    batch->since = port_after(batch->ring, batch->ring->config.gather);
     while (*at != NULL) {
         at = &(*at)->next_waiting;
     }
@@ -4205,7 +4203,8 @@ uint32_t cmcwh_ring_gathered(struct cmcwh_ring *ring, bool enough) {
 /* How many ms it may still wait, UINT64_MAX: for ever. */
 static uint64_t batch_patience(const struct cmcwh_batch *batch) {
     uint64_t limit = batch->ring->config.confirm_wait;
-    uint64_t passed = limit == 0 ? 0 : port_ticks(batch->ring) - batch->since;
+    bool waits = limit > 0 && batch_gathers(batch) == 0;
+    uint64_t passed = waits ? port_ticks(batch->ring) - batch->since : 0;
 
     return limit == 0 ? UINT64_MAX : passed < limit ? limit - passed : 0;
 }

@@ -459,11 +459,11 @@ struct cmcwh_ring_config {
     uint32_t confirm_wait;
 
     /* How many ms a committed request waits for others that are to share its sync, 0: not at all;
-     * less than confirm_wait, unless that is 0. With storage all that come meanwhile are written
-     * and synced together, once. With confirm required readers see none of them before, and sync
-     * them together. Sooner when the ring has no room for more. Needs a clock: without one nobody
-     * waits. Whose time is over goes on where its port waits, or when it is confirmed again; of
-     * those that are to be called (cmcwh_server_config.settled) cmcwh_ring_gathered calls one. */
+     * confirm_wait begins after that. With storage all that come meanwhile are written and synced
+     * together, once. With confirm required readers see none of them before, and sync them
+     * together. Sooner when the ring has no room for more. Needs a clock: without one nobody waits.
+     * Whose time is over goes on where its port waits, or when it is confirmed again; of those that
+     * are to be called (cmcwh_server_config.settled) cmcwh_ring_gathered calls one. */
     uint32_t gather;
 
     /* What the ring counts and remembers beyond what readers are still to get: see History. NULL:
@@ -1206,7 +1206,7 @@ struct cmcwh_batch {
     void *context;
     /* After the commit: */
     uint64_t first_seq;
-    uint64_t since, due; /* ticks at which it began to wait, and until which for others */
+    uint64_t since; /* ticks from which on it waits to be safe; before that, for others */
     int outcome;
     bool parked; /* it was found pending */
     struct cmcwh_batch *next_waiting;

@@ -115,7 +115,7 @@ static void each_option(void **state) {
     read_right("--sync 250ms");
     assert_true(options.sync);
     assert_int_equal(options.gather, 250);
-    read_right("--store-timeout 60 --sync=10s");
+    read_right("--store-timeout 1 --sync=10s");
     assert_int_equal(options.gather, 10000);
     read_right("--sync 1s --sync never");
     assert_false(options.sync);
@@ -174,8 +174,6 @@ static void wrong_values(void **state) {
     read_wrong("--sync 10001ms", "10s at most");
     read_wrong("--sync 18446744073709551617s", "10s at most");
     read_wrong("--sync 18446744073709551s", "10s at most"); /* 2^64 ms and some */
-    read_wrong("--sync 2s", "--store-timeout");
-    read_wrong("--store-timeout 1 --sync 1000ms", "--store-timeout");
     read_wrong("--body-max 0", "expected");
     read_wrong("--body-max 1099511627777", "expected");
     read_wrong("--body-timeout 0", "expected");

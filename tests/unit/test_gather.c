@@ -341,15 +341,29 @@ static void nobody_waits_without_a_clock(void **state) {
     }
 }
 
-static void too_long(void **state) {
+/* The time for sinks and storage begins when that for others is over, and is the same for all. */
+static void time_to_be_safe(void **state) {
     struct cmcwh_ring_config config = usual();
 
     (void)state;
     config.confirm = true;
-    config.confirm_wait = GATHER;
-    assert_int_equal(cmcwh_ring_init(&ring, &config, 1), CMCWH_ERR_ARGUMENT);
-    config.confirm_wait = GATHER + 1;
+    config.confirm_wait = 100;
     assert_int_equal(cmcwh_ring_init(&ring, &config, 1), CMCWH_OK);
+    attach();
+    assert_int_equal(request(0), CMCWH_PENDING);
+    ticks += GATHER + config.confirm_wait - 1;
+    assert_int_equal(request(1), CMCWH_PENDING);
+    assert_pending(2);
+    assert_int_equal(cmcwh_sink_pump(&sink), 2);
+    assert_int_equal(ask(0), 1);
+    assert_int_equal(ask(1), 1);
+
+    assert_int_equal(request(0), CMCWH_PENDING);
+    assert_int_equal(cmcwh_ring_gathered(&ring, true), 0);
+    ticks += config.confirm_wait - 1;
+    assert_pending(1);
+    ticks++;
+    assert_int_equal(ask(0), CMCWH_ERR_STORAGE);
 }
 
 int main(void) {
@@ -366,7 +380,7 @@ int main(void) {
         cmocka_unit_test(full_in_memory),
         cmocka_unit_test(enough),
         cmocka_unit_test(nobody_waits_without_a_clock),
-        cmocka_unit_test(too_long),
+        cmocka_unit_test(time_to_be_safe),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,6 @@
 #include "command/options.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,7 +169,6 @@ static bool time_span(const char *value, uint64_t *ms) {
     return false;
 }
 
-/* `gather` must be less than --store-timeout, too: see sync_fits. */
 static const char *set_sync(struct options *options, const char *value) {
     enum { LONGEST = 10000 };
     size_t length = strlen(value);
@@ -558,19 +556,6 @@ static bool admin_fits(const struct options *options) {
     return true;
 }
 
-/* Whoever waits for others must be stored in time. */
-static bool sync_fits(const struct options *options) {
-    bool fits = options->gather == 0 || options->store_timeout == 0 || /* which was said */
-                options->gather < options->store_timeout * 1000;
-
-    if (!fits) {
-        log_usage("--sync: a request that waits %" PRIu32 " ms for others is not stored within "
-                  "%" PRIu32 " s, and gets 503: it must be less than --store-timeout",
-                  options->gather, options->store_timeout);
-    }
-    return fits;
-}
-
 /* What no option can see alone; nor can it be seen without a file that might say more. */
 static bool fit(const struct options *options) {
     bool right = true;
@@ -588,9 +573,6 @@ static bool fit(const struct options *options) {
             log_usage("--listen: '%s': HTTPS needs --tls-cert and --tls-key", options->listen[i]);
             right = false;
         }
-    }
-    if (right || options->check) {
-        right = sync_fits(options) && right;
     }
     if (right || options->check) {
         right = admin_fits(options) && right;
