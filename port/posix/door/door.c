@@ -687,8 +687,11 @@ static enum state linger(struct connection *c) {
     return came > 0 || (came < 0 && wire_waits()) ? LINGERS : FREE;
 }
 
-/* Nothing more is sent: the other side is waited for to say so too. */
+/* Nothing more is sent: the other side is waited for to say so too. Of a session, which would take
+ * room, nothing is needed for that. */
 static enum state half_close(struct connection *c) {
+    tls_close(c->tls);
+    c->tls = NULL;
     if (shutdown(c->socket, SHUT_WR) != 0) {
         return FREE;
     }
@@ -819,7 +822,8 @@ static enum state refuse(struct thread *t, struct connection *c, int status) {
 
 /* Nothing more has come of a request that is not whole. */
 static enum state wait_for_rest(struct thread *t, struct connection *c, enum state state) {
-    if (exchange_empty(c->exchange)) {
+    /* Who has a part of a record in memory is in a request: there is not room for more of these. */
+    if (exchange_empty(c->exchange) && (c->tls == NULL || !tls_pending(c->tls))) {
         release(t, c);
         return state == RESTS ? state : rest(t, c);
     }
@@ -1398,8 +1402,8 @@ static void *work(void *argument) {
     return NULL;
 }
 
-/* Closes those that rest, when nobody is taken any more; who has sent something is told so, but none
- * within a handshake, where there is no way to. */
+/* Closes those that rest, when nobody is taken any more; who has sent something is told so, but
+ * none within a handshake, where there is no way to. */
 static void close_door_on(struct thread *t, struct connection *c, uint32_t word) {
     if (hold(c, word)) {
         if (state_in(word) == RESTS && available(c->socket) > 0) {
