@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -425,6 +426,36 @@ static void ends_at_any_byte(void **state) {
     }
 }
 
+/* Warnings say nothing that matters: some are passed over, but whoever sends no end of them is not
+ * read to their end, which would take a thread. */
+static void no_end_of_warnings(void **state) {
+    static const char warning[] = {21, 3, 3, 0, 2, 1, 90 /* it has been cancelled */};
+    enum { FEW = 2, MANY = 1000 };
+    static char all[MANY * sizeof warning];
+    struct visit visit;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all; i++) {
+        all[i] = warning[i % sizeof warning];
+    }
+    for (size_t count = FEW; count <= MANY; count += MANY - FEW) {
+        int left = 0;
+
+        visit = visit_with(NULL);
+        assert_non_null(visit.session);
+        assert_false(shake_once(&visit));
+        assert_int_equal(visit.result, TLS_READS);
+        assert_int_equal(send(visit.theirs, all, count * sizeof warning, 0),
+                         count * sizeof warning);
+        shake(&visit);
+        assert_int_equal(visit.result, count == FEW ? 0 : TLS_FAILS);
+        assert_int_equal(ioctl(visit.ours, FIONREAD, &left), 0);
+        assert_int_equal(left > 0, count > FEW);
+        leave(&visit);
+    }
+    assert_nothing_taken();
+}
+
 static void resumes(struct visit *visit, SSL_SESSION *known, bool expected) {
     *visit = visit_with(known);
     assert_non_null(visit->session);
@@ -625,14 +656,14 @@ static void no_buffers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_of_any_number), cmocka_unit_test(ends_are_told),
-        cmocka_unit_test(a_record_in_parts),   cmocka_unit_test(ends_at_any_byte),
-        cmocka_unit_test(many_peers),          cmocka_unit_test(sessions_are_resumed),
-        cmocka_unit_test(another_certificate), cmocka_unit_test(older_versions),
-        cmocka_unit_test(every_cipher),        cmocka_unit_test(no_other_ciphers),
-        cmocka_unit_test(no_renegotiation),
+        cmocka_unit_test(bytes_of_any_number),  cmocka_unit_test(ends_are_told),
+        cmocka_unit_test(a_record_in_parts),    cmocka_unit_test(ends_at_any_byte),
+        cmocka_unit_test(many_peers),           cmocka_unit_test(no_end_of_warnings),
+        cmocka_unit_test(sessions_are_resumed), cmocka_unit_test(another_certificate),
+        cmocka_unit_test(older_versions),       cmocka_unit_test(every_cipher),
+        cmocka_unit_test(no_other_ciphers),     cmocka_unit_test(no_renegotiation),
 #ifdef MBEDTLS_CONFIG_FILE
-        cmocka_unit_test(more_than_fit),       cmocka_unit_test(no_buffers),
+        cmocka_unit_test(more_than_fit),        cmocka_unit_test(no_buffers),
 #endif
     };
 

@@ -20,6 +20,7 @@ struct tls {
     int socket;
     unsigned char alert; /* that the other side has sent */
     int error;           /* of Mbed TLS, which is none of its waits; 0: none was */
+    unsigned records;    /* that have come in its handshake, or since there were bytes in one */
 
     struct tls_expected *expected; /* of a peer that we have called (client.c); NULL: none */
 

@@ -127,9 +127,17 @@ static int send_bytes(void *session, const unsigned char *bytes, size_t length) 
                           : MBEDTLS_ERR_SSL_CONN_EOF;
 }
 
-static int receive_bytes(void *session, unsigned char *bytes, size_t length) {
-    ssize_t came = recv(((const struct tls *)session)->socket, bytes, length, 0);
+/* A handshake needs some ten records. Mbed TLS reads on past those that say nothing, such as
+ * warnings, as long as they come: whoever sends many would have a thread for himself. */
+static int receive_bytes(void *context, unsigned char *bytes, size_t length) {
+    enum { HEADER = 5 /* of a record: read by itself */, RECORDS_MOST = 64 };
+    struct tls *session = context;
+    ssize_t came = recv(session->socket, bytes, length, 0);
 
+    session->records += came == HEADER;
+    if (session->records > RECORDS_MOST) {
+        return MBEDTLS_ERR_SSL_INVALID_RECORD;
+    }
     return came >= 0      ? (int)came
            : wire_waits() ? MBEDTLS_ERR_SSL_WANT_READ
                           : MBEDTLS_ERR_SSL_CONN_EOF;
@@ -214,6 +222,7 @@ int tls_shake(struct tls *session) {
     result = mbedtls_ssl_handshake(&session->ssl);
     result = result == 0 ? 0 : outcome(session, result);
     if (result == 0 || result == TLS_FAILS) {
+        session->records = 0;
         end_handshake(session);
     }
     leave(session);
@@ -234,7 +243,11 @@ int tls_read(struct tls *session, void *bytes, size_t length) {
     if (result == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY || result == MBEDTLS_ERR_SSL_CONN_EOF) {
         result = 0;
     }
-    result = result >= 0 ? result : outcome(session, result);
+    if (result >= 0) {
+        session->records = 0;
+    } else {
+        result = outcome(session, result);
+    }
     leave(session);
     return result;
 }
