@@ -14,7 +14,7 @@ from harness import Client, Server, Skipped, body, eventually, loading, payload,
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 
 
-KEYS = {"ECDSA": ("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"), "RSA": ("rsa:2048",)}
+KEYS = {"ECDSA": ("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"), "RSA": ("rsa:2048",), "small RSA": ("rsa:1024",)}
 
 
 def certificate(folder, name, days=30, subject="localhost", kind="ECDSA"):
@@ -303,7 +303,15 @@ def test_what_is_refused_at_start():
         assert "not the key of the certificate" in refused(server, "--tls-cert", cert, "--tls-key",
                                                            other_key)
         nonsense = server.write("nonsense", "hello\n")
-        assert "--tls-cert: %s: expected a certificate" % nonsense in refused(server, "--tls-cert", nonsense, "--tls-key", key)
+        wrong = "--tls-cert: %s: expected a certificate with its chain in PEM: "
+        assert wrong % nonsense + "there is none" in refused(server, "--tls-cert", nonsense, "--tls-key", key)
+        with open(cert, encoding="ascii") as file:
+            pem = file.read()
+        for name, text in (("cut", pem[:300]), ("damaged", pem[:100] + "####" + pem[104:]), ("chain", pem + pem[:300])):
+            path = server.write(name, text)
+            assert wrong % path + "its bytes are damaged" in refused(server, "--tls-cert", path, "--tls-key", key)
+        small, small_key = certificate(server.folder, "small", kind="small RSA")
+        assert wrong % small + "its key is too small" in refused(server, "--tls-cert", small, "--tls-key", small_key)
         assert "--tls-key: %s: expected a key in PEM: " % nonsense in refused(server, "--tls-cert", cert, "--tls-key", nonsense)
         open_key = server.path("open")
         with open(key, "rb") as file, open(open_key, "wb") as copy:

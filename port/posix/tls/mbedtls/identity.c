@@ -11,6 +11,7 @@
 
 #include "platform/given.h"
 #include "platform/log.h"
+#include "tls/faults.h"
 #include "tls/mbedtls/random.h"
 
 static const char begins[] = "-----BEGIN CERTIFICATE-----";
@@ -43,14 +44,16 @@ static bool is_memory(int error) {
 const char *tls_read_fault(int error) {
     switch (-(-error & 0xFF80)) {
     case MBEDTLS_ERR_PEM_NO_HEADER_FOOTER_PRESENT:
-        return "there is none in it";
+        return TLS_FAULT_NONE;
+    case MBEDTLS_ERR_X509_UNKNOWN_SIG_ALG:
+        return "it is signed in a way that this build does not know: RSA or ECDSA, with SHA-256 or "
+               "longer";
     case MBEDTLS_ERR_PK_UNKNOWN_PK_ALG:
     case MBEDTLS_ERR_PK_UNKNOWN_NAMED_CURVE:
     case MBEDTLS_ERR_PK_FEATURE_UNAVAILABLE:
-    case MBEDTLS_ERR_X509_UNKNOWN_SIG_ALG:
         return "it is of a kind that this build does not know: RSA, or ECDSA with P-256 or P-384";
     default:
-        return "its bytes are damaged";
+        return TLS_FAULT_DAMAGED;
     }
 }
 
@@ -64,8 +67,7 @@ static bool refuse(const struct given *file, const char *what, int error) {
         return given_failed(file, NULL, ENOMEM);
     }
     (void)snprintf(text, sizeof text, "expected %s in PEM: %s", what,
-                   locked ? "it asks for a pass phrase, which must be taken off"
-                          : tls_read_fault(error));
+                   locked ? TLS_FAULT_LOCKED : tls_read_fault(error));
     return given_wrong(file, 0, text);
 }
 
@@ -104,10 +106,18 @@ static bool take_key(struct tls_identity *identity, const struct given *file) {
            given_wrong(file, 0, "it is not the key of the certificate");
 }
 
+static bool is_small(const mbedtls_pk_context *key) {
+    return mbedtls_pk_can_do(key, MBEDTLS_PK_RSA) && mbedtls_pk_get_bitlen(key) < TLS_RSA_LEAST;
+}
+
 static bool take_certificate(struct tls_identity *identity, const struct given *file) {
     int error = tls_read_certificates(&identity->certificate, file->bytes, file->length);
 
-    return error == 0 || refuse(file, "a certificate with its chain", error);
+    if (error != 0) {
+        return refuse(file, "a certificate with its chain", error);
+    }
+    return !is_small(&identity->certificate.pk) ||
+           given_wrong(file, 0, "expected a certificate with its chain in PEM: " TLS_FAULT_SMALL);
 }
 
 static bool take(struct tls_identity *identity, const char *option, const char *path,

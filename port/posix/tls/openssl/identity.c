@@ -11,6 +11,7 @@
 
 #include "platform/given.h"
 #include "platform/log.h"
+#include "tls/faults.h"
 
 /* A key that asks for a pass phrase would stop an unattended start. */
 static int no_pass_phrase(char *buffer, int size, int writing, void *asked) {
@@ -28,14 +29,26 @@ static bool refuse(const struct given *file, const char *fault) {
     return memory ? given_failed(file, NULL, ENOMEM) : given_wrong(file, 0, fault);
 }
 
+/* What the last error means to a person. What OpenSSL says of damaged bytes depends on which of its
+ * readers has seen them last. */
+static const char *fault_of(unsigned long error) {
+    const char *reason = ERR_reason_error_string(error);
+
+    if (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE) {
+        return TLS_FAULT_NONE;
+    }
+    if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason != NULL) {
+        return ERR_GET_REASON(error) == SSL_R_EE_KEY_TOO_SMALL ? TLS_FAULT_SMALL : reason;
+    }
+    return TLS_FAULT_DAMAGED;
+}
+
 /* Its bytes are not `what`. */
 static bool refuse_bytes(const struct given *file, const char *what, bool asked) {
-    const char *reason = asked ? "it asks for a pass phrase, which must be taken off"
-                               : ERR_reason_error_string(ERR_peek_error());
     char text[256];
 
     (void)snprintf(text, sizeof text, "expected %s in PEM: %s", what,
-                   reason == NULL ? "not PEM, or not of the right kind" : reason);
+                   asked ? TLS_FAULT_LOCKED : fault_of(ERR_peek_error()));
     return refuse(file, text);
 }
 
@@ -79,7 +92,7 @@ static bool take_key(SSL_CTX *context, const struct given *file) {
     EVP_PKEY_free(key);
     (void)BIO_free(bio);
     if (!read && strstr(file->bytes, "PRIVATE KEY-----") == NULL) {
-        return refuse(file, "expected a key in PEM: there is none in it");
+        return refuse(file, "expected a key in PEM: " TLS_FAULT_NONE);
     }
     return fits || (read ? refuse(file, "it is not the key of the certificate")
                          : refuse_bytes(file, "a key", asked));
