@@ -102,14 +102,16 @@ class Debian:
 
 class Posting(Threads):
     """Clients that post until they are told to end, each on a connection that it keeps as long as it can. Every event
-    has a number of its own."""
+    has a number of its own. `pause`: seconds from an answer to the next request, where others need the processor.
+    `events` in each request, or one to four."""
 
     numbers = iter(range(10 ** 9))
     lock = threading.Lock()
 
-    def __init__(self, connect, clients=2):
-        self.connect, self.sent, self.taken, self.refused = connect, set(), set(), []
-        self.set_up(self.post, clients)
+    def __init__(self, connect, pause, events):
+        self.connect, self.pause, self.events = connect, pause, events
+        self.sent, self.taken, self.refused = set(), set(), []
+        self.set_up(self.post, 2)
 
     def post(self, _):
         client = None
@@ -119,18 +121,17 @@ class Posting(Threads):
                 answer = self.one(client)
                 if answer.headers.get("connection") == ["close"]:
                     client = self.close(client)
-                if answer.status == 503:
-                    self.ending.wait(0.1)
+                self.ending.wait(0.1 if answer.status == 503 else self.pause)
             except (OSError, IndexError, ValueError):  # it is gone, in the midst of an answer too
                 client = self.close(client)
                 self.ending.wait(0.05)
         self.close(client)
 
-    def one(self, client, count=None):
+    def one(self, client):
         """One request, with events that nobody else has sent."""
         with self.lock:
             first = next(self.numbers)
-            events = {first} | {next(self.numbers) for _ in range((count or 1 + first % 4) - 1)}
+            events = {first} | {next(self.numbers) for _ in range((self.events or 1 + first % 4) - 1)}
         self.sent |= events
         client.send(request(body(len(events), first=first), headers=[AUTHORIZATION]))
         answer = client.answer()
@@ -146,10 +147,13 @@ class Posting(Threads):
             client.close()
 
     def wait(self, count):
-        """Until so many more are taken."""
-        enough, end = len(self.taken) + count, time.monotonic() + PATIENCE
+        """Until so many more are taken, and none has to be waited for longer than PATIENCE."""
+        last, end = len(self.taken), time.monotonic() + PATIENCE
+        enough = last + count
         while len(self.taken) < enough:
-            assert time.monotonic() < end, "%d of %d taken; refused: %s" % (len(self.taken), enough, self.refused[-5:])
+            if len(self.taken) > last:
+                last, end = len(self.taken), time.monotonic() + PATIENCE
+            assert time.monotonic() < end, "%d of %d taken; refused: %s" % (last, enough, self.refused[-5:])
             time.sleep(0.02)
 
 
@@ -182,8 +186,8 @@ class Steps:
             raise
         return client
 
-    def posting(self, clients=2):
-        return Posting(self.connect, clients)
+    def posting(self, pause=0.0, events=None):
+        return Posting(self.connect, pause, events)
 
     def count(self, posting):
         self.taken |= posting.taken
@@ -321,10 +325,9 @@ class Steps:
         """Every event of a burst to `syslog:` is in the journal, beyond what it takes of others."""
         debian = self.debian
         self.configure("sink = syslog:")
-        posting, client = self.posting(), self.connect()
-        while len(posting.taken) < (20000 if self.long else 1000):
-            posting.one(client, 100)
-        client.close()
+        posting = self.posting(events=100)
+        with posting:
+            posting.wait(20000 if self.long else 1000)
         self.count(posting)
         end = time.monotonic() + PATIENCE
         while True:
@@ -356,10 +359,10 @@ class Steps:
         """/var is full: events are taken as long as the ring has room, also by a new process."""
         debian = self.debian
         debian.do("fallocate -l $(df --output=avail -B1 /var | tail -n 1) /var/fill; cat /dev/zero >/var/fill2 || true")
-        posting, client = self.posting(), self.connect()
-        answer = posting.one(client, 100)
+        posting, client = self.posting(events=100), self.connect()
+        answer = posting.one(client)
         while answer.status == 200:
-            answer = posting.one(client, 100)
+            answer = posting.one(client)
         assert answer.status == 503 and b"ring_full" in answer.body, answer.body
         client.close()
         assert len(posting.taken) >= 900, len(posting.taken)
@@ -409,7 +412,7 @@ class Steps:
         debian.put("/root/newer.deb", newer(self.package, self.folder))
         mine = debian.do("cat " + CONFIG)
         pid = self.property("MainPID")
-        posting = self.posting()
+        posting = self.posting(pause=0.2)
         with posting:
             posting.wait(20)
             debian.do("dpkg -i --force-confold /root/newer.deb")

@@ -73,6 +73,11 @@ CONSOLE
     for unit in $NOT_STARTED; do
         ln -sf /dev/null "$units/$unit"
     done
+    # There is nothing here that they would make units of, and each `systemctl daemon-reload` runs them all.
+    mkdir -p "$1/etc/systemd/system-generators"
+    for generator in "$1"/lib/systemd/system-generators/*; do
+        ln -s /dev/null "$1/etc/systemd/system-generators/${generator##*/}"
+    done
     : >"$1/etc/fstab"
     od -An -N16 -tx1 /dev/urandom | tr -d ' ' >"$1/etc/machine-id" # or it would be the first boot
 }
