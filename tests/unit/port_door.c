@@ -28,7 +28,9 @@ enum {
     BLOCK = 4096,
     LARGE = 40000,
     MANY = 100,
-    HANGS = 60 /* s: less than a connection may rest */
+    HANGS = 60,    /* s: less than a connection may rest */
+    GATHER = 20,   /* ms: some come together, and nobody waits for long */
+    EVER = 3600000 /* ms */
 };
 
 #define HOST  " HTTP/1.1\r\nHost: x\r\n"
@@ -162,7 +164,12 @@ static struct listener listener[2];
 static unsigned listener_count; /* the second one speaks TLS */
 static struct door *door;
 static uint64_t seen; /* events in the ring */
-static bool stores;   /* the ring is on that storage */
+
+/* Where the ring is, and for how long requests wait for others. */
+static struct kind {
+    bool stores; /* on that storage */
+    uint32_t gather;
+} kind, on_storage = {true, 0}, sharing = {true, GATHER}, waiting = {true, EVER};
 
 static bool closing(void *context, const struct mg_connection *connection) {
     (void)context;
@@ -179,12 +186,13 @@ static void open_ring(void) {
                                        .links = links,
                                        .capacity = RECORDS,
                                        .port = &platform.port,
-                                       .confirm_wait = 50};
+                                       .confirm_wait = 50,
+                                       .gather = kind.gather};
     struct cmcwh_geometry geometry = {.records = RECORDS, .block = BLOCK};
     struct cmcwh_recovery found;
 
     assert_int_equal(platform_init(&platform), 0);
-    if (stores) {
+    if (kind.stores) {
         syncs = 0; /* the first ones do not fail */
         config.storage = &storage;
         assert_int_equal(cmcwh_storage_format(&storage, &geometry), CMCWH_OK);
@@ -588,7 +596,7 @@ static void converse_with(unsigned count, unsigned connections, uint32_t seed) {
 
 /* Whatever hangs ends the program. */
 static int setup(void **state) {
-    stores = *state != NULL;
+    kind = *state != NULL ? *(struct kind *)*state : (struct kind){.stores = false};
     (void)alarm(HANGS);
     (void)signal(SIGPIPE, SIG_IGN);
     write_texts();
@@ -682,7 +690,7 @@ static void ends_with_its_request(void **state) {
     close_door();
 }
 
-/* ---- What is counted ---- */
+/* ---- What is counted, and who waits for others ---- */
 
 static struct door_counters counted(void) {
     struct door_counters counters;
@@ -900,6 +908,86 @@ static void a_crowd_of_handshakes(void **state) {
     }
 }
 
+/* What comes first of an answer; "": the connection has ended without one. */
+static void assert_answered(int sender, const char *with) {
+    struct pollfd polled = {.fd = sender, .events = POLLIN};
+    char bytes[1024] = "";
+
+    assert_int_equal(poll(&polled, 1, HANGS * 500), 1);
+    assert_true(recv(sender, bytes, sizeof bytes - 1, 0) >= 0);
+    bytes[strlen(with)] = '\0';
+    assert_string_equal(bytes, with);
+}
+
+/* Nobody knocks a second time: the timer ends it or, if that were late, who looks at the time. */
+static void time_ends_the_wait(void **state) {
+    int first, second;
+
+    (void)state;
+    open_door();
+    first = come(listener);
+    second = come(listener);
+    for (int i = 0; i < 2; i++) { /* once the clock has been set, it must be set again */
+        say(first, POST "Content-Length: 49\r\n\r\n" EVENT);
+        say(second, POST "Content-Length: 49\r\n\r\n" EVENT);
+        assert_answered(first, "HTTP/1.1 200");
+        assert_answered(second, "HTTP/1.1 200");
+    }
+    (void)close(first);
+    (void)close(second);
+    close_door();
+    assert_int_equal(seen, 4);
+}
+
+/* Those who wait share one sync at the end, also for one who has gone meanwhile, and of a sender
+ * who says more than one the first; a request that is not whole holds nobody. */
+static void the_end_ends_the_wait(void **state) {
+    uint32_t before;
+    int senders[4];
+
+    (void)state;
+    open_door();
+    before = syncs;
+    for (unsigned i = 0; i < 4; i++) {
+        senders[i] = come(listener);
+    }
+    say(senders[0], POST "Content-Length: 49\r\n\r\n" EVENT);
+    say(senders[1], POST "Content-Length: 49\r\n\r\n" EVENT);
+    say(senders[2], POST "Content-Length: 49\r\n\r\n" EVENT "GET /x" HOST "\r\n");
+    await(counted().storing == 3);
+    say(senders[3], POST "Content-Length: 49\r\n\r\n");
+    await(counted().accepted == 4);
+    (void)close(senders[1]);
+    assert_int_equal(syncs, before);
+    assert_int_equal(counted().storing, 3);
+    door_drain(door, HANGS * 1000);
+    assert_int_equal(syncs, before + 1);
+    assert_answered(senders[0], "HTTP/1.1 200");
+    assert_answered(senders[2], "HTTP/1.1 200");
+    close_door();
+    assert_int_equal(seen, 3);
+    (void)close(senders[0]);
+    (void)close(senders[2]);
+    (void)close(senders[3]);
+    (void)said();
+}
+
+/* Without notice: none of those who wait is taken, and none is told so. */
+static void closed_on_those_who_wait(void **state) {
+    int sender;
+
+    (void)state;
+    open_door();
+    sender = come(listener);
+    say(sender, POST "Content-Length: 49\r\n\r\n" EVENT);
+    await(counted().storing == 1);
+    close_door();
+    assert_answered(sender, "HTTP/1.1 503");
+    assert_int_equal(seen, 0);
+    (void)close(sender);
+    (void)said();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(room_for_all, setup, teardown),
@@ -911,9 +999,16 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_record_without_its_end, setup, teardown),
         cmocka_unit_test_setup_teardown(too_many, setup, teardown),
         cmocka_unit_test_setup_teardown(closed_at_any_moment, setup, teardown),
-        cmocka_unit_test_prestate_setup_teardown(room_for_all, setup, teardown, stored),
-        cmocka_unit_test_prestate_setup_teardown(too_many, setup, teardown, stored),
-        cmocka_unit_test_prestate_setup_teardown(closed_at_any_moment, setup, teardown, stored)};
+        cmocka_unit_test_prestate_setup_teardown(room_for_all, setup, teardown, &on_storage),
+        cmocka_unit_test_prestate_setup_teardown(too_many, setup, teardown, &on_storage),
+        cmocka_unit_test_prestate_setup_teardown(closed_at_any_moment, setup, teardown,
+                                                 &on_storage),
+        cmocka_unit_test_prestate_setup_teardown(too_many, setup, teardown, &sharing),
+        cmocka_unit_test_prestate_setup_teardown(closed_at_any_moment, setup, teardown, &sharing),
+        cmocka_unit_test_prestate_setup_teardown(time_ends_the_wait, setup, teardown, &sharing),
+        cmocka_unit_test_prestate_setup_teardown(the_end_ends_the_wait, setup, teardown, &waiting),
+        cmocka_unit_test_prestate_setup_teardown(closed_on_those_who_wait, setup, teardown,
+                                                 &waiting)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
