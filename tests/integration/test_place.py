@@ -1,5 +1,5 @@
 """A place that is in memory keeps nothing over a power cut: that is said at start and by --check-config, of the ring's
-file and of required log files, and of nothing else."""
+file, and of logs and dead letters of required sinks, and of nothing else."""
 
 import contextlib
 import os
@@ -58,13 +58,23 @@ def test_a_log_is_in_memory():
         for ring in ([], ["--ring", path + "/ring"]):
             there = warnings(*ring, "--sink", "file:%s/log" % path)  # perhaps all of this is in memory
             said = warnings(*ring, "--sink", log)
-            assert "sink '%s': %s" % (log, SAID % ("tmpfs", "it has taken")) in said[-1], said
+            assert "sink '%s': %s/small/log %s" % (log, path, SAID % ("tmpfs", "it has taken")) in said[-1], said
             if not there:
                 assert len(said) == 1
                 assert not warnings(*ring, "--sink", log + "?policy=besteffort")
         os.mkfifo(path + "/small/pipe")
         for nothing in ("/dev/null", path + "/small/pipe"):
             assert not warnings("--sink", "file:" + nothing)
+
+
+def test_dead_letters_are_in_memory():
+    """Nobody else has what is in them."""
+    with folder() as path:
+        uri = "http://127.0.0.1:1/x?dead=%s/small/dead" % path
+        said = warnings("--sink", uri)
+        assert len(said) == 1 and "sink '%s': %s/small/dead %s" % (uri, path, SAID % ("tmpfs", "it has taken")) in said[0], said
+        assert not warnings("--sink", uri + "&policy=besteffort")
+        assert not warnings("--sink", uri.partition("?")[0])
 
 
 def test_an_overlay_whose_upper_part_is_in_memory():

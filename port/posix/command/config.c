@@ -154,14 +154,27 @@ enum outcome config_become(const struct options *options, const struct sink *sin
     return OUTCOME_RIGHT;
 }
 
-static void warn_place(const char *what, const char *name, const char *path, const char *keeps) {
+static void warn_ring(const char *ring) {
     char why[PLACE_WHY];
 
-    if (place_fades(path, why)) {
+    if (place_fades(ring, why)) {
         log_line(CMCWH_LOG_WARN,
-                 "%s '%s': %s: a power cut loses what %s; a disk, or flash with a file system for "
-                 "it, would keep that",
-                 what, name, why, keeps);
+                 "ring '%s': %s: a power cut loses what was answered with 200; a disk, or flash "
+                 "with a file system for it, would keep that",
+                 ring, why);
+    }
+}
+
+static void warn_sink(const struct sink *sink) {
+    const char *(*keeps)(const struct sink *) = sink->medium == NULL ? NULL : sink->medium->keeps;
+    const char *file = keeps == NULL ? NULL : keeps(sink);
+    char why[PLACE_WHY];
+
+    if (file != NULL && sink->required && place_fades(file, why)) {
+        log_line(CMCWH_LOG_WARN,
+                 "sink '%s': %s %s: a power cut loses what it has taken; a disk, or flash with a "
+                 "file system for it, would keep that",
+                 sink->uri, file, why);
     }
 }
 
@@ -170,12 +183,10 @@ void config_warn_places(const struct options *options, const struct sink *sinks)
         return;
     }
     if (options->ring != NULL) {
-        warn_place("ring", options->ring, options->ring, "was answered with 200");
+        warn_ring(options->ring);
     }
     for (unsigned i = 0; i < options->sinks; i++) {
-        if (sinks[i].medium == &sink_file && sinks[i].required) {
-            warn_place("sink", sinks[i].uri, sinks[i].target, "it has taken");
-        }
+        warn_sink(&sinks[i]);
     }
 }
 

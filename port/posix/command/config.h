@@ -25,8 +25,8 @@ enum outcome config_read(const struct options *options, struct sink sinks[CMCWH_
  * not begin with '/', when that user may not get at them. */
 enum outcome config_become(const struct options *options, const struct sink *sinks);
 
-/* Says of the ring's file and of required log files when a sync keeps nothing of them over a power
- * cut, unless nobody wants that (--sync never). */
+/* Says of the ring's file, and of what required sinks keep in files, when a sync keeps nothing of
+ * them over a power cut, unless nobody wants that (--sync never). */
 void config_warn_places(const struct options *options, const struct sink *sinks);
 
 /* For --check-config: all that can be known without serving, and without changing anything. A line

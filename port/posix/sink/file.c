@@ -248,6 +248,10 @@ static const struct sink_parameter parameters[] = {
     {"keep", "keep=N, from 1 to 1000", set_keep},
     {NULL, NULL, NULL}};
 
+static const char *file_keeps(const struct sink *sink) {
+    return sink->target;
+}
+
 const struct sink_medium sink_file = {.scheme = "file",
                                       .help = "file:PATH",
                                       .encoding = CMCWH_ENCODE_JSON,
@@ -256,6 +260,7 @@ const struct sink_medium sink_file = {.scheme = "file",
                                       .own = &at_first,
                                       .own_size = sizeof at_first,
                                       .look = file_look,
+                                      .keeps = file_keeps,
                                       .open = file_open,
                                       .write = file_write,
                                       .sync = outlet_sync,

@@ -286,14 +286,20 @@ static enum outcome http_look(struct sink *sink, bool reach) {
                : outcome;
 }
 
+static const char *http_keeps(const struct sink *sink) {
+    const struct http *own = sink->own;
+
+    return own->settings.dead;
+}
+
 #define HTTP(SCHEME, HELP, TARGET)                                                                 \
     {                                                                                              \
         .scheme = (SCHEME), .help = (HELP), .encoding = CMCWH_ENCODE_JSON, .target = (TARGET),     \
         .parameters = http_parameters, .own = &http_usual, .own_size = sizeof http_usual,          \
         .own_zeros = sizeof(struct http) - sizeof http_usual, .batch = HTTP_BATCH,                 \
-        .wait = HTTP_WAIT, .look = http_look, .load = http_load, .unload = secrets_unload,         \
-        .open = http_open, .put = http_put, .sync = http_sync, .idle = http_idle,                  \
-        .close = http_close                                                                        \
+        .wait = HTTP_WAIT, .look = http_look, .keeps = http_keeps, .load = http_load,              \
+        .unload = secrets_unload, .open = http_open, .put = http_put, .sync = http_sync,           \
+        .idle = http_idle, .close = http_close                                                     \
     }
 
 const struct sink_medium sink_http = HTTP("http", "http://HOST[:PORT]/PATH", http_target);

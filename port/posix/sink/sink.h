@@ -50,6 +50,10 @@ struct sink_medium {
      * thread runs. NULL: nothing. */
     enum outcome (*look)(struct sink *sink, bool reach);
 
+    /* The file that keeps what it has taken, or some of that; NULL, and no function: it goes on to
+     * somebody else. */
+    const char *(*keeps)(const struct sink *sink);
+
     /* Reads the files that its URI names, such as credentials: in main, at the start, while that
      * may still read all of them, and again when they may have changed. What it returns is given to
      * `unload` when it is of no use any more. NULL: one line has said what is wrong with them, and
