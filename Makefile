@@ -142,7 +142,7 @@ need_header = $(call includes,$(1)) || { \
 $(OUT)/checked:
 	@mkdir -p $(OUT)/unit $(OUT)/embed $(OUT)/bench
 	@command -v $(firstword $(CC)) >/dev/null || { \
-		echo "the compiler '$(firstword $(CC))' is missing: run 'make deps', or name one with CC" >&2; exit 1; }
+		echo "the compiler '$(firstword $(CC))' is missing: run 'make $(if $(CROSS_COMPILE),cross-)deps', or name one with CC" >&2; exit 1; }
 	@$(call need_header,jsmn.h,jsmn (libjsmn-dev),deps)
 	@touch $@
 
