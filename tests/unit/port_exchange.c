@@ -45,7 +45,9 @@ static int setup(void **state) {
     timer_init(&times);
     exchanges = exchange_open(EXCHANGES, &server, &times);
     assert_non_null(exchanges);
-    x = &exchanges[EXCHANGES - 1];
+    for (size_t i = 0; i < EXCHANGES; i++) {
+        x = exchange_make(exchanges, i);
+    }
     begin();
     return 0;
 }

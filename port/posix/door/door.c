@@ -155,7 +155,8 @@ struct door {
     unsigned used;
     struct connection *queue;       /* the first waits longest */
     unsigned storing, storing_most; /* the first may be read at any time */
-    struct exchange *idle;
+    size_t exchanges_made;          /* the others take no memory yet */
+    struct exchange *idle;          /* those made that nobody has */
     struct tally tally;
     unsigned kept, kept_most, shakes_most;
     struct door_counters counters; /* those since the start */
@@ -546,6 +547,21 @@ static bool has_to_queue(struct connection *c, enum state *state) {
 
 /* ---- Exchanges ---- */
 
+static struct exchange *make_exchange(struct door *door) {
+    return exchange_make(door->exchanges, door->exchanges_made++);
+}
+
+/* One that nobody has, or NULL. With the mutex held. */
+static struct exchange *take_exchange(struct door *door) {
+    struct exchange *idle = door->idle;
+
+    if (idle != NULL) {
+        door->idle = idle->next;
+        return idle;
+    }
+    return door->exchanges_made < door->exchange_count ? make_exchange(door) : NULL;
+}
+
 /* The connection needs its exchange no longer. */
 static void release(struct thread *t, struct connection *c) {
     struct exchange *exchange = c->exchange;
@@ -755,8 +771,7 @@ static bool find_spare(struct thread *t) {
         struct connection *c;
 
         (void)pthread_mutex_lock(&door->mutex);
-        t->spare = door->idle;
-        door->idle = t->spare == NULL ? NULL : t->spare->next;
+        t->spare = take_exchange(door);
         (void)pthread_mutex_unlock(&door->mutex);
         if (t->spare == NULL &&
             (c = choose(door, 1U << FEEDS | 1U << ANSWERS, yield_exchange)) != NULL) {
@@ -1518,13 +1533,8 @@ static bool make_places(struct door *door) {
         return log_failure("memory for connections (--connections, --workers, --slow-requests)",
                            ENOMEM);
     }
-    for (size_t i = 0; i < door->exchange_count; i++) {
-        if (i <= config->workers) {
-            door->threads[i] = (struct thread){.door = door, .spare = &door->exchanges[i]};
-        } else {
-            door->exchanges[i].next = door->idle;
-            door->idle = &door->exchanges[i];
-        }
+    for (size_t i = 0; i <= config->workers; i++) {
+        door->threads[i] = (struct thread){.door = door, .spare = make_exchange(door)};
     }
     door->kept_most = count - (count / 4 < RESERVE ? count / 4 : RESERVE);
     door->shakes_most = count / 8 > 16 ? count / 8 : 16;

@@ -32,7 +32,6 @@ int mg_read(struct mg_connection *connection, void *bytes, size_t length) {
     return -1;
 }
 
-/* What no request has been in is not touched but where it begins, and so takes little memory. */
 struct exchange *exchange_open(size_t count, struct cmcwh_server *server, struct timer *times) {
     struct exchange *exchanges = calloc(count, sizeof *exchanges);
     struct mg_context *context = cmcwh_civetweb_open(count);
@@ -42,15 +41,21 @@ struct exchange *exchange_open(size_t count, struct cmcwh_server *server, struct
         free(exchanges);
         return NULL;
     }
-    for (size_t i = 0; i < count; i++) {
-        struct exchange *exchange = &exchanges[i];
-
-        exchange->server = server;
-        exchange->times = times;
-        exchange->context = context;
-        exchange->civetweb = cmcwh_civetweb_connection(context, i);
-    }
+    exchanges[0].server = server;
+    exchanges[0].times = times;
+    exchanges[0].context = context;
     return exchanges;
+}
+
+struct exchange *exchange_make(struct exchange *exchanges, size_t number) {
+    const struct exchange *first = &exchanges[0];
+    struct exchange *exchange = &exchanges[number];
+
+    exchange->server = first->server;
+    exchange->times = first->times;
+    exchange->context = first->context;
+    exchange->civetweb = cmcwh_civetweb_connection(first->context, number);
+    return exchange;
 }
 
 void exchange_close(struct exchange *exchanges) {

@@ -43,10 +43,13 @@ enum exchange_state {
     EXCHANGE_REFUSES /* answered otherwise, and to be closed: more of the request may come */
 };
 
-/* A number of them, for one server. `times` gets how long each request took, from its first bytes
- * to its answer; NULL: nothing is measured. NULL: no memory. */
+/* Room for a number of them, for one server. `times` gets how long each request took, from its
+ * first bytes to its answer; NULL: nothing is measured. NULL: no memory. */
 struct exchange *exchange_open(size_t count, struct cmcwh_server *server, struct timer *times);
 void exchange_close(struct exchange *exchanges);
+
+/* The one of this number, from 0 on, before its first use: what was not made takes no memory. */
+struct exchange *exchange_make(struct exchange *exchanges, size_t number);
 
 /* The one that this request of civetweb's is in. */
 struct exchange *exchange_of(const struct mg_connection *connection);
