@@ -71,10 +71,11 @@ SANITIZERS := $(if $(SANITIZE),$(or $(SANITIZE_$(SANITIZE)),-fsanitize=$(SANITIZ
 
 # What is small is static, and what is static is kept small: no tables for unwinding (a debugger has its own,
 # of -g), no gaps between segments, and the program's own code, which is at a fixed address, knows it. Nor, with musl,
-# a page (some processors' are of 64 KiB) for what could be made read-only after the start: its static programs do not.
+# a page (some processors' are of 64 KiB) for what could be made read-only after the start: its static programs do not;
+# nor what fills one up, where that would save a page of memory.
 STATIC_FLAGS := $(if $(filter 1,$(SMALL) $(STATIC)),-fno-asynchronous-unwind-tables)
 STATIC_LINK := $(if $(filter 1,$(SMALL) $(STATIC)),-Wl$(comma)-z$(comma)noseparate-code) $(if $(filter 1,$(STATIC)),-static) \
-	$(if $(STATIC_MUSL),-Wl$(comma)-z$(comma)norelro)
+	$(if $(STATIC_MUSL),-Wl$(comma)-z$(comma)norelro -Wl$(comma)-z$(comma)common-page-size=16)
 FIXED := $(if $(filter 1,$(STATIC)),-fno-pie)
 
 # What is not called is left out.

@@ -1,10 +1,11 @@
 /* Points in time: RFC 3339, local time, and how long ago. */
 #include "platform/when.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "platform/writer.h"
 
 /* ---- Reading ---- */
 
@@ -139,13 +140,15 @@ bool when_read(const char *text, uint64_t now, uint64_t *when) {
 
 /* ---- Printing ---- */
 
+/* Without strftime, which brings the languages of the C library with it. */
 const char *when_print(uint64_t when, char out[WHEN_SIZE]) {
     time_t seconds = (time_t)(when / 1000);
     struct tm tm = {.tm_mday = 1};
-    size_t used;
+    struct writer writer = {.bytes = out, .size = WHEN_SIZE - 1};
 
     (void)gmtime_r(&seconds, &tm);
-    used = strftime(out, WHEN_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-    (void)snprintf(out + used, WHEN_SIZE - used, ".%03uZ", (unsigned)(when % 1000));
+    writer_print(&writer, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900, tm.tm_mon + 1,
+                 tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (unsigned)(when % 1000));
+    out[writer.used] = '\0';
     return out;
 }
