@@ -183,6 +183,17 @@ $(MBEDTLS_OBJECTS): $(OUT)/mbedtls/%.o: $(MBEDTLS_SRC)/library/%.c port/posix/tl
 	$(call say,CC mbedtls/$(<F))$(CC) -std=c99 -D_GNU_SOURCE $(WIDE) $(CPPFLAGS) $(MBEDTLS_FLAGS) $(FIXED) -w -Iport/posix \
 		$(MBEDTLS_HEADERS) -c $< -o $@
 
+ifeq ($(TLS_LIBRARY),mbedtls)
+MBEDTLS := $(OUT)/mbedtls.a
+$(MBEDTLS): $(MBEDTLS_OBJECTS) | $(OUT)/checked-server
+ifneq ($(MBEDTLS_OBJECTS),)
+	$(call say,AR mbedtls.a)rm -f $@ && $(AR) qcs $@ $^
+else
+# `make deps all`: the next make finds the source that this one has fetched.
+	@$(MAKE) $@
+endif
+endif
+
 # The status page, as C.
 $(OUT)/page.inc: port/posix/admin/page.html port/posix/admin/page.awk | $(OUT)/checked
 	$(call say,AWK $<)LC_ALL=C awk -f port/posix/admin/page.awk $< >$@
@@ -211,7 +222,7 @@ $(filter $(COLD:%=$(OUT)/posix/%.o),$(PORT_OBJECTS)): PORT_C += $(if $(filter -O
 $(OUT)/printf.o: port/musl/printf.c | $(OUT)/checked
 	$(call say,CC $<)$(PORT_C) -c $< -o $@
 
-$(OUT)/cmcwh: $(PORT_OBJECTS) $(OUT)/cmcwh.o $(OUT)/civetweb.o $(MBEDTLS_OBJECTS) $(if $(PRINTF),$(OUT)/printf.o)
+$(OUT)/cmcwh: $(PORT_OBJECTS) $(OUT)/cmcwh.o $(OUT)/civetweb.o $(if $(PRINTF),$(OUT)/printf.o) $(MBEDTLS)
 	$(call say,LD cmcwh)$(CC) $(FLAGS) $(LINK) $^ $(LIBRARIES) -o $@
 
 # The library is for those who bring their own HTTP: it needs no civetweb.

@@ -20,12 +20,12 @@ $(OUT)/fuzz/differential: tests/fuzz/differential.c $(OUT)/fuzz/fuzz.o $(OUT)/cm
 $(OUT)/fuzz/frame $(OUT)/fuzz/ring: $(OUT)/fuzz/%: tests/fuzz/%.c $(OUT)/fuzz/fuzz.o $(OUT)/libcmcwh.a
 	$(call say,CC $<)$(FUZZ_C) $(filter-out %.h cmcwh.c,$^) -o $@
 
-$(OUT)/fuzz/request: tests/fuzz/request.c $(OUT)/fuzz/fuzz.o $(OUT)/port.a
+$(OUT)/fuzz/request: tests/fuzz/request.c $(OUT)/fuzz/fuzz.o $(OUT)/port.a $(MBEDTLS)
 	$(call say,CC $<)$(PORT_C) -fsanitize=fuzzer $(filter-out %.h,$^) $(LIBRARIES) -o $@
 
-$(OUT)/fuzz/port: tests/fuzz/port.c $(OUT)/port.a
+$(OUT)/fuzz/port: tests/fuzz/port.c $(OUT)/port.a $(MBEDTLS)
 	@mkdir -p $(@D)
-	$(call say,CC $<)$(PORT_C) -fsanitize=fuzzer $< $(OUT)/port.a $(LIBRARIES) -o $@
+	$(call say,CC $<)$(PORT_C) -fsanitize=fuzzer $< $(OUT)/port.a $(MBEDTLS) $(LIBRARIES) -o $@
 
 .PHONY: fuzz fuzzers
 

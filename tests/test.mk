@@ -55,12 +55,12 @@ $(OUT)/unit/server_%: tests/unit/server_%.c $(UNIT_LINKED) $(OUT)/cmcwh.o $(OUT)
 
 # The port as an archive: what a test brings itself (its own log, or a file of the port with its statics)
 # takes the place of the port's.
-$(OUT)/port.a: $(filter-out %/main.o,$(PORT_OBJECTS)) $(OUT)/cmcwh.o $(OUT)/civetweb.o $(MBEDTLS_OBJECTS)
+$(OUT)/port.a: $(filter-out %/main.o,$(PORT_OBJECTS)) $(OUT)/cmcwh.o $(OUT)/civetweb.o
 	$(call say,AR port.a)rm -f $@ && $(AR) qcs $@ $^
 
-$(OUT)/unit/port_%: tests/unit/port_%.c tests/unit/said.c $(CERTIFICATES_C) $(UNIT_LINKED) $(OUT)/port.a
+$(OUT)/unit/port_%: tests/unit/port_%.c tests/unit/said.c $(CERTIFICATES_C) $(UNIT_LINKED) $(OUT)/port.a $(MBEDTLS)
 	$(call say,CC $<)$(PORT_C) -DCERTIFICATES=$(CERTIFICATES) $(CMOCKA_H) $(LINK) $< tests/unit/said.c $(CERTIFICATES_C) \
-		$(UNIT_SHARED) $(OUT)/port.a $(CMOCKA) $(LIBRARIES) $(CERTIFICATES_LIBRARIES) -o $@
+		$(UNIT_SHARED) $(OUT)/port.a $(MBEDTLS) $(CMOCKA) $(LIBRARIES) $(CERTIFICATES_LIBRARIES) -o $@
 
 $(OUT)/embed/%: tests/embed/%.c $(OUT)/cmcwh-embedded.o
 	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER $(LINK) $< $(OUT)/cmcwh-embedded.o -o $@
