@@ -26,7 +26,7 @@
 #include <malloc.h>
 #endif
 
-enum { SESSIONS = 6, SHAKING = 3, READING = 2, TURNS = 50, RECORD = 16384 };
+enum { SESSIONS = 6, SHAKING = 3, READING = 2, TURNS = 50, RECORD = 16384, ALERT = 7 /* bytes */ };
 
 static struct made old_key, new_key, rsa_key;
 static SSL_CTX *clients;
@@ -114,6 +114,7 @@ struct visit {
     size_t sent;  /* by the client */
     size_t cut;   /* no more is sent than this */
     size_t wrong; /* this one is sent wrongly */
+    bool told;    /* the last that came to the client was an alert, not encrypted */
 };
 
 static struct visit visit_with(SSL_SESSION *known) {
@@ -166,6 +167,7 @@ static void carry_to_client(struct visit *visit) {
 
     while ((length = recv(visit->theirs, bytes, sizeof bytes, 0)) > 0) {
         assert_int_equal(BIO_write(SSL_get_rbio(visit->client), bytes, (int)length), length);
+        visit->told = length >= ALERT && bytes[length - ALERT] == SSL3_RT_ALERT;
     }
 }
 
@@ -417,6 +419,7 @@ static void ends_at_any_byte(void **state) {
         *(cut % 3 == 2 ? &visit.wrong : &visit.cut) = cut;
         shake(&visit);
         assert_true(visit.result != 0 || (cut == visit.wrong && cut < HEADER));
+        assert_true(visit.result != TLS_FAILS || visit.told || tls_alert(visit.session) != NULL);
         if (cut % 3 == 0) {
             assert_int_equal(shutdown(visit.theirs, SHUT_WR), 0);
             assert_int_equal(tls_shake(visit.session), TLS_FAILS);

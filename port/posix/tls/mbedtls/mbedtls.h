@@ -19,6 +19,7 @@ struct tls {
     mbedtls_ssl_context ssl; /* first: what Mbed TLS calls with it finds the rest */
     int socket;
     unsigned char alert; /* that the other side has sent */
+    bool told;           /* the last record that we have sent was an alert */
     int error;           /* of Mbed TLS, which is none of its waits; 0: none was */
     unsigned records;    /* that have come in its handshake, or since there were bytes in one */
 

@@ -119,9 +119,11 @@ static void leave(struct tls *session) {
 
 /* ---- The socket ---- */
 
-static int send_bytes(void *session, const unsigned char *bytes, size_t length) {
-    ssize_t went = send(((const struct tls *)session)->socket, bytes, length, MSG_NOSIGNAL);
+static int send_bytes(void *context, const unsigned char *bytes, size_t length) {
+    struct tls *session = context;
+    ssize_t went = send(session->socket, bytes, length, MSG_NOSIGNAL);
 
+    session->told = bytes[0] == MBEDTLS_SSL_MSG_ALERT;
     return went >= 0      ? (int)went
            : wire_waits() ? MBEDTLS_ERR_SSL_WANT_WRITE
                           : MBEDTLS_ERR_SSL_CONN_EOF;
@@ -213,6 +215,17 @@ static int outcome(struct tls *session, int result) {
     return TLS_FAILS;
 }
 
+/* Mbed TLS ends many a handshake without a word, and its peer is to know that we have. */
+static void tell(struct tls *session) {
+    bool unexpected = session->error == MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE;
+
+    if (!session->told && session->alert == 0 && session->error != MBEDTLS_ERR_SSL_CONN_EOF) {
+        (void)mbedtls_ssl_send_alert_message(&session->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+                                             unexpected ? MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE
+                                                        : MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR);
+    }
+}
+
 int tls_shake(struct tls *session) {
     int result;
 
@@ -221,6 +234,9 @@ int tls_shake(struct tls *session) {
     }
     result = mbedtls_ssl_handshake(&session->ssl);
     result = result == 0 ? 0 : outcome(session, result);
+    if (result == TLS_FAILS) {
+        tell(session);
+    }
     if (result == 0 || result == TLS_FAILS) {
         session->records = 0;
         end_handshake(session);
