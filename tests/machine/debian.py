@@ -501,6 +501,7 @@ def main():
     finally:
         steps.debian.pull()
         shutil.rmtree(folder)
+    print("%d events answered 200" % len(steps.taken))
     print("%d passed, %d failed" % (passed, failed))
     return failed
 
