@@ -4,7 +4,7 @@
 #: make WERROR=1 V=1 with warnings as errors; with each command
 #: make TLS=0 STATIC=1       without TLS (TLS=1, TLS=openssl: OpenSSL; TLS=mbedtls); one static file
 #: make ADMIN=0      without the admin port: status page, health, metrics, events
-#: make TOOLS=0      without the commands check, summary and test
+#: make TOOLS=0      without the commands check, summary and test; with ADMIN=0 also without status
 #: make HTTP=0 MQTT=0        without sinks for http: and https:, mqtt: and mqtts: (MQTT needs libmosquitto)
 #: make SMALL=1      for little flash, with HTTP=0 TOOLS=0; with CROSS_COMPILE, or STATIC=1 TLS=0
 #: make musl TARGET=NAME      musl for the processor of the compiler NAME-gcc, or for all: cross builds take it; MUSL=0: not
