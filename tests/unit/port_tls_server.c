@@ -459,6 +459,22 @@ static void no_end_of_warnings(void **state) {
     assert_nothing_taken();
 }
 
+/* Whose record is none is told so, as in a handshake. */
+static void a_record_that_is_none(void **state) {
+    static const char record[] = {24 /* a heartbeat */, 3, 3, 0, 3, 1, 0x40, 0};
+    struct visit visit = come();
+    char byte;
+
+    (void)state;
+    assert_int_equal(send(visit.theirs, record, sizeof record, 0), sizeof record);
+    assert_int_equal(tls_read(visit.session, &byte, 1), TLS_FAILS);
+    carry_to_client(&visit);
+    assert_true(SSL_read(visit.client, &byte, 1) <= 0);
+    assert_true(ERR_GET_REASON(ERR_peek_error()) > SSL_AD_REASON_OFFSET);
+    leave(&visit);
+    assert_nothing_taken();
+}
+
 static void resumes(struct visit *visit, SSL_SESSION *known, bool expected) {
     *visit = visit_with(known);
     assert_non_null(visit->session);
@@ -659,14 +675,22 @@ static void no_buffers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_of_any_number),  cmocka_unit_test(ends_are_told),
-        cmocka_unit_test(a_record_in_parts),    cmocka_unit_test(ends_at_any_byte),
-        cmocka_unit_test(many_peers),           cmocka_unit_test(no_end_of_warnings),
-        cmocka_unit_test(sessions_are_resumed), cmocka_unit_test(another_certificate),
-        cmocka_unit_test(older_versions),       cmocka_unit_test(every_cipher),
-        cmocka_unit_test(no_other_ciphers),     cmocka_unit_test(no_renegotiation),
+        cmocka_unit_test(bytes_of_any_number),
+        cmocka_unit_test(ends_are_told),
+        cmocka_unit_test(a_record_in_parts),
+        cmocka_unit_test(ends_at_any_byte),
+        cmocka_unit_test(many_peers),
+        cmocka_unit_test(no_end_of_warnings),
+        cmocka_unit_test(a_record_that_is_none),
+        cmocka_unit_test(sessions_are_resumed),
+        cmocka_unit_test(another_certificate),
+        cmocka_unit_test(older_versions),
+        cmocka_unit_test(every_cipher),
+        cmocka_unit_test(no_other_ciphers),
+        cmocka_unit_test(no_renegotiation),
 #ifdef MBEDTLS_CONFIG_FILE
-        cmocka_unit_test(more_than_fit),        cmocka_unit_test(no_buffers),
+        cmocka_unit_test(more_than_fit),
+        cmocka_unit_test(no_buffers),
 #endif
     };
 

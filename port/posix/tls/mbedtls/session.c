@@ -215,7 +215,7 @@ static int outcome(struct tls *session, int result) {
     return TLS_FAILS;
 }
 
-/* Mbed TLS ends many a handshake without a word, and its peer is to know that we have. */
+/* Mbed TLS ends many a session without a word, and its peer is to know that we have. */
 static void tell(struct tls *session) {
     bool unexpected = session->error == MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE;
 
@@ -263,6 +263,9 @@ int tls_read(struct tls *session, void *bytes, size_t length) {
         session->records = 0;
     } else {
         result = outcome(session, result);
+    }
+    if (result == TLS_FAILS) {
+        tell(session);
     }
     leave(session);
     return result;
