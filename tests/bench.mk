@@ -65,6 +65,7 @@ bench-syncs: $(OUT)/cmcwh
 	@python3 tests/bench/syncs.py $<
 
 #: make bench-wear   what one event a second costs flash and disks of an emulated router, and how long a NOR flash lasts
+bench-wear: MACHINE_PROCESSORS := mipsel-linux-gnu
 bench-wear: machine-programs
 	@python3 tests/machine/wear.py build/machine/cmcwh-mipsel-linux-gnu
 

@@ -388,6 +388,8 @@ class Steps:
             debian.boot()
             debian.until("systemctl -q is-active cmcwh")
             self.all_there()
+            if self.long:
+                print("   pull %d of %d, %d events there" % (pull + 1, pulls, len(self.taken)), flush=True)
         self.some(10)
         assert "10.0.2.2" in debian.do("journalctl -q -b -u cmcwh -p warning -o cat")
         self.log_host_comes(posting.taken)
