@@ -96,14 +96,14 @@ static bool take_key(struct tls_identity *identity, const struct given *file) {
     int error;
 
     if ((file->mode & S_IRWXO) != 0) {
-        return given_wrong(file, 0, "others may read it: chmod 640, or 600");
+        return given_wrong(file, 0, TLS_FAULT_OPEN);
     }
     error = parse_key(&identity->key, file);
     if (error != 0) {
         return refuse(file, "a key", error);
     }
     return is_pair(&identity->certificate.pk, &identity->key) ||
-           given_wrong(file, 0, "it is not the key of the certificate");
+           given_wrong(file, 0, TLS_FAULT_OTHER);
 }
 
 static bool is_small(const mbedtls_pk_context *key) {

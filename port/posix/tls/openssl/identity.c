@@ -94,8 +94,7 @@ static bool take_key(SSL_CTX *context, const struct given *file) {
     if (!read && strstr(file->bytes, "PRIVATE KEY-----") == NULL) {
         return refuse(file, "expected a key in PEM: " TLS_FAULT_NONE);
     }
-    return fits || (read ? refuse(file, "it is not the key of the certificate")
-                         : refuse_bytes(file, "a key", asked));
+    return fits || (read ? refuse(file, TLS_FAULT_OTHER) : refuse_bytes(file, "a key", asked));
 }
 
 bool tls_use_certificate(SSL_CTX *context, const char *option, const char *path) {
@@ -114,9 +113,8 @@ bool tls_use_key(SSL_CTX *context, const char *option, const char *path) {
     bool right = given_read(&file, option, path);
 
     if (right) {
-        right = (file.mode & S_IRWXO) != 0
-                    ? given_wrong(&file, 0, "others may read it: chmod 640, or 600")
-                    : take_key(context, &file);
+        right = (file.mode & S_IRWXO) != 0 ? given_wrong(&file, 0, TLS_FAULT_OPEN)
+                                           : take_key(context, &file);
         given_free(&file);
     }
     return right;
