@@ -3,8 +3,9 @@
  * command/   what a person asks for: serve (and its options), cat, check,
  *            status, summary, test
  * admin/     what the daemon tells of itself
- * door/      who comes in: listeners, connections, TLS, proxies, credentials, civetweb
+ * door/      who comes in: listeners, connections, proxies, credentials, civetweb
  * sink/      where events go: one file a medium, and what stands before all of them
+ * tls/       for both: what a library does for it, in a folder of its own
  * platform/  the system, for all of these: time, log, process, addresses, the ring's file
  *
  * Not here: what a subcommand does. */
