@@ -63,6 +63,9 @@ CHECK(crc_slices, CMCWH_CRC_SLICES == 0 || CMCWH_CRC_SLICES == 1 || CMCWH_CRC_SL
 CHECK(read_size, CMCWH_READ_SIZE >= 1024);
 CHECK(token_size, sizeof(jsmntok_t) == 5 * sizeof(int));
 CHECK(field_mask, CMCWH_FIELDS <= 16);
+#if defined CMCWH_NO_THREADS && !defined CMCWH_NO_SERVER
+#error "the server has threads: CMCWH_NO_THREADS needs CMCWH_NO_SERVER"
+#endif
 
 /* Parts that a build has; the compiler drops what a 0 here makes unreachable. */
 enum {
@@ -91,6 +94,16 @@ enum {
 #else
     WITH_SHORTCUTS = 1,
 #endif
+#ifdef CMCWH_NO_GATHER
+    WITH_GATHER = 0,
+#else
+    WITH_GATHER = 1,
+#endif
+#ifdef CMCWH_NO_THREADS
+    WITH_THREADS = 0,
+#else
+    WITH_THREADS = 1,
+#endif
     WITH_CHAINS = WITH_FORMS
 };
 
@@ -110,6 +123,11 @@ static bool is_stored(const struct cmcwh_ring *ring) {
 /* On storage that can only be looked at. */
 static bool is_read_only(const struct cmcwh_ring *ring) {
     return is_stored(ring) && ring->config.storage->write == NULL;
+}
+
+/* For how many ms a committed request waits for others. */
+static uint32_t gather_time(const struct cmcwh_ring *ring) {
+    return WITH_GATHER ? ring->config.gather : 0;
 }
 
 static bool has_history(const struct cmcwh_ring *ring) {
@@ -348,23 +366,24 @@ static void put64(uint8_t *at, uint64_t value) {
     put32(at + 4, (uint32_t)(value >> 32));
 }
 
-/* Quotient and remainder, without a 64-bit division where the processor has none. */
+/* Quotient and remainder, without a 64-bit division where the processor has none. `by` is less than
+ * 2^31. */
 static uint64_t divide(uint64_t value, uint32_t by, uint32_t *rest) {
 #if UINTPTR_MAX > UINT32_MAX
     *rest = (uint32_t)(value % by);
     return value / by;
 #else
-    uint64_t quotient = 0, remainder = 0;
-
-    for (int bit = 63; bit >= 0; bit--) {
-        remainder = remainder << 1 | (value >> bit & 1);
-        if (remainder >= by) {
-            remainder -= by;
-            quotient |= UINT64_C(1) << bit;
+    *rest = 0;
+    for (unsigned bits = 0; bits < 64;
+         bits++) { /* one goes out of `value`, one of the quotient in */
+        *rest = *rest << 1 | (uint32_t)(value >> 63);
+        value <<= 1;
+        if (*rest >= by) {
+            *rest -= by;
+            value |= 1;
         }
     }
-    *rest = (uint32_t)remainder;
-    return quotient;
+    return value;
 #endif
 }
 
@@ -458,16 +477,20 @@ static uint32_t crc32(const uint8_t *bytes, size_t length) {
 static uint64_t murmur64(const uint8_t *bytes, size_t length, uint64_t seed) {
     const uint64_t m = UINT64_C(0xc6a4a7935bd1e995);
     uint64_t hash = seed ^ length * m;
-    uint64_t word = 0;
     bool longer = length >= 8;
 
     for (; length >= 8; length -= 8, bytes += 8) {
-        word = get64(bytes) * m;
+        uint64_t word = get64(bytes) * m;
+
         hash = (hash ^ (word ^ word >> 47) * m) * m;
     }
-    if (length > 0 && longer) { /* the last eight bytes, without those that have been */
-        hash = (hash ^ get64(bytes + length - 8) >> 8 * (8 - length)) * m;
-    } else if (length > 0) {
+    if (length > 0) {
+        uint64_t word = 0;
+
+        if (WITH_SHORTCUTS && longer) { /* the last eight bytes, without those that have been */
+            word = get64(bytes + length - 8) >> 8 * (8 - length);
+            length = 0;
+        }
         while (length > 0) {
             word = word << 8 | bytes[--length];
         }
@@ -524,25 +547,15 @@ static void output_ascii(struct output *output, const char *bytes, size_t length
 }
 
 static void output_code(struct output *output, uint32_t code) {
+    unsigned more = code < 0x80 ? 0 : code < 0x800 ? 1 : code < 0x10000 ? 2 : 3; /* bytes */
     char utf8[4];
-    size_t length = 0;
 
-    if (code < 0x80) {
-        utf8[length++] = (char)code;
-    } else if (code < 0x800) {
-        utf8[length++] = (char)(0xC0 | code >> 6);
-        utf8[length++] = (char)(0x80 | (code & 0x3F));
-    } else if (code < 0x10000) {
-        utf8[length++] = (char)(0xE0 | code >> 12);
-        utf8[length++] = (char)(0x80 | (code >> 6 & 0x3F));
-        utf8[length++] = (char)(0x80 | (code & 0x3F));
-    } else {
-        utf8[length++] = (char)(0xF0 | code >> 18);
-        utf8[length++] = (char)(0x80 | (code >> 12 & 0x3F));
-        utf8[length++] = (char)(0x80 | (code >> 6 & 0x3F));
-        utf8[length++] = (char)(0x80 | (code & 0x3F));
+    for (unsigned i = more; i > 0; i--) {
+        utf8[i] = (char)(0x80 | (code & 0x3F));
+        code >>= 6;
     }
-    output_bytes(output, utf8, length);
+    utf8[0] = (char)(more == 0 ? code : 0xFF80 >> more | code);
+    output_bytes(output, utf8, more + 1);
 }
 
 /* First byte of a character of several bytes (RFC 3629, section 4). */
@@ -1443,9 +1456,9 @@ static inline bool draft_copy(const struct cmcwh_draft *draft, unsigned field,
 static size_t draft_put(struct cmcwh_draft *draft, unsigned field, struct cmcwh_text raw, bool json,
                         struct cmcwh_decoder *decoder) {
     struct output output;
-    size_t taken, copied;
+    size_t taken, copied = 0;
 
-    if (draft_copy(draft, field, raw, &copied) && copied == raw.length) {
+    if (WITH_SHORTCUTS && draft_copy(draft, field, raw, &copied) && copied == raw.length) {
         draft_settle(draft, field, copied);
         return copied;
     }
@@ -2370,19 +2383,19 @@ bool cmcwh_filter_passes(const struct cmcwh_filter *filter, const struct cmcwh_e
 
 /* In a program with one thread there may be no port, or one without these functions. */
 static void port_lock(const struct cmcwh_ring *ring) {
-    if (ring->config.port != NULL && ring->config.port->lock != NULL) {
+    if (WITH_THREADS && ring->config.port != NULL && ring->config.port->lock != NULL) {
         ring->config.port->lock(ring->config.port->context);
     }
 }
 
 static void port_unlock(const struct cmcwh_ring *ring) {
-    if (ring->config.port != NULL && ring->config.port->unlock != NULL) {
+    if (WITH_THREADS && ring->config.port != NULL && ring->config.port->unlock != NULL) {
         ring->config.port->unlock(ring->config.port->context);
     }
 }
 
 static bool port_can_wait(const struct cmcwh_ring *ring) {
-    return ring->config.port != NULL && ring->config.port->wait != NULL;
+    return WITH_THREADS && ring->config.port != NULL && ring->config.port->wait != NULL;
 }
 
 static bool port_wait(const struct cmcwh_ring *ring, uint64_t ms) {
@@ -2392,7 +2405,7 @@ static bool port_wait(const struct cmcwh_ring *ring, uint64_t ms) {
 }
 
 static void port_wake(const struct cmcwh_ring *ring) {
-    if (ring->config.port != NULL && ring->config.port->wake != NULL) {
+    if (WITH_THREADS && ring->config.port != NULL && ring->config.port->wake != NULL) {
         ring->config.port->wake(ring->config.port->context);
     }
 }
@@ -2624,9 +2637,15 @@ const char *cmcwh_count_status(unsigned count) {
 /* The link of a record on storage that nobody has; numbers of records are smaller. */
 #define SLOT_FREE (CMCWH_NONE - 1)
 
+/* Whoever has a lock has threads. */
+static bool port_good(const struct cmcwh_port *port) {
+    return WITH_THREADS || port == NULL || port->lock == NULL;
+}
+
 static bool config_good(const struct cmcwh_ring_config *config) {
     return config->records != NULL && config->links != NULL && config->capacity >= 1 &&
-           config->capacity <= UINT32_C(1) << 30 && history_good(config);
+           config->capacity <= UINT32_C(1) << 30 && (WITH_GATHER || config->gather == 0) &&
+           port_good(config->port) && history_good(config);
 }
 
 static void ring_clear(struct cmcwh_ring *ring, const struct cmcwh_ring_config *config) {
@@ -2657,9 +2676,14 @@ static uint32_t slot_of(const struct cmcwh_ring *ring, uint64_t seq) {
     return slot;
 }
 
+/* The number of the record in a slot, or, without one, of the event that comes next. */
+static uint64_t seq_or_next(const struct cmcwh_ring *ring, uint32_t slot) {
+    return slot == CMCWH_NONE ? ring->next_seq : seq_at(ring, slot);
+}
+
 /* A reader has acknowledged everything before this. */
 static uint64_t reader_done(const struct cmcwh_ring *ring, const struct cmcwh_reader *reader) {
-    return reader->oldest == CMCWH_NONE ? ring->next_seq : seq_at(ring, reader->oldest);
+    return seq_or_next(ring, reader->oldest);
 }
 
 /* Goes on from *reader, if need be, to one that is attached. False when there is none. */
@@ -2693,8 +2717,7 @@ static uint32_t ring_oldest(const struct cmcwh_ring *ring) {
     for (int i = 0; reader_next(ring, &i); i++) {
         const struct cmcwh_reader *reader = &ring->readers[i];
 
-        if (reader->oldest != CMCWH_NONE &&
-            (oldest == CMCWH_NONE || seq_at(ring, reader->oldest) < seq_at(ring, oldest))) {
+        if (reader_done(ring, reader) < seq_or_next(ring, oldest)) {
             oldest = reader->oldest;
         }
     }
@@ -2705,10 +2728,9 @@ static uint32_t ring_oldest(const struct cmcwh_ring *ring) {
  * have come. */
 static uint64_t ring_low(const struct cmcwh_ring *ring) {
     int first = 0;
-    uint32_t oldest =
-        is_stored(ring) && !reader_next(ring, &first) ? ring->head : ring_oldest(ring);
 
-    return oldest == CMCWH_NONE ? ring->next_seq : seq_at(ring, oldest);
+    return seq_or_next(ring, is_stored(ring) && !reader_next(ring, &first) ? ring->head
+                                                                           : ring_oldest(ring));
 }
 
 static bool ring_has_room(const struct cmcwh_ring *ring) {
@@ -2825,14 +2847,14 @@ static void batch_call(struct cmcwh_batch *batch) {
     bool parked = batch->parked;
 
     batch->parked = false;
-    if (parked && batch->settled != NULL) {
+    if (WITH_THREADS && parked && batch->settled != NULL) {
         batch->settled(batch->context);
     }
 }
 
 /* For how many ms it still waits for others. */
 static uint64_t batch_gathers(const struct cmcwh_batch *batch) {
-    uint32_t gather = batch->ring->config.gather;
+    uint32_t gather = gather_time(batch->ring);
     uint64_t left = gather == 0 ? 0 : batch->since - port_ticks(batch->ring);
 
     return left <= gather ? left : 0; /* else that was before now */
@@ -3279,7 +3301,7 @@ static int storage_write_places(struct cmcwh_ring *ring, bool sync) {
 static void storage_note_places(struct cmcwh_ring *ring) {
     if (!is_read_only(ring)) {
         ring->keeper.dirty = true;
-        if (!ring->keeper.busy && ring->config.gather == 0) {
+        if (!ring->keeper.busy && gather_time(ring) == 0) {
             (void)storage_write_places(ring, false);
         }
     }
@@ -3413,7 +3435,7 @@ static void storage_gather(struct cmcwh_ring *ring) {
     uint32_t waiting = group_size(ring->waiting);
 
     if (ring->config.storage->sync != NULL && port != NULL && port->nap != NULL &&
-        ring->config.gather == 0 && waiting < ring->keeper.last_group) {
+        gather_time(ring) == 0 && waiting < ring->keeper.last_group) {
         port_unlock(ring);
         port->nap(port->context);
         port_lock(ring);
@@ -3873,14 +3895,15 @@ static struct cmcwh_reader *reader_entry(struct cmcwh_ring *ring, uint64_t name)
 }
 
 int cmcwh_ring_attach(struct cmcwh_ring *ring, const char *name, bool required) {
-    uint64_t hash = name == NULL ? 0 : murmur64((const uint8_t *)name, strlen(name), 0);
+    uint64_t hash =
+        WITH_STORAGE && name != NULL ? murmur64((const uint8_t *)name, strlen(name), 0) : 0;
     struct cmcwh_reader *reader;
     int found = CMCWH_ERR_ARGUMENT;
 
     port_lock(ring);
     reader = reader_entry(ring, hash);
     if (reader != NULL) {
-        uint64_t place = WITH_STORAGE && hash != 0 && reader->name == hash ? reader->place : 0;
+        uint64_t place = hash != 0 && reader->name == hash ? reader->place : 0;
 
         memset(reader, 0, sizeof *reader);
         reader->name = hash;
@@ -3902,8 +3925,9 @@ static void batch_stock(struct cmcwh_batch *batch) {
     enum { MOST = 16, SHARE = 8 };
     struct cmcwh_ring *ring = batch->ring;
     uint32_t room = (ring->config.capacity - ring->in_use) / SHARE, last = batch->last;
+    bool one = !WITH_SHORTCUTS || batch->count == 0 || room < 1;
 
-    batch->spares = batch->count == 0 || room < 1 ? 1 : room < MOST ? room : MOST;
+    batch->spares = one ? 1 : room < MOST ? room : MOST;
     for (uint32_t i = 0; i < batch->spares; i++) {
         uint32_t slot = free_take(ring);
 
@@ -3939,7 +3963,7 @@ static bool ring_finds_room(struct cmcwh_ring *ring) {
     bool room = ring_has_room(ring) ||
                 (is_stored(ring) ? ring->keeper.keeping->make_room(ring) : ring_evict(ring));
 
-    if (!room) {
+    if (WITH_GATHER && !room) {
         ring_hasten(ring); /* no more can come */
     }
     return room;
@@ -4064,17 +4088,12 @@ static bool readers_forget(struct cmcwh_ring *ring, uint64_t first) {
 
     for (int i = 0; reader_next(ring, &i); i++) {
         struct cmcwh_reader *reader = &ring->readers[i];
+        uint64_t done = reader_done(ring, reader), next = seq_or_next(ring, reader->next);
 
-        taken = taken || reader_done(ring, reader) > first;
-        if (reader->next == CMCWH_NONE || seq_at(ring, reader->next) > first) {
-            reader->spoiled = reader->oldest != CMCWH_NONE;
-        }
-        if (reader->next != CMCWH_NONE && seq_at(ring, reader->next) >= first) {
-            reader->next = CMCWH_NONE;
-        }
-        if (reader->oldest != CMCWH_NONE && seq_at(ring, reader->oldest) >= first) {
-            reader->oldest = CMCWH_NONE;
-        }
+        taken = taken || done > first;
+        reader->spoiled = next > first ? reader->oldest != CMCWH_NONE : reader->spoiled;
+        reader->next = next >= first ? CMCWH_NONE : reader->next;
+        reader->oldest = done >= first ? CMCWH_NONE : reader->oldest;
     }
     return taken;
 }
@@ -4127,7 +4146,7 @@ static void reader_stall(struct cmcwh_ring *ring, struct cmcwh_reader *reader, u
 static void batch_queue(struct cmcwh_batch *batch) {
     struct cmcwh_batch **at = &batch->ring->waiting;
 
-    batch->since = port_after(batch->ring, batch->ring->config.gather);
+    batch->since = port_after(batch->ring, gather_time(batch->ring));
     while (*at != NULL) {
         at = &(*at)->next_waiting;
     }
@@ -4272,7 +4291,7 @@ static int batch_confirm(struct cmcwh_batch *batch) {
 static uint64_t reader_gathers(const struct cmcwh_ring *ring, const struct cmcwh_reader *reader) {
     const struct cmcwh_batch *batch = ring->waiting;
 
-    if (ring->config.gather == 0 || !ring->config.confirm || !reader->required) {
+    if (gather_time(ring) == 0 || !ring->config.confirm || !reader->required) {
         return 0;
     }
     while (batch != NULL && batch->first_seq + batch->count <= reader_done(ring, reader)) {
@@ -4411,13 +4430,9 @@ void cmcwh_ring_fail(struct cmcwh_ring *ring, int reader, uint32_t retry) {
     port_lock(ring);
     self->lost += self->evicted;
     self->evicted = 0;
-    self->failed = true;
     self->spoiled = false;
-    self->retry = again;
     self->next = self->oldest;
-    if (ring->config.confirm && self->required && self->oldest != CMCWH_NONE) {
-        ring_take_back(ring, self->oldest);
-    }
+    reader_stall(ring, self, again);
     ring_settle(ring);
     port_wake(ring);
     port_unlock(ring);
@@ -4518,7 +4533,7 @@ static const struct cmcwh_record *sink_next(struct cmcwh_sink *sink, struct run 
     const struct cmcwh_ring *ring = config->ring;
     const struct cmcwh_record *record;
 
-    if (!records_stay(ring, config->reader)) {
+    if (!WITH_SHORTCUTS || !records_stay(ring, config->reader)) {
         return ring_take(config->ring, config->reader, &sink->record) > 0 ? &sink->record : NULL;
     }
     if (run->left == 0) {
@@ -4944,7 +4959,7 @@ static bool string_keep(struct cmcwh_parser *parser, const struct lexeme *lexeme
 
     if (kept != NULL) {
         kept_clear(kept);
-        if (!lexeme->cut && length <= sizeof kept->text &&
+        if (WITH_SHORTCUTS && !lexeme->cut && length <= sizeof kept->text &&
             copy_plain(kept->text, text, length) == length) {
             kept->length = (uint16_t)length;
             return true;
@@ -4977,6 +4992,10 @@ static void capture_put(struct cmcwh_parser *parser, const char *bytes, size_t l
         parser->capturing && member_put(&parser->draft, parser->capture, bytes, length);
 }
 
+static void capture_byte(struct cmcwh_parser *parser, char byte) {
+    capture_put(parser, &byte, 1);
+}
+
 /* Begins to keep a member as JSON. One whose name is longer than the window is left out. */
 static void capture_begin(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
     struct cmcwh_text name = lexeme_text(parser, lexeme);
@@ -4989,11 +5008,12 @@ static void capture_begin(struct cmcwh_parser *parser, const struct lexeme *lexe
     }
     parser->capture = (uint16_t)member_begin(&parser->draft, name);
     spell_begin(&spelling, name);
-    capture_put(parser, "\"", 1);
+    capture_byte(parser, '"');
     while (spell(&spelling)) {
         capture_put(parser, spelling.text, spelling.length);
     }
-    capture_put(parser, "\":", 2);
+    capture_byte(parser, '"');
+    capture_byte(parser, ':');
 }
 
 static void capture_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
@@ -5003,11 +5023,11 @@ static void capture_value(struct cmcwh_parser *parser, const struct lexeme *lexe
         return;
     }
     if (lexeme->string) {
-        capture_put(parser, "\"", 1);
+        capture_byte(parser, '"');
     }
     capture_put(parser, text.data, text.length);
     if (lexeme->string) {
-        capture_put(parser, "\"", 1);
+        capture_byte(parser, '"');
     }
     if (lexeme->cut) {
         draft_mark_cut(&parser->draft, CMCWH_MEMBERS, true);
@@ -5017,16 +5037,8 @@ static void capture_value(struct cmcwh_parser *parser, const struct lexeme *lexe
 /* A comma or colon: it belongs to a member that is kept as JSON, or is nothing to us. */
 static void event_mark(struct cmcwh_parser *parser, char mark) {
     if (parser->place[parser->depth] == PLACE_CAPTURE) {
-        capture_put(parser, &mark, 1);
+        capture_byte(parser, mark);
     }
-}
-
-static const char not_text[] = "an object or array stands where a text is expected";
-static const char not_list[] = "this must be a list of events";
-
-static void wrong_type(struct cmcwh_parser *parser, size_t index, struct cmcwh_text field,
-                       const char *detail) {
-    parser_refuse(parser, CMCWH_ERR_TYPE, window_offset(parser, index), field, detail);
 }
 
 /* In `event`: is the member just named the list of events, or might it be? */
@@ -5040,6 +5052,39 @@ static bool list_matters(const struct cmcwh_parser *parser) {
     return !parser->have_list || kept_same(&parser->key, &parser->list);
 }
 
+/* The value that begins at `index` is of a type that must not stand here: says so, if it is
+ * anything to us. */
+static void wrong_type(struct cmcwh_parser *parser, size_t index) {
+    static const char no_text[] = "an object or array stands where a text is expected";
+    static const char no_event[] = "event must be an object";
+    uint8_t place = parser->place[parser->depth];
+    struct cmcwh_text field = kept_text(place == PLACE_LIST ? &parser->list : &parser->key);
+    const char *detail = NULL;
+
+    if (parser->depth == 0) {
+        field = text_of(is_json(parser) ? "" : "event");
+        detail = is_json(parser) ? "the body must be an object" : no_event;
+    } else if (place == PLACE_REQUEST && parser->member != MEMBER_SKIP) {
+        detail = parser->member == MEMBER_EVENT ? no_event : no_text;
+    } else if (place == PLACE_EVENT && list_matters(parser)) {
+        detail = "this must be a list of events";
+    } else if (place == PLACE_LIST) {
+        detail = "an event must be an object";
+    } else if (place == PLACE_ITEM && parser->member >= MEMBER_FIELD) {
+        field = text_of(fields[parser->member - MEMBER_FIELD].name);
+        detail = no_text;
+    }
+    if (detail != NULL) {
+        parser_refuse(parser, CMCWH_ERR_TYPE, window_offset(parser, index), field, detail);
+    }
+}
+
+static void wrong_list(struct cmcwh_parser *parser, uint64_t offset,
+                       const struct cmcwh_kept *name) {
+    parser_refuse(parser, CMCWH_ERR_EVENT_TYPE, offset, kept_text(name),
+                  "events of another type than event_type says");
+}
+
 /* In `event`: the value of the member just named is an array. */
 static uint8_t list_open(struct cmcwh_parser *parser) {
     enum cmcwh_kind kind = kind_of(kept_text(&parser->key));
@@ -5049,8 +5094,7 @@ static uint8_t list_open(struct cmcwh_parser *parser) {
                            parser->list_kind != CMCWH_OTHER;
 
     if (kind != CMCWH_OTHER && clash) {
-        parser_refuse(parser, CMCWH_ERR_EVENT_TYPE, parser->key_offset, kept_text(&parser->key),
-                      "events of another type than event_type says");
+        wrong_list(parser, parser->key_offset, &parser->key);
         return PLACE_SKIP;
     }
     if (!list_matters(parser)) {
@@ -5080,41 +5124,11 @@ static uint8_t item_open(struct cmcwh_parser *parser, size_t index) {
     return PLACE_ITEM;
 }
 
-/* An array or object opens as a member of the request. */
-static uint8_t request_open(struct cmcwh_parser *parser, size_t index, bool object) {
-    if (parser->member == MEMBER_SKIP) {
-        return PLACE_SKIP;
-    }
-    if (parser->member != MEMBER_EVENT) {
-        wrong_type(parser, index, kept_text(&parser->key), not_text);
-        return PLACE_SKIP;
-    }
-    if (!object) {
-        wrong_type(parser, index, kept_text(&parser->key), "event must be an object");
-        return PLACE_SKIP;
-    }
-    event_forget(parser);
-    parser->have_event = true;
-    parser->event_offset = window_offset(parser, index);
-    return PLACE_EVENT;
-}
-
-/* The name of the field that the current member of an event is. */
-static struct cmcwh_text member_field(const struct cmcwh_parser *parser) {
-    return text_of(fields[parser->member - MEMBER_FIELD].name);
-}
-
-/* The outermost value: of a JSON body the request, in forms the value of `event`. */
-static uint8_t root_open(struct cmcwh_parser *parser, size_t index, bool object) {
-    bool form = !is_json(parser);
+/* The outermost object: of a JSON body the request, in forms the value of `event`. */
+static uint8_t root_open(struct cmcwh_parser *parser, size_t index) {
     uint64_t offset = window_offset(parser, index);
 
-    if (!object) {
-        wrong_type(parser, index, text_of(form ? "event" : ""),
-                   form ? "event must be an object" : "the body must be an object");
-        return PLACE_SKIP;
-    }
-    if (!form) {
+    if (is_json(parser)) {
         parser->root_offset = offset;
         return PLACE_REQUEST;
     }
@@ -5123,55 +5137,45 @@ static uint8_t root_open(struct cmcwh_parser *parser, size_t index, bool object)
     return PLACE_EVENT;
 }
 
+/* The object that is the request's `event`; of several the last counts. */
+static uint8_t request_event(struct cmcwh_parser *parser, size_t index) {
+    event_forget(parser);
+    parser->have_event = true;
+    parser->event_offset = window_offset(parser, index);
+    return PLACE_EVENT;
+}
+
 /* An array or object opens: what is it to us? */
 static uint8_t event_open(struct cmcwh_parser *parser, size_t index, bool object) {
+    uint8_t place = parser->place[parser->depth], inside = PLACE_SKIP;
+
     if (parser->error.result != CMCWH_OK) {
         return PLACE_SKIP;
     }
-    if (parser->depth == 0) {
-        return root_open(parser, index, object);
+    if (place == PLACE_CAPTURE || (place == PLACE_ITEM && parser->member == MEMBER_CAPTURE)) {
+        capture_byte(parser, object ? '{' : '[');
+        inside = PLACE_CAPTURE;
+    } else if (parser->depth == 0 && object) {
+        inside = root_open(parser, index);
+    } else if (place == PLACE_REQUEST && parser->member == MEMBER_EVENT && object) {
+        inside = request_event(parser, index);
+    } else if (place == PLACE_EVENT && !object) {
+        inside = list_open(parser);
+    } else if (place == PLACE_LIST && object) {
+        inside = item_open(parser, index);
+    } else {
+        wrong_type(parser, index);
     }
-    switch (parser->place[parser->depth]) {
-    case PLACE_REQUEST:
-        return request_open(parser, index, object);
-    case PLACE_EVENT:
-        if (!object) {
-            return list_open(parser);
-        }
-        if (list_matters(parser)) {
-            wrong_type(parser, index, kept_text(&parser->key), not_list);
-        }
-        return PLACE_SKIP;
-    case PLACE_LIST:
-        if (object) {
-            return item_open(parser, index);
-        }
-        wrong_type(parser, index, kept_text(&parser->list), "an event must be an object");
-        return PLACE_SKIP;
-    case PLACE_ITEM:
-        if (parser->member >= MEMBER_FIELD) {
-            wrong_type(parser, index, member_field(parser), not_text);
-        }
-        if (parser->member != MEMBER_CAPTURE) {
-            return PLACE_SKIP;
-        }
-        capture_put(parser, object ? "{" : "[", 1);
-        return PLACE_CAPTURE;
-    case PLACE_CAPTURE:
-        capture_put(parser, object ? "{" : "[", 1);
-        return PLACE_CAPTURE;
-    default:
-        return PLACE_SKIP;
-    }
+    return inside;
 }
 
 static void event_close(struct cmcwh_parser *parser, bool object) {
     uint8_t place = parser->place[parser->depth];
 
     if (place == PLACE_CAPTURE) {
-        capture_put(parser, object ? "}" : "]", 1);
+        capture_byte(parser, object ? '}' : ']');
         if (parser->place[parser->depth - 1] == PLACE_ITEM) {
-            capture_put(parser, "\n", 1);
+            capture_byte(parser, '\n');
         }
     } else if (place == PLACE_ITEM) {
         draft_text(&parser->draft, CMCWH_EVENT_TYPE, kept_text(&parser->list));
@@ -5230,8 +5234,7 @@ static void request_value(struct cmcwh_parser *parser, const struct lexeme *lexe
     if (parser->member == MEMBER_EVENT) {
         event_forget(parser);
         if (!lexeme_null(parser, lexeme)) {
-            wrong_type(parser, lexeme->start - lexeme->string, kept_text(&parser->key),
-                       "event must be an object");
+            wrong_type(parser, lexeme->start - lexeme->string);
         }
         kept = NULL;
     }
@@ -5258,7 +5261,7 @@ static void item_value(struct cmcwh_parser *parser, const struct lexeme *lexeme)
 
     if (parser->member == MEMBER_CAPTURE) {
         capture_value(parser, lexeme);
-        capture_put(parser, "\n", 1);
+        capture_byte(parser, '\n');
     } else if (parser->member >= MEMBER_FIELD) {
         if (lexeme_null(parser, lexeme)) {
             text.length = 0;
@@ -5276,8 +5279,8 @@ static void item_value(struct cmcwh_parser *parser, const struct lexeme *lexeme)
 
 /* A string, number or word: what is it to us? */
 static void event_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
-    uint8_t place = parser->depth > 0 ? parser->place[parser->depth] : PLACE_SKIP;
-    size_t index = lexeme->start - lexeme->string;
+    uint8_t place = parser->place[parser->depth];
+    bool may_be_null = place == PLACE_EVENT || (parser->depth == 0 && !is_json(parser));
 
     if (place == PLACE_ITEM) {
         item_value(parser, lexeme);
@@ -5291,14 +5294,8 @@ static void event_value(struct cmcwh_parser *parser, const struct lexeme *lexeme
         capture_value(parser, lexeme);
         return;
     }
-    if (place == PLACE_EVENT && list_matters(parser) && !lexeme_null(parser, lexeme)) {
-        wrong_type(parser, index, kept_text(&parser->key), not_list);
-    } else if (place == PLACE_LIST) {
-        wrong_type(parser, index, kept_text(&parser->list), "an event must be an object");
-    } else if (parser->depth == 0 && is_json(parser)) {
-        wrong_type(parser, index, text_of(""), "the body must be an object");
-    } else if (parser->depth == 0 && !lexeme_null(parser, lexeme)) {
-        wrong_type(parser, index, text_of("event"), "event must be an object");
+    if (!may_be_null || !lexeme_null(parser, lexeme)) {
+        wrong_type(parser, lexeme->start - lexeme->string);
     }
     if (lexeme->string) {
         (void)string_keep(parser, lexeme, NULL);
@@ -5329,21 +5326,23 @@ static void chain_check(struct cmcwh_parser *parser) {
     }
 }
 
+static void missing(struct cmcwh_parser *parser, uint64_t offset, struct cmcwh_text field,
+                    const char *detail) {
+    parser_refuse(parser, CMCWH_ERR_MISSING, offset, field, detail);
+}
+
 /* The body is whole and good JSON: is it a request of CMC's? */
 static void event_check_request(struct cmcwh_parser *parser) {
     if (!parser->have_event) {
-        parser_refuse(parser, CMCWH_ERR_MISSING, parser->root_offset, text_of("event"),
-                      "the request has no event");
+        missing(parser, parser->root_offset, text_of("event"), "the request has no event");
     } else if (parser->event_type.length == 0) {
-        parser_refuse(parser, CMCWH_ERR_MISSING, parser->root_offset, text_of("event_type"),
-                      "the request has no event_type");
+        missing(parser, parser->root_offset, text_of("event_type"),
+                "the request has no event_type");
     } else if (!parser->have_list) {
-        parser_refuse(parser, CMCWH_ERR_MISSING, parser->event_offset,
-                      kept_text(&parser->event_type),
-                      "event has no list that is named as event_type");
+        missing(parser, parser->event_offset, kept_text(&parser->event_type),
+                "event has no list that is named as event_type");
     } else if (!kept_same(&parser->list, &parser->event_type)) {
-        parser_refuse(parser, CMCWH_ERR_EVENT_TYPE, parser->list_offset, kept_text(&parser->list),
-                      "events of another type than event_type says");
+        wrong_list(parser, parser->list_offset, &parser->list);
     } else if (WITH_CHAINS && parser->chain.data != NULL) {
         chain_check(parser);
     }
@@ -5591,18 +5590,13 @@ static unsigned json_restore(const struct cmcwh_parser *parser, jsmn_parser *jsm
     int count = 0;
 
     for (uint32_t depth = 1; depth <= parser->depth; depth++, count++) {
-        tokens[count].type = parser->object[depth] ? JSMN_OBJECT : JSMN_ARRAY;
-        tokens[count].start = 0;
-        tokens[count].end = -1;
-        tokens[count].size = 0;
-        tokens[count].parent = count - 1;
+        jsmntype_t type = parser->object[depth] ? JSMN_OBJECT : JSMN_ARRAY;
+
+        tokens[count] = (jsmntok_t){type, 0, -1, 0, count - 1};
     }
     jsmn->toksuper = count - 1;
     if (colon || (parser->expect == EXPECT_VALUE && in_object(parser))) {
-        tokens[count].type = JSMN_STRING;
-        tokens[count].start = tokens[count].end = 0;
-        tokens[count].size = 0;
-        tokens[count].parent = count - 1;
+        tokens[count] = (jsmntok_t){JSMN_STRING, 0, 0, 0, count - 1};
         jsmn->toksuper = colon ? count - 1 : count;
         count++;
     }

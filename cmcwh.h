@@ -78,9 +78,12 @@ extern "C" {
  * (cmcwh_parser_chain: CMCWH_ERR_CHAIN), CMCWH_NO_STORAGE rings on storage (cmcwh_ring_open refuses
  * with CMCWH_ERR_ARGUMENT), CMCWH_NO_LOGFMT logfmt, syslog and CMCWH_ENCODE_CMC (cmcwh_encode gives
  * nothing), CMCWH_NO_COUNTERS what a ring counts and remembers (its history
- * stays empty, and so does cmcwh_server_counters.errors), CMCWH_NO_SHORTCUTS what is there for
- * speed only: then a request takes more than twice as long. With -Os it is left out by itself,
- * unless CMCWH_SHORTCUTS is defined. Compile with -ffunction-sections and link with --gc-sections.
+ * stays empty, and so does cmcwh_server_counters.errors), CMCWH_NO_GATHER requests that wait for
+ * others (a ring with config.gather is refused with CMCWH_ERR_ARGUMENT), CMCWH_NO_THREADS locks and
+ * waiting, in a program with one thread and without the server (so is a ring whose port has a lock;
+ * of a port only `now` and `ticks` are used), CMCWH_NO_SHORTCUTS what is there for speed only: then
+ * a request takes more than twice as long. With -Os it is left out by itself, unless
+ * CMCWH_SHORTCUTS is defined. Compile with -ffunction-sections and link with --gc-sections.
  */
 #if defined __OPTIMIZE_SIZE__ && !defined CMCWH_SHORTCUTS && !defined CMCWH_NO_SHORTCUTS
 #define CMCWH_NO_SHORTCUTS
@@ -1214,6 +1217,8 @@ struct cmcwh_batch {
 
 /* A sink's place. */
 struct cmcwh_reader {
+    bool attached, required, failed;
+    bool spoiled;     /* what it has read was taken back in part */
     uint32_t next;    /* the record that is read next, CMCWH_NONE when there is none */
     uint32_t oldest;  /* the first that was not acknowledged */
     uint64_t lost;    /* evicted before they were read */
@@ -1221,8 +1226,6 @@ struct cmcwh_reader {
     uint64_t evicted; /* read, not acknowledged, and evicted since */
     uint64_t name;    /* hash, 0: none */
     uint64_t place;   /* on storage, while it is not attached */
-    bool attached, required, failed;
-    bool spoiled; /* what it has read was taken back in part */
 };
 
 /* The storage's side of a ring. */
@@ -1255,9 +1258,9 @@ struct cmcwh_ring {
     uint64_t next_seq, fulls;
     uint64_t moved;              /* with room_waiters: when records were last taken or freed */
     struct cmcwh_batch *waiting; /* committed, not confirmed; oldest first */
+    int readers_end;             /* behind the last that is attached */
     struct cmcwh_keeper keeper;
     struct cmcwh_reader readers[CMCWH_READERS_MAX];
-    int readers_end; /* behind the last that is attached */
 };
 
 /* Where we are in a multipart body. */
@@ -1296,18 +1299,15 @@ struct cmcwh_draft {
     unsigned highest;            /* one more than the last field that has text */
 };
 
+/* Of some processors a short instruction reaches only what stands near the beginning: so what is
+ * used for every byte comes before what is used for every request. */
 struct cmcwh_parser {
-    struct cmcwh_batch batch;
-    struct cmcwh_error error;
-    struct cmcwh_text chain; /* without data: it is none */
-    bool failed;             /* nothing more is taken */
+    bool failed; /* nothing more is taken */
     uint8_t format;
     uint64_t offset; /* of the next byte of the body */
 
     /* The form: where we are in it, and what has come of a %XX. */
     uint8_t form_state, hex_digits, hex;
-
-    struct cmcwh_multipart multipart;
 
     /* The window. */
     uint64_t origin;   /* offset in the body of window[0] */
@@ -1335,6 +1335,11 @@ struct cmcwh_parser {
     uint16_t capture;         /* where the member begins that is being kept as JSON */
     struct cmcwh_draft draft; /* of the event that is being read */
     uint64_t root_offset, event_offset, list_offset, key_offset;
+
+    struct cmcwh_batch batch;
+    struct cmcwh_error error;
+    struct cmcwh_text chain; /* without data: it is none */
+    struct cmcwh_multipart multipart;
     struct cmcwh_kept key; /* the current name */
     struct cmcwh_kept list, event_type, composition, api_key;
 

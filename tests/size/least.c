@@ -1,5 +1,5 @@
-/* A build with CMCWH_NO_FORMS, CMCWH_NO_STORAGE, CMCWH_NO_LOGFMT and CMCWH_NO_COUNTERS: what is
- * left works, and what is left out says so. */
+/* A build with CMCWH_NO_FORMS, CMCWH_NO_STORAGE, CMCWH_NO_LOGFMT, CMCWH_NO_COUNTERS,
+ * CMCWH_NO_GATHER and CMCWH_NO_THREADS: what is left works, and what is left out says so. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +10,8 @@ static uint32_t links[2];
 static struct cmcwh_history history; /* is not looked at */
 static struct cmcwh_ring ring;
 static struct cmcwh_parser parser;
+
+static const char one_event[] = "{\"event_type\":\"blocks\",\"event\":{\"blocks\":[{}]}}";
 
 static int take(enum cmcwh_format format, const char *body) {
     int result;
@@ -22,6 +24,41 @@ static int take(enum cmcwh_format format, const char *body) {
     }
     cmcwh_parser_abort(&parser);
     return result;
+}
+
+static void lock(void *context) {
+    (void)context;
+}
+
+/* A ring that must wait, or be locked, is refused: it would not be safe. */
+static bool threads_refused(const struct cmcwh_ring_config *config) {
+    const struct cmcwh_port port = {.lock = lock};
+    struct cmcwh_ring_config gathers = *config, locked = *config;
+
+    gathers.gather = 1;
+    locked.port = &port;
+    return cmcwh_ring_init(&ring, &gathers, 1) == CMCWH_ERR_ARGUMENT &&
+           cmcwh_ring_init(&ring, &locked, 1) == CMCWH_ERR_ARGUMENT;
+}
+
+/* With config.confirm a request is pending until its reader has taken it. */
+static bool confirms(struct cmcwh_ring_config config) {
+    struct cmcwh_record record;
+    int reader;
+    bool right;
+
+    config.confirm = true;
+    right = cmcwh_ring_init(&ring, &config, 1) == CMCWH_OK;
+    reader = cmcwh_ring_attach(&ring, "named", true);
+    cmcwh_parser_init(&parser, &ring, CMCWH_JSON);
+    (void)cmcwh_parser_feed(&parser, one_event, strlen(one_event));
+    right = right && cmcwh_parser_end(&parser) == 1 &&
+            cmcwh_parser_commit(&parser) == CMCWH_PENDING &&
+            cmcwh_ring_read(&ring, reader, &record) == 1 &&
+            cmcwh_parser_confirm(&parser) == CMCWH_PENDING &&
+            cmcwh_ring_acknowledge(&ring, reader) == CMCWH_OK && cmcwh_parser_confirm(&parser) == 1;
+    cmcwh_parser_abort(&parser);
+    return right;
 }
 
 int main(void) {
@@ -44,8 +81,7 @@ int main(void) {
     right = right && cmcwh_ring_init(&ring, &config, 1) == CMCWH_OK &&
             cmcwh_ring_attach(&ring, NULL, true) == 0;
     right = right && take(CMCWH_FORM, "event_type=blocks") == CMCWH_ERR_FORM &&
-            take(CMCWH_MULTIPART, "--b--") == CMCWH_ERR_FORM &&
-            take(CMCWH_JSON, "{\"event_type\":\"blocks\",\"event\":{\"blocks\":[{}]}}") == 1;
+            take(CMCWH_MULTIPART, "--b--") == CMCWH_ERR_FORM && take(CMCWH_JSON, one_event) == 1;
     cmcwh_ring_counters(&ring, &counters);
     right = right && counters.totals[CMCWH_COUNT_BLOCKS] == 0 &&
             cmcwh_ring_look(&ring, 1, &record) == 0;
@@ -54,6 +90,7 @@ int main(void) {
             cmcwh_encode(&record, CMCWH_ENCODE_RFC5424, NULL, out) == 0 &&
             cmcwh_encode(&record, CMCWH_ENCODE_JSON, NULL, out) > 0 &&
             cmcwh_encode(&record, CMCWH_ENCODE_BINARY, NULL, out) > 0;
+    right = right && threads_refused(&config) && confirms(config);
     right = right && cmcwh_content_type(form, &content, &answer) == CMCWH_ERR_MEDIA_TYPE &&
             cmcwh_content_type(json, &content, &answer) == CMCWH_OK;
     puts(right ? "1 passed, 0 failed" : "0 passed, 1 failed");
