@@ -374,8 +374,8 @@ static uint64_t divide(uint64_t value, uint32_t by, uint32_t *rest) {
     return value / by;
 #else
     *rest = 0;
-    for (unsigned bits = 0; bits < 64;
-         bits++) { /* one goes out of `value`, one of the quotient in */
+    /* One bit goes out of `value`, one of the quotient in. */
+    for (unsigned bits = 0; bits < 64; bits++) {
         *rest = *rest << 1 | (uint32_t)(value >> 63);
         value <<= 1;
         if (*rest >= by) {
