@@ -261,7 +261,8 @@ static void close_door(void) {
     struct cmcwh_server_counters counters;
     struct cmcwh_ring_state state;
 
-    assert_true(door_close(door));
+    while (!door_close(door)) { /* or setup's alarm: this machine may have much to do */
+    }
     listen_close(listener, listener_count);
     read_ring();
     while (cmcwh_ring_flush(&ring) != CMCWH_OK) {

@@ -1686,11 +1686,12 @@ static bool end_threads(struct door *door) {
     bool ended = true;
 
     for (unsigned i = 0; door->threads != NULL && i <= door->config.workers; i++) {
-        if (door->threads[i].started) {
+        struct thread *t = &door->threads[i];
+
+        if (t->started) {
             passed = platform_ticks() - start;
-            ended =
-                platform_join(door->threads[i].id, passed < TIME ? (uint32_t)(TIME - passed) : 0) &&
-                ended;
+            t->started = !platform_join(t->id, passed < TIME ? (uint32_t)(TIME - passed) : 0);
+            ended = !t->started && ended;
         }
     }
     return ended;

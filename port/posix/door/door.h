@@ -71,8 +71,8 @@ void door_count(struct door *door, struct door_counters *counters);
  * most. */
 void door_drain(struct door *door, uint32_t ms);
 
-/* Ends its threads and closes every connection. False: a thread hangs, and everything stays as it
- * is. NULL: nothing. */
+/* Ends its threads and closes every connection. False: a thread hangs, or has not had the processor
+ * for a second; everything stays as it is, and this may be called again. NULL: nothing. */
 bool door_close(struct door *door);
 
 #endif
