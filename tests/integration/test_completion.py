@@ -32,7 +32,7 @@ def commands():
 
 def test_commands():
     assert sorted(offered("")) == sorted(commands() + ["help"])
-    assert offered("ca") == ["cat"] and sorted(offered("help", "s")) == ["serve", "status", "summary"]
+    assert offered("ca") == ["cat"] and sorted(offered("help", "s")) == sorted(c for c in commands() if c[0] == "s")
 
 
 FOREIGN = {"status": {"--admin", "--admin-auth-file"}}  # what the help of a command says of another's
