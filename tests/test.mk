@@ -60,7 +60,7 @@ $(OUT)/port.a: $(filter-out %/main.o,$(PORT_OBJECTS)) $(OUT)/cmcwh.o $(OUT)/cive
 
 $(OUT)/unit/port_%: tests/unit/port_%.c tests/unit/said.c $(CERTIFICATES_C) $(UNIT_LINKED) $(OUT)/port.a $(MBEDTLS)
 	$(call say,CC $<)$(PORT_C) -DCERTIFICATES=$(CERTIFICATES) $(CMOCKA_H) $(LINK) $< tests/unit/said.c $(CERTIFICATES_C) \
-		$(UNIT_SHARED) $(OUT)/port.a $(MBEDTLS) $(CMOCKA) $(LIBRARIES) $(CERTIFICATES_LIBRARIES) -o $@
+		$(OUT)/unit/support.o $(OUT)/port.a $(MBEDTLS) $(CMOCKA) $(LIBRARIES) $(CERTIFICATES_LIBRARIES) -o $@
 
 $(OUT)/embed/%: tests/embed/%.c $(OUT)/cmcwh-embedded.o
 	$(call say,CC $<)$(PORTABLE_C) -DCMCWH_NO_SERVER $(LINK) $< $(OUT)/cmcwh-embedded.o -o $@

@@ -49,7 +49,7 @@ static size_t make_frame(const uint8_t *bytes, size_t length, char *out) {
     record = batch_add(&batch);
     MUST(record != NULL);
     draft_begin(&draft, record, CMCWH_BOUNCES);
-    for (size_t field = 0; field < CMCWH_FIELDS; field++) {
+    for (unsigned field = 0; field < CMCWH_FIELDS; field++) {
         size_t used = 0;
 
         if (field == CMCWH_MEMBERS) {

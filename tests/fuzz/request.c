@@ -13,12 +13,14 @@ static struct exchange *x;
 
 static void start(void) {
     struct cmcwh_server_config config;
+    struct exchange *exchanges;
 
     ring = fuzz_ring();
     config = behind_exchanges(ring);
     MUST(cmcwh_server_init(&server, &config) == CMCWH_OK);
-    x = exchange_open(1, &server, NULL);
-    MUST(x != NULL);
+    exchanges = exchange_open(1, &server, NULL);
+    MUST(exchanges != NULL);
+    x = exchange_make(exchanges, 0);
 }
 
 /* From now on whoever posts needs this key; auth_use frees it. */

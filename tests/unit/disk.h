@@ -41,8 +41,4 @@ void disk_load(struct disk *disk, const uint8_t *image, size_t size);
  * few pages are at stake, every set of them. Returns how many images there were. */
 unsigned disk_cuts(const struct disk *disk, uint64_t *random, void (*check)(const uint8_t *image));
 
-/* The next of a sequence of numbers that `random` begins: xorshift64*. */
-uint64_t next_random(uint64_t *random);
-uint32_t below(uint64_t *random, uint32_t limit);
-
 #endif

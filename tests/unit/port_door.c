@@ -310,11 +310,10 @@ static struct client clients[CLIENTS_MAX];
 static char large[2 * LARGE], chunked[16 * LARGE], many[64 * MANY];
 static uint64_t told; /* events, in 200s */
 static unsigned by_status[6];
-static uint32_t random_state;
+static uint64_t luck;
 
-static unsigned below(unsigned limit) {
-    random_state = random_state * 1664525 + 1013904223;
-    return (random_state >> 8) % limit;
+static unsigned pick(unsigned count) {
+    return below(&luck, count);
 }
 
 static void write_texts(void) {
@@ -351,23 +350,23 @@ static void write_script(struct client *client) {
         {"\n", 1},
         {POST "Transfer-Encoding: chunked\r\n\r\nx", 1},
     };
-    unsigned which = below(sizeof texts / sizeof *texts);
+    unsigned which = pick(sizeof texts / sizeof *texts);
 
     client->text = texts[which].text;
     client->expected = texts[which].answers;
     client->answers = 0;
     client->sent = 0;
     client->limit = strlen(client->text);
-    client->piece = below(3) > 0 ? client->limit : 1 + client->limit / (1 + below(9));
-    if (client->rounds == 0 && client->limit > 1 && below(3) == 0) { /* not all of it */
-        client->limit = 1 + below((unsigned)client->limit - 1);
+    client->piece = pick(3) > 0 ? client->limit : 1 + client->limit / (1 + pick(9));
+    if (client->rounds == 0 && client->limit > 1 && pick(3) == 0) { /* not all of it */
+        client->limit = 1 + pick((unsigned)client->limit - 1);
         if (client->expected > 1 && client->leave == STAYS) {
             client->leave = ENDS; /* or, with some answered, it might rest for as long as it may */
         }
         client->expected = MANY + 1;
     }
     client->small = which < 3 && client->piece >= client->limit && client->expected == 1;
-    client->deaf = below(8) > 0 ? 0 : below(50);
+    client->deaf = pick(8) > 0 ? 0 : pick(50);
 }
 
 /* A connection to this listener. */
@@ -380,7 +379,7 @@ static void reach(int socket, const struct listener *to) {
 }
 
 static void begin(struct client *client) {
-    const struct listener *to = &listener[below(listener_count)];
+    const struct listener *to = &listener[pick(listener_count)];
     int little = 4096;
 
     client->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -390,8 +389,8 @@ static void begin(struct client *client) {
     client->session = to->secure ? open_session(client->socket) : NULL;
     client->kept = false;
     client->in_length = 0;
-    client->rounds = below(4);
-    client->leave = (enum leave)below(4);
+    client->rounds = pick(4);
+    client->leave = (enum leave)pick(4);
     write_script(client);
 }
 
@@ -577,7 +576,7 @@ static void converse_with(unsigned count, unsigned connections, uint32_t seed) {
     struct cmcwh_server_counters counters;
     unsigned before = descriptors();
 
-    random_state = seed;
+    luck = seed;
     told = 0;
     for (unsigned i = 0; i < CLIENTS_MAX; i++) {
         clients[i].socket = -1;
@@ -640,20 +639,20 @@ static void closed_at_any_moment(void **state) {
 
     (void)state;
     for (uint32_t seed = 3; seed < 23; seed++) {
-        random_state = seed;
+        luck = seed;
         open_door();
         for (unsigned i = 0; i < CLIENTS_MAX; i++) {
             begin(&clients[i]);
             clients[i].rounds = 0;
             clients[i].leave = STAYS;
         }
-        for (unsigned turns = below(10); turns > 0; turns--) {
+        for (unsigned turns = pick(10); turns > 0; turns--) {
             for (unsigned i = 0; i < CLIENTS_MAX; i++) {
                 speak(&clients[i]);
             }
         }
         if (seed % 2 == 0) {
-            door_drain(door, below(100));
+            door_drain(door, pick(100));
         }
         close_door();
         for (unsigned i = 0; i < CLIENTS_MAX; i++) {

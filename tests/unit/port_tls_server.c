@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "certificate.h"
-#include "disk.h"
 #include "said.h"
 #include "tls/server.h"
 

@@ -200,3 +200,14 @@ char *repeat(char *out, const char *text, size_t count) {
     *out = '\0';
     return out;
 }
+
+uint64_t next_random(uint64_t *random) {
+    *random ^= *random >> 12;
+    *random ^= *random << 25;
+    *random ^= *random >> 27;
+    return *random * UINT64_C(0x2545F4914F6CDD1D);
+}
+
+uint32_t below(uint64_t *random, uint32_t limit) {
+    return (uint32_t)((next_random(random) >> 32) % limit);
+}

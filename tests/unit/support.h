@@ -80,4 +80,8 @@ const char *payload(const char *name, size_t *length);
 /* `count` times `text`, then a zero, at `out`. Returns the end. */
 char *repeat(char *out, const char *text, size_t count);
 
+/* The next of a sequence of numbers that `random` begins: xorshift64*. */
+uint64_t next_random(uint64_t *random);
+uint32_t below(uint64_t *random, uint32_t limit);
+
 #endif
