@@ -1,6 +1,14 @@
 # Other processors, other systems, and sizes.
 
-.PHONY: cross-test openwrt-test sizes sizes-update firmware firmware-test firmware-check firmware-lwip firmware-lwip-test
+.PHONY: cross cross-test openwrt-test sizes sizes-update firmware firmware-test firmware-check firmware-lwip firmware-lwip-test
+
+# cross_programs FOLDER,TRIPLETS,SETTINGS: a program for each processor, FOLDER/cmcwh-TRIPLET
+cross_programs = @mkdir -p $(1); for triplet in $(2); do build="$(MAKE) -s $(3) CROSS_COMPILE=$$triplet-"; \
+	out=$$($$build show-out) && $$build $$out/cmcwh && cp $$out/cmcwh $(1)/cmcwh-$$triplet || exit 1; done
+
+#: make cross        builds for each processor whose compiler is here: build/cross/cmcwh-TARGET; with the musl that is here
+cross:
+	$(call cross_programs,build/cross,$(foreach target,$(TARGETS),$(if $(shell command -v $(target)-gcc),$(target))),)
 
 #: make cross-test   builds and tests for other processors, under qemu; CROSS_TARGETS="..." for some
 CROSS_TARGETS ?= $(foreach target,$(TARGETS),$(target) $(target)+musl) x86_64-linux-musl

@@ -13,7 +13,7 @@ lint-order: | $(OUT)/checked
 	@python3 tests/order.py cmcwh.c
 
 lint-format: | $(OUT)/checked
-	clang-format --dry-run -Werror $(SOURCES) $(wildcard tests/firmware/lwip/*.[ch] tests/firmware/lwip/arch/*.h tests/machine/flash/*.c port/baremetal/*.[ch] port/embed/*.[ch] port/esp-idf/*.[ch] port/zephyr/*.[ch] tests/bench/*.cpp)
+	clang-format --dry-run -Werror $(SOURCES) $(wildcard tests/firmware/lwip/*.[ch] tests/firmware/lwip/arch/*.h tests/machine/modules/*.c port/baremetal/*.[ch] port/embed/*.[ch] port/esp-idf/*.[ch] port/zephyr/*.[ch] tests/bench/*.cpp)
 
 lint-tidy: $(TIDY)
 

@@ -9,9 +9,7 @@ MACHINE_PULLS_LONG := $(foreach disk,ext4 ext4/volatile f2fs f2fs/volatile jffs2
 
 #: make machine-programs     what they run, for each processor: build/machine/cmcwh-TRIPLET
 machine-programs: $(OUT)/cmcwh
-	@mkdir -p build/machine; for triplet in $(MACHINE_PROCESSORS); do \
-		build="$(MAKE) -s TLS=mbedtls CROSS_COMPILE=$$triplet-"; out=$$($$build show-out) && $$build $$out/cmcwh && \
-		cp $$out/cmcwh build/machine/cmcwh-$$triplet || exit 1; done
+	$(call cross_programs,build/machine,$(MACHINE_PROCESSORS),TLS=mbedtls)
 
 #: make machine-test routers in qemu, both of:
 #: make machine-pulls    their plug is pulled, on four file systems; a disk with torn writes

@@ -20,7 +20,7 @@ FLASH_SIZE, DISK_SIZE = 4 << 20, 64 << 20
 # In the order in which they are loaded; what they need comes before them.
 MODULES = {"ext4": ["crc32c_generic", "ext4"], "f2fs": ["crc32_generic", "f2fs"], "jffs2": ["jffs2"],
            "ubifs": ["ubifs"], "crypto": ["deflate", "zstd"], "block2mtd": ["loop", "block2mtd"],
-           "flash": ["gen_probe", "cfi_util", "cfi_cmdset_0001", "cfi_probe", "physmap", "flash"]}
+           "flash": ["gen_probe", "cfi_util", "cfi_cmdset_0001", "cfi_probe", "physmap", "flash"], "timer": ["timer"]}
 
 
 class Kind:
@@ -44,19 +44,23 @@ class Kind:
                 path, needs = line.split(":")
                 found[module_name(path)] = [os.path.join(base, each) for each in reversed([path, *needs.split()])]
         if self.name == "mipsel":
-            found["flash"] = [self.flash_module()]
+            for name, made in self.own_modules().items():
+                found[name] = [made]
         return found
 
-    def flash_module(self):
-        """The path of the module that registers the flash; compiled once for a kernel, whoever comes at the same time."""
-        out = os.path.join(self.folder, "flash")
+    def own_modules(self):
+        """name: path of each of our own; compiled once for a kernel, whoever comes at the same time."""
+        out = os.path.join(self.folder, "modules")
         with open(out + ".lock", "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             return self.made_in(out)
 
     def made_in(self, out):
-        made, sources = os.path.join(out, "flash.ko"), glob.glob(os.path.join(HERE, "flash", "*"))
-        if not os.path.exists(made) or any(os.path.getmtime(made) < os.path.getmtime(source) for source in sources):
+        sources = glob.glob(os.path.join(HERE, "modules", "*"))
+        made = {module_name(source, ".c"): os.path.join(out, os.path.basename(source)[:-1] + "ko")
+                for source in sources if source.endswith(".c")}
+        newest = max(os.path.getmtime(source) for source in sources)
+        if any(not os.path.exists(path) or os.path.getmtime(path) < newest for path in made.values()):
             shutil.rmtree(out, ignore_errors=True)
             os.makedirs(out)
             for source in sources:
@@ -69,8 +73,8 @@ class Kind:
         return made
 
 
-def module_name(path):
-    return os.path.basename(path)[:-len(".ko")].replace("-", "_")
+def module_name(path, end=".ko"):
+    return os.path.basename(path)[:-len(end)].replace("-", "_")
 
 
 def plain_environment():
@@ -159,6 +163,7 @@ class Router:
         while machine.qmp("query-status")["status"] == "inmigrate":
             pass
         machine.qmp("cont")
+        machine.run("load timer")
         return machine
 
 
