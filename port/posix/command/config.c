@@ -154,14 +154,14 @@ enum outcome config_become(const struct options *options, const struct sink *sin
     return OUTCOME_RIGHT;
 }
 
+#define REMEDY "; a disk, or flash with a file system for it, would keep that"
+
 static void warn_ring(const char *ring) {
     char why[PLACE_WHY];
 
     if (place_fades(ring, why)) {
         log_line(CMCWH_LOG_WARN,
-                 "ring '%s': %s: a power cut loses what was answered with 200; a disk, or flash "
-                 "with a file system for it, would keep that",
-                 ring, why);
+                 "ring '%s': %s: a power cut loses what was answered with 200" REMEDY, ring, why);
     }
 }
 
@@ -171,9 +171,7 @@ static void warn_sink(const struct sink *sink) {
     char why[PLACE_WHY];
 
     if (file != NULL && sink->required && place_fades(file, why)) {
-        log_line(CMCWH_LOG_WARN,
-                 "sink '%s': %s %s: a power cut loses what it has taken; a disk, or flash with a "
-                 "file system for it, would keep that",
+        log_line(CMCWH_LOG_WARN, "sink '%s': %s %s: a power cut loses what it has taken" REMEDY,
                  sink->uri, file, why);
     }
 }
