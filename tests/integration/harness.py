@@ -318,6 +318,11 @@ class Load(Threads):
         eventually(lambda: len(self.acknowledged) >= enough, "%d answers" % enough)
 
 
+def lacks(said):
+    """Has it said that this build does not have the command?"""
+    return "use one with TOOLS=1" in said
+
+
 def run(*arguments, data=None, preload=None):
     """Runs cmcwh to its end. Returns exit status, stdout, stderr. A test of a command that this build
     does not have is skipped."""
@@ -325,7 +330,7 @@ def run(*arguments, data=None, preload=None):
                             stderr=subprocess.PIPE, timeout=PATIENCE, check=False,
                             preexec_fn=preload)
     said = result.stderr.decode("utf-8", "replace")
-    if "use one with TOOLS=1" in said:
+    if lacks(said):
         raise Skipped(said.strip())
     return result.returncode, result.stdout, said
 
