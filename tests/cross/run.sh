@@ -56,7 +56,7 @@ float() { # float TARGET PROGRAM
 }
 
 unit_tests() { # unit_tests TARGET EMULATOR PROGRAMS
-    good=0 bad=0 folder=build/cross/$1.unit
+    good=0 bad=0 folder=build/cross/$1.unit failures=
     rm -rf "$folder"
     mkdir "$folder"
     CMCWH_SEEDS=2 CMOCKA_MESSAGE_OUTPUT=TAP LIMIT=300 EMULATOR=$2 sh "$here/../programs.sh" "$folder" $3
@@ -68,9 +68,11 @@ unit_tests() { # unit_tests TARGET EMULATOR PROGRAMS
             good=$((good + 1))
         else
             bad=$((bad + 1))
-            echo "$name: exit status $status" >>"$log"
+            failures="$failures $folder/$name.log"
+            echo "$name: exit status $status" >>"$folder/$name.log"
         fi
     done
+    [ -z "$failures" ] || cat $failures >>"$log" # last, where it is seen
     count "$1" "unit programs" $good $bad "$log"
 }
 

@@ -293,7 +293,7 @@ static void start_with_one(uint32_t most, uint32_t wait) {
     sink.batch = most;
     sink.wait = wait;
     assert_true(sink_start(&sink));
-    await(ask().opened);
+    await(number(&idles) > 0); /* nothing that comes from here on is written with its opening */
     post_good();
     (void)poll(NULL, 0, 50);
 }
