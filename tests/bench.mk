@@ -36,7 +36,7 @@ $(OUT)/bench/yyjson.o: $(YYJSON_SRC)/src/yyjson.c | $(OUT)/checked
 PAYLOADS := $(wildcard tests/payloads/deliveries-*.json)
 no_yyjson = $(if $(YYJSON_SRC),,@echo 'yyjson is left out: name a copy of its source with YYJSON_SRC=PATH (src/yyjson.c in it)')
 
-.PHONY: bench bench-door bench-tls bench-readers bench-onward bench-syncs bench-wear bench-json bench-instructions bench-profile bench-curves bench-peers
+.PHONY: bench bench-door bench-tls bench-readers bench-onward bench-syncs bench-wear bench-json bench-instructions bench-profile bench-check bench-check-update bench-curves bench-peers
 
 #: make bench        measure the portable part and the server
 bench: $(OUT)/cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
@@ -82,6 +82,10 @@ bench-instructions: $(OUT)/bench/json $(JSON_LIBRARIES)
 
 bench-profile: $(OUT)/bench/profile
 	@python3 tests/bench/callgrind.py profile $< $(PAYLOADS)
+
+#: make bench-check  instructions an event, beside tests/bench/instructions.txt; make bench-check-update: writes them there
+bench-check bench-check-update: $(OUT)/bench/profile
+	@python3 tests/bench/callgrind.py $(if $(filter %-update,$@),update,check) tests/bench/instructions.txt $< $(PAYLOADS)
 
 #: make bench-tls    instructions of a webhook over TLS, full, resumed and kept, under qemu (QEMU="qemu-mipsel -cpu 24Kc")
 # qemu-user, as qemu-user-static takes no plugins; with CROSS_COMPILE and TLS=mbedtls for another processor.

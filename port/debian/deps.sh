@@ -24,7 +24,7 @@ PAGE="chromium fonts-noto-cjk pngquant python3"
 
 # For what looks at the sources, and builds and packs them in other ways.
 CHECK="clang libclang-rt-dev libcjson-dev libjansson-dev libjson-c-dev clang-format clang-tidy cppcheck universal-ctags python3 cmake pkg-config
-    busybox debhelper lintian ccache"
+    busybox debhelper lintian ccache valgrind"
 
 # To measure: JSON libraries and receivers of webhooks to compare with, a counter of instructions, plots.
 BENCH="wrk g++ libcjson-dev libjansson-dev libjson-c-dev libsimdjson-dev valgrind gnuplot-nox librsvg2-bin

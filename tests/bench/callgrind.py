@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """callgrind.py instructions JSON LIBRARY.so... PAYLOAD...: instructions of each JSON library.
 callgrind.py profile PROFILE PAYLOAD...: where those of cmcwh go, by section and function.
+callgrind.py check KNOWN PROFILE PAYLOAD...: each kind of work beside what is known of it, which must be right
+within 2 %; 1 if it is not. callgrind.py update KNOWN ...: writes it there.
 
 The programs do each piece of work once, in a function `measured`, and print a line for each.
 valgrind writes a profile whenever that function ends, so the lines and the profiles go together.
@@ -18,6 +20,9 @@ import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FUNCTIONS_SHOWN = 12
+MARGIN = 0.02
+# The C library takes what each processor does best; so that all count the same, what each of x86-64 has.
+PLAIN_LIBRARY = "glibc.cpu.hwcaps=-AVX2,-AVX512F,-AVX512VL,-BMI2,-ERMS,-FSRM,-MOVBE,-RTM,-SSE4_2,-SSSE3"
 
 
 class Profile:
@@ -49,14 +54,14 @@ class Profile:
                 call = False
 
 
-def run(program):
+def run(program, **environment):
     """Each piece of work: the words of its line, and its profile."""
     with tempfile.TemporaryDirectory() as work:
         out = os.path.join(work, "profile")
         done = subprocess.run(
             ["valgrind", "--tool=callgrind", "--toggle-collect=measured", "--dump-after=measured",
              "--compress-strings=no", "--compress-pos=no", "--callgrind-out-file=" + out, *program],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=500, check=False)
+            env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=500, check=False)
         if done.returncode != 0:
             sys.exit(done.stderr)
         if not os.path.exists(out + ".1"):
@@ -149,7 +154,31 @@ def profile_ours(program):
             functions(words, profile, source)
 
 
+def gate(mode, known, *program):
+    """Too few are wrong too: what was gained would be lost unseen."""
+    with open(known, encoding="utf-8") as file:
+        before = {name: int(count) for name, count in (line.split("|") for line in file)}
+    now = {words[0]: round(profile.total / int(words[1]))
+           for words, profile in run(program, GLIBC_TUNABLES=PLAIN_LIBRARY)}
+    print("instructions an event")
+    wrong = []
+    for name, count in now.items():
+        change = count / before.get(name, count) - 1
+        print("%-12s %8d %+7.1f %%" % (name, count, 100 * change))
+        if abs(change) > MARGIN or name not in before:
+            wrong.append(name)
+    if mode == "update":
+        with open(known, "w", encoding="utf-8") as file:
+            file.writelines("%s|%d\n" % row for row in now.items())
+    elif wrong or set(before) - set(now):
+        sys.exit("not as %s says: %s. If that is meant: make bench-check-update" % (
+            known, "; ".join(wrong + sorted(set(before) - set(now)))))
+
+
 if __name__ == "__main__":
     if shutil.which("valgrind") is None:
         sys.exit("valgrind is missing: run 'make bench-deps'")
-    {"instructions": instructions, "profile": profile_ours}[sys.argv[1]](sys.argv[2:])
+    if sys.argv[1] in ("check", "update"):
+        gate(*sys.argv[1:])
+    else:
+        {"instructions": instructions, "profile": profile_ours}[sys.argv[1]](sys.argv[2:])
