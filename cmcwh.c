@@ -194,22 +194,36 @@ static bool text_is_word(struct cmcwh_text text, const char *word) {
     return text.length == strlen(word) && same_letters(text.data, word, text.length);
 }
 
-/* Eight bytes as one number, the first byte the lowest. A compiler knows the order of its
- * processor's bytes. */
-static inline uint64_t word_at(const char *in) {
+/* A compiler knows the order of its processor's bytes. */
+static inline bool lowest_first(void) {
     const uint16_t one = 1;
     uint8_t low;
-    uint64_t word = 0;
 
     memcpy(&low, &one, 1);
-    if (low == 1) {
-        memcpy(&word, in, sizeof word);
-        return word;
-    }
-    for (unsigned i = 0; i < sizeof word; i++) {
-        word |= (uint64_t)(unsigned char)in[i] << 8 * i;
-    }
-    return word;
+    return low == 1;
+}
+
+/* For which a compiler finds an instruction or two. */
+static inline uint32_t swapped(uint32_t word) {
+    return word >> 24 | (word >> 8 & 0xFF00) | (word & 0xFF00) << 8 | word << 24;
+}
+
+/* Four bytes as one number, the first byte the lowest. */
+static inline uint32_t half_word_at(const void *in) {
+    uint32_t word;
+
+    memcpy(&word, in, sizeof word);
+    return lowest_first() ? word : swapped(word);
+}
+
+/* Eight bytes. */
+static inline uint64_t word_at(const void *in) {
+    uint64_t word;
+
+    memcpy(&word, in, sizeof word);
+    return lowest_first()
+               ? word
+               : swapped((uint32_t)(word >> 32)) | (uint64_t)swapped((uint32_t)word) << 32;
 }
 
 /* Takes the same time wherever they differ. */
@@ -344,11 +358,11 @@ static unsigned get16(const uint8_t *at) {
 }
 
 static uint32_t get32(const uint8_t *at) {
-    return get16(at) | (uint32_t)get16(at + 2) << 16;
+    return WITH_SHORTCUTS ? half_word_at(at) : get16(at) | (uint32_t)get16(at + 2) << 16;
 }
 
 static uint64_t get64(const uint8_t *at) {
-    return get32(at) | (uint64_t)get32(at + 4) << 32;
+    return WITH_SHORTCUTS ? word_at(at) : get32(at) | (uint64_t)get32(at + 4) << 32;
 }
 
 static void put16(uint8_t *at, size_t value) {

@@ -2,7 +2,7 @@
 
 BENCH_C := $(PORTABLE_C) -D_GNU_SOURCE -DCMCWH_NO_SERVER $(LINK)
 
-$(OUT)/bench/bench $(OUT)/bench/profile: $(OUT)/bench/%: tests/bench/%.c tests/bench/bodies.c $(OUT)/cmcwh-embedded.o
+$(OUT)/bench/bench $(OUT)/bench/profile $(OUT)/bench/repeat: $(OUT)/bench/%: tests/bench/%.c tests/bench/bodies.c $(OUT)/cmcwh-embedded.o
 	$(call say,CC $<)$(BENCH_C) $(filter-out %.h,$^) -o $@
 
 $(OUT)/bench/json: tests/bench/json.c tests/bench/bodies.c $(OUT)/cmcwh-embedded.o
@@ -36,7 +36,7 @@ $(OUT)/bench/yyjson.o: $(YYJSON_SRC)/src/yyjson.c | $(OUT)/checked
 PAYLOADS := $(wildcard tests/payloads/deliveries-*.json)
 no_yyjson = $(if $(YYJSON_SRC),,@echo 'yyjson is left out: name a copy of its source with YYJSON_SRC=PATH (src/yyjson.c in it)')
 
-.PHONY: bench bench-door bench-tls bench-readers bench-onward bench-syncs bench-wear bench-json bench-instructions bench-profile bench-check bench-check-update bench-curves bench-peers
+.PHONY: bench bench-door bench-tls bench-readers bench-onward bench-syncs bench-wear bench-json bench-instructions bench-profile bench-check bench-check-update bench-processors bench-curves bench-peers
 
 #: make bench        measure the portable part and the server
 bench: $(OUT)/cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
@@ -87,12 +87,29 @@ bench-profile: $(OUT)/bench/profile
 bench-check bench-check-update: $(OUT)/bench/profile
 	@python3 tests/bench/callgrind.py $(if $(filter %-update,$@),update,check) tests/bench/instructions.txt $< $(PAYLOADS)
 
+# count_with QEMU: of the package qemu-user, as qemu-user-static takes no plugins
+count_with = @command -v $(1) >/dev/null || { echo "$(1) is missing: run 'make bench-deps'" >&2; exit 1; }; \
+	cc -std=c99 -O2 -Wall -Wextra -shared -fPIC tests/bench/count.c -o $(OUT)/bench/count.so
+
+#: make bench-processors   instructions an event on each processor, under qemu; with the musl that is here (make musl)
+# The processor of an emulator's name, or the one that routers have. At -O2: -Os leaves out what is there for speed.
+EMULATORS := x86_64-linux-gnu=qemu-x86_64 mips-linux-gnu=qemu-mips,-cpu,24Kc mipsel-linux-gnu=qemu-mipsel,-cpu,24Kc \
+	arm-linux-gnueabihf=qemu-arm,-cpu,cortex-a7 aarch64-linux-gnu=qemu-aarch64 i686-linux-gnu=qemu-i386 \
+	riscv64-linux-gnu=qemu-riscv64
+bench-processors: | $(OUT)/checked
+	$(call count_with,qemu-x86_64)
+	@programs=; for each in $(EMULATORS); do triplet=$${each%%=*}; \
+		command -v $$triplet-gcc >/dev/null || { echo "$$triplet: skipped, no compiler: run 'make cross-deps'"; continue; }; \
+		build="$(MAKE) -s CROSS_COMPILE=$$triplet- STATIC=1 TLS=0"; out=$$($$build show-out); \
+		$$build $$out/bench/repeat >/dev/null || exit 1; \
+		programs="$$programs $$triplet=$$out/bench/repeat,$${each#*=}"; \
+	done; python3 tests/bench/processors.py $(OUT)/bench/count.so $$programs -- $(PAYLOADS)
+
 #: make bench-tls    instructions of a webhook over TLS, full, resumed and kept, under qemu (QEMU="qemu-mipsel -cpu 24Kc")
-# qemu-user, as qemu-user-static takes no plugins; with CROSS_COMPILE and TLS=mbedtls for another processor.
+# With CROSS_COMPILE and TLS=mbedtls for another processor.
 QEMU ?= qemu-x86_64 -cpu max
 bench-tls: $(OUT)/cmcwh | $(OUT)/checked
-	@command -v $(firstword $(QEMU)) >/dev/null || { echo "$(firstword $(QEMU)) is missing: run 'make bench-deps'" >&2; exit 1; }
-	@cc -std=c99 -O2 -Wall -Wextra -shared -fPIC tests/bench/count.c -o $(OUT)/bench/count.so
+	$(call count_with,$(firstword $(QEMU)))
 	@python3 tests/bench/tls.py --plugin $(OUT)/bench/count.so "$(firstword $(QEMU)), $(TLS_LIBRARY)=$<,$(QEMU)"
 
 #: make bench-curves how the cost grows with events, connections, records and sinks, into tests/bench/curves
