@@ -1043,13 +1043,15 @@ static bool speaks_plain(const struct connection *c) {
 /* Too many handshakes: one gives way. */
 static bool may_shake(struct thread *t, struct connection *c) {
     struct door *door = t->door;
-    struct connection *other;
+    struct connection *other = NULL;
 
     c->shaking = true;
     if (__atomic_fetch_add(&door->shakes, 1, __ATOMIC_RELAXED) < door->shakes_most) {
         return true;
     }
-    other = choose(door, 1U << SHAKES, yield_place);
+    for (unsigned tries = 0; tries < TRIES && other == NULL; tries++) {
+        other = choose(door, 1U << SHAKES, yield_place);
+    }
     count(door, &door->counters.crowded);
     if (other == NULL) {
         return false;
