@@ -123,6 +123,28 @@ void take_body(struct cmcwh_parser *parser, struct cmcwh_ring *ring, const struc
     }
 }
 
+static int count_bytes(void *context, const void *bytes, size_t length) {
+    (void)bytes;
+    *(size_t *)context += length;
+    return 0;
+}
+
+void make_sink(struct cmcwh_sink *sink, struct cmcwh_ring *ring, enum cmcwh_encoding encoding,
+               size_t *bytes) {
+    static char buffer[1 << 16];
+    struct cmcwh_sink_config config = {.ring = ring,
+                                       .encoding = encoding,
+                                       .context = bytes,
+                                       .write = count_bytes,
+                                       .buffer = buffer,
+                                       .buffer_size = sizeof buffer};
+
+    config.reader = cmcwh_ring_attach(ring, NULL, true);
+    if (cmcwh_sink_init(sink, &config) < 0) {
+        die("the sink");
+    }
+}
+
 void stay_here(void) {
     cpu_set_t one;
 

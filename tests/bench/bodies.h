@@ -28,6 +28,11 @@ struct body form_body(unsigned count);
 void take_body(struct cmcwh_parser *parser, struct cmcwh_ring *ring, const struct body *body,
                enum cmcwh_format format);
 
+/* A sink of the daemon's size, attached to the ring, whose medium costs nothing: it adds to *bytes
+ * how many it was given. */
+void make_sink(struct cmcwh_sink *sink, struct cmcwh_ring *ring, enum cmcwh_encoding encoding,
+               size_t *bytes);
+
 /* All work is done on one processor. */
 void stay_here(void);
 

@@ -12,30 +12,26 @@ static uint32_t links[RECORDS], places[RECORDS], marks[2 * RECORDS];
 static struct cmcwh_history history = {.places = places, .marks = marks, .mark_count = 2 * RECORDS};
 static struct cmcwh_ring ring;
 static struct cmcwh_parser parser;
-static char out[CMCWH_ENCODED_MAX];
+static struct cmcwh_sink sink;
+static size_t written;
 
 struct work {
     struct body body;
     unsigned events;
     enum cmcwh_format format;
-    int reader; /* when there is one, records are taken out instead of in */
-    enum cmcwh_encoding encoding;
+    bool outward; /* the sink takes records out, instead of a body's in */
 };
 
 /* Until the records are committed, or as a sink's thread takes them out. */
 __attribute__((noinline)) static size_t measured(const struct work *work) {
-    struct cmcwh_record record;
-    size_t bytes = 0;
-
-    if (work->reader < 0) {
+    if (!work->outward) {
         take_body(&parser, &ring, &work->body, work->format);
         return work->body.length;
     }
-    while (cmcwh_ring_read(&ring, work->reader, &record) > 0) {
-        bytes += cmcwh_encode(&record, work->encoding, NULL, out);
-        (void)cmcwh_ring_acknowledge(&ring, work->reader);
+    written = 0;
+    while (cmcwh_sink_pump(&sink) > 0) {
     }
-    return bytes;
+    return written;
 }
 
 static void make_ring(void) {
@@ -53,7 +49,7 @@ static void report(const char *name, const struct work *work) {
 
 /* Only the second time is reported: the first one fills caches of the loader. */
 static void take_in(const char *name, struct body body, unsigned events, enum cmcwh_format format) {
-    struct work work = {.body = body, .events = events, .format = format, .reader = -1};
+    struct work work = {.body = body, .events = events, .format = format};
 
     make_ring();
     take_body(&parser, &ring, &body, format);
@@ -62,11 +58,11 @@ static void take_in(const char *name, struct body body, unsigned events, enum cm
 }
 
 static void take_out(const char *name, enum cmcwh_encoding encoding) {
-    struct work work = {.events = 100, .encoding = encoding};
+    struct work work = {.events = 100, .outward = true};
     struct body body = json_body(work.events, false);
 
     make_ring();
-    work.reader = cmcwh_ring_attach(&ring, NULL, true);
+    make_sink(&sink, &ring, encoding, &written);
     take_body(&parser, &ring, &body, CMCWH_JSON);
     report(name, &work);
     free(body.bytes);
