@@ -713,6 +713,10 @@ static inline uint64_t not_plain(uint64_t word) {
            lanes;
 }
 
+static inline bool has_zero(uint64_t word) {
+    return ((word - lanes) & ~word & lanes << 7) != 0;
+}
+
 /* The number of the lowest lane that is set. */
 static inline size_t lowest_lane(uint64_t set) {
     return (size_t)(((set - 1) & ~set & lanes) * lanes >> 56);
@@ -2174,23 +2178,34 @@ static char *put_rfc6587(char *out, const struct cmcwh_event *event,
 }
 
 /* Consistent Overhead Byte Stuffing (Cheshire and Baker, 1999): runs of up to 254 bytes without
- * a zero, each behind a byte that says its length, then a zero byte. */
+ * a zero, each behind a byte that says its length, then a zero byte. Where a zero was, stands the
+ * length of the next run. */
 static char *put_frame(char *out, const struct cmcwh_record *record) {
-    size_t length = record_length(record), run = 0;
+    const char *in = (const char *)record->bytes, *end = in + record_length(record);
     char *code = out++;
 
-    for (size_t i = 0; i < length; i++) {
-        if (record->bytes[i] != 0) {
-            *out++ = (char)record->bytes[i];
-            run++;
+    while (in < end) {
+        size_t left = WITH_SHORTCUTS ? smaller((size_t)(end - in), (size_t)(code + 255 - out)) : 1;
+
+        for (; WITH_SHORTCUTS && left >= 8 && !has_zero(word_at(in)); left -= 8, in += 8) {
+            out = put_bytes(out, in, 8);
         }
-        if (record->bytes[i] == 0 || run == 254) {
-            *code = (char)(run + 1);
+        for (left = smaller(left, 8); left > 0; left--) {
+            char byte = *in++;
+
+            *out = byte;
+            if (byte == 0) {
+                *code = (char)(out - code);
+                code = out;
+            }
+            out++;
+        }
+        if (out - code == 255) {
+            *code = (char)255;
             code = out++;
-            run = 0;
         }
     }
-    *code = (char)(run + 1);
+    *code = (char)(out - code);
     *out++ = 0;
     return out;
 }
