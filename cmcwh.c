@@ -357,6 +357,10 @@ static unsigned get16(const uint8_t *at) {
     return at[0] | (unsigned)at[1] << 8;
 }
 
+static uint32_t get24(const uint8_t *at) {
+    return get16(at) | (uint32_t)at[2] << 16;
+}
+
 static uint32_t get32(const uint8_t *at) {
     return WITH_SHORTCUTS ? half_word_at(at) : get16(at) | (uint32_t)get16(at + 2) << 16;
 }
@@ -702,15 +706,15 @@ static inline bool plain_byte(unsigned byte) {
 /* Eight bytes of text are looked at as one number: this is the lowest bit of each. */
 static const uint64_t lanes = UINT64_C(0x0101010101010101);
 
-/* Which of eight bytes are not plain: the lowest bit of each such byte's lane is set. A borrow can
- * spoil only lanes above one that is not plain: the lowest one is always right. */
+/* Which of eight bytes are not plain: the highest bit of each such byte's lane is set. A borrow can
+ * spoil only lanes above one that is not plain: the lowest one is always right. A quote is looked
+ * for with control characters: in order it stands behind them once 0x20 and 0x22 have changed
+ * places. */
 static inline uint64_t not_plain(uint64_t word) {
-    uint64_t quote = word ^ lanes * '"', backslash = word ^ lanes * '\\';
+    uint64_t control = word ^ lanes * ('"' ^ ' '), backslash = word ^ lanes * '\\';
 
-    return (word | (word + lanes) | (word - lanes * 0x20) | (quote - lanes) |
-            (backslash - lanes)) >>
-               7 &
-           lanes;
+    return (word | (word + lanes) | (control - lanes * (' ' + 1)) | (backslash - lanes)) & lanes
+                                                                                               << 7;
 }
 
 static inline bool has_zero(uint64_t word) {
@@ -719,7 +723,7 @@ static inline bool has_zero(uint64_t word) {
 
 /* The number of the lowest lane that is set. */
 static inline size_t lowest_lane(uint64_t set) {
-    return (size_t)(((set - 1) & ~set & lanes) * lanes >> 56);
+    return (size_t)((((set - 1) & ~set & lanes << 7) >> 7) * lanes >> 56);
 }
 
 /* Is the character in the lower bytes of `word` a plain one of three bytes, as most Japanese ones
@@ -728,6 +732,30 @@ static inline size_t lowest_lane(uint64_t set) {
 static inline bool plain_three(uint32_t word) {
     return (word & 0xC0C0F0) == 0x8080E0 && (word & 0x200F) != 0 && (word & 0x200F) != 0x200D &&
            (word & 0xFEFF) != 0x80E2;
+}
+
+/* Copies ASCII from in[i] on, up to what is not plain, and returns where that is. What is left of a
+ * text of eight bytes or more goes with its last eight: those that it has been through it writes
+ * once more, and of the others they look at no more than there are. */
+static inline size_t copy_ascii(char *out, const char *in, size_t i, size_t length) {
+    uint64_t odd;
+
+    for (; length - i >= 8; i += 8) {
+        odd = not_plain(word_at(in + i));
+        memcpy(out + i, in + i, 8);
+        if (odd != 0) {
+            return i + lowest_lane(odd);
+        }
+    }
+    if (i < length && length >= 8) {
+        odd = not_plain(word_at(in + length - 8) >> 8 * (8 - (length - i)));
+        memcpy(out + length - 8, in + length - 8, 8);
+        return i + lowest_lane(odd);
+    }
+    for (; i < length && plain_byte((unsigned char)in[i]); i++) {
+        out[i] = in[i];
+    }
+    return i;
 }
 
 /* Copies text up to what is not plain. `out` has room for `length` bytes, all of which may be
@@ -740,18 +768,7 @@ static size_t copy_plain(char *out, const char *in, size_t length) {
         i++;
     }
     while (WITH_SHORTCUTS) {
-        while (length - i >= 8) {
-            uint64_t odd = not_plain(word_at(in + i));
-
-            memcpy(out + i, in + i, 8);
-            i += odd == 0 ? 8 : lowest_lane(odd);
-            if (odd != 0) {
-                break;
-            }
-        }
-        for (; length - i < 8 && i < length && plain_byte((unsigned char)in[i]); i++) {
-            out[i] = in[i];
-        }
+        i = copy_ascii(out, in, i, length);
         if (length - i < 4 || !plain_three(get32((const uint8_t *)in + i))) {
             return i;
         }
@@ -759,6 +776,10 @@ static size_t copy_plain(char *out, const char *in, size_t length) {
             memcpy(out + i, in + i, 4);
             i += 3;
         } while (length - i >= 4 && plain_three(get32((const uint8_t *)in + i)));
+        if (length - i == 3 && plain_three(get24((const uint8_t *)in + i))) {
+            memcpy(out + i, in + i, 3);
+            return length;
+        }
     }
     return i;
 }
@@ -840,8 +861,24 @@ static char *put_padded(char *out, uint32_t value, int digits) {
     return out + digits;
 }
 
+/* Eight hexadecimal digits as one number: the first one goes down to the lowest byte, the half of
+ * the number that it is in before it, and each byte's half then becomes a digit. */
+static inline uint64_t hex_digits(uint32_t value) {
+    uint64_t digits = value;
+
+    digits = (digits << 32 | digits >> 16) & UINT64_C(0x0000FFFF0000FFFF);
+    digits = (digits << 16 | digits >> 8) & UINT64_C(0x00FF00FF00FF00FF);
+    digits = (digits << 8 | digits >> 4) & lanes * 0x0F;
+    return digits + lanes * '0' + ((digits + lanes * 6) >> 4 & lanes) * ('a' - '0' - 10);
+}
+
 static char *put_hex(char *out, uint64_t value, int digits) {
-    for (int i = digits; i-- > 0; value >>= 4) {
+    int i = digits;
+
+    for (; WITH_SHORTCUTS && i >= 8; i -= 8, value >>= 32) {
+        put64((uint8_t *)out + i - 8, hex_digits((uint32_t)value));
+    }
+    for (; i-- > 0; value >>= 4) {
         out[i] = "0123456789abcdef"[value & 15];
     }
     return out + digits;
@@ -948,8 +985,7 @@ static uint32_t unsafe_wide(const unsigned char *in, size_t length, size_t *size
     return 0;
 }
 
-/* Text inside quotes. `json`: it is JSON already, whose own quotes and escapes stay. */
-static char *put_escaped(char *out, struct cmcwh_text text, bool json) {
+static char *put_odd(char *out, struct cmcwh_text text, bool json) {
     const unsigned char *in = (const unsigned char *)text.data;
 
     for (size_t i = 0; i < text.length;) {
@@ -976,6 +1012,15 @@ static char *put_escaped(char *out, struct cmcwh_text text, bool json) {
         i += size;
     }
     return out;
+}
+
+/* Text inside quotes. `json`: it is JSON already, whose own quotes and escapes stay. Most texts are
+ * plain: for these nothing is called. */
+static inline char *put_escaped(char *out, struct cmcwh_text text, bool json) {
+    size_t plain = WITH_SHORTCUTS ? copy_ascii(out, text.data, 0, text.length) : 0;
+    struct cmcwh_text rest = {text.data + plain, text.length - plain};
+
+    return WITH_SHORTCUTS && rest.length == 0 ? out + plain : put_odd(out + plain, rest, json);
 }
 
 /* Text inside quotes of JSON that a program reads: escaped is what must be, in one way only. */
@@ -1119,6 +1164,12 @@ static const struct sort delivery_statuses[] = {[CMCWH_UNKNOWN] = SORT("", 6),
                                                 [CMCWH_FAILED] = SORT("failed", 3),
                                                 [CMCWH_DEFERRED] = SORT("deferred", 5)};
 
+static struct cmcwh_text sort_name(const struct sort *sort) {
+    struct cmcwh_text name = {sort->name, sort->length};
+
+    return name;
+}
+
 static bool name_is(struct cmcwh_text text, const char *name, size_t length) {
     return text.length == length && memcmp(text.data, name, length) == 0;
 }
@@ -1232,8 +1283,7 @@ void cmcwh_record_read(const struct cmcwh_record *record, struct cmcwh_event *ev
 struct cmcwh_text cmcwh_event_type(const struct cmcwh_event *event) {
     const struct cmcwh_text *text = &event->texts[CMCWH_EVENT_TYPE];
 
-    return event->kind == CMCWH_OTHER && text->length > 0 ? *text
-                                                          : text_of(kinds[event->kind].name);
+    return event->kind == CMCWH_OTHER && text->length > 0 ? *text : sort_name(&kinds[event->kind]);
 }
 
 /* The next of an event's own members, `"name":value` and a newline, taken from `members`. False
@@ -1745,11 +1795,15 @@ static const uint8_t logfmt_order[] = {CMCWH_EVENT_TYPE,
                                        CMCWH_SERVER_COMPOSITION,
                                        TRUNCATED};
 
-static const char *item_name(unsigned item) {
-    static const char others[] = "seq\0id\0received\0bounce\0truncated\0cut";
+/* The names of the others, a copy of OTHER_LONGEST bytes from each on; and where they begin. */
+enum { OTHER_LONGEST = 9 };
+static const char others[33 + OTHER_LONGEST] = "seq\0id\0received\0bounce\0truncated\0cut";
+static const uint8_t other_starts[] = {0, 4, 7, 16, 23, 33, 37};
 
+static const char *item_name(unsigned item) {
     return item == CMCWH_MEMBERS ? "members"
            : item < CMCWH_FIELDS ? fields[item].name
+           : WITH_SHORTCUTS      ? others + other_starts[item - CMCWH_FIELDS]
                                  : word_number(others, item - CMCWH_FIELDS);
 }
 
@@ -1767,12 +1821,18 @@ static char *put_names(char *out, unsigned items, const char *quote) {
     return out;
 }
 
-static char *put_name(char *out, unsigned item) {
-    if (item >= CMCWH_FIELDS) {
+/* Copies of one size need no call. */
+static inline char *put_name(char *out, unsigned item) {
+    if (item < CMCWH_FIELDS) {
+        memcpy(out, fields[item].name, sizeof fields[item].name);
+        return out + fields[item].length;
+    }
+    if (!WITH_SHORTCUTS) {
         return put_word(out, item_name(item));
     }
-    memcpy(out, fields[item].name, sizeof fields[item].name); /* of one size: without a call */
-    return out + fields[item].length;
+    memcpy(out, item_name(item), OTHER_LONGEST);
+    item -= CMCWH_FIELDS;
+    return out + other_starts[item + 1] - other_starts[item] - 1;
 }
 
 /* Numbers and a time: without anything to escape. */
@@ -1793,7 +1853,8 @@ enum { STAMP_MAX = 24 };
 
 /* The value of an item, a stamp written at `stamp`; without data where this event has none.
  * TRUNCATED is a list, which the formats write. */
-static struct cmcwh_text item_text(const struct cmcwh_event *event, unsigned item, char *stamp) {
+static inline struct cmcwh_text item_text(const struct cmcwh_event *event, unsigned item,
+                                          char *stamp) {
     if (item < CMCWH_FIELDS) {
         return item == CMCWH_EVENT_TYPE ? cmcwh_event_type(event) : event->texts[item];
     }
