@@ -89,6 +89,11 @@ enum {
 #else
     WITH_LOGFMT = 1,
 #endif
+#ifdef CMCWH_NO_FRAMES
+    WITH_FRAMES = 0,
+#else
+    WITH_FRAMES = 1,
+#endif
 #ifdef CMCWH_NO_SHORTCUTS
     WITH_SHORTCUTS = 0,
 #else
@@ -2299,20 +2304,29 @@ static char *put_lines(char *out, const struct cmcwh_event *event, enum cmcwh_en
     }
 }
 
+/* Is it one that this build has? */
+static bool encoding_here(enum cmcwh_encoding encoding) {
+    return encoding == CMCWH_ENCODE_JSON ||
+           (encoding == CMCWH_ENCODE_BINARY ? WITH_FRAMES : WITH_LOGFMT);
+}
+
 size_t cmcwh_encode(const struct cmcwh_record *record, enum cmcwh_encoding encoding,
                     const struct cmcwh_syslog *syslog, char *out) {
     struct cmcwh_event event;
-    char *end = out;
+    char *end;
 
-    if (encoding == CMCWH_ENCODE_BINARY) {
+    if (!encoding_here(encoding)) {
+        return 0;
+    }
+    if (WITH_FRAMES && encoding == CMCWH_ENCODE_BINARY) {
         return (size_t)(put_frame(out, record) - out);
     }
     cmcwh_record_read(record, &event);
-    if (encoding == CMCWH_ENCODE_JSON) {
+    if (!WITH_LOGFMT || encoding == CMCWH_ENCODE_JSON) {
         end = put_json(out, &event);
-    } else if (WITH_LOGFMT && encoding == CMCWH_ENCODE_CMC) {
+    } else if (encoding == CMCWH_ENCODE_CMC) {
         end = put_cmc(out, &event);
-    } else if (WITH_LOGFMT) {
+    } else {
         end = put_lines(out, &event, encoding, syslog);
     }
     return (size_t)(end - out);
@@ -4590,9 +4604,14 @@ int cmcwh_ring_look(struct cmcwh_ring *ring, uint64_t seq, struct cmcwh_record *
  * platform knows.
  */
 
+static bool writes_records(const struct cmcwh_sink_config *config) {
+    return WITH_FRAMES && config->write_record != NULL;
+}
+
 int cmcwh_sink_init(struct cmcwh_sink *sink, const struct cmcwh_sink_config *config) {
-    if (config->ring == NULL || (config->write == NULL && config->write_record == NULL) ||
-        config->buffer == NULL || config->buffer_size < CMCWH_ENCODED_MAX || config->reader < 0 ||
+    if (config->ring == NULL || (config->write == NULL && !writes_records(config)) ||
+        !encoding_here(config->encoding) || config->buffer == NULL ||
+        config->buffer_size < CMCWH_ENCODED_MAX || config->reader < 0 ||
         config->reader >= CMCWH_READERS_MAX) {
         return CMCWH_ERR_ARGUMENT;
     }
@@ -4664,11 +4683,11 @@ static int sink_put(struct cmcwh_sink *sink, const struct cmcwh_record *record, 
     if (*used > nearly_full && sink_write(sink, used) < 0) {
         return CMCWH_ERR_WRITE;
     }
-    if (config->encoding == CMCWH_ENCODE_BINARY || config->write_record != NULL) {
+    if (WITH_FRAMES && (config->encoding == CMCWH_ENCODE_BINARY || writes_records(config))) {
         record = sink_sealed(sink, record);
     }
     length = cmcwh_encode(record, config->encoding, config->syslog, config->buffer + *used);
-    if (config->write_record != NULL) {
+    if (writes_records(config)) {
         return config->write_record(config->context, record, config->buffer, length);
     }
     *used += length;

@@ -73,17 +73,25 @@ extern "C" {
  * Define them on the compiler's command line, the same for every file that includes this header.
  */
 
-/* A small firmware can leave parts out: CMCWH_NO_SERVER the server on civetweb, CMCWH_NO_FORMS the
- * two kinds of forms (their bodies are refused with CMCWH_ERR_FORM) and the end of a chain
- * (cmcwh_parser_chain: CMCWH_ERR_CHAIN), CMCWH_NO_STORAGE rings on storage (cmcwh_ring_open refuses
- * with CMCWH_ERR_ARGUMENT), CMCWH_NO_LOGFMT logfmt, syslog and CMCWH_ENCODE_CMC (cmcwh_encode gives
- * nothing), CMCWH_NO_COUNTERS what a ring counts and remembers (its history
- * stays empty, and so does cmcwh_server_counters.errors), CMCWH_NO_GATHER requests that wait for
- * others (a ring with config.gather is refused with CMCWH_ERR_ARGUMENT), CMCWH_NO_THREADS locks and
- * waiting, in a program with one thread and without the server (so is a ring whose port has a lock;
- * of a port only `now` and `ticks` are used), CMCWH_NO_SHORTCUTS what is there for speed only: then
- * a request takes more than twice as long. With -Os it is left out by itself, unless
- * CMCWH_SHORTCUTS is defined. Compile with -ffunction-sections and link with --gc-sections.
+/* A small firmware can leave parts out. Compile with -ffunction-sections, link with --gc-sections.
+ *
+ *   CMCWH_NO_SERVER     the server on civetweb
+ *   CMCWH_NO_FORMS      the two kinds of forms (their bodies are refused with CMCWH_ERR_FORM), and
+ *                       the end of a chain (cmcwh_parser_chain: CMCWH_ERR_CHAIN)
+ *   CMCWH_NO_STORAGE    rings on storage (cmcwh_ring_open refuses with CMCWH_ERR_ARGUMENT)
+ *   CMCWH_NO_LOGFMT     logfmt, syslog and CMCWH_ENCODE_CMC (cmcwh_encode gives nothing, and a sink
+ *                       with them is refused with CMCWH_ERR_ARGUMENT)
+ *   CMCWH_NO_FRAMES     CMCWH_ENCODE_BINARY (as those), and sinks that write by write_record
+ *                       (CMCWH_ERR_ARGUMENT)
+ *   CMCWH_NO_COUNTERS   what a ring counts and remembers (its history stays empty, and so does
+ *                       cmcwh_server_counters.errors)
+ *   CMCWH_NO_GATHER     requests that wait for others (a ring with config.gather is refused with
+ *                       CMCWH_ERR_ARGUMENT)
+ *   CMCWH_NO_THREADS    locks and waiting, in a program with one thread and without the server (a
+ *                       ring whose port has a lock is refused with CMCWH_ERR_ARGUMENT; of a port
+ *                       only `now` and `ticks` are used)
+ *   CMCWH_NO_SHORTCUTS  what is there for speed only: then a request takes more than twice as long.
+ *                       With -Os it is left out by itself, unless CMCWH_SHORTCUTS is defined
  */
 #if defined __OPTIMIZE_SIZE__ && !defined CMCWH_SHORTCUTS && !defined CMCWH_NO_SHORTCUTS
 #define CMCWH_NO_SHORTCUTS

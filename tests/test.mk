@@ -119,7 +119,7 @@ install-test: all $(SHARED)
 	@MAKE='$(MAKE)' CC='$(CC)' CIVETWEB_SRC='$(abspath $(CIVETWEB_SRC))' sh tests/install/run.sh
 
 #: make least-test   without the parts that a small firmware may leave out
-LEAST := -DCMCWH_NO_FORMS -DCMCWH_NO_STORAGE -DCMCWH_NO_LOGFMT -DCMCWH_NO_COUNTERS -DCMCWH_NO_GATHER -DCMCWH_NO_THREADS -DCMCWH_NO_SHORTCUTS -DCMCWH_CRC_SLICES=0
+LEAST := -DCMCWH_NO_FORMS -DCMCWH_NO_STORAGE -DCMCWH_NO_LOGFMT -DCMCWH_NO_FRAMES -DCMCWH_NO_COUNTERS -DCMCWH_NO_GATHER -DCMCWH_NO_THREADS -DCMCWH_NO_SHORTCUTS -DCMCWH_CRC_SLICES=0
 least-test: tests/size/least.c cmcwh.c cmcwh.h | $(OUT)/checked
 	@mkdir -p build/least
 	@$(PORTABLE_C) -Werror -DCMCWH_NO_SERVER $(LEAST) -MF build/least/least.d tests/size/least.c cmcwh.c -o build/least/least

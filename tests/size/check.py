@@ -37,7 +37,9 @@ TARGETS = [
 # Without the parts that a small device does not need, and also without those that the example, which
 # writes JSON and has neither a history nor threads, does not use: the linker cannot know.
 FEWER = "-DCMCWH_NO_FORMS -DCMCWH_NO_STORAGE".split()
-LEAST = FEWER + "-DCMCWH_NO_LOGFMT -DCMCWH_NO_COUNTERS -DCMCWH_NO_GATHER -DCMCWH_NO_THREADS".split()
+LEAST = FEWER + (
+    "-DCMCWH_NO_LOGFMT -DCMCWH_NO_FRAMES -DCMCWH_NO_COUNTERS -DCMCWH_NO_GATHER -DCMCWH_NO_THREADS"
+).split()
 # What the limits cost: for a device with little RAM.
 SMALL = (
     "-DCMCWH_RECORD_SIZE=512 -DCMCWH_WINDOW_SIZE=1024 -DCMCWH_TOKENS=32 -DCMCWH_DEPTH_MAX=16 "
