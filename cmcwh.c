@@ -4891,7 +4891,10 @@ static void event_forget(struct cmcwh_parser *parser) {
 
 /* From now on nothing matters but that it is JSON. */
 static void event_skip_all(struct cmcwh_parser *parser) {
-    memset(parser->place, PLACE_SKIP, sizeof parser->place);
+    for (uint32_t depth = 0; depth <= parser->depth; depth++) {
+        parser->open[depth].place = PLACE_SKIP;
+    }
+    parser->inside.place = PLACE_SKIP;
     parser->member = MEMBER_SKIP;
     event_forget(parser);
 }
@@ -5145,7 +5148,7 @@ static void capture_value(struct cmcwh_parser *parser, const struct lexeme *lexe
 
 /* A comma or colon: it belongs to a member that is kept as JSON, or is nothing to us. */
 static void event_mark(struct cmcwh_parser *parser, char mark) {
-    if (parser->place[parser->depth] == PLACE_CAPTURE) {
+    if (parser->inside.place == PLACE_CAPTURE) {
         capture_byte(parser, mark);
     }
 }
@@ -5166,7 +5169,7 @@ static bool list_matters(const struct cmcwh_parser *parser) {
 static void wrong_type(struct cmcwh_parser *parser, size_t index) {
     static const char no_text[] = "an object or array stands where a text is expected";
     static const char no_event[] = "event must be an object";
-    uint8_t place = parser->place[parser->depth];
+    uint8_t place = parser->inside.place;
     struct cmcwh_text field = kept_text(place == PLACE_LIST ? &parser->list : &parser->key);
     const char *detail = NULL;
 
@@ -5256,7 +5259,7 @@ static uint8_t request_event(struct cmcwh_parser *parser, size_t index) {
 
 /* An array or object opens: what is it to us? */
 static uint8_t event_open(struct cmcwh_parser *parser, size_t index, bool object) {
-    uint8_t place = parser->place[parser->depth], inside = PLACE_SKIP;
+    uint8_t place = parser->inside.place, inside = PLACE_SKIP;
 
     if (parser->error.result != CMCWH_OK) {
         return PLACE_SKIP;
@@ -5279,11 +5282,11 @@ static uint8_t event_open(struct cmcwh_parser *parser, size_t index, bool object
 }
 
 static void event_close(struct cmcwh_parser *parser, bool object) {
-    uint8_t place = parser->place[parser->depth];
+    uint8_t place = parser->inside.place;
 
     if (place == PLACE_CAPTURE) {
         capture_byte(parser, object ? '}' : ']');
-        if (parser->place[parser->depth - 1] == PLACE_ITEM) {
+        if (parser->open[parser->depth - 1].place == PLACE_ITEM) {
             capture_byte(parser, '\n');
         }
     } else if (place == PLACE_ITEM) {
@@ -5308,7 +5311,7 @@ static struct cmcwh_text kept_quoted(struct cmcwh_kept *kept) {
 /* The name of a member. Names of ours have no escapes, so most are known without decoding. */
 static void event_name(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
     struct cmcwh_text name = lexeme_text(parser, lexeme);
-    uint8_t place = parser->place[parser->depth];
+    uint8_t place = parser->inside.place;
 
     if (place == PLACE_ITEM) {
         name.length++; /* its quote */
@@ -5388,7 +5391,7 @@ static void item_value(struct cmcwh_parser *parser, const struct lexeme *lexeme)
 
 /* A string, number or word: what is it to us? */
 static void event_value(struct cmcwh_parser *parser, const struct lexeme *lexeme) {
-    uint8_t place = parser->place[parser->depth];
+    uint8_t place = parser->inside.place;
     bool may_be_null = place == PLACE_EVENT || (parser->depth == 0 && !is_json(parser));
 
     if (place == PLACE_ITEM) {
@@ -5496,7 +5499,7 @@ static const char *json_spaces(const char *in, const char *end) {
 }
 
 static bool in_object(const struct cmcwh_parser *parser) {
-    return parser->object[parser->depth];
+    return parser->inside.object;
 }
 
 /* What stands at `index` cannot stand there. */
@@ -5532,8 +5535,7 @@ static void json_open(struct cmcwh_parser *parser, size_t index, bool object) {
     }
     place = event_open(parser, index, object);
     parser->depth++;
-    parser->place[parser->depth] = place;
-    parser->object[parser->depth] = object;
+    parser->open[parser->depth] = parser->inside = (struct cmcwh_container){place, object};
     parser->expect = object ? EXPECT_NAME_OR_END : EXPECT_VALUE_OR_END;
 }
 
@@ -5551,6 +5553,7 @@ static void json_close(struct cmcwh_parser *parser, size_t index, bool object) {
     }
     event_close(parser, object);
     parser->depth--;
+    parser->inside = parser->open[parser->depth];
     value_done(parser);
 }
 
@@ -5699,7 +5702,7 @@ static unsigned json_restore(const struct cmcwh_parser *parser, jsmn_parser *jsm
     int count = 0;
 
     for (uint32_t depth = 1; depth <= parser->depth; depth++, count++) {
-        jsmntype_t type = parser->object[depth] ? JSMN_OBJECT : JSMN_ARRAY;
+        jsmntype_t type = parser->open[depth].object ? JSMN_OBJECT : JSMN_ARRAY;
 
         tokens[count] = (jsmntok_t){type, 0, -1, 0, count - 1};
     }
@@ -5875,7 +5878,7 @@ static size_t short_item(struct cmcwh_parser *parser, size_t at, bool inside) {
 static unsigned short_stride(const struct cmcwh_parser *parser) {
     /* What CMC sends before the first event; in another order it costs time only. */
     enum { HEAD = 9 };
-    uint8_t place = parser->place[parser->depth];
+    uint8_t place = parser->inside.place;
 
     if (!WITH_SHORTCUTS) {
         return CMCWH_TOKENS;
@@ -5893,7 +5896,7 @@ static unsigned short_stride(const struct cmcwh_parser *parser) {
  */
 static size_t short_way(struct cmcwh_parser *parser, size_t at) {
     for (size_t next = at; WITH_SHORTCUTS && next > 0 && !parser->failed;) {
-        uint8_t place = parser->place[parser->depth];
+        uint8_t place = parser->inside.place;
         bool inside = place == PLACE_ITEM && parser->draft.record != NULL;
 
         at = next;
@@ -5975,6 +5978,7 @@ static void json_begin(struct cmcwh_parser *parser, uint64_t origin) {
     parser->skipped = 0;
     parser->cut = CMCWH_NONE;
     parser->depth = 0;
+    parser->inside = parser->open[0];
     parser->expect = EXPECT_VALUE;
     parser->skipping = false;
 }

@@ -1307,45 +1307,56 @@ struct cmcwh_draft {
     unsigned highest;            /* one more than the last field that has text */
 };
 
-/* Of some processors a short instruction reaches only what stands near the beginning: so what is
- * used for every byte comes before what is used for every request. */
+/* An array or object of a body. */
+struct cmcwh_container {
+    uint8_t place; /* what it is to us */
+    bool object;
+};
+
+/* Of some processors a short instruction reaches only what stands near the beginning, a byte not so
+ * far as a word: so bytes come first, and what is large comes last. */
 struct cmcwh_parser {
     bool failed; /* nothing more is taken */
     uint8_t format;
-    uint64_t offset; /* of the next byte of the body */
 
-    /* The form: where we are in it, and what has come of a %XX. */
-    uint8_t form_state, hex_digits, hex;
+    /* The JSON: what may come next, and where in the grammar of a number that is longer than the
+     * window. */
+    uint8_t expect, number;
+    bool skipping; /* inside a string or number that is longer than the window */
+    bool ending;   /* the text is complete */
 
-    /* The window. */
-    uint64_t origin;   /* offset in the body of window[0] */
-    uint64_t skipped;  /* bytes of the body that are left out of the window at `cut` */
-    uint32_t used;     /* bytes in the window */
-    uint32_t cut;      /* index, CMCWH_NONE when nothing is left out */
-    uint32_t position; /* of window[0] in `escaped`, a ring of bits */
-
-    /* The JSON: its open containers, and which of them are objects. */
-    uint32_t depth;
-    bool object[CMCWH_DEPTH_MAX + 1];
-    uint8_t expect; /* what may come next */
-    uint8_t number; /* where in the grammar of a number that is longer than the window */
-    bool skipping;  /* inside a string or number that is longer than the window */
-    bool ending;    /* the text is complete */
-    struct cmcwh_decoder decoder;
-
-    /* The events: what each open container and the current member are to us. */
-    uint8_t place[CMCWH_DEPTH_MAX + 1];
+    /* The events: what the current member is to us. */
     uint8_t member;
     uint8_t hint;      /* which member of an event is likely next */
     uint8_t list_kind; /* of the events in the list that was found */
     bool have_event, have_list;
     bool capturing;
-    uint16_t capture;         /* where the member begins that is being kept as JSON */
+    struct cmcwh_container inside; /* the innermost that is open */
+
+    /* The form: where we are in it, and what has come of a %XX. */
+    uint8_t form_state, hex_digits, hex;
+
+    uint16_t capture;             /* where the member begins that is being kept as JSON */
+    struct cmcwh_decoder decoder; /* of what is longer than the window, or in a form */
+    struct cmcwh_batch batch;
+
+    /* The window, and how many containers are open at its beginning. */
+    uint32_t depth;
+    uint32_t used;     /* bytes in the window */
+    uint32_t cut;      /* index, CMCWH_NONE when nothing is left out */
+    uint32_t position; /* of window[0] in `escaped`, a ring of bits */
+
     struct cmcwh_draft draft; /* of the event that is being read */
     uint64_t root_offset, event_offset, list_offset, key_offset;
-
-    struct cmcwh_batch batch;
     struct cmcwh_error error;
+
+    struct cmcwh_container open[CMCWH_DEPTH_MAX + 1]; /* from the outermost, which is none, on */
+
+    /* Of the body. */
+    uint64_t offset;  /* of its next byte */
+    uint64_t origin;  /* of window[0] */
+    uint64_t skipped; /* bytes that are left out of the window at `cut` */
+
     struct cmcwh_text chain; /* without data: it is none */
     struct cmcwh_multipart multipart;
     struct cmcwh_kept key; /* the current name */
