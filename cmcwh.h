@@ -933,8 +933,8 @@ struct cmcwh_sink_config {
 
 struct cmcwh_sink {
     struct cmcwh_sink_config config;
-    struct cmcwh_record record;
     uint64_t delivered; /* records written and acknowledged */
+    struct cmcwh_record record;
 };
 
 /* CMCWH_OK, or CMCWH_ERR_ARGUMENT. */
@@ -1267,8 +1267,8 @@ struct cmcwh_ring {
     uint64_t moved;              /* with room_waiters: when records were last taken or freed */
     struct cmcwh_batch *waiting; /* committed, not confirmed; oldest first */
     int readers_end;             /* behind the last that is attached */
-    struct cmcwh_keeper keeper;
     struct cmcwh_reader readers[CMCWH_READERS_MAX];
+    struct cmcwh_keeper keeper;
 };
 
 /* Where we are in a multipart body. */
