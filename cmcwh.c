@@ -702,24 +702,36 @@ static bool decode_byte(struct cmcwh_decoder *decoder, unsigned byte, struct out
     return true;
 }
 
-/* Plain is what neither the parser nor an encoder must look at: printable ASCII that needs no
- * escape in JSON, and most characters of three bytes. */
+/* What needs no second look, by its least character and one other that is not in it; a backslash is
+ * not either. Plain is what neither the parser nor an encoder must look at: printable ASCII that
+ * needs no escape in JSON, and most characters of three bytes. Bare is what may stand in a logfmt
+ * value without quotes ('!' and '#' may too: these need a second look). */
+#define PLAIN ' ', '"'
+#define BARE  '$', '='
+
+static inline bool fine_byte(unsigned byte, char least, char but) {
+    return byte >= (unsigned)least && byte < 0x7F && byte != (unsigned)but && byte != '\\';
+}
+
 static inline bool plain_byte(unsigned byte) {
-    return byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
+    return fine_byte(byte, PLAIN);
 }
 
 /* Eight bytes of text are looked at as one number: this is the lowest bit of each. */
 static const uint64_t lanes = UINT64_C(0x0101010101010101);
 
-/* Which of eight bytes are not plain: the highest bit of each such byte's lane is set. A borrow can
- * spoil only lanes above one that is not plain: the lowest one is always right. A quote is looked
- * for with control characters: in order it stands behind them once 0x20 and 0x22 have changed
- * places. */
-static inline uint64_t not_plain(uint64_t word) {
-    uint64_t control = word ^ lanes * ('"' ^ ' '), backslash = word ^ lanes * '\\';
+/* Which of eight bytes are not fine: the highest bit of each such byte's lane is set. A borrow can
+ * spoil only lanes above one that is not fine: the lowest one is always right. */
+static inline uint64_t not_fine(uint64_t word, char least, char but) {
+    uint64_t other = word ^ lanes * (unsigned char)but, backslash = word ^ lanes * '\\';
 
-    return (word | (word + lanes) | (control - lanes * (' ' + 1)) | (backslash - lanes)) & lanes
-                                                                                               << 7;
+    return (word | (word + lanes) | (word - lanes * (unsigned char)least) | (other - lanes) |
+            (backslash - lanes)) &
+           lanes << 7;
+}
+
+static inline uint64_t not_plain(uint64_t word) {
+    return not_fine(word, PLAIN);
 }
 
 static inline bool has_zero(uint64_t word) {
@@ -739,26 +751,62 @@ static inline bool plain_three(uint32_t word) {
            (word & 0xFEFF) != 0x80E2;
 }
 
-/* Copies ASCII from in[i] on, up to what is not plain, and returns where that is. What is left of a
- * text of eight bytes or more goes with its last eight: those that it has been through it writes
- * once more, and of the others they look at no more than there are. */
-static inline size_t copy_ascii(char *out, const char *in, size_t i, size_t length) {
-    uint64_t odd;
+/* Copies ASCII up to what is not fine, and returns how much. */
+static size_t copy_bytes(char *out, const char *in, size_t length, char least, char but) {
+    size_t i = 0;
 
-    for (; length - i >= 8; i += 8) {
-        odd = not_plain(word_at(in + i));
-        memcpy(out + i, in + i, 8);
-        if (odd != 0) {
-            return i + lowest_lane(odd);
-        }
-    }
-    if (i < length && length >= 8) {
-        odd = not_plain(word_at(in + length - 8) >> 8 * (8 - (length - i)));
-        memcpy(out + length - 8, in + length - 8, 8);
-        return i + lowest_lane(odd);
-    }
-    for (; i < length && plain_byte((unsigned char)in[i]); i++) {
+    for (; i < length && fine_byte((unsigned char)in[i], least, but); i++) {
         out[i] = in[i];
+    }
+    return i;
+}
+
+/* The same eight bytes at a time, the last eight of a text whether or not some have been copied. */
+static inline size_t copy_ascii(char *out, const char *in, size_t length, char least, char but) {
+    uint64_t odd = 0;
+    size_t i = 0;
+
+    for (; odd == 0 && length - i >= 8; i += 8) {
+        odd = not_fine(word_at(in + i), least, but);
+        memcpy(out + i, in + i, 8);
+    }
+    if (odd == 0 && i < length) {
+        if (length < 8) {
+            return copy_bytes(out, in, length, least, but);
+        }
+        i = length;
+        odd = not_fine(word_at(in + i - 8), least, but);
+        memcpy(out + i - 8, in + i - 8, 8);
+    }
+    return odd == 0 ? i : i - 8 + lowest_lane(odd);
+}
+
+/* Copies plain characters of three bytes that do not begin with `but`, and returns how many bytes.
+ */
+static size_t copy_threes(char *out, const char *in, size_t length, unsigned char but) {
+    size_t i = 0;
+
+    while (length - i >= 4 && (unsigned char)in[i] != but &&
+           plain_three(get32((const uint8_t *)in + i))) {
+        memcpy(out + i, in + i, 4);
+        i += 3;
+    }
+    if (length - i == 3 && (unsigned char)in[i] != but &&
+        plain_three(get24((const uint8_t *)in + i))) {
+        memcpy(out + i, in + i, 3);
+        i += 3;
+    }
+    return i;
+}
+
+/* Copies text from a character of several bytes on. */
+static size_t copy_wide(char *out, const char *in, size_t length, char least, char but,
+                        unsigned char lead) {
+    size_t i = 0, wide;
+
+    while ((wide = copy_threes(out + i, in + i, length - i, lead)) > 0) {
+        i += wide;
+        i += copy_ascii(out + i, in + i, length - i, least, but);
     }
     return i;
 }
@@ -766,27 +814,23 @@ static inline size_t copy_ascii(char *out, const char *in, size_t i, size_t leng
 /* Copies text up to what is not plain. `out` has room for `length` bytes, all of which may be
  * written. */
 static size_t copy_plain(char *out, const char *in, size_t length) {
-    size_t i = 0;
+    size_t i;
 
-    while (!WITH_SHORTCUTS && i < length && plain_byte((unsigned char)in[i])) {
-        out[i] = in[i];
-        i++;
+    if (!WITH_SHORTCUTS) {
+        return copy_bytes(out, in, length, PLAIN);
     }
-    while (WITH_SHORTCUTS) {
-        i = copy_ascii(out, in, i, length);
-        if (length - i < 4 || !plain_three(get32((const uint8_t *)in + i))) {
-            return i;
-        }
-        do {
-            memcpy(out + i, in + i, 4);
-            i += 3;
-        } while (length - i >= 4 && plain_three(get32((const uint8_t *)in + i)));
-        if (length - i == 3 && plain_three(get24((const uint8_t *)in + i))) {
-            memcpy(out + i, in + i, 3);
-            return length;
-        }
-    }
-    return i;
+    i = copy_ascii(out, in, length, PLAIN);
+    return i < length && (in[i] & 0x80) != 0 ? i + copy_wide(out + i, in + i, length - i, PLAIN, 0)
+                                             : i;
+}
+
+/* The same up to what is not bare. */
+static size_t copy_bare(char *out, const char *in, size_t length) {
+    size_t i = copy_ascii(out, in, length, BARE);
+
+    return i < length && (in[i] & 0x80) != 0
+               ? i + copy_wide(out + i, in + i, length - i, BARE, 0xE2)
+               : i;
 }
 
 /* Goes past plain bytes of text that is not wanted, or for which there is too little room. */
@@ -990,7 +1034,8 @@ static uint32_t unsafe_wide(const unsigned char *in, size_t length, size_t *size
     return 0;
 }
 
-static char *put_odd(char *out, struct cmcwh_text text, bool json) {
+/* Text inside quotes. `json`: it is JSON already, whose own quotes and escapes stay. */
+static char *put_escaped(char *out, struct cmcwh_text text, bool json) {
     const unsigned char *in = (const unsigned char *)text.data;
 
     for (size_t i = 0; i < text.length;) {
@@ -1019,15 +1064,6 @@ static char *put_odd(char *out, struct cmcwh_text text, bool json) {
     return out;
 }
 
-/* Text inside quotes. `json`: it is JSON already, whose own quotes and escapes stay. Most texts are
- * plain: for these nothing is called. */
-static inline char *put_escaped(char *out, struct cmcwh_text text, bool json) {
-    size_t plain = WITH_SHORTCUTS ? copy_ascii(out, text.data, 0, text.length) : 0;
-    struct cmcwh_text rest = {text.data + plain, text.length - plain};
-
-    return WITH_SHORTCUTS && rest.length == 0 ? out + plain : put_odd(out + plain, rest, json);
-}
-
 /* Text inside quotes of JSON that a program reads: escaped is what must be, in one way only. */
 static char *put_spelled(char *out, struct cmcwh_text text) {
     for (size_t i = 0; i < text.length;) {
@@ -1049,9 +1085,20 @@ static char *put_spelled(char *out, struct cmcwh_text text) {
     return out;
 }
 
-static char *put_quoted(char *out, struct cmcwh_text text) {
+/* Most texts are plain: for these nothing is called. */
+static inline char *put_quoted(char *out, struct cmcwh_text text) {
+    size_t plain = 0;
+
     *out++ = '"';
-    out = put_escaped(out, text, false);
+    if (WITH_SHORTCUTS) {
+        plain = copy_ascii(out, text.data, text.length, PLAIN);
+        out += plain;
+    }
+    if (!WITH_SHORTCUTS || plain < text.length) {
+        struct cmcwh_text rest = {text.data + plain, text.length - plain};
+
+        out = put_escaped(out, rest, false);
+    }
     *out++ = '"';
     return out;
 }
@@ -1845,30 +1892,21 @@ static bool is_stamp(unsigned item) {
     return item >= SEQ && item <= RECEIVED;
 }
 
-static struct cmcwh_text stamp_text(const struct cmcwh_event *event, unsigned item, char *out) {
-    const char *end = item == SEQ  ? put_decimal(out, event->seq)
-                      : item == ID ? put_hex(out, event->id, 16)
-                                   : put_time(out, event->received);
-    struct cmcwh_text text = {out, (size_t)(end - out)};
-
-    return text;
+static char *put_stamp(char *out, const struct cmcwh_event *event, unsigned item) {
+    return item == SEQ  ? put_decimal(out, event->seq)
+           : item == ID ? put_hex(out, event->id, 16)
+                        : put_time(out, event->received);
 }
 
-enum { STAMP_MAX = 24 };
-
-/* The value of an item, a stamp written at `stamp`; without data where this event has none.
- * TRUNCATED is a list, which the formats write. */
-static inline struct cmcwh_text item_text(const struct cmcwh_event *event, unsigned item,
-                                          char *stamp) {
+/* The text of an item that is no stamp; without data where this event has none. TRUNCATED is a
+ * list, which the formats write. */
+static inline struct cmcwh_text item_text(const struct cmcwh_event *event, unsigned item) {
     if (item < CMCWH_FIELDS) {
         return item == CMCWH_EVENT_TYPE ? cmcwh_event_type(event) : event->texts[item];
     }
-    if (is_stamp(item)) {
-        return stamp_text(event, item, stamp);
-    }
     return text_of(item == BOUNCE && event->kind == CMCWH_BOUNCES ? cmcwh_bounce_name(event->status)
-                   : item == TRUNCATED && event->truncated != 0   ? ""
-                                                                  : NULL);
+                   : is_stamp(item) || (item == TRUNCATED && event->truncated != 0) ? ""
+                                                                                    : NULL);
 }
 
 /* What an event's own member is called in an output: its name, in a logfmt key with '_' for what
@@ -1976,11 +2014,11 @@ static char *put_label(char *out, struct cmcwh_text members, struct cmcwh_text n
 static char *put_json(char *out, const struct cmcwh_event *event) {
     const struct cmcwh_text *texts = event->texts;
     struct cmcwh_text rest = texts[CMCWH_MEMBERS], name, value;
-    char stamp[STAMP_MAX], *start = out;
+    char *start = out;
 
     for (size_t i = 0; i < sizeof json_order; i++) {
         unsigned item = json_order[i];
-        struct cmcwh_text text = item_text(event, item, stamp);
+        struct cmcwh_text text = item_text(event, item);
 
         if (text.data == NULL) {
             continue;
@@ -1991,8 +2029,12 @@ static char *put_json(char *out, const struct cmcwh_event *event) {
             *out++ = '[';
             out = put_names(out, event->truncated, "\"");
             *out++ = ']';
+        } else if (is_stamp(item)) {
+            const char *quote = item == SEQ ? "" : "\"";
+
+            out = put_word(put_stamp(put_word(out, quote), event, item), quote);
         } else {
-            out = item == SEQ ? put_bytes(out, text.data, text.length) : put_quoted(out, text);
+            out = put_quoted(out, text);
         }
     }
     *start = '{';
@@ -2036,18 +2078,7 @@ static char *put_cmc(char *out, const struct cmcwh_event *event) {
 
 /* A logfmt value needs no quotes when it is all letters, digits and harmless marks. */
 static bool bare_value(struct cmcwh_text text) {
-    size_t i = 0;
-
-    while (WITH_SHORTCUTS && text.length - i >= 8) {
-        uint64_t word = word_at(text.data + i);
-        uint64_t space = word ^ lanes * ' ', equals = word ^ lanes * '=';
-
-        if (not_plain(word) != 0 || (((space - lanes) | (equals - lanes)) & lanes << 7) != 0) {
-            break;
-        }
-        i += 8;
-    }
-    for (; i < text.length; i++) {
+    for (size_t i = 0; i < text.length; i++) {
         unsigned char byte = (unsigned char)text.data[i];
 
         if (byte <= ' ' || byte == '=' || needs_look(byte)) {
@@ -2057,12 +2088,23 @@ static bool bare_value(struct cmcwh_text text) {
     return text.length > 0;
 }
 
+/* A logfmt value. Most need no quotes: so they are copied while they are looked at. */
+static char *put_value(char *out, struct cmcwh_text text) {
+    size_t bare = WITH_SHORTCUTS ? copy_bare(out, text.data, text.length) : 0;
+    struct cmcwh_text rest = {text.data + bare, text.length - bare};
+
+    if (WITH_SHORTCUTS && bare > 0 && rest.length == 0) {
+        return out + bare;
+    }
+    return bare_value(rest) ? put_bytes(out + bare, rest.data, rest.length) : put_quoted(out, text);
+}
+
 /* A member's JSON value: a string's quotes serve as logfmt's, a container is quoted as text. */
 static char *put_member_value(char *out, struct cmcwh_text value) {
     if (value.data[0] == '"') {
         return put_escaped(out, value, true);
     }
-    return bare_value(value) ? put_bytes(out, value.data, value.length) : put_quoted(out, value);
+    return put_value(out, value);
 }
 
 /* How much of an event comes out as logfmt: so many items, no text longer than so much, and own
@@ -2075,16 +2117,17 @@ struct extent {
 
 static const struct extent everything = {ITEMS, 6 * CMCWH_RECORD_SIZE, SIZE_MAX, 0};
 
-/* An item's value. A text is cut if that saves more than its name in `cut=` takes. */
-static char *put_value(char *out, struct cmcwh_text text, unsigned item, struct extent *extent) {
-    size_t worth = extent->longest + strlen(item_name(item)) + 1;
+/* A text. It is cut if that saves more than its name in `cut=` takes. */
+static char *put_text(char *out, struct cmcwh_text text, unsigned item, struct extent *extent) {
+    /* What fits however it is escaped, without a look at it. */
+    bool fits = WITH_SHORTCUTS && 6 * text.length <= extent->longest;
 
-    if (item < CMCWH_FIELDS && fit_escaped(text, worth) < text.length) {
+    if (!fits && item < CMCWH_FIELDS &&
+        fit_escaped(text, extent->longest + strlen(item_name(item)) + 1) < text.length) {
         text.length = fit_escaped(text, extent->longest);
         extent->cut |= 1u << item;
     }
-    return is_stamp(item) || bare_value(text) ? put_bytes(out, text.data, text.length)
-                                              : put_quoted(out, text);
+    return put_value(out, text);
 }
 
 static char *put_cut(char *out, unsigned cut) {
@@ -2111,12 +2154,11 @@ static char *put_members(char *out, const char *start, struct cmcwh_text members
 
 static char *put_logfmt(char *out, const struct cmcwh_event *event, struct extent *extent) {
     const char *start = out;
-    char stamp[STAMP_MAX];
 
     extent->cut = 0;
     for (unsigned i = 0; i < sizeof logfmt_order; i++) {
         unsigned item = logfmt_order[i];
-        struct cmcwh_text text = item_text(event, item, stamp);
+        struct cmcwh_text text = item_text(event, item);
 
         if (text.data == NULL) {
             continue;
@@ -2125,9 +2167,15 @@ static char *put_logfmt(char *out, const struct cmcwh_event *event, struct exten
             extent->cut |= 1u << item;
             break;
         }
-        out = put_word(put_name(put_word(out, i == 0 ? "" : " "), item), "=");
-        out = item == TRUNCATED ? put_names(out, event->truncated, "")
-                                : put_value(out, text, item, extent);
+        *out = ' ';
+        out = put_word(put_name(out + (i > 0), item), "=");
+        if (is_stamp(item)) {
+            out = put_stamp(out, event, item);
+        } else if (item == TRUNCATED) {
+            out = put_names(out, event->truncated, "");
+        } else {
+            out = put_text(out, text, item, extent);
+        }
     }
     out = put_members(out, start, event->texts[CMCWH_MEMBERS], extent);
     return put_cut(out, extent->cut);
