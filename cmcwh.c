@@ -910,6 +910,21 @@ static char *put_padded(char *out, uint32_t value, int digits) {
     return out + digits;
 }
 
+/* Two digits of a number below 100. */
+static inline char *put_pair(char *out, uint32_t value) {
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
+
+    return WITH_SHORTCUTS ? put_bytes(out, pairs + 2 * value, 2) : put_padded(out, value, 2);
+}
+
+static inline char *put_year(char *out, uint32_t year) {
+    return WITH_SHORTCUTS ? put_pair(put_pair(out, year / 100 % 100), year % 100)
+                          : put_padded(out, year, 4);
+}
+
 /* Eight hexadecimal digits as one number: the first one goes down to the lowest byte, the half of
  * the number that it is in before it, and each byte's half then becomes a digit. */
 static inline uint64_t hex_digits(uint32_t value) {
@@ -965,22 +980,22 @@ static struct calendar calendar_of(uint64_t time) {
 }
 
 static char *put_clock(char *out, const struct calendar *c) {
-    out = put_padded(out, c->hour, 2);
+    out = put_pair(out, c->hour);
     *out++ = ':';
-    out = put_padded(out, c->minute, 2);
+    out = put_pair(out, c->minute);
     *out++ = ':';
-    return put_padded(out, c->second, 2);
+    return put_pair(out, c->second);
 }
 
 /* RFC 3339 in UTC. */
 static char *put_time(char *out, uint64_t time) {
     struct calendar c = calendar_of(time);
 
-    out = put_padded(out, c.year, 4);
+    out = put_year(out, c.year);
     *out++ = '-';
-    out = put_padded(out, c.month, 2);
+    out = put_pair(out, c.month);
     *out++ = '-';
-    out = put_padded(out, c.day, 2);
+    out = put_pair(out, c.day);
     *out++ = 'T';
     out = put_clock(out, &c);
     *out++ = '.';
@@ -7090,9 +7105,9 @@ static char *put_http_date(char *out, uint64_t time) {
     struct calendar c = calendar_of(time);
 
     out = put_bytes(out, &"SunMonTueWedThuFriSat"[3 * c.weekday], 3);
-    out = put_padded(put_word(out, ", "), c.day, 2);
+    out = put_pair(put_word(out, ", "), c.day);
     out = put_bytes(put_word(out, " "), month_names + 3 * (c.month - 1), 3);
-    out = put_padded(put_word(out, " "), c.year, 4);
+    out = put_year(put_word(out, " "), c.year);
     return put_word(put_clock(put_word(out, " "), &c), " GMT\r\n");
 }
 
