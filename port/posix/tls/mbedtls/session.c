@@ -2,6 +2,7 @@
 #include "tls/session.h"
 
 #include <errno.h>
+#include <mbedtls/aes.h>
 #include <mbedtls/platform.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,8 +53,20 @@ static void choose(mbedtls_ssl_config *config) {
     mbedtls_ssl_conf_ciphersuites(config, suites);
 }
 
+/* What it is to know once, such as what the processor can, it finds out with its first key, and
+ * without a lock: that must not be in two threads. */
+static void prepare_aes(void) {
+    static const unsigned char key[16];
+    mbedtls_aes_context aes;
+
+    mbedtls_aes_init(&aes);
+    (void)mbedtls_aes_setkey_enc(&aes, key, 8 * sizeof key);
+    mbedtls_aes_free(&aes);
+}
+
 bool tls_configure(mbedtls_ssl_config *config, int endpoint) {
     pool_begin();
+    prepare_aes();
     mbedtls_ssl_config_init(config);
     if (mbedtls_ssl_config_defaults(config, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM,
                                     MBEDTLS_SSL_PRESET_DEFAULT) != 0) {
