@@ -36,7 +36,7 @@ $(OUT)/bench/yyjson.o: $(YYJSON_SRC)/src/yyjson.c | $(OUT)/checked
 PAYLOADS := $(wildcard tests/payloads/deliveries-*.json)
 no_yyjson = $(if $(YYJSON_SRC),,@echo 'yyjson is left out: name a copy of its source with YYJSON_SRC=PATH (src/yyjson.c in it)')
 
-.PHONY: bench bench-door bench-tls bench-readers bench-onward bench-syncs bench-wear bench-json bench-instructions bench-profile bench-check bench-check-update bench-processors bench-curves bench-peers
+.PHONY: bench bench-cat bench-door bench-tls bench-readers bench-onward bench-syncs bench-wear bench-json bench-instructions bench-profile bench-check bench-check-update bench-processors bench-curves bench-peers
 
 #: make bench        measure the portable part and the server
 bench: $(OUT)/cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
@@ -63,6 +63,11 @@ bench-onward: $(OUT)/cmcwh
 bench-syncs: $(OUT)/cmcwh
 	@command -v strace >/dev/null || { echo "strace is missing: install it" >&2; exit 1; }
 	@python3 tests/bench/syncs.py $<
+
+#: make bench-cat    cmcwh cat and summary beside wc and jq, of MIB=1024 of each kind of file in $TMPDIR; some 5 minutes
+bench-cat: $(OUT)/cmcwh
+	@command -v jq >/dev/null || { echo "jq is missing: run 'make bench-deps'" >&2; exit 1; }
+	@python3 tests/bench/cat.py $<
 
 #: make bench-wear   what one event a second costs flash and disks of an emulated router, and how long a NOR flash lasts
 bench-wear: MACHINE_PROCESSORS := mipsel-linux-gnu

@@ -307,16 +307,35 @@ static void read_admin(const char *bytes, size_t length) {
     }
 }
 
-static bool take_event(void *count, const struct cmcwh_record *record,
-                       const struct cmcwh_event *event) {
+/* What was read of a line where it stands is what the parser makes of it. */
+static void compare(const struct cmcwh_event *a, const struct cmcwh_event *b) {
+    MUST(a->seq == b->seq && a->batch == b->batch && a->received == b->received && a->id == b->id);
+    MUST(a->batch_size == b->batch_size && a->kind == b->kind && a->status == b->status);
+    MUST(a->severity == b->severity && a->truncated == b->truncated);
+    for (unsigned i = 0; i < CMCWH_FIELDS; i++) {
+        MUST(a->texts[i].length == b->texts[i].length);
+        MUST(a->texts[i].length == 0 ||
+             memcmp(a->texts[i].data, b->texts[i].data, a->texts[i].length) == 0);
+    }
+}
+
+static bool take_event(void *count, struct source_event *found) {
+    const struct cmcwh_record *record = source_record(found);
+    char line[CMCWH_ENCODED_MAX];
+    struct cmcwh_event event;
     size_t text = 0;
 
-    MUST(cmcwh_record_check(record) == CMCWH_OK);
+    MUST(record != NULL && cmcwh_record_check(record) == CMCWH_OK);
+    cmcwh_record_read(record, &event);
+    compare(&found->says, &event);
+    MUST(found->line.data == NULL ||
+         (cmcwh_encode(record, CMCWH_ENCODE_JSON, NULL, line) == found->line.length &&
+          memcmp(line, found->line.data, found->line.length) == 0));
     for (unsigned i = 0; i < CMCWH_FIELDS; i++) {
-        text += event->texts[i].length;
+        text += event.texts[i].length;
     }
-    MUST(text <= CMCWH_RECORD_TEXT && event->kind <= CMCWH_BLOCKS && event->status <= 99);
-    MUST(event->truncated >> CMCWH_FIELDS == 0);
+    MUST(text <= CMCWH_RECORD_TEXT && event.kind <= CMCWH_BLOCKS && event.status <= 99);
+    MUST(event.truncated >> CMCWH_FIELDS == 0);
     *(unsigned *)count += 1;
     return true;
 }

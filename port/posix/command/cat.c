@@ -66,19 +66,37 @@ static int begin(struct cat *cat) {
     return begun ? 0 : command_print_first(cat->format);
 }
 
-/* Prints a record that is wanted, or keeps it. */
-static int show(struct cat *cat, const struct cmcwh_record *record) {
-    struct cmcwh_event event;
+static int print(const struct cat *cat, struct source_event *found) {
+    const struct cmcwh_record *record;
 
-    cmcwh_record_read(record, &event);
-    if (!choice_takes(&cat->choice, &event)) {
+    if (cat->format == COMMAND_CSV) {
+        return command_print_csv(&found->says);
+    }
+    if (cat->format == CMCWH_ENCODE_JSON && found->line.data != NULL) {
+        return command_print_line(found->line);
+    }
+    record = source_record(found);
+    return record == NULL ? 0 : command_print(record, cat->format);
+}
+
+static void keep(struct cat *cat, struct source_event *found) {
+    const struct cmcwh_record *record = source_record(found);
+
+    if (record != NULL) {
+        cat->records[cat->waiting++ % cat->last] = *record;
+    }
+}
+
+/* Prints an event that is wanted, or keeps it. */
+static int show(struct cat *cat, struct source_event *found) {
+    if (!choice_takes(&cat->choice, &found->says)) {
         return 0;
     }
-    if (cat->last == 0) {
-        return begin(cat) < 0 ? -1 : command_print(record, cat->format);
+    if (cat->last > 0) {
+        keep(cat, found);
+        return 0;
     }
-    cat->records[cat->waiting++ % cat->last] = *record;
-    return 0;
+    return begin(cat) < 0 ? -1 : print(cat, found);
 }
 
 /* All that is there was read. */
@@ -99,10 +117,8 @@ static int show_last(struct cat *cat) {
 
 /* ---- A stream ---- */
 
-static bool take(void *context, const struct cmcwh_record *record,
-                 const struct cmcwh_event *event) {
-    (void)event;
-    return show(context, record) == 0;
+static bool take(void *context, struct source_event *found) {
+    return show(context, found) == 0;
 }
 
 /* At the end of a file that is followed more may come. */
@@ -156,18 +172,18 @@ static void gaps_add(struct gaps *gaps, uint64_t from, uint64_t to, uint64_t low
 static int view_print(struct view *view, int reader, struct cat *cat, uint64_t low) {
     struct gaps gaps = {0, 0};
     struct cmcwh_record record;
-    struct cmcwh_event event;
+    struct source_event found = {.record = &record};
 
     while (cmcwh_ring_read(&view->ring, reader, &record) > 0) {
-        cmcwh_record_read(&record, &event);
-        if (event.seq < view->next) {
+        cmcwh_record_read(&record, &found.says);
+        if (found.says.seq < view->next) {
             continue;
         }
-        gaps_add(&gaps, view->next, event.seq, low);
-        if (show(cat, &record) < 0) {
+        gaps_add(&gaps, view->next, found.says.seq, low);
+        if (show(cat, &found) < 0) {
             return 1;
         }
-        view->next = event.seq + 1;
+        view->next = found.says.seq + 1;
     }
     if (gaps.count > 0) {
         log_usage("%s: %" PRIu64 " delivered events are gone from between these, the first is seq "

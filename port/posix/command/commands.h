@@ -2,6 +2,8 @@
 #ifndef CMCWH_COMMANDS_H
 #define CMCWH_COMMANDS_H
 
+#include "cmcwh.h"
+
 /* cmcwh cat: prints the events of a file. */
 int command_cat(int count, char **arguments);
 
@@ -20,10 +22,14 @@ int command_test(int count, char **arguments);
 /* Prints a record, or says that standard output fails. `format` is an enum cmcwh_encoding or
  * COMMAND_CSV. */
 enum { COMMAND_CSV = -1 };
-struct cmcwh_record;
 int command_print(const struct cmcwh_record *record, int format);
 
-/* What comes before the first record, if anything does. */
+/* The same of what an event says, as CSV, and of what is a line already. */
+int command_print_csv(const struct cmcwh_event *event);
+int command_print_line(struct cmcwh_text text);
+
+/* Before the first record: what comes there, if anything does. From here on standard output, unless
+ * it is a terminal, is written in large pieces. */
 int command_print_first(int format);
 
 /* All of it must have gone. -1: it has not, and one line has said so. */

@@ -5,10 +5,16 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmcwh.h"
 #include "platform/csv.h"
 #include "platform/log.h"
+
+/* The C library's own buffer is that of a page: a pipe takes sixteen times as much at once. */
+static char buffer[1 << 16];
+
+static char line[CMCWH_ENCODED_MAX];
 
 static int print(const char *bytes, size_t length) {
     if (fwrite(bytes, 1, length, stdout) != length) {
@@ -29,6 +35,7 @@ int command_flush(void) {
 }
 
 int command_print_first(int format) {
+    (void)setvbuf(stdout, buffer, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, sizeof buffer);
     char bytes[CSV_HEADER_MAX];
     struct writer writer = {.bytes = bytes, .size = sizeof bytes};
 
@@ -39,15 +46,23 @@ int command_print_first(int format) {
     return print(bytes, writer.used);
 }
 
-int command_print(const struct cmcwh_record *record, int format) {
-    static char line[CMCWH_ENCODED_MAX];
+int command_print_line(struct cmcwh_text text) {
+    return print(text.data, text.length);
+}
+
+int command_print_csv(const struct cmcwh_event *event) {
     struct writer writer = {.bytes = line, .size = sizeof line};
+
+    csv_line(&writer, event);
+    return print(line, writer.used);
+}
+
+int command_print(const struct cmcwh_record *record, int format) {
     struct cmcwh_event event;
 
-    if (format != COMMAND_CSV) {
-        return print(line, cmcwh_encode(record, (enum cmcwh_encoding)format, NULL, line));
+    if (format == COMMAND_CSV) {
+        cmcwh_record_read(record, &event);
+        return command_print_csv(&event);
     }
-    cmcwh_record_read(record, &event);
-    csv_line(&writer, &event);
-    return print(line, writer.used);
+    return print(line, cmcwh_encode(record, (enum cmcwh_encoding)format, NULL, line));
 }

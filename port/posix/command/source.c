@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "command/line.h"
+#include "command/plain.h"
 #include "command/view.h"
 #include "platform/log.h"
 #include "sink/outlet.h"
@@ -45,12 +46,16 @@ struct source {
     bool ended;
 };
 
-static void tell(struct source *source, const struct cmcwh_record *record) {
-    struct cmcwh_event event;
-
-    cmcwh_record_read(record, &event);
+static void tell(struct source *source, struct source_event *found) {
     source->events++;
-    source->ended = !source->reader->take(source->reader->context, record, &event);
+    source->ended = !source->reader->take(source->reader->context, found);
+}
+
+static void tell_record(struct source *source, const struct cmcwh_record *record) {
+    struct source_event found = {.record = record};
+
+    cmcwh_record_read(record, &found.says);
+    tell(source, &found);
 }
 
 /* ---- A ring file ---- */
@@ -66,7 +71,7 @@ static enum source_result read_ring(struct source *source) {
     }
     reader = view_read(&view, &found);
     while (reader >= 0 && !source->ended && cmcwh_ring_read(&view.ring, reader, &record) > 0) {
-        tell(source, &record);
+        tell_record(source, &record);
     }
     view_close(&view);
     return reader < 0 ? SOURCE_FAILED : SOURCE_READ;
@@ -83,7 +88,7 @@ static void take_frames(struct source *source, struct cmcwh_deframer *deframer, 
         size_t taken = cmcwh_deframer_feed(deframer, bytes, length, &record, &found);
 
         if (found) {
-            tell(source, &record);
+            tell_record(source, &record);
         }
         bytes += taken;
         length -= taken;
@@ -96,11 +101,38 @@ static void take_frames(struct source *source, struct cmcwh_deframer *deframer, 
 enum { LINE_MOST = 32768 };
 
 struct lines {
+    struct plain plain;
     struct cmcwh_parser parser;
+    struct cmcwh_record record;
     char line[LINE_MOST];
     size_t used; /* LINE_MOST: it is longer */
     uint64_t number, wrong, first_wrong;
 };
+
+const struct cmcwh_record *source_record(struct source_event *found) {
+    if (found->record == NULL) {
+        struct lines *lines = found->lines;
+        size_t length = found->line.length - 1;
+
+        memcpy(lines->line, found->line.data, length);
+        lines->line[length] = '\0';
+        found->record =
+            line_read(&lines->parser, lines->line, &lines->record) ? &lines->record : NULL;
+    }
+    return found->record;
+}
+
+/* Most lines need neither the parser nor a record. `line`: with its newline. */
+static bool take_plain(struct source *source, struct lines *lines, struct cmcwh_text line) {
+    struct source_event found = {.line = line, .lines = lines};
+
+    if (!plain_read(&lines->plain, (struct cmcwh_text){line.data, line.length - 1}, &found.says)) {
+        return false;
+    }
+    lines->number++;
+    tell(source, &found);
+    return true;
+}
 
 /* The line before a letter, which is no event. */
 static bool is_dead(const struct lines *lines) {
@@ -108,18 +140,16 @@ static bool is_dead(const struct lines *lines) {
 }
 
 static bool take_line(struct source *source, struct lines *lines) {
-    struct cmcwh_record record;
-
     if (lines->used == sizeof lines->line || strlen(lines->line) != lines->used) {
         return false;
     }
     if (is_dead(lines)) {
         return true;
     }
-    if (!line_read(&lines->parser, lines->line, &record)) {
+    if (!line_read(&lines->parser, lines->line, &lines->record)) {
         return false;
     }
-    tell(source, &record);
+    tell_record(source, &lines->record);
     return true;
 }
 
@@ -143,10 +173,13 @@ static void take_lines(struct source *source, struct lines *lines, const char *b
         size_t part = end == NULL ? length : (size_t)(end - bytes);
         size_t room = sizeof lines->line - lines->used, kept = part < room ? part : room;
 
-        memcpy(lines->line + lines->used, bytes, kept);
-        lines->used += kept;
-        if (end != NULL) {
-            end_line(source, lines);
+        if (lines->used > 0 || end == NULL ||
+            !take_plain(source, lines, (struct cmcwh_text){bytes, part + 1})) {
+            memcpy(lines->line + lines->used, bytes, kept);
+            lines->used += kept;
+            if (end != NULL) {
+                end_line(source, lines);
+            }
         }
         bytes += part + (end != NULL);
         length -= part + (end != NULL);

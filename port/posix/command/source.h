@@ -16,12 +16,25 @@ enum source_kind {
 };
 enum source_kind source_kind(const char *bytes, size_t length);
 
+/* An event that was found. */
+struct source_event {
+    struct cmcwh_event says;
+    const struct cmcwh_record *record; /* see source_record */
+
+    /* The event as JSON, with its newline. Without data: it is not at hand. */
+    struct cmcwh_text line;
+
+    struct lines *lines; /* of the source */
+};
+
+/* Its record. That of a line of JSON is the one which the line was made from, but for what it does
+ * not say of its request; NULL: it was no such line after all. Changes nothing that is at hand. */
+const struct cmcwh_record *source_record(struct source_event *found);
+
 /* Whoever wants them. */
 struct source_reader {
-    /* Gets each event: its record, and what that says; both are good until it returns. A line of
-     * JSON comes out as the record that it was made from, but for what it does not say of its
-     * request. False: no more is wanted. */
-    bool (*take)(void *context, const struct cmcwh_record *record, const struct cmcwh_event *event);
+    /* Gets each event, which is good until it returns. False: no more is wanted. */
+    bool (*take)(void *context, struct source_event *found);
 
     /* What has come so far was taken; `end`: no more is there now. Is more wanted? NULL: up to the
      * end. Not of ring files. */

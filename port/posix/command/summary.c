@@ -155,9 +155,10 @@ static bool is_repeat(const struct cmcwh_event *event) {
     return result == SEEN_BEFORE;
 }
 
-static bool take(void *unused, const struct cmcwh_record *record, const struct cmcwh_event *event) {
+static bool take(void *unused, struct source_event *found) {
+    const struct cmcwh_event *event = &found->says;
+
     (void)unused;
-    (void)record;
     if (!choice_takes(&all->choice, event) || is_repeat(event)) {
         return true;
     }
