@@ -130,15 +130,34 @@ static void put_topic(struct writer *writer, struct character c, const char *at)
     }
 }
 
+/* Of how many bytes at its begin every form knows that they mean nothing. */
+static size_t harmless(const char *at, size_t length) {
+    size_t i = 0;
+
+    while (i < length && ((at[i] >= 'a' && at[i] <= 'z') || (at[i] >= 'A' && at[i] <= 'Z') ||
+                          (at[i] >= '0' && at[i] <= ':') || (at[i] >= '-' && at[i] <= '.') ||
+                          at[i] == ' ' || at[i] == '@' || at[i] == '_')) {
+        i++;
+    }
+    return i;
+}
+
 /* As much of it as there is room for. */
 static void put_each(struct writer *writer, struct cmcwh_text text,
                      void (*put)(struct writer *writer, struct character c, const char *at)) {
     for (size_t at = 0; at < text.length && !writer->full;) {
-        struct character c =
-            next_character((const unsigned char *)text.data + at, text.length - at);
+        size_t room = writer->size - writer->used, left = text.length - at;
+        size_t same = harmless(text.data + at, left < room ? left : room);
+        struct character c;
 
-        put(writer, c, text.data + at);
-        at += c.length;
+        if (same > 0) {
+            writer_bytes(writer, text.data + at, same);
+            at += same;
+        } else {
+            c = next_character((const unsigned char *)text.data + at, left);
+            put(writer, c, text.data + at);
+            at += c.length;
+        }
     }
 }
 
