@@ -297,7 +297,7 @@ static const struct {
     const char *before; /* the end of the last one, and its name */
 } members[] = {
 #define MEMBER(field, name)                                                                        \
-    { field, sizeof name + 5, "\",\"" name "\":\"" }
+    { (field), sizeof(name) + 5, "\",\"" name "\":\"" }
     MEMBER(CMCWH_EVENT_TYPE, "event_type"),
     MEMBER(CMCWH_SERVER_COMPOSITION, "server_composition"),
     MEMBER(CMCWH_STATUS, "status"),
