@@ -85,6 +85,9 @@ LIBRARIES_openssl := -lssl -lcrypto
 LIBRARIES := $(if $(filter 1,$(MQTT)),-lmosquitto) $(LIBRARIES_$(TLS_LIBRARY))
 SWITCHES := -DCMCWH_TLS=$(if $(filter none,$(TLS_LIBRARY)),0,1) $(foreach switch,ADMIN HTTP MQTT TOOLS,-DCMCWH_$(switch)=$($(switch)))
 
+# What need not be small computes CRCs as its processor can.
+CRC32 := $(if $(filter 1,$(SMALL)),,-DCMCWH_CRC32=crc_fast)
+
 CIVETWEB_FLAGS := $(shell grep '^-' port/posix/door/civetweb.flags)
 
 # Mbed TLS, with what we need only.
@@ -100,7 +103,7 @@ endif
 
 # Objects of different settings never meet: each setting has a directory.
 SETTINGS := $(CC) $(CPPFLAGS) $(FLAGS) $(FIXED) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(JSMN_INCLUDE) $(WARNINGS) $(SWITCHES) \
-	$(TLS_LIBRARY) $(MBEDTLS_HEADERS)
+	$(CRC32) $(TLS_LIBRARY) $(MBEDTLS_HEADERS)
 OUT := build/$(addsuffix -,$(SANITIZE))$(shell printf '%s' '$(subst ','\'',$(SETTINGS))' | cksum | cut -d' ' -f1)
 
 JSMN := -isystem $(JSMN_INCLUDE)
@@ -162,7 +165,7 @@ endif
 	@touch $@
 
 $(OUT)/cmcwh.o: cmcwh.c | $(OUT)/checked-server
-	$(call say,CC $<)$(PORTABLE_C) $(FIXED) -isystem $(CIVETWEB_SRC)/include -c $< -o $@
+	$(call say,CC $<)$(PORTABLE_C) $(FIXED) $(CRC32) -isystem $(CIVETWEB_SRC)/include -c $< -o $@
 
 $(OUT)/cmcwh-embedded.o: cmcwh.c | $(OUT)/checked
 	$(call say,CC $< (without server))$(PORTABLE_C) -DCMCWH_NO_SERVER -c $< -o $@

@@ -436,20 +436,19 @@ static uint64_t divide(uint64_t value, uint32_t by, uint32_t *rest) {
     }
 
 #if CMCWH_CRC_SLICES == 0
-/* CRC-32 of IEEE 802.3, half a byte a step. */
-static uint32_t crc32(const uint8_t *bytes, size_t length) {
+/* Half a byte a step. */
+static inline uint32_t crc_add(uint32_t crc, const uint8_t *bytes, size_t length) {
     static const uint32_t steps[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
                                        0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
                                        0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
                                        0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
-    uint32_t crc = 0xFFFFFFFF;
 
     while (length-- > 0) {
         crc ^= *bytes++;
         crc = crc >> 4 ^ steps[crc & 15];
         crc = crc >> 4 ^ steps[crc & 15];
     }
-    return ~crc;
+    return crc;
 }
 #else
 /* Table k: a byte followed by k zero bytes. */
@@ -474,10 +473,8 @@ static const uint32_t crc_tables[CMCWH_CRC_SLICES][256] = {
 #endif
 };
 
-/* CRC-32 of IEEE 802.3. Eight bytes a step ("slicing by 8") when the tables are there. */
-static uint32_t crc32(const uint8_t *bytes, size_t length) {
-    uint32_t crc = 0xFFFFFFFF;
-
+/* Eight bytes a step ("slicing by 8") when the tables are there. */
+static inline uint32_t crc_add(uint32_t crc, const uint8_t *bytes, size_t length) {
 #if CMCWH_CRC_SLICES == 8
     for (; length >= 8; length -= 8, bytes += 8) {
         uint32_t one = crc ^ get32(bytes);
@@ -492,9 +489,21 @@ static uint32_t crc32(const uint8_t *bytes, size_t length) {
     while (length-- > 0) {
         crc = crc >> 8 ^ crc_tables[0][(crc ^ *bytes++) & 0xFF];
     }
-    return ~crc;
+    return crc;
 }
 #endif
+
+/* CRC-32 of IEEE 802.3. */
+static uint32_t crc32(const uint8_t *bytes, size_t length) {
+    uint32_t crc = 0xFFFFFFFF;
+#ifdef CMCWH_CRC32
+    size_t taken = CMCWH_CRC32(&crc, bytes, length);
+
+    bytes += taken;
+    length -= taken;
+#endif
+    return ~crc_add(crc, bytes, length);
+}
 
 /* MurmurHash64A (Austin Appleby, public domain), its words read as little-endian. */
 static uint64_t murmur64(const uint8_t *bytes, size_t length, uint64_t seed) {

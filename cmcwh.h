@@ -145,6 +145,14 @@ extern "C" {
 #endif
 #endif
 
+/* The name of a function of this kind, for processors or devices that compute CRC-32 themselves: it
+ * takes as many bytes from the front into *crc as it likes, and returns how many; tables take the
+ * rest. *crc is the register of IEEE 802.3, reflected: all ones at first, to be inverted by the
+ * caller in the end. Any thread. The daemon's is in port/posix/platform/crc.c. */
+#ifdef CMCWH_CRC32
+size_t CMCWH_CRC32(uint32_t *crc, const uint8_t *bytes, size_t length);
+#endif
+
 /* Bytes of a buffer in struct cmcwh_worker, in which answers are made and, without
  * cmcwh_server_config.read, bodies are read: at least 1024. */
 #ifndef CMCWH_READ_SIZE

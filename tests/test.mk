@@ -49,9 +49,9 @@ $(UNIT_SHARED): $(OUT)/unit/%.o: tests/unit/%.c | $(OUT)/checked-unit
 $(OUT)/unit/test_%: tests/unit/test_%.c $(UNIT_LINKED) $(OUT)/libcmcwh.a
 	$(call say,CC $<)$(UNIT_C) $(LINK) $< $(UNIT_SHARED) $(OUT)/libcmcwh.a $(CMOCKA) -o $@
 
-$(OUT)/unit/server_%: tests/unit/server_%.c $(UNIT_LINKED) $(OUT)/cmcwh.o $(OUT)/civetweb-whole.o
+$(OUT)/unit/server_%: tests/unit/server_%.c $(UNIT_LINKED) $(OUT)/cmcwh.o $(OUT)/posix/platform/crc.o $(OUT)/civetweb-whole.o
 	$(call say,CC $<)$(PORT_C) $(CMOCKA_H) $(if $(SANITIZE),-DSANITIZED) $(LINK) $< $(OUT)/unit/support.o \
-		$(OUT)/cmcwh.o $(OUT)/civetweb-whole.o $(CMOCKA) $(LIBRARIES) -o $@
+		$(OUT)/cmcwh.o $(OUT)/posix/platform/crc.o $(OUT)/civetweb-whole.o $(CMOCKA) $(LIBRARIES) -o $@
 
 # The port as an archive: what a test brings itself (its own log, or a file of the port with its statics)
 # takes the place of the port's.
