@@ -729,14 +729,22 @@ static inline bool plain_byte(unsigned byte) {
 /* Eight bytes of text are looked at as one number: this is the lowest bit of each. */
 static const uint64_t lanes = UINT64_C(0x0101010101010101);
 
-/* Which of eight bytes are not fine: the highest bit of each such byte's lane is set. A borrow can
- * spoil only lanes above one that is not fine: the lowest one is always right. */
-static inline uint64_t not_fine(uint64_t word, char least, char but) {
-    uint64_t other = word ^ lanes * (unsigned char)but, backslash = word ^ lanes * '\\';
+static const uint64_t high_bits = UINT64_C(0x8080808080808080);
 
-    return (word | (word + lanes) | (word - lanes * (unsigned char)least) | (other - lanes) |
-            (backslash - lanes)) &
-           lanes << 7;
+/* Which of eight bytes are not fine: the highest bit of each such byte's lane is set. A borrow can
+ * spoil only lanes above one that is not fine: the lowest one is always right. Where the one that
+ * is not in it is a quote, it is found with those that are less: it stands behind them once it and
+ * the space have changed places. */
+static inline uint64_t not_fine(uint64_t word, char least, char but) {
+    const uint64_t swap = lanes * (' ' ^ '"'), backslash = word ^ lanes * '\\';
+    uint64_t low = word - lanes * (unsigned char)least;
+
+    if (least == ' ' && but == '"') {
+        low = (word ^ swap) - lanes * (' ' + 1);
+    } else {
+        low |= (word ^ lanes * (unsigned char)but) - lanes;
+    }
+    return ((word + lanes) | low | (backslash - lanes)) & high_bits;
 }
 
 static inline uint64_t not_plain(uint64_t word) {
@@ -744,12 +752,12 @@ static inline uint64_t not_plain(uint64_t word) {
 }
 
 static inline bool has_zero(uint64_t word) {
-    return ((word - lanes) & ~word & lanes << 7) != 0;
+    return ((word - lanes) & ~word & high_bits) != 0;
 }
 
 /* The number of the lowest lane that is set. */
 static inline size_t lowest_lane(uint64_t set) {
-    return (size_t)((((set - 1) & ~set & lanes << 7) >> 7) * lanes >> 56);
+    return (size_t)((((set - 1) & ~set & high_bits) >> 7) * lanes >> 56);
 }
 
 /* Is the character in the lower bytes of `word` a plain one of three bytes, as most Japanese ones
@@ -5967,15 +5975,19 @@ static unsigned short_stride(const struct cmcwh_parser *parser) {
 /* Takes events and their members, from `at` on, as far as they are simple. Returns where that ends.
  */
 static size_t short_way(struct cmcwh_parser *parser, size_t at) {
-    for (size_t next = at; WITH_SHORTCUTS && next > 0 && !parser->failed;) {
+    while (WITH_SHORTCUTS && !parser->failed) {
         uint8_t place = parser->inside.place;
         bool inside = place == PLACE_ITEM && parser->draft.record != NULL;
+        size_t next;
 
-        at = next;
-        next = inside && parser->cut == CMCWH_NONE ? short_member(parser, at) : 0;
-        if (next == 0 && (inside || place == PLACE_LIST)) {
-            next = short_item(parser, at, inside);
+        while (inside && parser->cut == CMCWH_NONE && (next = short_member(parser, at)) > 0) {
+            at = next;
         }
+        next = inside || place == PLACE_LIST ? short_item(parser, at, inside) : 0;
+        if (next == 0) {
+            break;
+        }
+        at = next;
     }
     return at;
 }
