@@ -152,7 +152,7 @@ def profile_ours(program):
     work, source = run(program), Source()
     stages(work, source)
     for words, profile in work:
-        if words[0] in ("JSON, 100", "form, 100") or words[0].startswith("to "):
+        if words[0] in ("JSON, 100", "form, 1", "form, 100") or words[0].startswith("to "):
             functions(words, profile, source)
 
 

@@ -73,6 +73,7 @@ int main(int count, char **arguments) {
     take_in("JSON, 1", json_body(1, false), 1, CMCWH_JSON);
     take_in("JSON, 100", json_body(100, false), 100, CMCWH_JSON);
     take_in("indented", json_body(100, true), 100, CMCWH_JSON);
+    take_in("form, 1", form_body(1), 1, CMCWH_FORM);
     take_in("form, 100", form_body(100), 100, CMCWH_FORM);
     take_out("to JSON", CMCWH_ENCODE_JSON);
     take_out("to logfmt", CMCWH_ENCODE_LOGFMT);
