@@ -732,19 +732,13 @@ static const uint64_t lanes = UINT64_C(0x0101010101010101);
 static const uint64_t high_bits = UINT64_C(0x8080808080808080);
 
 /* Which of eight bytes are not fine: the highest bit of each such byte's lane is set. A borrow can
- * spoil only lanes above one that is not fine: the lowest one is always right. Where the one that
- * is not in it is a quote, it is found with those that are less: it stands behind them once it and
- * the space have changed places. */
+ * spoil only lanes above one that is not fine: the lowest one is always right. */
 static inline uint64_t not_fine(uint64_t word, char least, char but) {
-    const uint64_t swap = lanes * (' ' ^ '"'), backslash = word ^ lanes * '\\';
-    uint64_t low = word - lanes * (unsigned char)least;
+    uint64_t other = word ^ lanes * (unsigned char)but, backslash = word ^ lanes * '\\';
 
-    if (least == ' ' && but == '"') {
-        low = (word ^ swap) - lanes * (' ' + 1);
-    } else {
-        low |= (word ^ lanes * (unsigned char)but) - lanes;
-    }
-    return ((word + lanes) | low | (backslash - lanes)) & high_bits;
+    return ((word + lanes) | (word - lanes * (unsigned char)least) | (other - lanes) |
+            (backslash - lanes)) &
+           high_bits;
 }
 
 static inline uint64_t not_plain(uint64_t word) {
