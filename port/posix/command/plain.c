@@ -9,6 +9,13 @@
 #include "platform/when.h"
 #include "sink/outlet.h"
 
+/* A small build has the other way only. */
+#ifdef CMCWH_NO_SHORTCUTS
+enum { SHORTCUTS = 0 };
+#else
+enum { SHORTCUTS = 1 };
+#endif
+
 /* ---- Text ---- */
 
 #define ALL(byte) (UINT64_C(0x0101010101010101) * (byte))
@@ -333,7 +340,8 @@ bool plain_read(struct plain *plain, struct cmcwh_text line, struct cmcwh_event 
 
     plain->used = 0;
     *event = (struct cmcwh_event){.batch_size = 1};
-    if (!take_stamps(&rest, event) || !take_texts(&rest, event) || !skip(&rest, "\"}", 2)) {
+    if (!SHORTCUTS || !take_stamps(&rest, event) || !take_texts(&rest, event) ||
+        !skip(&rest, "\"}", 2)) {
         return false;
     }
     event->batch = event->seq;

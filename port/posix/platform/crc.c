@@ -1,6 +1,8 @@
 #include "platform/crc.h"
 
-#if defined __x86_64__
+#if !defined CMCWH_CRC32 /* what finds out what a processor can is 4 KB */
+#define NONE
+#elif defined __x86_64__
 
 #include <wmmintrin.h>
 
@@ -92,7 +94,10 @@ size_t crc_fast(uint32_t *crc, const uint8_t *bytes, size_t length) {
 }
 
 #else
+#define NONE
+#endif
 
+#ifdef NONE
 size_t crc_fast(uint32_t *crc, const uint8_t *bytes, size_t length) {
     (void)crc;
     (void)bytes;
