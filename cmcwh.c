@@ -27,10 +27,11 @@
  * In a form:
  *
  *   form_add                The byte belongs to the name of a parameter, or to its value:
- *   form_byte               of a name and of a short value it goes into a kept text,
- *   form_event              of `event` into the window, where a byte that was sent as %XX has a
- *                           mark (mark_set), so that a fault is found where it was sent.
- *   json_run                From here on it goes as in a JSON body.
+ *   form_bytes              of a name and of a short value it goes into a kept text,
+ *   form_way                of `event`, where all is as CMC sends it, straight into the record,
+ *   form_decode             else into the window, where a byte that was sent as %XX has a mark
+ *                           (mark_set), so that a fault is found where it was sent.
+ *   json_run                From there on it goes as in a JSON body.
  *
  * What must not be here: allocation, stdio, variables that change and belong to nobody, recursion,
  * and what only one operating system has.
@@ -340,6 +341,26 @@ static int hex_digit(unsigned byte) {
     }
     byte |= 0x20;
     return byte >= 'a' && byte <= 'f' ? (int)byte - 'a' + 10 : -1;
+}
+
+/* The byte that two hexadecimal digits at `in` stand for; negative when they are none. */
+static inline int hex_pair(const char *in) {
+    /* The value of each digit, and 16. */
+    static const uint8_t digits[256] = {
+        ['0'] = 16, ['1'] = 17, ['2'] = 18, ['3'] = 19, ['4'] = 20, ['5'] = 21,
+        ['6'] = 22, ['7'] = 23, ['8'] = 24, ['9'] = 25, ['A'] = 26, ['B'] = 27,
+        ['C'] = 28, ['D'] = 29, ['E'] = 30, ['F'] = 31, ['a'] = 26, ['b'] = 27,
+        ['c'] = 28, ['d'] = 29, ['e'] = 30, ['f'] = 31};
+    unsigned char first = (unsigned char)in[0], second = (unsigned char)in[1];
+
+    if (WITH_SHORTCUTS) {
+        unsigned high = digits[first], low = digits[second];
+
+        return (high & low & 16) != 0 ? (int)((high & 15) << 4 | (low & 15)) : -1;
+    }
+    return hex_digit(first) < 0 || hex_digit(second) < 0
+               ? -1
+               : hex_digit(first) << 4 | hex_digit(second);
 }
 
 /* Takes the digits of a number off the front, `most` at most. Returns how many there were. */
@@ -5062,8 +5083,8 @@ static struct cmcwh_kept *form_target(struct cmcwh_parser *parser) {
 }
 
 /* Does this begin with a name and the quote behind it? */
-static inline bool name_quoted(struct cmcwh_text in, const char *name, size_t length) {
-    return length < in.length && in.data[length] == '"' && memcmp(in.data, name, length) == 0;
+static inline bool name_quoted(struct cmcwh_text in, char quote, const char *name, size_t length) {
+    return length < in.length && in.data[length] == quote && memcmp(in.data, name, length) == 0;
 }
 
 static uint8_t request_member(struct cmcwh_text name) {
@@ -5079,20 +5100,21 @@ static uint8_t request_member(struct cmcwh_text name) {
 
 /* The field whose name, where version 1 spelled it in another way, and the quote behind it begin
  * `in`; or CMCWH_FIELDS. */
-static unsigned item_field_1(struct cmcwh_text in, size_t *length) {
+static unsigned item_field_1(struct cmcwh_text in, char quote, size_t *length) {
     static const char to[] = "envelopeTo", return_path[] = "envelopeFrom";
 
     *length = sizeof to - 1;
-    if (name_quoted(in, to, *length)) {
+    if (name_quoted(in, quote, to, *length)) {
         return CMCWH_TO;
     }
     *length = sizeof return_path - 1;
-    return name_quoted(in, return_path, *length) ? CMCWH_RETURN_PATH : CMCWH_FIELDS;
+    return name_quoted(in, quote, return_path, *length) ? CMCWH_RETURN_PATH : CMCWH_FIELDS;
 }
 
-/* The field with whose name, and the quote behind it, `in` begins; or CMCWH_FIELDS. CMC sends them
- * in the order of enum cmcwh_field: most often it is the one after the last. */
-static inline unsigned item_field(struct cmcwh_parser *parser, struct cmcwh_text in,
+/* The field with whose name, and a quote (or its first byte) behind it, `in` begins; or
+ * CMCWH_FIELDS. CMC sends them in the order of enum cmcwh_field: most often it is the one after the
+ * last. */
+static inline unsigned item_field(struct cmcwh_parser *parser, struct cmcwh_text in, char quote,
                                   size_t *length) {
     unsigned field = parser->hint;
 
@@ -5100,13 +5122,13 @@ static inline unsigned item_field(struct cmcwh_parser *parser, struct cmcwh_text
         unsigned next = field + 1 < CMCWH_MEMBERS ? field + 1 : 0;
 
         *length = fields[field].length;
-        if (name_quoted(in, fields[field].name, *length)) {
+        if (name_quoted(in, quote, fields[field].name, *length)) {
             parser->hint = (uint8_t)next;
             return field;
         }
         field = next;
     }
-    field = item_field_1(in, length);
+    field = item_field_1(in, quote, length);
     parser->hint = (uint8_t)(field < CMCWH_FIELDS ? field + 1 : parser->hint);
     return field;
 }
@@ -5114,7 +5136,7 @@ static inline unsigned item_field(struct cmcwh_parser *parser, struct cmcwh_text
 /* What a member of an event is to us by its name; `in` has the quote behind it too. */
 static uint8_t item_member(struct cmcwh_parser *parser, struct cmcwh_text in) {
     size_t length;
-    unsigned field = item_field(parser, in, &length);
+    unsigned field = item_field(parser, in, '"', &length);
 
     return field < CMCWH_FIELDS && length + 1 == in.length ? (uint8_t)(MEMBER_FIELD + field)
                                                            : MEMBER_SKIP;
@@ -5910,7 +5932,7 @@ static size_t short_member(struct cmcwh_parser *parser, size_t at) {
     }
     text.data = in;
     text.length = (size_t)(end - in);
-    field = item_field(parser, text, &length);
+    field = item_field(parser, text, '"', &length);
     if (field == CMCWH_FIELDS) {
         return 0;
     }
@@ -6076,6 +6098,157 @@ static void json_end(struct cmcwh_parser *parser) {
     parser->ending = false;
 }
 
+/* ---- Parser: the short way through a form -----------------------------------------------------
+ * While the window is empty, this takes from the body itself what the short way through JSON would
+ * take from the window: events and members as a sender of forms writes them, with each quote,
+ * colon, comma and brace as %XX in capitals, and nothing between them. It takes whole ones only:
+ * what it leaves begins at parser->origin. form_event, and nothing else, knows of it;
+ * CMCWH_NO_SHORTCUTS leaves it out.
+ */
+
+/* The character of three bytes that %XX%XX%XX at `in` stands for, the first byte the lowest; 0 when
+ * it is not that. */
+static inline uint32_t form_three(const char *in) {
+    int first = hex_pair(in + 1), second = hex_pair(in + 4), third = hex_pair(in + 7);
+    bool right = in[3] == '%' && in[6] == '%' && (first | second | third) >= 0;
+
+    return right ? (uint32_t)(first | second << 8 | third << 16) : 0;
+}
+
+/* Of a form what stands for itself, or for a space, and is plain. */
+#define FORM '+', '\\'
+
+/* Decodes eight bytes at once, up to the first that is neither plain nor '+'. Returns where that
+ * is. */
+static inline size_t form_word(char *out, const char *in) {
+    uint64_t word = word_at(in), odd = not_fine(word, FORM);
+    /* Of what is not odd, '+' is the least: all else comes to 0x80 or more. */
+    uint64_t plus = ~(word + lanes * (0x80 - '+' - 1)) >> 7 & lanes;
+
+    put64((uint8_t *)out, word - plus * ('+' - ' '));
+    return odd == 0 ? 8 : lowest_lane(odd);
+}
+
+/* Decodes a text to `out`, as far as it is plain, does not come near the end, and fits. Returns its
+ * length, and in *at where that ends. */
+static size_t form_text(char *out, size_t room, const char **at, const char *end) {
+    enum { LONGEST = 9 }; /* of what is looked at at once */
+    const char *in = *at, *last = in, *full = out;
+    char *to = out;
+
+    if (end - in < LONGEST || room < LONGEST) {
+        return 0;
+    }
+    last = end - LONGEST;
+    full += room - LONGEST;
+    while (in <= last && to <= full) {
+        int byte = *in == '%' ? hex_pair(in + 1) : -1;
+
+        if (*in != '%') {
+            size_t taken = form_word(to, in);
+
+            if (taken == 0) {
+                break;
+            }
+            in += taken;
+            to += taken;
+        } else if (byte >= 0x80 && plain_three(form_three(in))) {
+            put32((uint8_t *)to, form_three(in));
+            in += 9;
+            to += 3;
+        } else if (byte >= 0 && plain_byte((unsigned)byte)) {
+            *to++ = (char)byte;
+            in += 3;
+        } else {
+            break;
+        }
+    }
+    *at = in;
+    return (size_t)(to - out);
+}
+
+/* Takes what stands there, if it is this. */
+static inline bool form_take(const char **at, const char *end, const char *what) {
+    size_t length = strlen(what);
+
+    if ((size_t)(end - *at) < length || memcmp(*at, what, length) != 0) {
+        return false;
+    }
+    *at += length;
+    return true;
+}
+
+/* Takes a member as short_member does. Returns where it ends, or NULL. */
+static const char *form_member(struct cmcwh_parser *parser, const char *in, const char *end) {
+    struct cmcwh_draft *draft = &parser->draft;
+    struct cmcwh_text text;
+    size_t length;
+    unsigned field;
+
+    if (!(parser->expect == EXPECT_NEXT ? form_take(&in, end, "%2C%22")
+                                        : name_expected(parser) && form_take(&in, end, "%22"))) {
+        return NULL;
+    }
+    text.data = in;
+    text.length = (size_t)(end - in);
+    field = item_field(parser, text, '%', &length);
+    if (field == CMCWH_FIELDS || field < draft->highest || draft->squeezed != 0) {
+        return NULL;
+    }
+    in += length;
+    if (!form_take(&in, end, "%22%3A%22")) {
+        return NULL;
+    }
+    length = form_text(draft_end(draft), CMCWH_RECORD_TEXT - draft->used, &in, end);
+    if (!form_take(&in, end, "%22")) {
+        return NULL;
+    }
+    draft_settle(draft, field, length);
+    parser->expect = EXPECT_NEXT;
+    return in;
+}
+
+/* Takes the end of an event, or the beginning of the next one. Returns where that ends, or NULL. */
+static const char *form_item(struct cmcwh_parser *parser, const char *in, const char *end,
+                             bool inside) {
+    bool next = parser->expect == EXPECT_NEXT;
+
+    if (inside ? !next || !form_take(&in, end, "%7D")
+               : (next && !form_take(&in, end, "%2C")) || !form_take(&in, end, "%7B")) {
+        return NULL;
+    }
+    if (inside) {
+        json_close(parser, 0, true);
+    } else {
+        parser->origin += next ? 3 : 0; /* where the brace was sent */
+        parser->expect = EXPECT_VALUE;
+        json_open(parser, 0, true);
+    }
+    return in;
+}
+
+/* Takes events and their members as short_way does. Returns where that ends. */
+static const char *form_way(struct cmcwh_parser *parser, const char *in, const char *end) {
+    const char *first = in;
+
+    while (!parser->failed) {
+        uint8_t place = parser->inside.place;
+        bool inside = place == PLACE_ITEM && parser->draft.record != NULL;
+        const char *next;
+
+        while (inside && (next = form_member(parser, in, end)) != NULL) {
+            in = next;
+        }
+        parser->origin = parser->offset + (uint64_t)(in - first);
+        next = inside || place == PLACE_LIST ? form_item(parser, in, end, inside) : NULL;
+        if (next == NULL) {
+            break;
+        }
+        in = next;
+    }
+    return in;
+}
+
 /* ---- Parser: form -----------------------------------------------------------------------------
  * application/x-www-form-urlencoded (WHATWG URL, section 5.1), as CMC sends it: the parameters of a
  * request, of which `event` holds JSON. The JSON goes into the window, with a mark on the bytes
@@ -6085,7 +6258,16 @@ static void json_end(struct cmcwh_parser *parser) {
 
 enum { FORM_NAME, FORM_VALUE, FORM_EVENT };
 
-static const char bad_percent[] = "'%' must be followed by two hexadecimal digits";
+/* This is no %XX. When a fault stands before it, in the window, that is told. */
+static void percent_fail(struct cmcwh_parser *parser) {
+    if (parser->form_state == FORM_EVENT) {
+        json_run(parser, false);
+    }
+    if (!parser->failed) {
+        parser_fail(parser, CMCWH_ERR_FORM, parser->offset,
+                    "'%' must be followed by two hexadecimal digits");
+    }
+}
 
 static void form_begin_name(struct cmcwh_parser *parser) {
     parser->form_state = FORM_NAME;
@@ -6118,7 +6300,7 @@ static void form_begin_value(struct cmcwh_parser *parser) {
 /* `end`: where the parameter ends, at '&' or the end of the body. */
 static void form_end_parameter(struct cmcwh_parser *parser) {
     if (parser->hex_digits > 0) {
-        parser_fail(parser, CMCWH_ERR_FORM, parser->offset, bad_percent);
+        percent_fail(parser);
     } else if (parser->form_state == FORM_EVENT) {
         json_end(parser);
     } else if (!decoder_clean(&parser->decoder)) {
@@ -6131,23 +6313,26 @@ static void form_end_parameter(struct cmcwh_parser *parser) {
     }
 }
 
-/* One decoded byte of a name or a value. */
-static void form_byte(struct cmcwh_parser *parser, char byte, bool escaped) {
+/* Decoded bytes of a name or a value, of `event` one only. `escaped`: one, the end of a %XX. */
+static void form_bytes(struct cmcwh_parser *parser, const char *bytes, size_t length,
+                       bool escaped) {
     struct output output = {NULL, 0, 0, 0};
     struct cmcwh_kept *target =
         parser->form_state == FORM_NAME ? &parser->key : form_target(parser);
+    size_t taken;
 
     if (parser->form_state == FORM_EVENT) {
         if (json_room(parser) > 0) {
-            window_push(parser, byte, escaped);
+            window_push(parser, *bytes, escaped);
         }
         return;
     }
     if (target != NULL) {
         output = kept_output(target);
     }
-    if (decode(&parser->decoder, &byte, 1, &output) == 0) {
-        parser_fail(parser, CMCWH_ERR_FORM, parser->offset - (escaped ? 2 : 0),
+    taken = decode(&parser->decoder, bytes, length, &output);
+    if (taken < length) {
+        parser_fail(parser, CMCWH_ERR_FORM, parser->offset + taken - (escaped ? 2 : 0),
                     parser->decoder.fault);
     }
     if (target != NULL) {
@@ -6160,45 +6345,113 @@ static void form_hex(struct cmcwh_parser *parser, unsigned char byte) {
     int digit = hex_digit(byte);
 
     if (digit < 0) {
-        parser_fail(parser, CMCWH_ERR_FORM, parser->offset, bad_percent);
+        percent_fail(parser);
         return;
     }
     parser->hex = (uint8_t)(parser->hex << 4 | digit);
     if (--parser->hex_digits == 0) {
-        form_byte(parser, (char)parser->hex, true);
+        char decoded = (char)parser->hex;
+
+        form_bytes(parser, &decoded, 1, true);
     }
+}
+
+/* A seam is where the short way may go on: behind a member or an event, or before the first one.
+ * Do these bytes end there? */
+static inline bool form_seam(const char *end) {
+    return (end[-2] == '"' && (end[-1] == ',' || end[-1] == '}')) ||
+           (end[-2] == ':' && end[-1] == '[');
+}
+
+/* Decodes `event` into the window, as far as it is simple; behind `seam` bytes up to the next seam.
+ */
+static size_t form_decode(struct cmcwh_parser *parser, const char *in, size_t length, size_t seam) {
+    char *out = parser->window + parser->used, *full = parser->window + CMCWH_WINDOW_SIZE;
+    const char *at = in, *end = in + length;
+
+    while (at < end && out < full && *at != '&') {
+        int byte = *at == '%' && end - at >= 3 ? hex_pair(at + 1) : -1;
+
+        if (*at != '%') {
+            *out++ = *at == '+' ? ' ' : *at;
+            at++;
+            continue;
+        }
+        if (byte < 0) {
+            break;
+        }
+        mark_set(parser, (size_t)(out - parser->window));
+        *out++ = (char)byte;
+        at += 3;
+        if (WITH_SHORTCUTS && (size_t)(out - parser->window) > seam && form_seam(out)) {
+            break;
+        }
+    }
+    parser->used = (uint32_t)(out - parser->window);
+    return (size_t)(at - in);
+}
+
+/* Behind how much of the window a seam is worth a stop: little, where the short way may go on; but
+ * what was looked at in vain is not looked at again before there is twice as much. `stuck`: it has
+ * just been tried. */
+static size_t form_next_seam(const struct cmcwh_parser *parser, bool stuck) {
+    enum { FAR = 512 };
+    uint8_t place = parser->inside.place;
+    bool far = stuck ? place == PLACE_LIST || place == PLACE_ITEM
+                     : parser->depth > 0 && (place == PLACE_SKIP || place == PLACE_CAPTURE);
+    size_t twice = 2 * parser->tried + 1;
+
+    return far && twice < FAR ? FAR : twice;
+}
+
+/* The window ends at a seam: understands it. What cannot be understood yet is left to the short
+ * way, if it all came with the bytes that are being taken. Returns how many of these were taken. */
+static size_t form_run(struct cmcwh_parser *parser, size_t taken) {
+    json_run(parser, false);
+    parser->tried = parser->used;
+    if (!parser->failed && parser->cut == CMCWH_NONE && parser->origin > parser->offset) {
+        taken = (size_t)(parser->origin - parser->offset);
+        marks_clear(parser, 0, parser->used);
+        parser->used = 0;
+    }
+    return taken;
+}
+
+/* Takes bytes that stand for themselves, of `event` one only. Returns how many. */
+static size_t form_letters(struct cmcwh_parser *parser, const char *in, size_t length) {
+    size_t run = 1;
+
+    while (WITH_SHORTCUTS && parser->form_state != FORM_EVENT && run < length && in[run] > '+' &&
+           in[run] != '=') {
+        run++;
+    }
+    form_bytes(parser, in, run, false);
+    return run;
 }
 
 /* As much of `event` as is simple: what stays is left to form_add, one byte at a time. */
 static size_t form_event(struct cmcwh_parser *parser, const char *in, size_t length) {
-    size_t room = json_room(parser);
-    char *out = parser->window + parser->used, *full = out + room;
-    const char *at = in, *end = in + length;
+    size_t seam, taken = 0;
+    bool empty;
 
-    while (at < end && out < full) {
-        unsigned char byte = (unsigned char)*at;
-
-        if (byte == '&') {
-            break;
-        }
-        if (byte == '%') {
-            int high = end - at < 3 ? -1 : hex_digit((unsigned char)at[1]);
-            int low = high < 0 ? -1 : hex_digit((unsigned char)at[2]);
-
-            if (low < 0) {
-                break;
-            }
-            mark_set(parser, (size_t)(out - parser->window));
-            byte = (unsigned char)(high << 4 | low);
-            at += 2;
-        } else if (byte == '+') {
-            byte = ' ';
-        }
-        *out++ = (char)byte;
-        at++;
+    if (json_room(parser) == 0) {
+        return 0;
     }
-    parser->used = (uint32_t)(out - parser->window);
-    return (size_t)(at - in);
+    if (!WITH_SHORTCUTS || parser->cut != CMCWH_NONE) {
+        return form_decode(parser, in, length, CMCWH_WINDOW_SIZE);
+    }
+    empty = parser->used == 0;
+    if (empty) {
+        taken = (size_t)(form_way(parser, in, in + length) - in);
+    }
+    if (parser->failed) {
+        return taken;
+    }
+    parser->tried = (uint32_t)smaller(parser->tried, parser->used);
+    seam = form_next_seam(parser, empty && taken == 0);
+    taken += form_decode(parser, in + taken, length - taken, seam);
+    return parser->used > seam && form_seam(parser->window + parser->used) ? form_run(parser, taken)
+                                                                           : taken;
 }
 
 /* Takes some bytes, one at least. */
@@ -6226,8 +6479,10 @@ static size_t form_add(struct cmcwh_parser *parser, const char *in, size_t lengt
         } else {
             parser_fail(parser, CMCWH_ERR_FORM, parser->offset, bad_utf8);
         }
+    } else if (*in == '+') {
+        form_bytes(parser, " ", 1, false);
     } else {
-        form_byte(parser, *in == '+' ? ' ' : *in, false);
+        return form_letters(parser, in, length);
     }
     return 1;
 }

@@ -1353,6 +1353,7 @@ struct cmcwh_parser {
     uint32_t used;     /* bytes in the window */
     uint32_t cut;      /* index, CMCWH_NONE when nothing is left out */
     uint32_t position; /* of window[0] in `escaped`, a ring of bits */
+    uint32_t tried;    /* form: bytes of the window that were looked at in vain */
 
     struct cmcwh_draft draft; /* of the event that is being read */
     uint64_t root_offset, event_offset, list_offset, key_offset;
