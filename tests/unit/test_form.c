@@ -7,7 +7,8 @@
 static struct fixture f;
 static char body[3 << 20];
 
-#define EVENT "%7B%22bounces%22%3A%5B%7B%22to%22%3A%22a%40b+c%22%7D%5D%7D"
+#define IN_TO(text) "%7B%22bounces%22%3A%5B%7B%22to%22%3A%22" text "%22%7D%5D%7D"
+#define EVENT       "%7B%22bounces%22%3A%5B%7B%22to%22%3A%22a%40b+c%22%7D%5D%7D"
 
 static void parameters(void **state) {
     static const char *const bodies[] = {
@@ -99,7 +100,12 @@ static void faults(void **state) {
                  {"event=%7B%7D%00", CMCWH_ERR_JSON, 12},
                  {"event=%7B%22a", CMCWH_ERR_JSON, 13},
                  {"event=%7B%22a&event_type=x", CMCWH_ERR_JSON, 13},
-                 {"event=%7B%22a%22%3A12&x=y", CMCWH_ERR_JSON, 21}};
+                 {"event=%7B%22a%22%3A12&x=y", CMCWH_ERR_JSON, 21},
+                 {"event_type=bounces&event=" IN_TO("%E3x83%A1"), CMCWH_ERR_JSON, 67},
+                 {"event_type=bounces&event=" IN_TO("%E3%83x81"), CMCWH_ERR_JSON, 70},
+                 {"event_type=bounces&event=" IN_TO("a\\q"), CMCWH_ERR_JSON, 66},
+                 {"event=%7B%7D+x&y=%zz", CMCWH_ERR_JSON, 13},
+                 {"event=%7B%7D+x%zz", CMCWH_ERR_JSON, 13}};
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -170,75 +176,87 @@ static void long_api_key(void **state) {
     }
 }
 
-/* Texts and what stands between them, as senders write them and as none should. */
-static char *random_part(char *out, uint64_t *random) {
-    static const char *const parts[] = {
+static const char *one_of(const char *const *words, size_t count, uint64_t *random) {
+    return words[below(random, (uint32_t)count)];
+}
+
+#define ONE_OF(words, random) one_of(words, sizeof(words) / sizeof *(words), random)
+
+/* What the texts of a body are like. */
+struct manner {
+    unsigned kinds, parts; /* how many kinds of pieces, and pieces less one in a text at most */
+};
+
+/* A piece of text, as senders write it, or, seldom, as none should. */
+static char *random_part(char *out, uint64_t *random, const struct manner *manner) {
+    static const char *const good[] = {
         "550+5.1.1+no+such+user",
         "a%40example.com",
         "%E3%83%A1%E3%83%BC%E3%83%AB",
+        "a,b+,c;d=+-+%2B%26",
+        "plain-text_of.some*length,with+a+few+signs+and+much+that+is+plain",
         "%e3%83%a1",
         "%C3%A9",
         "%F0%9F%98%80",
         "%E2%80%A8",
         "%5C%22%2C",
         "%5Cu65e5",
+        "\\u65e5",
         "\xE6\x97\xA5",
-        "+-+",
-        "%2B%26%25%3D",
-        "%7F",
-        "plain-text_of.some*length,with+a+few+signs+and+much+that+is+plain",
-        "%22",
-        "%5C",
-        "%0A",
-        "%",
-        "%4",
-        "\"",
-        "&",
-        "%00",
-        "%FF"};
-    /* The last ones are faults in most places. */
-    unsigned last = below(random, 400) == 0 ? sizeof parts / sizeof *parts : 14;
+        "\x7F",
+        "%7F"};
+    static const char *const bad[] = {"%22", "%5C", "%0A",  "%",         "%4",   "\"", "&",
+                                      "%00", "%FF", "\x97", "%E3x83%A1", "a\\q", "\t"};
+    const char *part =
+        below(random, 400) == 0 ? ONE_OF(bad, random) : one_of(good, manner->kinds, random);
 
-    return repeat(out, parts[below(random, last)], 1 + (below(random, 300) == 0) * 700);
+    return repeat(out, part, 1 + (size_t)(below(random, 500) == 0 ? 700 : 0));
 }
 
-static char *random_member(char *out, uint64_t *random, unsigned field) {
-    static const char *const colons[] = {"%22%3A%22", "%22%3a%22", "%22:+%22", "\":\""};
-    unsigned parts = below(random, 5);
+static char *random_member(char *out, uint64_t *random, const struct manner *manner,
+                           unsigned field) {
+    static const char *const colons[] = {"%22%3a%22", "%22:+%22", "\":\""};
+    static const char *const others[] = {"%22%3A17", "%22%3Anull",
+                                         "%22:[1,%7B%22a%22%3A%22%22%2C%22b%22%3A2%7D]"};
 
     out = repeat(out, "%22", 1);
     out = repeat(out, field == CMCWH_MEMBERS ? "x" : cmcwh_field_name((enum cmcwh_field)field), 1);
-    if (below(random, 12) == 0) {
-        static const char *const values[] = {"%22%3A17", "%22%3Anull",
-                                             "%22:[1,%7B%22a%22%3A%22%22%2C%22b%22%3A2%7D]"};
-
-        return repeat(out, values[below(random, 3)], 1);
+    if (below(random, 20) == 0) {
+        return repeat(out, ONE_OF(others, random), 1);
     }
-    out = repeat(out, colons[below(random, 8) == 0 ? below(random, 4) : 0], 1);
-    for (unsigned i = 0; i < parts; i++) {
-        out = random_part(out, random);
+    out = repeat(out, below(random, 20) == 0 ? ONE_OF(colons, random) : "%22%3A%22", 1);
+    for (unsigned i = below(random, manner->parts); i > 0; i--) {
+        out = random_part(out, random, manner);
     }
     return repeat(out, "%22", 1);
 }
 
+static char *random_event(char *out, uint64_t *random, const struct manner *manner) {
+    static const char *const commas[] = {"%2c", ",", "%2C+", "%0A%2C"};
+    static const char *const wrong[] = {"%2C%2C", "%7D", ""};
+    const char *comma = "";
+
+    out = repeat(out, "%7B", 1);
+    for (unsigned field = below(random, 3); field <= CMCWH_MEMBERS;
+         field += below(random, 10) == 0 ? 2 : 1) {
+        out = repeat(out, comma, 1);
+        out = random_member(out, random, manner, below(random, 20) == 0 ? below(random, 9) : field);
+        comma = below(random, 500) == 0  ? ONE_OF(wrong, random)
+                : below(random, 20) == 0 ? ONE_OF(commas, random)
+                                         : "%2C";
+    }
+    return repeat(out, "%7D", 1);
+}
+
+/* Some bodies have nothing but what is simple, some so much that records come to their end. */
 static size_t random_body(uint64_t *random) {
-    static const char *const marks[] = {"%2C", "%2c", ",", "%2C+", "%0A%2C", "%2C%2C", "%7D", ""};
-    unsigned events = below(random, 6);
-    char *out = repeat(body, below(random, 2) ? "event_type=bounces&" : "", 1);
+    struct manner manner = {below(random, 2) == 0 ? 5 : 15, below(random, 3) == 0 ? 12 : 4};
+    char *out = repeat(body, below(random, 2) == 0 ? "event_type=bounces&" : "", 1);
 
     out = repeat(out, "event=%7B%22bounces%22%3A%5B", 1);
-    for (unsigned event = 0; event < events; event++) {
-        unsigned field = below(random, 3);
-
-        out = repeat(out, event == 0 ? "%7B" : "%2C%7B", 1);
-        for (bool first = true; field <= CMCWH_MEMBERS; field += 1 + below(random, 30) / 27) {
-            if (!first) {
-                out = repeat(out, marks[below(random, 200) == 0 ? below(random, 8) : 0], 1);
-            }
-            out = random_member(out, random, below(random, 20) == 0 ? below(random, 9) : field);
-            first = false;
-        }
-        out = repeat(out, "%7D", 1);
+    for (unsigned event = 0, events = below(random, 6); event < events; event++) {
+        out = repeat(out, "%2C", event > 0);
+        out = random_event(out, random, &manner);
     }
     out = repeat(out, "%5D%7D&server_composition=pr%6F&event_type=bounces", 1);
     return (size_t)(out - body);
