@@ -732,19 +732,10 @@ static bool decode_byte(struct cmcwh_decoder *decoder, unsigned byte, struct out
     return true;
 }
 
-/* What needs no second look, by its least character and one other that is not in it; a backslash is
- * not either. Plain is what neither the parser nor an encoder must look at: printable ASCII that
- * needs no escape in JSON, and most characters of three bytes. Bare is what may stand in a logfmt
- * value without quotes ('!' and '#' may too: these need a second look). */
-#define PLAIN ' ', '"'
-#define BARE  '$', '='
-
-static inline bool fine_byte(unsigned byte, char least, char but) {
-    return byte >= (unsigned)least && byte < 0x7F && byte != (unsigned)but && byte != '\\';
-}
-
+/* Plain is what neither the parser nor an encoder must look at: printable ASCII that needs no
+ * escape in JSON, and most characters of three bytes. */
 static inline bool plain_byte(unsigned byte) {
-    return fine_byte(byte, PLAIN);
+    return byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
 }
 
 /* Eight bytes of text are looked at as one number: this is the lowest bit of each. */
@@ -752,18 +743,31 @@ static const uint64_t lanes = UINT64_C(0x0101010101010101);
 
 static const uint64_t high_bits = UINT64_C(0x8080808080808080);
 
+/* A kind of ASCII that needs no second look: printable, from `least` on once some have changed
+ * places by `swap`, without a backslash and `but`. In each lane. */
+struct fine {
+    uint64_t swap, least, but;
+};
+
+#define EACH(c) (UINT64_C(0x0101010101010101) * (c))
+
+/* Once space and quote have changed places, the quote stands with what is less. */
+static const struct fine plain_ascii = {EACH(' ' ^ '"'), EACH(' ' + 1), EACH('\\')};
+
+/* What may stand in a logfmt value without quotes; '!' and '#' may too, after a second look. */
+static const struct fine bare_ascii = {0, EACH('$'), EACH('=')};
+
 /* Which of eight bytes are not fine: the highest bit of each such byte's lane is set. A borrow can
  * spoil only lanes above one that is not fine: the lowest one is always right. */
-static inline uint64_t not_fine(uint64_t word, char least, char but) {
-    uint64_t other = word ^ lanes * (unsigned char)but, backslash = word ^ lanes * '\\';
+static inline uint64_t not_fine(uint64_t word, const struct fine *fine) {
+    uint64_t less = (word ^ fine->swap) - fine->least, but = (word ^ fine->but) - lanes;
+    uint64_t backslash = (word ^ EACH('\\')) - lanes;
 
-    return ((word + lanes) | (word - lanes * (unsigned char)least) | (other - lanes) |
-            (backslash - lanes)) &
-           high_bits;
+    return ((word + lanes) | less | but | backslash) & high_bits;
 }
 
 static inline uint64_t not_plain(uint64_t word) {
-    return not_fine(word, PLAIN);
+    return not_fine(word, &plain_ascii);
 }
 
 static inline bool has_zero(uint64_t word) {
@@ -783,31 +787,33 @@ static inline bool plain_three(uint32_t word) {
            (word & 0xFEFF) != 0x80E2;
 }
 
-/* Copies ASCII up to what is not fine, and returns how much. */
-static size_t copy_bytes(char *out, const char *in, size_t length, char least, char but) {
-    size_t i = 0;
+/* Copies less than eight bytes of ASCII up to what is not fine, and returns how many: what is
+ * behind them is zero, and so not fine. */
+static size_t copy_few(char *out, const char *in, size_t length, const struct fine *fine) {
+    uint64_t word = 0;
 
-    for (; i < length && fine_byte((unsigned char)in[i], least, but); i++) {
+    for (size_t i = length; i-- > 0;) {
+        word = word << 8 | (unsigned char)in[i];
         out[i] = in[i];
     }
-    return i;
+    return lowest_lane(not_fine(word, fine));
 }
 
-/* The same eight bytes at a time, the last eight of a text whether or not some have been copied. */
-static inline size_t copy_ascii(char *out, const char *in, size_t length, char least, char but) {
+/* The same of any length, the last eight whether or not some of them have been copied. */
+static inline size_t copy_ascii(char *out, const char *in, size_t length, const struct fine *fine) {
     uint64_t odd = 0;
     size_t i = 0;
 
     for (; odd == 0 && length - i >= 8; i += 8) {
-        odd = not_fine(word_at(in + i), least, but);
+        odd = not_fine(word_at(in + i), fine);
         memcpy(out + i, in + i, 8);
     }
     if (odd == 0 && i < length) {
         if (length < 8) {
-            return copy_bytes(out, in, length, least, but);
+            return copy_few(out, in, length, fine);
         }
         i = length;
-        odd = not_fine(word_at(in + i - 8), least, but);
+        odd = not_fine(word_at(in + i - 8), fine);
         memcpy(out + i - 8, in + i - 8, 8);
     }
     return odd == 0 ? i : i - 8 + lowest_lane(odd);
@@ -832,13 +838,13 @@ static size_t copy_threes(char *out, const char *in, size_t length, unsigned cha
 }
 
 /* Copies text from a character of several bytes on. */
-static size_t copy_wide(char *out, const char *in, size_t length, char least, char but,
-                        unsigned char lead) {
+static size_t copy_wide(char *out, const char *in, size_t length, const struct fine *fine,
+                        unsigned char but) {
     size_t i = 0, wide;
 
-    while ((wide = copy_threes(out + i, in + i, length - i, lead)) > 0) {
+    while ((wide = copy_threes(out + i, in + i, length - i, but)) > 0) {
         i += wide;
-        i += copy_ascii(out + i, in + i, length - i, least, but);
+        i += copy_ascii(out + i, in + i, length - i, fine);
     }
     return i;
 }
@@ -846,22 +852,26 @@ static size_t copy_wide(char *out, const char *in, size_t length, char least, ch
 /* Copies text up to what is not plain. `out` has room for `length` bytes, all of which may be
  * written. */
 static size_t copy_plain(char *out, const char *in, size_t length) {
-    size_t i;
+    size_t i = 0;
 
-    if (!WITH_SHORTCUTS) {
-        return copy_bytes(out, in, length, PLAIN);
+    if (WITH_SHORTCUTS) {
+        i = copy_ascii(out, in, length, &plain_ascii);
+        return i < length && (in[i] & 0x80) != 0
+                   ? i + copy_wide(out + i, in + i, length - i, &plain_ascii, 0)
+                   : i;
     }
-    i = copy_ascii(out, in, length, PLAIN);
-    return i < length && (in[i] & 0x80) != 0 ? i + copy_wide(out + i, in + i, length - i, PLAIN, 0)
-                                             : i;
+    for (; i < length && plain_byte((unsigned char)in[i]); i++) {
+        out[i] = in[i];
+    }
+    return i;
 }
 
-/* The same up to what is not bare. */
+/* The same up to what is not bare, in which nothing begins with 0xE2. */
 static size_t copy_bare(char *out, const char *in, size_t length) {
-    size_t i = copy_ascii(out, in, length, BARE);
+    size_t i = copy_ascii(out, in, length, &bare_ascii);
 
     return i < length && (in[i] & 0x80) != 0
-               ? i + copy_wide(out + i, in + i, length - i, BARE, 0xE2)
+               ? i + copy_wide(out + i, in + i, length - i, &bare_ascii, 0xE2)
                : i;
 }
 
@@ -1134,15 +1144,15 @@ static char *put_spelled(char *out, struct cmcwh_text text) {
 
 /* Most texts are plain: for these nothing is called. */
 static inline char *put_quoted(char *out, struct cmcwh_text text) {
-    size_t plain = 0;
+    size_t copied = 0;
 
     *out++ = '"';
     if (WITH_SHORTCUTS) {
-        plain = copy_ascii(out, text.data, text.length, PLAIN);
-        out += plain;
+        copied = copy_ascii(out, text.data, text.length, &plain_ascii);
+        out += copied;
     }
-    if (!WITH_SHORTCUTS || plain < text.length) {
-        struct cmcwh_text rest = {text.data + plain, text.length - plain};
+    if (!WITH_SHORTCUTS || copied < text.length) {
+        struct cmcwh_text rest = {text.data + copied, text.length - copied};
 
         out = put_escaped(out, rest, false);
     }

@@ -175,6 +175,26 @@ static void check_text(struct cmcwh_text subject, size_t before) {
     assert_said(said);
 }
 
+/* Each byte in each of eight lanes. */
+static void every_byte(void **state) {
+    (void)state;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        bool is_bare = byte >= '$' && byte < 0x7F && byte != '=' && byte != '\\';
+
+        for (unsigned lane = 0; lane < 8; lane++) {
+            uint64_t word = (lanes * 'a' & ~((uint64_t)0xFF << 8 * lane)) | (uint64_t)byte
+                                                                                << 8 * lane;
+            uint64_t odd = not_plain(word), quotable = not_fine(word, &bare_ascii);
+
+            assert_int_equal(odd == 0, plain_byte(byte));
+            assert_int_equal(quotable == 0, is_bare);
+            assert_true(odd == 0 || lowest_lane(odd) == lane);
+            assert_true(quotable == 0 || lowest_lane(quotable) == lane);
+            assert_int_equal(has_zero(word), byte == 0);
+        }
+    }
+}
+
 /* One odd unit at every place. */
 static void odd_units(void **state) {
     char text[2 * LONGEST];
@@ -296,9 +316,9 @@ static void frames(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(odd_units), cmocka_unit_test(mixed_units),
-                                       cmocka_unit_test(full_records), cmocka_unit_test(numbers),
-                                       cmocka_unit_test(frames)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_byte),   cmocka_unit_test(odd_units), cmocka_unit_test(mixed_units),
+        cmocka_unit_test(full_records), cmocka_unit_test(numbers),   cmocka_unit_test(frames)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
