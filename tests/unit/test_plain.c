@@ -13,6 +13,10 @@ enum { GUARD = 32, LONGEST = 40 };
 static char out[CMCWH_ENCODED_MAX + GUARD];
 static struct cmcwh_record record;
 
+/* Marks of direction. */
+static const char embedding[] = {'\xE2', '\x80', '\xAE', 0},
+                  isolate[] = {'\xE2', '\x81', '\xA6', 0};
+
 /* What fast ways must not take for harmless, or for odd; the last ones are cut characters, which no
  * record that was checked has: only at the end of a text is it known what they come out as. */
 static const char *const units[] = {"\"",
@@ -45,10 +49,10 @@ static const char *const units[] = {"\"",
                                     "\xe2\x80\x8e",
                                     "\xe2\x80\x8f",
                                     "\xe2\x80\xa8",
-                                    "\xe2\x80\xae",
+                                    embedding,
                                     "\xe2\x80\xaf",
                                     "\xe2\x81\xa5",
-                                    "\xe2\x81\xa6",
+                                    isolate,
                                     "\xe2\x81\xa9",
                                     "\xe2\x82\xac",
                                     "\xe3\x83\xa1",
