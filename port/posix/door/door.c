@@ -66,7 +66,7 @@ enum {
     NEW = 250,      /* ms that a request in pieces is taken to be older, to have come slower */
     GATHERED = 8,   /* requests for each worker that may wait for a sync which they share */
     AT_ONCE = 32,   /* pieces or requests that a connection may have before others */
-    TRIES = 8,      /* to take something from one who may go on just then */
+    TRIES = 8,      /* to take something from others, while all of them go on just then */
     RESERVE = 24    /* places that are not promised to connections which are kept */
 };
 
@@ -233,12 +233,16 @@ static bool hold(struct connection *c, uint32_t word) {
 
 /* Lets it go. False: something has come meanwhile, and it is still held. */
 static bool let_go(struct connection *c, enum state state) {
+    int greet = c->door->greet;
     uint32_t word = word_of(c), turn = (word + TURN) & TURNS;
     uint32_t next = (word & ~(uint32_t)(STATE | HOLDS | AGAIN | TURNS)) | turn | state;
 
     word &= ~(uint32_t)AGAIN;
     if (__atomic_compare_exchange_n(&c->word, &word, next, false, __ATOMIC_ACQ_REL,
                                     __ATOMIC_RELAXED)) {
+        if (state == HELLOS) {
+            (void)eventfd_write(greet, 1);
+        }
         return true;
     }
     (void)__atomic_fetch_and(&c->word, ~(uint32_t)AGAIN, __ATOMIC_ACQ_REL);
@@ -356,19 +360,12 @@ static uint64_t yield_exchange(const struct connection *c, enum state state, uns
     return ((uint64_t)count << BITS) * LITTLE / (LITTLE + speed);
 }
 
-/* Holds one of those that wait in one of `states`, a bit for each. NULL: nobody can give way. */
-static struct connection *choose(struct door *door, unsigned states, yield_of *yields) {
+/* The one that gives way first, and its word then. With the mutex held; NULL: nobody. */
+static struct connection *first_of(struct door *door, unsigned states, yield_of *yields,
+                                   uint32_t *chosen_word) {
     uint64_t most = 0;
     struct connection *chosen = NULL;
-    uint32_t chosen_word = 0;
 
-    (void)pthread_mutex_lock(&door->mutex);
-    tally_clear(&door->tally);
-    for (unsigned i = 0; i < door->config.connections; i++) {
-        if ((states >> state_in(word_of(&door->connections[i])) & 1) != 0) {
-            tally_add(&door->tally, door->connections[i].peer);
-        }
-    }
     for (unsigned i = 0; i < door->config.connections; i++) {
         struct connection *c = &door->connections[i];
         uint32_t word = word_of(c);
@@ -379,21 +376,31 @@ static struct connection *choose(struct door *door, unsigned states, yield_of *y
             if (yield > most) {
                 most = yield;
                 chosen = c;
-                chosen_word = word;
+                *chosen_word = word;
             }
         }
     }
-    (void)pthread_mutex_unlock(&door->mutex);
-    return chosen != NULL && hold(chosen, chosen_word) ? chosen : NULL;
+    return chosen;
 }
 
-static bool some_in(const struct door *door, enum state state) {
+/* Holds one of those that wait in one of `states`, a bit for each; if that one goes on just then,
+ * the next. NULL: nobody waits there who can give way. */
+static struct connection *choose(struct door *door, unsigned states, yield_of *yields) {
+    struct connection *chosen;
+    uint32_t word = 0;
+
+    (void)pthread_mutex_lock(&door->mutex);
+    tally_clear(&door->tally);
     for (unsigned i = 0; i < door->config.connections; i++) {
-        if (state_in(word_of(&door->connections[i])) == state) {
-            return true;
+        if ((states >> state_in(word_of(&door->connections[i])) & 1) != 0) {
+            tally_add(&door->tally, door->connections[i].peer);
         }
     }
-    return false;
+    do {
+        chosen = first_of(door, states, yields, &word);
+    } while (chosen != NULL && !hold(chosen, word));
+    (void)pthread_mutex_unlock(&door->mutex);
+    return chosen;
 }
 
 /* Has this peer not had more than half of the promises that are left to be had? */
@@ -744,12 +751,20 @@ static void end(struct thread *t, struct connection *c) {
     (void)pthread_mutex_unlock(&door->mutex);
 }
 
+/* Has it sent something of a request? An end of a session is none. */
+static bool has_asked(const struct connection *c) {
+    enum { DATA = 23 /* the type of a record */ };
+    unsigned char first;
+
+    return recv(c->socket, &first, 1, MSG_PEEK) == 1 && (!c->secure || first == DATA);
+}
+
 /* Makes room at once. A request that has begun is answered with `status`. */
 static void evict(struct thread *t, struct connection *c, int status, const char *what) {
     enum state state = state_in(word_of(c));
 
     log_line(CMCWH_LOG_DEBUG, "%s: %s gives way", c->name, what);
-    if (state == RESTS && !c->secure && available(c->socket) > 0) {
+    if (state == RESTS && has_asked(c)) {
         state = BEGINS; /* nobody has looked yet */
     }
     if (state == BEGINS || state == QUEUES) {
@@ -767,16 +782,22 @@ static void evict(struct thread *t, struct connection *c, int status, const char
 static bool find_spare(struct thread *t) {
     struct door *door = t->door;
 
-    for (unsigned tries = 0; tries < TRIES && t->spare == NULL; tries++) {
+    for (unsigned tries = 0; tries < TRIES && t->spare == NULL;) {
         struct connection *c;
 
         (void)pthread_mutex_lock(&door->mutex);
         t->spare = take_exchange(door);
         (void)pthread_mutex_unlock(&door->mutex);
-        if (t->spare == NULL &&
-            (c = choose(door, 1U << FEEDS | 1U << ANSWERS, yield_exchange)) != NULL) {
+        if (t->spare != NULL) {
+            break;
+        }
+        c = choose(door, 1U << FEEDS | 1U << ANSWERS, yield_exchange);
+        if (c != NULL) {
             count(door, &door->counters.slow);
             evict(t, c, 408, "a slow request");
+        } else {
+            tries++;
+            (void)sched_yield();
         }
     }
     return t->spare != NULL;
@@ -1040,24 +1061,50 @@ static bool speaks_plain(const struct connection *c) {
     return recv(c->socket, &first, 1, MSG_PEEK) == 1 && first >= 'A' && first <= 'Z';
 }
 
-/* Too many handshakes: one gives way. */
-static bool may_shake(struct thread *t, struct connection *c) {
+/* Too many handshakes: one gives way. False: just then none waits for its other side. */
+static bool may_shake(struct thread *t) {
     struct door *door = t->door;
-    struct connection *other = NULL;
+    struct connection *other;
 
-    c->shaking = true;
     if (__atomic_fetch_add(&door->shakes, 1, __ATOMIC_RELAXED) < door->shakes_most) {
         return true;
     }
-    for (unsigned tries = 0; tries < TRIES && other == NULL; tries++) {
-        other = choose(door, 1U << SHAKES, yield_place);
+    other = choose(door, 1U << SHAKES, yield_place);
+    if (other != NULL) {
+        count(door, &door->counters.crowded);
+        evict(t, other, 0, "a handshake");
     }
-    count(door, &door->counters.crowded);
-    if (other == NULL) {
-        return false;
+    return other != NULL;
+}
+
+/* It is its turn: SHAKES, or FREE if there is no memory. HELLOS: it has another one. */
+static enum state begin_shake(struct thread *t, struct connection *c) {
+    bool may = may_shake(t);
+
+    c->shaking = true;
+    if (!may) {
+        shakes_no_longer(c);
+        return HELLOS;
     }
-    evict(t, other, 0, "a handshake");
-    return true;
+    c->tls = tls_open(t->door->tls, c->socket);
+    if (c->tls == NULL) {
+        count(t->door, &t->door->counters.crowded);
+        return FREE;
+    }
+    return SHAKES;
+}
+
+/* The handshake has ended. */
+static enum state shaken(struct thread *t, struct connection *c, bool well) {
+    struct door *door = t->door;
+
+    shakes_no_longer(c);
+    count(door, well ? &door->counters.handshakes_good : &door->counters.handshakes_bad);
+    if (!well) {
+        return FREE;
+    }
+    set_deadline(c, door->config.timeout);
+    return begin(t, c, RESTS);
 }
 
 static enum state shake(struct thread *t, struct connection *c, enum state state) {
@@ -1072,33 +1119,16 @@ static enum state shake(struct thread *t, struct connection *c, enum state state
             if (speaks_plain(c)) {
                 return refuse_plain(c);
             }
+            state = state == SHAKES ? begin_shake(t, c) : HELLOS;
             if (state != SHAKES) {
-                return HELLOS;
-            }
-            if (!may_shake(t, c)) {
-                return FREE;
-            }
-            c->tls = tls_open(t->door->tls, c->socket);
-            if (c->tls == NULL) {
-                count(t->door, &t->door->counters.crowded);
-                return FREE;
+                return state;
             }
         }
         c->looked = false;
         result = tls_shake(c->tls);
     }
     c->writes = result == TLS_WRITES;
-    if (c->writes) {
-        return SHAKES;
-    }
-    shakes_no_longer(c);
-    count(t->door,
-          result == 0 ? &t->door->counters.handshakes_good : &t->door->counters.handshakes_bad);
-    if (result != 0) {
-        return FREE;
-    }
-    set_deadline(c, t->door->config.timeout);
-    return begin(t, c, RESTS);
+    return c->writes ? SHAKES : shaken(t, c, result == 0);
 }
 
 /* A PROXY header would come at once. */
@@ -1197,13 +1227,7 @@ static bool settle(struct thread *t, struct connection *c, enum state next) {
         end(t, c);
         return true;
     }
-    if (!let_go(c, next)) {
-        return false;
-    }
-    if (next == HELLOS) {
-        (void)eventfd_write(t->door->greet, 1);
-    }
-    return true;
+    return let_go(c, next);
 }
 
 static void work_on(struct thread *t, struct connection *c, enum state state) {
@@ -1223,10 +1247,8 @@ static void greet_one(struct thread *t) {
         return; /* somebody else does so */
     }
     c = choose(door, 1U << HELLOS | 1U << SHAKES, yield_turn);
-    if (c != NULL || some_in(door, HELLOS)) {
-        (void)eventfd_write(door->greet, 1);
-    }
     if (c != NULL) {
+        (void)eventfd_write(door->greet, 1); /* for the next one; the last finds nobody */
         work_on(t, c, SHAKES);
     }
 }
@@ -1293,7 +1315,7 @@ static struct connection *find_place(struct thread *t) {
     struct door *door = t->door;
     struct connection *c;
 
-    for (unsigned tries = 0; tries < TRIES; tries++) {
+    for (unsigned tries = 0; tries < TRIES;) {
         (void)pthread_mutex_lock(&door->mutex);
         c = free_place(door);
         door->counters.accepted += c != NULL;
@@ -1304,7 +1326,10 @@ static struct connection *find_place(struct thread *t) {
         c = choose(door, ~(1U << FREE | 1U << STORES), yield_place);
         if (c != NULL) {
             count(door, &door->counters.crowded);
-            evict(t, c, 503, "a connection");
+            evict(t, c, 503, "a connection"); /* another thread may have its place before us */
+        } else {
+            tries++;
+            (void)sched_yield();
         }
     }
     return NULL;
