@@ -165,11 +165,13 @@ static unsigned listener_count; /* the second one speaks TLS */
 static struct door *door;
 static uint64_t seen; /* events in the ring */
 
-/* Where the ring is, and for how long requests wait for others. */
+/* Where the ring is, for how long requests wait for others, and how many may come. */
 static struct kind {
     bool stores; /* on that storage */
     uint32_t gather;
-} kind, on_storage = {true, 0}, sharing = {true, GATHER}, patient = {true, EVER};
+    bool wide; /* twice as many places, which may be kept for long */
+} kind, on_storage = {true, 0, false}, sharing = {true, GATHER, false},
+        patient = {true, EVER, false}, wide = {false, 0, true};
 
 static bool closing(void *context, const struct mg_connection *connection) {
     (void)context;
@@ -210,9 +212,9 @@ static void open_door(void) {
                                        .listeners = listener,
                                        .listener_count = listeners.count,
                                        .workers = 3,
-                                       .connections = 16,
+                                       .connections = kind.wide ? 32 : 16,
                                        .slow = 2,
-                                       .timeout = 200,
+                                       .timeout = kind.wide ? HANGS * 1000 : 200,
                                        .keep = 60000,
                                        .longest = 65536};
     struct cmcwh_server_config server_config = behind_exchanges(&ring);
@@ -846,16 +848,23 @@ static void a_record_without_its_end(void **state) {
     (void)said();
 }
 
+/* A connection from this address to the door that speaks TLS. */
+static int come_from(const char *from) {
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    int sender = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(inet_pton(AF_INET, from, &address.sin_addr), 1);
+    assert_int_equal(bind(sender, (struct sockaddr *)&address, sizeof address), 0);
+    reach(sender, &listener[1]);
+    return sender;
+}
+
 /* A client from this address, whose hello is on its way. */
 static void *greet(const char *from, int *sender) {
-    struct sockaddr_in address = {.sin_family = AF_INET};
     void *session;
     char byte;
 
-    *sender = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(inet_pton(AF_INET, from, &address.sin_addr), 1);
-    assert_int_equal(bind(*sender, (struct sockaddr *)&address, sizeof address), 0);
-    reach(*sender, &listener[1]);
+    *sender = come_from(from);
     session = open_session(*sender);
     (void)session_read(session, &byte, 1);
     return session;
@@ -906,6 +915,99 @@ static void a_crowd_of_handshakes(void **state) {
     while (wait_longer() <= AT_WORK) {
         assert_true(++tries < TRIES);
     }
+}
+
+enum { SILENT = 15 /* and one more is one too many */, GOOD = 3 };
+
+/* A client whose words are passed on one by one, so that it is silent in between. */
+struct slow {
+    int sender, near,
+        far; /* the latter two are a pair: what goes into one comes out of the other */
+    void *session;
+};
+
+/* False: whoever speaks there has gone. */
+static bool pass(int from, int to) {
+    char bytes[4096];
+    ssize_t came = recv(from, bytes, sizeof bytes, MSG_DONTWAIT);
+
+    return came > 0 ? send(to, bytes, (size_t)came, MSG_NOSIGNAL) == came
+                    : came < 0 && errno == EAGAIN;
+}
+
+/* It says as much as it can. False: the door has closed the connection. */
+static bool speak_slowly(struct slow *client) {
+    bool open = pass(client->sender, client->far);
+    char byte;
+
+    (void)session_read(client->session, &byte, 1);
+    return pass(client->far, client->sender) && open;
+}
+
+static void come_slowly(struct slow *client, const char *from) {
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    client->near = pair[0];
+    client->far = pair[1];
+    client->sender = come_from(from);
+    client->session = open_session(client->near);
+    assert_true(speak_slowly(client));
+    assert_true(answered(client->sender, HANGS * 500));
+}
+
+static void go(struct slow *client) {
+    close_session(client->session);
+    (void)close(client->sender);
+    (void)close(client->near);
+    (void)close(client->far);
+}
+
+/* How many of some from one address end their handshakes, when as many as may shake hands at a
+ * time, each from an address of its own, are silent in theirs? */
+static uint64_t shaken_beside_silent(void) {
+    enum { QUIET = 200, MOMENT = 5 /* ms: until no worker is at what has come */ };
+    struct slow clients_there[SILENT + GOOD], *good = clients_there + SILENT;
+    unsigned gone = 0;
+    uint64_t shaken;
+
+    open_door();
+    for (unsigned i = 0; i < SILENT + GOOD; i++) {
+        char from[16];
+
+        (void)snprintf(from, sizeof from, "127.0.0.%u", i < SILENT ? 2 + i : 1);
+        (void)poll(NULL, 0, i < SILENT ? 0 : i == SILENT ? QUIET : MOMENT);
+        come_slowly(&clients_there[i], from);
+    }
+    do {
+        gone = 0;
+        for (unsigned i = 0; i < GOOD; i++) {
+            gone += !speak_slowly(&good[i]);
+        }
+        shaken = counted().handshakes_good;
+    } while (shaken + gone < GOOD);
+    for (unsigned i = 0; i < SILENT + GOOD; i++) {
+        go(&clients_there[i]);
+    }
+    close_door();
+    (void)said();
+    return shaken;
+}
+
+/* Those who answer give way to nobody who does not, though they are more of one address than any of
+ * the others: unless we are so slow at times that they too have been silent for long. */
+static void the_silent_give_way(void **state) {
+    enum { TRIES = 9 };
+    unsigned right = 0;
+
+    (void)state;
+    if (!tls_built_in()) {
+        skip();
+    }
+    for (unsigned i = 0; i < TRIES; i++) {
+        right += shaken_beside_silent() == GOOD;
+    }
+    assert_true(right > TRIES / 2);
 }
 
 /* What comes first of an answer; "": the connection has ended without one. */
@@ -995,6 +1097,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(crowds, setup, teardown),
         cmocka_unit_test_setup_teardown(handshakes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_crowd_of_handshakes, setup, teardown),
+        cmocka_unit_test_prestate_setup_teardown(the_silent_give_way, setup, teardown, &wide),
         cmocka_unit_test_setup_teardown(a_record_without_its_end, setup, teardown),
         cmocka_unit_test_setup_teardown(too_many, setup, teardown),
         cmocka_unit_test_setup_teardown(closed_at_any_moment, setup, teardown),

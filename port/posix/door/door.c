@@ -360,6 +360,13 @@ static uint64_t yield_exchange(const struct connection *c, enum state state, uns
     return ((uint64_t)count << BITS) * LITTLE / (LITTLE + speed);
 }
 
+/* Of handshakes: the more the peer has, and the longer it has not answered. Many that are answered
+ * soon, as those of a good sender, take less than one whose other side is silent. */
+static uint64_t yield_shake(const struct connection *c, enum state state, unsigned count) {
+    (void)state;
+    return (uint64_t)count * (age_of(c) + UINT64_C(1));
+}
+
 /* The one that gives way first, and its word then. With the mutex held; NULL: nobody. */
 static struct connection *first_of(struct door *door, unsigned states, yield_of *yields,
                                    uint32_t *chosen_word) {
@@ -1069,7 +1076,7 @@ static bool may_shake(struct thread *t) {
     if (__atomic_fetch_add(&door->shakes, 1, __ATOMIC_RELAXED) < door->shakes_most) {
         return true;
     }
-    other = choose(door, 1U << SHAKES, yield_place);
+    other = choose(door, 1U << SHAKES, yield_shake);
     if (other != NULL) {
         count(door, &door->counters.crowded);
         evict(t, other, 0, "a handshake");
@@ -1091,6 +1098,7 @@ static enum state begin_shake(struct thread *t, struct connection *c) {
         count(t->door, &t->door->counters.crowded);
         return FREE;
     }
+    __atomic_store_n(&c->since, ticks(), __ATOMIC_RELAXED);
     return SHAKES;
 }
 
