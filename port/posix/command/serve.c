@@ -16,6 +16,7 @@
 #include "door/auth.h"
 #include "door/http.h"
 #include "platform/log.h"
+#include "platform/memory.h"
 #include "platform/notify.h"
 #include "platform/outcome.h"
 #include "platform/platform.h"
@@ -132,7 +133,7 @@ static enum outcome start_ring(struct service *service) {
         log_line(CMCWH_LOG_WARN, "--sync never: a 200 does not wait for stable storage: a power "
                                  "cut can lose events that were answered with 200");
     }
-    service->records = calloc(ring.capacity, sizeof *service->records);
+    service->records = memory_take(ring.capacity, sizeof *service->records);
     service->links = calloc(ring.capacity, sizeof *service->links);
     service->buffers = malloc((size_t)options->sinks * SINK_BUFFER);
     if (error != 0 || service->records == NULL || service->links == NULL ||
@@ -532,7 +533,7 @@ static void free_all(struct service *service) {
         sink_free(&service->sinks[i]);
     }
     ring_file_close(&service->file);
-    free(service->records);
+    memory_free(service->records);
     free(service->links);
     free(service->history.places);
     free(service->history.marks);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "command/plain.h"
 #include "command/view.h"
 #include "platform/log.h"
+#include "platform/memory.h"
 #include "sink/outlet.h"
 
 /* ---- What it is ---- */
@@ -190,12 +190,12 @@ static void take_lines(struct source *source, struct lines *lines, const char *b
 
 /* All that a stream is read with. */
 struct stream {
+    char bytes[65536]; /* first: see memory_take */
     struct cmcwh_deframer deframer;
     struct lines lines;
     bool known; /* what it is: then `kind` says so */
     enum source_kind kind;
     size_t used;
-    char bytes[65536];
 };
 
 /* A log that is not read here. */
@@ -298,14 +298,14 @@ static enum source_result read_with(struct stream *stream, struct source *source
 }
 
 static enum source_result read_stream(struct source *source, int descriptor) {
-    struct stream *stream = calloc(1, sizeof *stream);
+    struct stream *stream = memory_take(1, sizeof *stream);
     enum source_result result = SOURCE_FAILED;
 
     if (stream == NULL) {
         log_usage("%s: out of memory", source->name);
     } else {
         result = read_with(stream, source, descriptor);
-        free(stream);
+        memory_free(stream);
     }
     return result;
 }

@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "platform/log.h"
+#include "platform/memory.h"
 
 void view_close(struct view *view) {
-    free(view->records);
+    memory_free(view->records);
     free(view->links);
     view->records = NULL;
     view->links = NULL;
@@ -19,7 +20,7 @@ bool view_open(struct view *view, const char *path) {
     if (!ring_file_view(&view->file, path)) {
         return false;
     }
-    view->records = calloc(view->file.geometry.records, sizeof *view->records);
+    view->records = memory_take(view->file.geometry.records, sizeof *view->records);
     view->links = calloc(view->file.geometry.records, sizeof *view->links);
     if (view->records == NULL || view->links == NULL) {
         log_usage("%s: not enough memory for its records", path);
