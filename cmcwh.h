@@ -452,7 +452,8 @@ struct cmcwh_ring;    /* see Insides */
 struct cmcwh_history; /* see History */
 
 struct cmcwh_ring_config {
-    /* `capacity` records and as many links; 1 to 2^30. Contents do not matter. */
+    /* `capacity` records and as many links; 1 to 2^30. Contents do not matter; on storage, records
+     * that are zero are not written to before events come to them, but for the last 64. */
     struct cmcwh_record *records;
     uint32_t *links;
     uint32_t capacity;

@@ -484,6 +484,20 @@ def test_new_ring_is_empty_and_has_all_its_room():
         assert os.stat(server.path("ring")).st_blocks * 512 >= len(data)
 
 
+def test_memory_of_an_empty_ring():
+    """It is taken as events come: not by the start, nor by the next one."""
+    sizes = []
+    for records in 1024, 65536:
+        with Server("--ring", "@/ring", "--ring-records", str(records), sink=False) as server:
+            assert server.post(body(10)).status == 200
+            server.stop()
+            server.restart()
+            assert server.post(body(10)).status == 200
+            with open("/proc/%d/status" % server.process.pid, encoding="ascii") as file:
+                sizes.append(int(re.search(r"VmHWM:\s+(\d+)", file.read()).group(1)))
+    assert sizes[1] - sizes[0] < 16384, sizes
+
+
 def test_half_made_ring_is_made_anew():
     server = Server("--ring", "@/ring", "--ring-records", "8")
     with open(server.path("ring.new"), "wb") as file:  # what was written is the zeros that fill it

@@ -4,6 +4,7 @@
  * order, and nothing is there in part.
  *
  * CMCWH_SEEDS=N (32) runs N workloads, CMCWH_SEED=N only that one. A failure names its seed. */
+#define READ_AHEAD 3 /* several pieces, the last of which is shorter, and overlaps others */
 #include "cmcwh.c"
 
 #include "disk.h"

@@ -363,8 +363,44 @@ static void secrets(void **state) {
     }
 }
 
+/* Texts that are looked at as one: if all are plain, then each is right when it is decoded, and
+ * where nothing is odd they are. */
+static void plain_texts(void **state) {
+    static const char *const pieces[] = {
+        "a",        "~ ",       "abcdefgh", "\xE3\x83\xA1", "\xED\x9F\xBF", "\"",
+        "\xC3\xA9", "\xE3\x83", "\xA1",     "\x7F",         "\xED\xA0\x80"};
+    enum { PIECES = sizeof pieces / sizeof *pieces, FINE = 5 };
+    unsigned plain = 0;
+
+    (void)state;
+    for (unsigned seed = 1; seed <= 20000; seed++) {
+        char bytes[64 + CMCWH_RECORD_CRC] = "";
+        struct cmcwh_text texts[CMCWH_FIELDS];
+        size_t used = 0, begin = 0;
+        uint32_t chance = seed * 2654435761U;
+        bool fine = seed % 2 == 0, good = true;
+
+        for (unsigned field = 0; field < CMCWH_FIELDS; field++, begin = used) {
+            for (; chance % 3 == 0 && used < 40; chance = chance * 1664525 + 1013904223) {
+                const char *piece = pieces[(chance >> 16) % (fine ? FINE : PIECES)];
+
+                memcpy(bytes + used, piece, strlen(piece));
+                used += strlen(piece);
+            }
+            chance = chance * 1664525 + 1013904223;
+            texts[field] = (struct cmcwh_text){bytes + begin, used - begin};
+            good = good && text_valid(texts[field]);
+        }
+        assert_true(good || !texts_plain(texts));
+        assert_true(good || !fine);
+        plain += texts_plain(texts);
+    }
+    assert_in_range(plain, 3000, 20000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(layout),
+                                       cmocka_unit_test(plain_texts),
                                        cmocka_unit_test(crc_of_every_length),
                                        cmocka_unit_test(every_flipped_bit_is_seen),
                                        cmocka_unit_test(texts_are_checked),

@@ -1,5 +1,6 @@
 /* The ring on storage: what it looks like, what is refused, readers' places over restarts, damage,
  * failing calls. Power cuts have a test of their own. */
+#define READ_AHEAD 3 /* several pieces, the last of which is shorter, and overlaps others */
 #include "cmcwh.c"
 
 #include "disk.h"
@@ -908,14 +909,16 @@ static int read_some(void *context, uint64_t offset, void *bytes, size_t length)
 
 /* Header, both states, records: whichever cannot be read, nothing is opened. */
 static void reading_fails(void **state) {
+    const unsigned all = 3 + (CAPACITY + READ_AHEAD - 1) / READ_AHEAD;
+
     (void)state;
     new_ring();
     disk.storage.read = read_some;
-    for (unsigned reads = 0; reads < 4; reads++) {
+    for (unsigned reads = 0; reads < all; reads++) {
         reads_left = reads;
         assert_int_equal(open_ring(), CMCWH_ERR_STORAGE);
     }
-    reads_left = 4;
+    reads_left = all;
     assert_int_equal(open_ring(), CMCWH_OK);
 }
 
@@ -1009,6 +1012,29 @@ static void without_sync(void **state) {
     assert_int_equal(found.kept, 0);
 }
 
+/* What is in the memory that a ring is given does not matter, wherever it has no event. */
+static void memory_of_any_content(void **state) {
+    (void)state;
+    for (unsigned garbage = 0; garbage < 256; garbage += 51) {
+        new_ring_of(LARGE);
+        for (uint32_t seq = 1; seq <= 20; seq += 4) {
+            assert_int_equal(store_events(4, seq), CMCWH_OK);
+        }
+        memset(records, (int)garbage, sizeof records);
+        memset(links, (int)garbage, sizeof links);
+        assert_int_equal(open_ring_of(LARGE), CMCWH_OK);
+        assert_int_equal(found.kept, 20);
+        assert_int_equal(read_right(log_reader, NULL), 20);
+        for (uint32_t seq = 21; seq <= LARGE; seq++) {
+            assert_int_equal(store_events(1, seq), CMCWH_OK);
+        }
+        assert_int_equal(store_events(1, LARGE + 1), CMCWH_ERR_FULL);
+        assert_int_equal(read_right(log_reader, NULL), LARGE - 20);
+        assert_int_equal(open_ring_of(LARGE), CMCWH_OK);
+        assert_int_equal(read_right(log_reader, NULL), LARGE);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_formats),
@@ -1042,6 +1068,7 @@ int main(void) {
         cmocka_unit_test(a_later_number_in_the_wrong_place),
         cmocka_unit_test(pauses_grow),
         cmocka_unit_test(without_sync),
+        cmocka_unit_test(memory_of_any_content),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
