@@ -42,7 +42,7 @@ $(OUT)/bench/yyjson.o: $(YYJSON_SRC)/src/yyjson.c | $(OUT)/checked
 PAYLOADS := $(wildcard tests/payloads/deliveries-*.json)
 no_yyjson = $(if $(YYJSON_SRC),,@echo 'yyjson is left out: name a copy of its source with YYJSON_SRC=PATH (src/yyjson.c in it)')
 
-.PHONY: bench bench-cat bench-door bench-tls bench-readers bench-start bench-onward bench-syncs bench-wear bench-json bench-instructions bench-profile bench-check bench-check-update bench-processors bench-curves bench-peers
+.PHONY: bench bench-cat bench-door bench-tls bench-readers bench-start bench-durable bench-onward bench-syncs bench-wear bench-json bench-instructions bench-profile bench-check bench-check-update bench-processors bench-curves bench-peers
 
 #: make bench        measure the portable part and the server
 bench: $(OUT)/cmcwh $(OUT)/bench/bench $(OUT)/bench/bare
@@ -68,6 +68,12 @@ bench-onward: $(OUT)/cmcwh
 #: make bench-start  from the start to the first 200, with rings of RECORDS="1000 100000"; a minute
 bench-start: $(OUT)/cmcwh
 	@python3 tests/bench/start.py $<
+
+#: make bench-durable  events a second that are safe on the disk, beside the disk alone, SQLite and rsyslog; some 2 minutes
+bench-durable: $(OUT)/cmcwh
+	@for program in wrk rsyslogd; do PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || { \
+		echo "$$program is missing: run 'make bench-deps'" >&2; exit 1; }; done
+	@python3 tests/bench/durable.py $<
 
 #: make bench-syncs  what --sync TIME spares, and how long senders wait for it; some 5 minutes
 bench-syncs: $(OUT)/cmcwh

@@ -29,7 +29,7 @@ CHECK="clang libclang-rt-dev libcjson-dev libjansson-dev libjson-c-dev clang-for
 # To measure: JSON libraries and receivers of webhooks to compare with, a counter of instructions, plots.
 BENCH="wrk g++ libcjson-dev libjansson-dev libjson-c-dev libsimdjson-dev valgrind gnuplot-nox librsvg2-bin
     python3 openssl webhook jq php-fpm php-cli nginx-light lighttpd gunicorn python3-flask
-    mosquitto mosquitto-clients qemu-user"
+    mosquitto mosquitto-clients qemu-user rsyslog"
 
 # The engines that tests/scale puts around several cmcwh.
 SCALE="python3 openssl haproxy nginx-light libnginx-mod-http-lua rsyslog redis-server rabbitmq-server python3-pika"
