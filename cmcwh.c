@@ -6184,12 +6184,12 @@ static inline uint32_t form_three(const char *in) {
 }
 
 /* Of a form what stands for itself, or for a space, and is plain. */
-#define FORM '+', '\\'
+static const struct fine form_ascii = {0, EACH('+'), EACH('\\')};
 
 /* Decodes eight bytes at once, up to the first that is neither plain nor '+'. Returns where that
  * is. */
 static inline size_t form_word(char *out, const char *in) {
-    uint64_t word = word_at(in), odd = not_fine(word, FORM);
+    uint64_t word = word_at(in), odd = not_fine(word, &form_ascii);
     /* Of what is not odd, '+' is the least: all else comes to 0x80 or more. */
     uint64_t plus = ~(word + lanes * (0x80 - '+' - 1)) >> 7 & lanes;
 
