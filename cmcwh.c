@@ -6201,14 +6201,14 @@ static inline size_t form_word(char *out, const char *in) {
  * length, and in *at where that ends. */
 static size_t form_text(char *out, size_t room, const char **at, const char *end) {
     enum { LONGEST = 9 }; /* of what is looked at at once */
-    const char *in = *at, *last = in, *full = out;
+    const char *in = *at, *last, *full;
     char *to = out;
 
     if (end - in < LONGEST || room < LONGEST) {
         return 0;
     }
     last = end - LONGEST;
-    full += room - LONGEST;
+    full = out + (room - LONGEST);
     while (in <= last && to <= full) {
         int byte = *in == '%' ? hex_pair(in + 1) : -1;
 
