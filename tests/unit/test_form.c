@@ -59,67 +59,67 @@ static void a_repeated_event_replaces_the_first(void **state) {
 }
 
 /* Offsets are those of the body as it was sent. */
-static void faults(void **state) {
-    static const struct {
-        const char *body;
-        int result;
-        unsigned offset;
-    } cases[] = {{"", CMCWH_ERR_MISSING, 0},
-                 {"event_type=bounces", CMCWH_ERR_MISSING, 0},
-                 {"event=" EVENT, CMCWH_ERR_MISSING, 0},
-                 {"event", CMCWH_ERR_JSON, 5},
-                 {"event=", CMCWH_ERR_JSON, 6},
-                 {"event=&event_type=x", CMCWH_ERR_JSON, 6},
-                 {"event=%5B%5D&event_type=x", CMCWH_ERR_TYPE, 6},
-                 {"event=%22x%22&event_type=x", CMCWH_ERR_TYPE, 6},
-                 {"event=7&event_type=x", CMCWH_ERR_TYPE, 6},
-                 {"event_type=x&event=%7B%7D", CMCWH_ERR_MISSING, 19},
-                 {"event_type=x&event=%7B%22bounces%22%3A%5B%7B%22to%22%3A%5B%5D%7D%5D%7D",
-                  CMCWH_ERR_EVENT_TYPE, 22},
-                 {"event_type=bounces&event=%7B%22bounces%22%3A%5B%7B%22to%22%3A%5B%5D%7D%5D%7D",
-                  CMCWH_ERR_TYPE, 61},
-                 {"a=%", CMCWH_ERR_FORM, 3},
-                 {"a=%4", CMCWH_ERR_FORM, 4},
-                 {"a=%4&b=c", CMCWH_ERR_FORM, 4},
-                 {"a=%zz", CMCWH_ERR_FORM, 3},
-                 {"a=%4z", CMCWH_ERR_FORM, 4},
-                 {"%=a", CMCWH_ERR_FORM, 1},
-                 {"a=%FF", CMCWH_ERR_FORM, 2},
-                 {"a=x\xff", CMCWH_ERR_FORM, 3},
-                 {"a=%E3%81", CMCWH_ERR_FORM, 8},
-                 {"a=%E3%81&b", CMCWH_ERR_FORM, 8},
-                 {"a%E3=b", CMCWH_ERR_FORM, 4},
-                 {"api_key=%E3%81A", CMCWH_ERR_FORM, 14},
-                 {"event=%7B%22a%22%3A%", CMCWH_ERR_FORM, 20},
-                 {"event=%7B%22a%22%3Ax", CMCWH_ERR_JSON, 19},
-                 {"event=%7B%22a%22%3A01%7D", CMCWH_ERR_JSON, 20},
-                 {"event=%7B%22a%22%3A%22%5Cq%22%7D", CMCWH_ERR_JSON, 25},
-                 {"event=%7B%22a%22%3A%22%FF%22%7D", CMCWH_ERR_JSON, 22},
-                 {"event=%7B%22a%22%3A%22%00%22%7D", CMCWH_ERR_JSON, 22},
-                 {"event=%7B%7D+x", CMCWH_ERR_JSON, 13},
-                 {"event=%7B%7D%00", CMCWH_ERR_JSON, 12},
-                 {"event=%7B%22a", CMCWH_ERR_JSON, 13},
-                 {"event=%7B%22a&event_type=x", CMCWH_ERR_JSON, 13},
-                 {"event=%7B%22a%22%3A12&x=y", CMCWH_ERR_JSON, 21},
-                 {"event_type=bounces&event=" IN_TO("%E3x83%A1"), CMCWH_ERR_JSON, 67},
-                 {"event_type=bounces&event=" IN_TO("%E3%83x81"), CMCWH_ERR_JSON, 70},
-                 {"event_type=bounces&event=" IN_TO("a\\q"), CMCWH_ERR_JSON, 66},
-                 {"event=%7B%7D+x&y=%zz", CMCWH_ERR_JSON, 13},
-                 {"event=%7B%7D+x%zz", CMCWH_ERR_JSON, 13}};
+static const struct {
+    const char *body;
+    int result;
+    unsigned offset;
+} fault_cases[] = {{"", CMCWH_ERR_MISSING, 0},
+                   {"event_type=bounces", CMCWH_ERR_MISSING, 0},
+                   {"event=" EVENT, CMCWH_ERR_MISSING, 0},
+                   {"event", CMCWH_ERR_JSON, 5},
+                   {"event=", CMCWH_ERR_JSON, 6},
+                   {"event=&event_type=x", CMCWH_ERR_JSON, 6},
+                   {"event=%5B%5D&event_type=x", CMCWH_ERR_TYPE, 6},
+                   {"event=%22x%22&event_type=x", CMCWH_ERR_TYPE, 6},
+                   {"event=7&event_type=x", CMCWH_ERR_TYPE, 6},
+                   {"event_type=x&event=%7B%7D", CMCWH_ERR_MISSING, 19},
+                   {"event_type=x&event=%7B%22bounces%22%3A%5B%7B%22to%22%3A%5B%5D%7D%5D%7D",
+                    CMCWH_ERR_EVENT_TYPE, 22},
+                   {"event_type=bounces&event=%7B%22bounces%22%3A%5B%7B%22to%22%3A%5B%5D%7D%5D%7D",
+                    CMCWH_ERR_TYPE, 61},
+                   {"a=%", CMCWH_ERR_FORM, 3},
+                   {"a=%4", CMCWH_ERR_FORM, 4},
+                   {"a=%4&b=c", CMCWH_ERR_FORM, 4},
+                   {"a=%zz", CMCWH_ERR_FORM, 3},
+                   {"a=%4z", CMCWH_ERR_FORM, 4},
+                   {"%=a", CMCWH_ERR_FORM, 1},
+                   {"a=%FF", CMCWH_ERR_FORM, 2},
+                   {"a=x\xff", CMCWH_ERR_FORM, 3},
+                   {"a=%E3%81", CMCWH_ERR_FORM, 8},
+                   {"a=%E3%81&b", CMCWH_ERR_FORM, 8},
+                   {"a%E3=b", CMCWH_ERR_FORM, 4},
+                   {"api_key=%E3%81A", CMCWH_ERR_FORM, 14},
+                   {"event=%7B%22a%22%3A%", CMCWH_ERR_FORM, 20},
+                   {"event=%7B%22a%22%3Ax", CMCWH_ERR_JSON, 19},
+                   {"event=%7B%22a%22%3A01%7D", CMCWH_ERR_JSON, 20},
+                   {"event=%7B%22a%22%3A%22%5Cq%22%7D", CMCWH_ERR_JSON, 25},
+                   {"event=%7B%22a%22%3A%22%FF%22%7D", CMCWH_ERR_JSON, 22},
+                   {"event=%7B%22a%22%3A%22%00%22%7D", CMCWH_ERR_JSON, 22},
+                   {"event=%7B%7D+x", CMCWH_ERR_JSON, 13},
+                   {"event=%7B%7D%00", CMCWH_ERR_JSON, 12},
+                   {"event=%7B%22a", CMCWH_ERR_JSON, 13},
+                   {"event=%7B%22a&event_type=x", CMCWH_ERR_JSON, 13},
+                   {"event=%7B%22a%22%3A12&x=y", CMCWH_ERR_JSON, 21},
+                   {"event_type=bounces&event=" IN_TO("%E3x83%A1"), CMCWH_ERR_JSON, 67},
+                   {"event_type=bounces&event=" IN_TO("%E3%83x81"), CMCWH_ERR_JSON, 70},
+                   {"event_type=bounces&event=" IN_TO("a\\q"), CMCWH_ERR_JSON, 66},
+                   {"event=%7B%7D+x&y=%zz", CMCWH_ERR_JSON, 13},
+                   {"event=%7B%7D+x%zz", CMCWH_ERR_JSON, 13}};
 
+static void faults(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        size_t length = strlen(cases[i].body);
+    for (size_t i = 0; i < sizeof fault_cases / sizeof *fault_cases; i++) {
+        size_t length = strlen(fault_cases[i].body);
 
         for (size_t step = 1; step <= length + 1; step++) {
             const struct cmcwh_error *error = cmcwh_parser_error(&f.parser);
 
             fixture_init(&f, 2, false);
-            if (feed(&f, CMCWH_FORM, cases[i].body, length, step) != cases[i].result ||
-                error->offset != cases[i].offset) {
-                fail_msg("%s in pieces of %zu: %s at %u, expected %s at %u", cases[i].body, step,
-                         cmcwh_result_name(error->result), (unsigned)error->offset,
-                         cmcwh_result_name(cases[i].result), cases[i].offset);
+            if (feed(&f, CMCWH_FORM, fault_cases[i].body, length, step) != fault_cases[i].result ||
+                error->offset != fault_cases[i].offset) {
+                fail_msg("%s in pieces of %zu: %s at %u, expected %s at %u", fault_cases[i].body,
+                         step, cmcwh_result_name(error->result), (unsigned)error->offset,
+                         cmcwh_result_name(fault_cases[i].result), fault_cases[i].offset);
             }
             cmcwh_parser_abort(&f.parser);
         }
