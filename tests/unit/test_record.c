@@ -384,8 +384,7 @@ static void plain_texts(void **state) {
             for (; chance % 3 == 0 && used < 40; chance = chance * 1664525 + 1013904223) {
                 const char *piece = pieces[(chance >> 16) % (fine ? FINE : PIECES)];
 
-                memcpy(bytes + used, piece, strlen(piece));
-                used += strlen(piece);
+                used += (size_t)snprintf(bytes + used, sizeof bytes - used, "%s", piece);
             }
             chance = chance * 1664525 + 1013904223;
             texts[field] = (struct cmcwh_text){bytes + begin, used - begin};
