@@ -228,9 +228,9 @@ def test_messages_that_nobody_reads():
     assert server.post(body()).status == 200
     pipe.read()
     server.signal(signal.SIGUSR1)
-    eventually(lambda: b" messages were not written\n" in pipe.read(), "what was left out")
-    lost = int(re.search(rb"warn: (\d+) messages were not", pipe.bytes).group(1))
-    assert lost > 300, pipe.bytes
+    # A line that has no room may leave some for the one that says so: they are several then.
+    eventually(lambda: sum(map(int, re.findall(rb"warn: (\d+) messages were not written\n", pipe.read()))) > 300,
+               "what was left out")
     while pipe.filled():
         pipe.read()
     for _ in range(300):
