@@ -1,4 +1,4 @@
-"""Runs the integration tests: run.py --cmcwh ./cmcwh [--only PART_OF_A_NAME]... [--hostile] [-v]
+"""Runs the integration tests: run.py --cmcwh ./cmcwh [--only PART_OF_A_NAME]... [--without PART]... [--hostile] [-v]
 
 With --hostile those of hostile*.py, else all others, several at a time. Ends with a line `N passed, N failed`."""
 
@@ -21,7 +21,7 @@ USUAL = [("test_", 6)]
 HOSTILE = [("hostile_", 2), ("hostile.", 3)]
 
 
-def collect(only, begin):
+def collect(only, without, begin):
     tests = []
     folder = os.path.dirname(os.path.abspath(__file__))
     for file in sorted(os.listdir(folder)):
@@ -30,8 +30,10 @@ def collect(only, begin):
         name = file[:-len(".py")]
         module = importlib.import_module(name)
         for member in sorted(vars(module)):
-            if member.startswith("test_") and any(part in name + "." + member for part in only):
-                tests.append(name + "." + member)
+            test = name + "." + member
+            if member.startswith("test_") and any(part in test for part in only) and not any(
+                    part in test for part in without):
+                tests.append(test)
     return tests
 
 
@@ -59,6 +61,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cmcwh", default="./cmcwh")
     parser.add_argument("--only", action="append")
+    parser.add_argument("--without", action="append", default=[])
     parser.add_argument("--hostile", action="store_true")
     parser.add_argument("-v", action="store_true")
     arguments = parser.parse_args()
@@ -66,7 +69,7 @@ def main():
     count = collections.Counter()
     reasons = collections.Counter()
     for begin, at_a_time in HOSTILE if arguments.hostile else USUAL:
-        for name, outcome, why in several(at_a_time, collect(arguments.only or [""], begin)):
+        for name, outcome, why in several(at_a_time, collect(arguments.only or [""], arguments.without, begin)):
             count[outcome] += 1
             if outcome == "failed":
                 print("FAILED %s\n%s" % (name, why))
