@@ -128,7 +128,10 @@ integration() {
 
 if [ "${INTEGRATION:-1}" != 0 ]; then
     integration integration "$@"
-    [ $# -gt 0 ] || integration hostile --hostile
+    case " $* " in
+    *' --only '*) ;;
+    *) integration hostile --hostile "$@" ;;
+    esac
 fi
 
 echo "$passed passed, $failed failed"

@@ -83,7 +83,7 @@ RUN_TESTS = CMCWH_FAULTS=$(FAULTS) OBJECT=$(OUT)/cmcwh-embedded.o GOLDEN=$(OUT)/
 
 .PHONY: page-pictures test unit-test unit test-long onward-test-long hostile hostile-long install-test least-test soak coverage
 
-#: make test         all tests; TEST_OPTIONS="--only NAME" for some integration tests
+#: make test         all tests; TEST_OPTIONS="--only NAME" or "--without NAME" for some integration tests
 test: all $(UNIT_PROGRAMS) $(FAULTS) $(OUT)/cmcwh-embedded.o $(OUT)/golden/make
 	@$(RUN_TESTS) $(OUT)/cmcwh $(TEST_OPTIONS)
 
