@@ -218,10 +218,11 @@ $(PORT_OBJECTS): $(OUT)/%.o: port/%.c | $(OUT)/checked-server
 	@mkdir -p $(@D)
 	$(call say,CC $<)$(PORT_C) -c $< -o $@
 
+$(OUT)/posix/platform/crc.o: PORT_C += $(CRC32)
+
 # What runs at the start, or when an operator asks for it, need not be fast; but for what reads a large log.
 HOT := command/plain
 COLD := main admin/% command/% $(addprefix platform/,client credentials csv given number only outcome place reply url when writer)
-$(OUT)/posix/platform/crc.o: PORT_C += $(CRC32)
 $(filter-out $(HOT:%=$(OUT)/posix/%.o),$(filter $(COLD:%=$(OUT)/posix/%.o),$(PORT_OBJECTS))): PORT_C += $(if $(filter -O2 -O3,$(CFLAGS)),-Os)
 
 $(OUT)/printf.o: port/musl/printf.c | $(OUT)/checked

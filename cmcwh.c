@@ -738,18 +738,16 @@ static inline bool plain_byte(unsigned byte) {
     return byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
 }
 
-/* Eight bytes of text are looked at as one number: this is the lowest bit of each. */
-static const uint64_t lanes = UINT64_C(0x0101010101010101);
-
-static const uint64_t high_bits = UINT64_C(0x8080808080808080);
+/* Eight bytes of text are looked at as one number: a byte in each, the lowest bit, the highest. */
+#define EACH(c) (UINT64_C(0x0101010101010101) * (c))
+static const uint64_t lanes = EACH(1);
+static const uint64_t high_bits = EACH(0x80);
 
 /* A kind of ASCII that needs no second look: printable, from `least` on once some have changed
  * places by `swap`, without a backslash and `but`. In each lane. */
 struct fine {
     uint64_t swap, least, but;
 };
-
-#define EACH(c) (UINT64_C(0x0101010101010101) * (c))
 
 /* Once space and quote have changed places, the quote stands with what is less. */
 static const struct fine plain_ascii = {EACH(' ' ^ '"'), EACH(' ' + 1), EACH('\\')};

@@ -61,7 +61,8 @@ def run(program, **environment):
         done = subprocess.run(
             ["valgrind", "--tool=callgrind", "--toggle-collect=measured", "--dump-after=measured",
              "--compress-strings=no", "--compress-pos=no", "--callgrind-out-file=" + out, *program],
-            env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=500, check=False)
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=500, check=False)
         if done.returncode != 0:
             sys.exit(done.stderr)
         if not os.path.exists(out + ".1"):

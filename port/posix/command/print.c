@@ -35,10 +35,10 @@ int command_flush(void) {
 }
 
 int command_print_first(int format) {
-    (void)setvbuf(stdout, buffer, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, sizeof buffer);
     char bytes[CSV_HEADER_MAX];
     struct writer writer = {.bytes = bytes, .size = sizeof bytes};
 
+    (void)setvbuf(stdout, buffer, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, sizeof buffer);
     if (format != COMMAND_CSV) {
         return 0;
     }

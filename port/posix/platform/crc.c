@@ -1,8 +1,7 @@
 #include "platform/crc.h"
 
-#if !defined CMCWH_CRC32 /* what finds out what a processor can is 4 KB */
-#define NONE
-#elif defined __x86_64__
+/* Only where it is asked for: what finds out what a processor can is 4 KB. */
+#if defined CMCWH_CRC32 && defined __x86_64__
 
 #include <wmmintrin.h>
 
@@ -72,7 +71,7 @@ size_t crc_fast(uint32_t *crc, const uint8_t *bytes, size_t length) {
     return length;
 }
 
-#elif defined __AARCH64EL__ && defined __linux__
+#elif defined CMCWH_CRC32 && defined __AARCH64EL__ && defined __linux__
 
 #include <string.h>
 #include <sys/auxv.h>
@@ -94,10 +93,7 @@ size_t crc_fast(uint32_t *crc, const uint8_t *bytes, size_t length) {
 }
 
 #else
-#define NONE
-#endif
 
-#ifdef NONE
 size_t crc_fast(uint32_t *crc, const uint8_t *bytes, size_t length) {
     (void)crc;
     (void)bytes;
