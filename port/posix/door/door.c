@@ -64,7 +64,7 @@ enum {
     TICK = 100,     /* ms between looks at the time, while something is to be late soon */
     MOMENT = 500,   /* ms in which requests that are on their way may come at the end */
     NEW = 250,      /* ms that a request in pieces is taken to be older, to have come slower */
-    GATHERED = 8,   /* requests for each worker that may wait for a sync which they share */
+    SHARED = 8,     /* requests for each worker that may wait for a sync which they share */
     AT_ONCE = 32,   /* pieces or requests that a connection may have before others */
     TRIES = 8,      /* to take something from others, while all of them go on just then */
     RESERVE = 24    /* places that are not promised to connections which are kept */
@@ -114,7 +114,7 @@ struct connection {
     bool secure;
     bool trusted;   /* it comes from a proxy that speaks for others */
     bool writes;    /* it waits for room, not for bytes */
-    bool left;      /* it was left to a worker, and none has come yet */
+    bool left;      /* it was called by who looks at the time, and no worker has come yet */
     bool quiet;     /* nothing can have come since epoll spoke: it need not look again */
     bool looked;    /* a whole record was seen, and has not been read */
     bool shaking;   /* it is counted in door.shakes */
@@ -125,8 +125,11 @@ struct connection {
     enum exchange_state outcome; /* once it has been answered */
     unsigned port;               /* ours */
     char name[INET6_ADDRSTRLEN]; /* who is at its other end */
-    struct connection *next;     /* of the free ones, or in the queue; with the mutex held */
-    bool queued;                 /* the same */
+
+    /* With the mutex held. */
+    struct connection *next; /* of the free ones, or in the queue */
+    struct connection *next_called;
+    bool queued, called;
 };
 
 /* Is anybody taken? Everybody; nobody is kept; nobody. */
@@ -143,6 +146,7 @@ struct door {
     struct door_config config;
     int epoll, wake;
     int greet; /* says that some wait in HELLOS */
+    int calls; /* says that some were called */
     int timer; /* for requests that wait for others; -1: none do */
     struct connection *connections;
     struct exchange *exchanges;
@@ -153,7 +157,8 @@ struct door {
     pthread_mutex_t mutex;   /* guards what follows up to the next line */
     struct connection *free; /* which have been used; the unused ones take no memory yet */
     unsigned used;
-    struct connection *queue;       /* the first waits longest */
+    struct connection *queue; /* the first waits longest */
+    struct connection *called, *called_last;
     unsigned storing, storing_most; /* the first may be read at any time */
     size_t exchanges_made;          /* the others take no memory yet */
     struct exchange *idle;          /* those made that nobody has */
@@ -439,41 +444,84 @@ bool door_keeps(struct exchange *exchange) {
 /* ---- Epoll ---- */
 
 /* What epoll says of which connection. Listeners come behind all places. */
-static const uint64_t WAKE = UINT32_MAX, GREET = UINT32_MAX - 1;
+static const uint64_t WAKE = UINT32_MAX, GREET = UINT32_MAX - 1, CALLS = UINT32_MAX - 2;
 
 static uint64_t event_of(const struct connection *c) {
     return (uint64_t)(word_of(c) / ONE) << 32 | (uint64_t)(c - c->door->connections);
 }
 
+/* It waits to be called. What comes meanwhile is looked at afterwards. */
+static bool is_deaf(enum state state) {
+    return state == QUEUES || state == STORES;
+}
+
 /* What epoll is to tell of it. False: it cannot. */
 static bool arm(struct connection *c, enum state next) {
-    bool deaf = next == HELLOS || next == QUEUES || next == STORES;
-    uint32_t wanted = c->writes ? EPOLLOUT : deaf ? 0 : EPOLLIN | EPOLLRDHUP;
+    uint32_t wanted = c->writes ? EPOLLOUT : next == HELLOS ? 0 : EPOLLIN | EPOLLRDHUP;
     struct epoll_event event = {.events = wanted | EPOLLET, .data = {.u64 = event_of(c)}};
     int what = c->armed == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
 
-    if (c->armed == event.events &&
-        (wanted == 0 || (c->quiet && !c->writes && (word_of(c) & ENDED) == 0))) {
+    if (is_deaf(next) || (c->armed == event.events &&
+                          (wanted == 0 || (c->quiet && !c->writes && (word_of(c) & ENDED) == 0)))) {
         return true;
     }
     c->armed = event.events;
     return epoll_ctl(c->door->epoll, what, c->socket, &event) == 0;
 }
 
-/* It is let go, and goes on at once in the thread of some worker. */
-static void leave_to_worker(struct connection *c, enum state state) {
-    c->writes = c->writes || state == QUEUES || state == STORES;
-    do { /* what epoll says while it is held is said to nobody */
-        (void)arm(c, state);
-    } while (!let_go(c, state));
+/* ---- Who was called: goes on at once, in the thread of some worker ---- */
+
+/* With the mutex held. */
+static void uncall(struct connection *c) {
+    struct connection **at = &c->door->called, *before = NULL;
+
+    if (!c->called) {
+        return;
+    }
+    while (*at != c) {
+        before = *at;
+        at = &before->next_called;
+    }
+    *at = c->next_called;
+    if (c->door->called_last == c) {
+        c->door->called_last = before;
+    }
+    c->called = false;
 }
 
-/* It goes on at once. Its holder may be anybody; it may also wait for something else by now, or be
- * another one in the same place. */
+/* It may wait for something else by now, or be another one in the same place. */
 static void call(struct connection *c) {
-    if (take(c, word_of(c) / ONE, false)) {
-        leave_to_worker(c, state_in(word_of(c)));
+    struct door *door = c->door;
+    bool first;
+
+    (void)pthread_mutex_lock(&door->mutex);
+    first = door->called == NULL;
+    if (!c->called) {
+        *(first ? &door->called : &door->called_last->next_called) = c;
+        c->next_called = NULL;
+        c->called = true;
+        door->called_last = c;
     }
+    (void)pthread_mutex_unlock(&door->mutex);
+    if (first) {
+        (void)eventfd_write(door->calls, 1);
+    }
+}
+
+/* Takes the first one that was called. It is held. NULL: none was. `more`: others were too. */
+static struct connection *next_called(struct door *door, bool *more) {
+    struct connection *c;
+
+    (void)pthread_mutex_lock(&door->mutex);
+    do {
+        c = door->called;
+        if (c != NULL) {
+            uncall(c);
+        }
+    } while (c != NULL && !take(c, word_of(c) / ONE, false)); /* its holder goes on with it */
+    *more = door->called != NULL;
+    (void)pthread_mutex_unlock(&door->mutex);
+    return c;
 }
 
 void door_settled(struct exchange *exchange) {
@@ -565,7 +613,8 @@ static struct exchange *make_exchange(struct door *door) {
     return exchange_make(door->exchanges, door->exchanges_made++);
 }
 
-/* One that nobody has, or NULL. With the mutex held. */
+/* One that nobody has, or NULL. Those for requests that are being stored are made when there are
+ * so many of these, so that slow ones do not take their memory. With the mutex held. */
 static struct exchange *take_exchange(struct door *door) {
     struct exchange *idle = door->idle;
 
@@ -573,7 +622,11 @@ static struct exchange *take_exchange(struct door *door) {
         door->idle = idle->next;
         return idle;
     }
-    return door->exchanges_made < door->exchange_count ? make_exchange(door) : NULL;
+    if (door->exchanges_made >= door->exchange_count ||
+        door->exchanges_made >= door->config.workers + 1 + door->config.slow + door->storing) {
+        return NULL;
+    }
+    return make_exchange(door);
 }
 
 /* The connection needs its exchange no longer. */
@@ -750,6 +803,7 @@ static void end(struct thread *t, struct connection *c) {
     }
     (void)pthread_mutex_lock(&door->mutex);
     unqueue(c); /* it may not have been let go since it came there */
+    uncall(c);
     door->kept -= c->kept;
     c->kept = false;
     __atomic_store_n(&c->word, (word_of(c) | (ONE - 1)) + 1, __ATOMIC_RELEASE);
@@ -1231,7 +1285,7 @@ static bool settle(struct thread *t, struct connection *c, enum state next) {
         }
         next = FREE;
     }
-    if (next == FREE || (!arm(c, next) && next != STORES)) { /* that one is looked at in time */
+    if (next == FREE || !arm(c, next)) {
         end(t, c);
         return true;
     }
@@ -1243,6 +1297,36 @@ static void work_on(struct thread *t, struct connection *c, enum state state) {
         c->quiet = false;
         state = step(t, c, state);
     } while (!settle(t, c, state));
+}
+
+/* Goes on with those that were called. `wake`: this thread came for that, and if there are many it
+ * gets another one to help. */
+static void go_on(struct thread *t, bool wake) {
+    struct connection *c;
+    bool more;
+
+    while ((c = next_called(t->door, &more)) != NULL) {
+        enum state next;
+
+        if (wake && more) {
+            (void)eventfd_write(t->door->calls, 1);
+        }
+        wake = false;
+        next = step(t, c, state_in(word_of(c)));
+        if (!settle(t, c, next)) {
+            work_on(t, c, next);
+        }
+    }
+}
+
+/* Epoll has spoken of it. */
+static void look_at(struct thread *t, struct connection *c) {
+    enum state state = state_in(word_of(c));
+
+    c->quiet = false;
+    if (!is_deaf(state) || !let_go(c, state)) {
+        work_on(t, c, state);
+    }
 }
 
 /* Gives one of those who wait for it its turn: it may take long, and then others have theirs. */
@@ -1295,7 +1379,9 @@ static void be_late(struct thread *t, struct connection *c) {
     if (state == STORES && !c->left) {
         c->left = true;
         set_deadline(c, PATIENCE);
-        leave_to_worker(c, state);
+        while (!let_go(c, state)) { /* whoever is called looks at what has come, too */
+        }
+        call(c);
         return;
     }
     state = late(t, c, state);
@@ -1433,6 +1519,7 @@ static void *work(void *argument) {
 
     while (!stops(door)) {
         uint32_t place;
+        bool called = false;
 
         if (epoll_wait(door->epoll, &event, 1, -1) != 1 || event.data.u64 == WAKE) {
             continue;
@@ -1440,14 +1527,15 @@ static void *work(void *argument) {
         place = (uint32_t)event.data.u64;
         if (event.data.u64 == GREET) {
             greet_one(t);
+        } else if (event.data.u64 == CALLS) {
+            called = true;
         } else if (place >= door->config.connections) {
             accept_some(t, &door->config.listeners[place - door->config.connections]);
         } else if (take(&door->connections[place], (uint32_t)(event.data.u64 >> 32),
                         (event.events & EPOLLRDHUP) != 0)) {
-            struct connection *c = &door->connections[place];
-
-            work_on(t, c, state_in(word_of(c)));
+            look_at(t, &door->connections[place]);
         }
+        go_on(t, called);
     }
     return NULL;
 }
@@ -1554,7 +1642,7 @@ static bool make_places(struct door *door) {
     while (size < 2 * (size_t)count) {
         size *= 2;
     }
-    door->storing_most = (ring_of(door)->config.gather > 0 ? GATHERED : 2) * config->workers;
+    door->storing_most = SHARED * config->workers;
     /* One for each thread, one for each request that is being stored, and one more for each worker
      * who just then finds that one more may be. */
     door->exchange_count =
@@ -1594,19 +1682,22 @@ static bool make_tls(struct door *door) {
 static bool make_epoll(struct door *door) {
     struct epoll_event event = {.events = EPOLLIN, .data = {.u64 = WAKE}};
     struct epoll_event greet = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data = {.u64 = GREET}};
+    struct epoll_event calls = {.events = EPOLLIN | EPOLLET, .data = {.u64 = CALLS}};
 
     door->epoll = epoll_create1(EPOLL_CLOEXEC);
     door->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     door->greet = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    door->calls = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (ring_of(door)->config.gather > 0) {
         door->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
         if (door->timer < 0) {
             return log_failure("a timer (--sync)", errno);
         }
     }
-    return (door->epoll >= 0 && door->wake >= 0 && door->greet >= 0 &&
+    return (door->epoll >= 0 && door->wake >= 0 && door->greet >= 0 && door->calls >= 0 &&
             epoll_ctl(door->epoll, EPOLL_CTL_ADD, door->wake, &event) == 0 &&
             epoll_ctl(door->epoll, EPOLL_CTL_ADD, door->greet, &greet) == 0 &&
+            epoll_ctl(door->epoll, EPOLL_CTL_ADD, door->calls, &calls) == 0 &&
             watch_listeners(door)) ||
            log_failure("waiting for connections (epoll)", errno);
 }
@@ -1619,7 +1710,7 @@ struct door *door_open(const struct door_config *config) {
         return NULL;
     }
     door->config = *config;
-    door->epoll = door->wake = door->greet = door->timer = -1;
+    door->epoll = door->wake = door->greet = door->calls = door->timer = -1;
     (void)pthread_mutex_init(&door->mutex, NULL);
     if (!make_places(door) || !make_tls(door) || !make_epoll(door) || !start_threads(door)) {
         (void)door_close(door);
@@ -1752,6 +1843,9 @@ bool door_close(struct door *door) {
     }
     if (door->greet >= 0) {
         (void)close(door->greet);
+    }
+    if (door->calls >= 0) {
+        (void)close(door->calls);
     }
     if (door->timer >= 0) {
         (void)close(door->timer);
