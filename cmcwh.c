@@ -417,6 +417,10 @@ static uint64_t divide(uint64_t value, uint32_t by, uint32_t *rest) {
     *rest = (uint32_t)(value % by);
     return value / by;
 #else
+    if (value <= UINT32_MAX) {
+        *rest = (uint32_t)value % by;
+        return (uint32_t)value / by;
+    }
     *rest = 0;
     /* One bit goes out of `value`, one of the quotient in. */
     for (unsigned bits = 0; bits < 64; bits++) {
@@ -743,6 +747,26 @@ static inline bool plain_byte(unsigned byte) {
 static const uint64_t lanes = EACH(1);
 static const uint64_t high_bits = EACH(0x80);
 
+/* Sum and difference, but that nothing is carried from the lower four lanes to the others where
+ * that would take instructions of its own. */
+static inline uint64_t lanes_plus(uint64_t word, uint64_t by) {
+#if UINTPTR_MAX > UINT32_MAX
+    return word + by;
+#else
+    return (uint64_t)((uint32_t)(word >> 32) + (uint32_t)(by >> 32)) << 32 |
+           ((uint32_t)word + (uint32_t)by);
+#endif
+}
+
+static inline uint64_t lanes_minus(uint64_t word, uint64_t by) {
+#if UINTPTR_MAX > UINT32_MAX
+    return word - by;
+#else
+    return (uint64_t)((uint32_t)(word >> 32) - (uint32_t)(by >> 32)) << 32 |
+           ((uint32_t)word - (uint32_t)by);
+#endif
+}
+
 /* A kind of ASCII that needs no second look: printable, from `least` on once some have changed
  * places by `swap`, without a backslash and `but`. In each lane. */
 struct fine {
@@ -758,10 +782,11 @@ static const struct fine bare_ascii = {0, EACH('$'), EACH('=')};
 /* Which of eight bytes are not fine: the highest bit of each such byte's lane is set. A borrow can
  * spoil only lanes above one that is not fine: the lowest one is always right. */
 static inline uint64_t not_fine(uint64_t word, const struct fine *fine) {
-    uint64_t less = (word ^ fine->swap) - fine->least, but = (word ^ fine->but) - lanes;
-    uint64_t backslash = (word ^ EACH('\\')) - lanes;
+    uint64_t less = lanes_minus(word ^ fine->swap, fine->least);
+    uint64_t but = lanes_minus(word ^ fine->but, lanes);
+    uint64_t backslash = lanes_minus(word ^ EACH('\\'), lanes);
 
-    return ((word + lanes) | less | but | backslash) & high_bits;
+    return (lanes_plus(word, lanes) | less | but | backslash) & high_bits;
 }
 
 static inline uint64_t not_plain(uint64_t word) {
@@ -769,12 +794,19 @@ static inline uint64_t not_plain(uint64_t word) {
 }
 
 static inline bool has_zero(uint64_t word) {
-    return ((word - lanes) & ~word & high_bits) != 0;
+    return (lanes_minus(word, lanes) & ~word & high_bits) != 0;
 }
 
 /* The number of the lowest lane that is set. */
 static inline size_t lowest_lane(uint64_t set) {
+#if UINTPTR_MAX > UINT32_MAX
     return (size_t)((((set - 1) & ~set & high_bits) >> 7) * lanes >> 56);
+#else
+    uint32_t half = (uint32_t)set != 0 ? (uint32_t)set : (uint32_t)(set >> 32);
+    uint32_t below = ((half - 1) & ~half & (uint32_t)high_bits) >> 7;
+
+    return ((uint32_t)set != 0 ? 0 : 4) + (below * (uint32_t)lanes >> 24);
+#endif
 }
 
 /* Is the character in the lower bytes of `word` a plain one of three bytes, as most Japanese ones
@@ -998,10 +1030,12 @@ static const char month_names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 /* Days to a date after Howard Hinnant's civil_from_days: years begin in March, so that the leap
  * day is a year's last. */
 static struct calendar calendar_of(uint64_t time) {
+    enum { DAY = 86400000 /* ms: 2^10 times 84375 */ };
     struct calendar c;
     uint32_t in_day, era, day_of_era, year_of_era, day_of_year, shifted;
-    uint32_t days = (uint32_t)divide(time, 86400000, &in_day);
+    uint32_t days = (uint32_t)divide(time >> 10, DAY >> 10, &in_day); /* 32 bits for long yet */
 
+    in_day = (uint32_t)(time - (uint64_t)days * DAY);
     c.ms = in_day % 1000;
     c.second = in_day / 1000 % 60;
     c.minute = in_day / 60000 % 60;

@@ -30,7 +30,7 @@ TARGETS = [
     ("Cortex-M0", "ARM", "-mcpu=cortex-m0 -mthumb", 18432),
     ("Cortex-M3", "ARM", "-mcpu=cortex-m3 -mthumb", 17792),
     ("Cortex-M4", "ARM", "-mcpu=cortex-m4 -mthumb", 17792),
-    ("MIPS32", "MIPS", "-mno-abicalls -fno-pic", 30464),
+    ("MIPS32", "MIPS", "-mno-abicalls -fno-pic", 30592),
     ("MIPS16", "MIPS", "-mno-abicalls -fno-pic -mips16 -minterlink-compressed", 18688),
     ("RV32IMAC", "RISCV", "-march=rv32imac -mabi=ilp32 -msave-restore -ffreestanding", 22272),
 ]
