@@ -5198,6 +5198,19 @@ static uint8_t request_member(struct cmcwh_text name) {
     return MEMBER_SKIP;
 }
 
+/* Does this begin with a field's name and the quote behind it? */
+static inline bool field_quoted(struct cmcwh_text in, char quote, const struct field *field) {
+    size_t length = field->length;
+
+    if (!WITH_SHORTCUTS || in.length < sizeof field->name) {
+        return name_quoted(in, quote, field->name, length);
+    }
+    return in.data[length] == quote &&
+           (length < 8 ? (word_at(in.data) ^ word_at(field->name)) << 8 * (8 - length) == 0
+                       : word_at(in.data) == word_at(field->name) &&
+                             word_at(in.data + length - 8) == word_at(field->name + length - 8));
+}
+
 /* The field whose name, where version 1 spelled it in another way, and the quote behind it begin
  * `in`; or CMCWH_FIELDS. */
 static unsigned item_field_1(struct cmcwh_text in, char quote, size_t *length) {
@@ -5222,7 +5235,7 @@ static inline unsigned item_field(struct cmcwh_parser *parser, struct cmcwh_text
         unsigned next = field + 1 < CMCWH_MEMBERS ? field + 1 : 0;
 
         *length = fields[field].length;
-        if (name_quoted(in, quote, fields[field].name, *length)) {
+        if (field_quoted(in, quote, &fields[field])) {
             parser->hint = (uint8_t)next;
             return field;
         }
@@ -6000,7 +6013,7 @@ static bool long_go_on(struct cmcwh_parser *parser) {
 /* ---- Parser: the short way through JSON -------------------------------------------------------
  * Most of a body is events whose members are ours and whose texts are plain. This takes them from
  * the window without jsmn, and leaves to it whatever is not so simple: it knows no fault. Names and
- * texts it recognises by what jsmn's way does too, item_field and draft_copy. json_step, and
+ * texts it recognises by what jsmn's way does too, item_field and draft_copy. json_run, and
  * nothing else, knows of it; CMCWH_NO_SHORTCUTS leaves it out.
  */
 
@@ -6019,8 +6032,9 @@ static inline bool short_take(const char **at, const char *end, char mark) {
 }
 
 /* Takes a member of an event whose name is ours and whose text is plain and comes in the order of
- * the record. Returns where it ends, or 0 when it is not one, or does not lie here whole. */
-static size_t short_member(struct cmcwh_parser *parser, size_t at) {
+ * the record. Returns where it ends, or 0 when it is not one, or does not lie here whole; *cut: all
+ * of it that does is so. */
+static size_t short_member(struct cmcwh_parser *parser, size_t at, bool *cut) {
     const char *in = parser->window + at, *end = parser->window + parser->used;
     struct cmcwh_text text;
     size_t length;
@@ -6042,8 +6056,11 @@ static size_t short_member(struct cmcwh_parser *parser, size_t at) {
     }
     text.data = in;
     text.length = (size_t)(end - in);
-    if (!draft_copy(&parser->draft, field, text, &length) || in + length == end ||
-        in[length] != '"') {
+    if (!draft_copy(&parser->draft, field, text, &length)) {
+        return 0;
+    }
+    *cut = in + length == end;
+    if (*cut || in[length] != '"') {
         return 0;
     }
     draft_settle(&parser->draft, field, length);
@@ -6088,18 +6105,19 @@ static unsigned short_stride(const struct cmcwh_parser *parser) {
     return place == PLACE_ITEM && (parser->expect == EXPECT_NEXT || name_expected(parser)) ? 2 : 1;
 }
 
-/* Takes events and their members, from `at` on, as far as they are simple. Returns where that ends.
- */
-static size_t short_way(struct cmcwh_parser *parser, size_t at) {
+/* Takes events and their members, from `at` on, as far as they are simple. Returns where that ends;
+ * *cut: with a member that may be simple once it is here whole. */
+static size_t short_way(struct cmcwh_parser *parser, size_t at, bool *cut) {
+    *cut = false;
     while (WITH_SHORTCUTS && !parser->failed) {
         uint8_t place = parser->inside.place;
         bool inside = place == PLACE_ITEM && parser->draft.record != NULL;
         size_t next;
 
-        while (inside && parser->cut == CMCWH_NONE && (next = short_member(parser, at)) > 0) {
+        while (inside && parser->cut == CMCWH_NONE && (next = short_member(parser, at, cut)) > 0) {
             at = next;
         }
-        next = inside || place == PLACE_LIST ? short_item(parser, at, inside) : 0;
+        next = !*cut && (inside || place == PLACE_LIST) ? short_item(parser, at, inside) : 0;
         if (next == 0) {
             break;
         }
@@ -6112,30 +6130,31 @@ static size_t short_way(struct cmcwh_parser *parser, size_t at) {
  * The window is filled, and understood whenever it is full or the text is complete.
  */
 
-/* Understands some of the window, from *at on, and moves *at there: by the short way and then by
- * jsmn, which returns what is said of it. */
+/* Understands some of the window, from *at on, and moves *at there, by jsmn, which returns what is
+ * said of it. */
 static int json_step(struct cmcwh_parser *parser, size_t *at) {
     jsmntok_t *tokens = (jsmntok_t *)(void *)parser->tokens;
-    size_t start = short_way(parser, *at);
-    jsmn_parser jsmn = {(unsigned)start, 0, -1};
+    jsmn_parser jsmn = {(unsigned)*at, 0, -1};
     unsigned known = json_restore(parser, &jsmn, tokens);
     size_t most = smaller(known + short_stride(parser), CMCWH_TOKENS);
     int result = jsmn_parse(&jsmn, parser->window, parser->used, tokens, (unsigned)most);
 
-    *at = json_walk(parser, tokens + known, jsmn.toknext - known, start, jsmn.pos);
+    *at = json_walk(parser, tokens + known, jsmn.toknext - known, *at, jsmn.pos);
     return result;
 }
 
 /* Understands as much of the window as can be understood now, and drops it. */
 static void json_run(struct cmcwh_parser *parser, bool last) {
     size_t at = 0;
+    bool cut;
     int result;
 
     if (parser->skipping && !long_go_on(parser)) {
         return;
     }
     do {
-        result = json_step(parser, &at);
+        at = short_way(parser, at, &cut);
+        result = cut && at > 0 && !last ? JSMN_ERROR_PART : json_step(parser, &at);
     } while (result == JSMN_ERROR_NOMEM && !parser->failed);
     if (parser->failed) {
         return;

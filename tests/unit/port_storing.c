@@ -28,7 +28,7 @@ static uint64_t test_ticks(void) {
 #include "behind.h"
 #include "said.h"
 
-enum { RECORDS = 64, BLOCK = 4096, CLIENTS = 12, HANGS = 60 /* s */ };
+enum { RECORDS = 64, BLOCK = 4096, CLIENTS = 24, HANGS = 60 /* s */ };
 
 #define EVENT "{\"event_type\":\"bounces\",\"event\":{\"bounces\":[{}]}}"
 #define POST                                                                                       \
@@ -115,7 +115,7 @@ static void open_door(unsigned workers) {
                                        .listeners = &listener,
                                        .listener_count = 1,
                                        .workers = workers,
-                                       .connections = 16,
+                                       .connections = 32,
                                        .slow = 1,
                                        .timeout = HANGS * 1000,
                                        .keep = HANGS * 1000,
@@ -211,10 +211,10 @@ static int setup(void **state) {
 
 /* Those who were refused, and do not hang up, do not take the turn of whoever still waits. */
 static void refused_ones_are_not_called(void **state) {
-    enum { STORED = 5, REFUSED = 4 };
+    enum { WORKERS = 2, STORED = SHARED * WORKERS + 1, REFUSED = 4 };
 
     (void)state;
-    open_door(2);
+    open_door(WORKERS);
     send_one(0);
     await(waits_before_gate() == 1);
     for (unsigned i = 1; i < STORED; i++) {
