@@ -226,6 +226,7 @@ class Campaign:
     def end(self):
         if self.cell:
             shutil.rmtree(self.folder)
+            self.cell = None
 
 
 def main():

@@ -283,10 +283,11 @@ class WithUbifs(WithFlash):
 
 
 def receive(machine, command):
-    """What a command in the machine writes to its standard output, over the network."""
+    """What a command in the machine writes to its standard output, over the network. That has all come when our end of the
+    connection is closed; the end of that was seen not to reach a machine, once, and nc does not wait for it long."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(PATIENCE)
-        machine.type("{ %s; } 2>/tmp/errors | nc 10.0.2.2 %d\n" % (command, server.getsockname()[1]))
+        machine.type("{ %s; } 2>/tmp/errors | nc -w 10 10.0.2.2 %d\n" % (command, server.getsockname()[1]))
         link, _ = server.accept()
         with link:
             link.settimeout(PATIENCE)
