@@ -85,8 +85,8 @@ LIBRARIES_openssl := -lssl -lcrypto
 LIBRARIES := $(if $(filter 1,$(MQTT)),-lmosquitto) $(LIBRARIES_$(TLS_LIBRARY))
 SWITCHES := -DCMCWH_TLS=$(if $(filter none,$(TLS_LIBRARY)),0,1) $(foreach switch,ADMIN HTTP MQTT TOOLS,-DCMCWH_$(switch)=$($(switch)))
 
-# What need not be small computes CRCs as its processor can.
-CRC32 := $(if $(filter 1,$(SMALL)),,-DCMCWH_CRC32=crc_fast)
+# What need not be small computes CRCs as its processor can, and asks for memory before it needs it.
+FASTER := $(if $(filter 1,$(SMALL)),,-DCMCWH_CRC32=crc_fast -DCMCWH_PREFETCH=__builtin_prefetch)
 
 CIVETWEB_FLAGS := $(shell grep '^-' port/posix/door/civetweb.flags)
 
@@ -103,7 +103,7 @@ endif
 
 # Objects of different settings never meet: each setting has a directory.
 SETTINGS := $(CC) $(CPPFLAGS) $(FLAGS) $(FIXED) $(LINK) $(CIVETWEB_FLAGS) $(CIVETWEB_SRC) $(JSMN_INCLUDE) $(WARNINGS) $(SWITCHES) \
-	$(CRC32) $(TLS_LIBRARY) $(MBEDTLS_HEADERS)
+	$(FASTER) $(TLS_LIBRARY) $(MBEDTLS_HEADERS)
 OUT := build/$(addsuffix -,$(SANITIZE))$(shell printf '%s' '$(subst ','\'',$(SETTINGS))' | cksum | cut -d' ' -f1)
 
 JSMN := -isystem $(JSMN_INCLUDE)
@@ -165,7 +165,7 @@ endif
 	@touch $@
 
 $(OUT)/cmcwh.o: cmcwh.c | $(OUT)/checked-server
-	$(call say,CC $<)$(PORTABLE_C) $(FIXED) $(CRC32) -isystem $(CIVETWEB_SRC)/include -c $< -o $@
+	$(call say,CC $<)$(PORTABLE_C) $(FIXED) $(FASTER) -isystem $(CIVETWEB_SRC)/include -c $< -o $@
 
 $(OUT)/cmcwh-embedded.o: cmcwh.c | $(OUT)/checked
 	$(call say,CC $< (without server))$(PORTABLE_C) -DCMCWH_NO_SERVER -c $< -o $@
@@ -218,7 +218,7 @@ $(PORT_OBJECTS): $(OUT)/%.o: port/%.c | $(OUT)/checked-server
 	@mkdir -p $(@D)
 	$(call say,CC $<)$(PORT_C) -c $< -o $@
 
-$(OUT)/posix/platform/crc.o: PORT_C += $(CRC32)
+$(OUT)/posix/platform/crc.o: PORT_C += $(FASTER)
 
 # What runs at the start, or when an operator asks for it, need not be fast; but for what reads a large log.
 HOT := command/plain

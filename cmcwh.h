@@ -153,6 +153,10 @@ extern "C" {
 size_t CMCWH_CRC32(uint32_t *crc, const uint8_t *bytes, size_t length);
 #endif
 
+/* CMCWH_PREFETCH: the name of what takes an address and has the memory there come near the
+ * processor without waiting for it, as __builtin_prefetch of gcc and clang. Worth it where a ring
+ * is larger than the processor's cache. Not defined: nothing is asked for. */
+
 /* Bytes of a buffer in struct cmcwh_worker, in which answers are made and, without
  * cmcwh_server_config.read, bodies are read: at least 1024. */
 #ifndef CMCWH_READ_SIZE

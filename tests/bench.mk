@@ -4,7 +4,7 @@ BENCH_C := $(PORTABLE_C) -D_GNU_SOURCE -DCMCWH_NO_SERVER $(LINK)
 
 # With all that is fast, as the daemon.
 $(OUT)/bench/cmcwh.o: cmcwh.c | $(OUT)/checked
-	$(call say,CC $<)$(PORTABLE_C) $(CRC32) -DCMCWH_NO_SERVER -c $< -o $@
+	$(call say,CC $<)$(PORTABLE_C) $(FASTER) -DCMCWH_NO_SERVER -c $< -o $@
 
 $(OUT)/bench/bench $(OUT)/bench/profile: $(OUT)/bench/cmcwh.o $(OUT)/posix/platform/crc.o
 $(OUT)/bench/repeat: $(OUT)/cmcwh-embedded.o

@@ -28,8 +28,9 @@ OUT = os.path.join(TOP, "tests", "bench", "curves")
 PAYLOADS = os.path.join(TOP, "tests", "payloads")
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 SECONDS_EACH = int(os.environ.get("SECONDS_EACH", "1"))
-LARGEST = 100000  # events of a body
-BODY_MAX = ["--body-max", "67108864"]
+LARGEST = 1000000  # events of a body
+LARGE = 1000000  # from so many on wrk, which keeps several copies of a body, does not send them
+BODY_MAX = ["--body-max", "1000000000", "--body-timeout", "60"]
 BUSY = ["--workers", "8", "--ring-records", "65536"]
 NOWHERE = "file:/dev/null"
 PATIENCE = 60
@@ -112,6 +113,24 @@ class Server:
         if status != 200:
             sys.exit("%s: answered with %d" % (path, status))
 
+    def load_large(self, path):
+        """One body after the other for SECONDS_EACH, and one at least."""
+        with open(path, "rb") as file:
+            body = file.read()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        begin, taken = time.monotonic(), []
+        while sum(taken) < SECONDS_EACH:
+            connection.request("POST", "/mails", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != 200:
+                sys.exit("%s: answered with %d" % (path, answer.status))
+            now = time.monotonic()
+            taken.append(now - begin)
+            begin = now
+        connection.close()
+        return Loaded(len(taken) / sum(taken), 1000 * statistics.median(taken), 1000 * max(taken), 0)
+
     def load(self, path, connections):
         """wrk for SECONDS_EACH."""
         done = subprocess.run(
@@ -135,11 +154,12 @@ def events(count, folder):
     point = {"others": 0}
     for sync, sink in (("never", NOWHERE + "?policy=besteffort"),
                        ("always", "file:%s/log?rotate=64M&keep=1" % folder)):
-        with Server("--ring-records", "131072", "--sync", sync, "--sink", sink,
+        with Server("--ring-records", "1048576", "--sync", sync, "--sink", sink,
                     *BODY_MAX) as server:
             for _ in range(2):
                 server.post(BODIES.path(LARGEST))  # every record of the ring is touched
-            loaded = server.load(BODIES.path(count), 1)
+            path = BODIES.path(count)
+            loaded = server.load_large(path) if count >= LARGE else server.load(path, 1)
             rate = max(loaded.rate, 1e-9) * count
             point["events/s " + sync] = rate
             point["us/event " + sync] = 1e6 / rate
@@ -211,7 +231,7 @@ def columns(prefix, names):
 
 CURVES = {
     "events": Curve(
-        events, [1, 10, 100, 1000, 10000, 100000], "events a body, one connection", "events a body",
+        events, [1, 10, 100, 1000, 10000, 100000, 1000000], "events a body, one connection", "events a body",
         [("events/s", True, columns("events/s", BOTH)),
          ("µs an event", True, columns("us/event", BOTH)),
          ("memory, MiB", False, columns("MiB", BOTH))]),
