@@ -104,6 +104,10 @@ class Replay:
         with open(machine.path("first"), "rb") as file:
             self.first = file.read()
         self.path, self.checks, self.looked = machine.path("cut"), 0, 0
+        self.rewind()
+
+    def rewind(self):
+        self.upto, self.disk, self.since = 0, bytearray(self.first), []
 
     def program(self, *command):
         return subprocess.run([find(command[0]), *command[1:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
@@ -138,18 +142,20 @@ class Replay:
         self.looked += len(due)
 
     def flushed(self, upto):
-        """What is surely on the disk, and the entries since the last flush."""
-        disk, since = bytearray(self.first), []
-        for entry in self.entries[:upto]:
+        """What is surely on the disk, and the entries since the last flush. From one to a later one is a short way."""
+        if upto < self.upto:
+            self.rewind()
+        for entry in self.entries[self.upto:upto]:
             if entry.flush:
-                for earlier in since:
-                    disk[earlier.offset:earlier.offset + len(earlier.data)] = earlier.data
-                since = []
+                for earlier in self.since:
+                    self.disk[earlier.offset:earlier.offset + len(earlier.data)] = earlier.data
+                self.since = []
             if entry.fua:
-                disk[entry.offset:entry.offset + len(entry.data)] = entry.data
+                self.disk[entry.offset:entry.offset + len(entry.data)] = entry.data
             elif entry.data:
-                since.append(entry)
-        return disk, since
+                self.since.append(entry)
+        self.upto = upto
+        return bytearray(self.disk), list(self.since)
 
     def in_order(self, upto):
         disk, since = self.flushed(upto)
@@ -189,7 +195,7 @@ def main():
               (len(every), len(replay.taken), arguments.sync, seed), flush=True)
         for upto in sorted(luck.sample(every, min(arguments.points, len(every)))) if arguments.points else every:
             replay.in_order(upto)
-        for upto in luck.choices(every, k=arguments.points) if arguments.points else [*every, *every]:
+        for upto in sorted(luck.choices(every, k=arguments.points)) if arguments.points else [*every, *every]:
             replay.shuffled(upto, luck)
     print("%d disks as a power cut could leave them: each of their %d acknowledged requests is there, none in part" %
           (replay.checks, replay.looked))
