@@ -108,16 +108,22 @@ static void port_unlock(void *context) {
     (void)pthread_mutex_unlock(&platform->mutex);
 }
 
-/* Much of what is waited for takes less time than to fall asleep and wake up. */
+/* Much of what is waited for takes less time than to fall asleep and wake up. Where it has taken
+ * longer of late, it is hardly tried. */
 static bool wait_briefly(struct platform *platform) {
-    unsigned seen = platform->wakes;
+    enum { MOST = 20 };
+    unsigned seen = platform->wakes, tries = platform->tries;
+    bool woken;
 
     (void)pthread_mutex_unlock(&platform->mutex);
-    for (int i = 0; i < 20 && __atomic_load_n(&platform->wakes, __ATOMIC_RELAXED) == seen; i++) {
+    for (unsigned i = 0; i < tries && __atomic_load_n(&platform->wakes, __ATOMIC_RELAXED) == seen;
+         i++) {
         (void)sched_yield();
     }
     (void)pthread_mutex_lock(&platform->mutex);
-    return platform->wakes != seen;
+    woken = platform->wakes != seen;
+    platform->tries = woken ? MOST : tries / 2 + 1;
+    return woken;
 }
 
 static bool port_wait(void *context, uint32_t ms) {
