@@ -21,10 +21,10 @@ machine-pulls: machine-programs
 machine-routers: machine-programs
 	@python3 tests/machine/routers.py --host $(OUT)/cmcwh build/machine/cmcwh-@
 
-#: make machine-test-long    1 000 pulls, some 2 hours; interrupted, it goes on. The table: build/machine/pulls/table.txt
+#: make machine-test-long    1 000 pulls, and a disk cut at every write: an hour; interrupted, pulls go on: build/machine/pulls/table.txt
 machine-test-long: machine-programs
 	@python3 tests/machine/pulls.py --pulls 125 --results build/machine/pulls build/machine/cmcwh-@ $(MACHINE_PULLS_LONG)
-	@for sync in always 100ms; do python3 tests/machine/replay.py --points 0 --seconds 20 --sync $$sync \
+	@for sync in always 100ms; do python3 tests/machine/replay.py --points 0 --seconds 2 --sync $$sync \
 		build/machine/cmcwh-mipsel-linux-gnu $(OUT)/cmcwh || exit 1; done
 
 # The package, made anew when what it is made of has changed.
