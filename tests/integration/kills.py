@@ -213,8 +213,8 @@ class Mosquitto(Peer):
         return "mqtt://127.0.0.1:%d?topic={id}" % self.port
 
     def subscribe(self):
-        self.subscriber.start()
         answers = Tail(self.log, "Sending SUBACK to (far)")
+        self.subscriber.start()
         eventually(answers.all, "the subscription")
         self.broker.tell(signal.SIGUSR1)
         eventually(lambda: os.path.exists(self.path("mosquitto.db")), "the session to be saved")
