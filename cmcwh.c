@@ -5222,10 +5222,10 @@ static inline bool field_quoted(struct cmcwh_text in, char quote, const struct f
     if (!WITH_SHORTCUTS || in.length < sizeof field->name) {
         return name_quoted(in, quote, field->name, length);
     }
-    return in.data[length] == quote &&
-           (length < 8 ? (word_at(in.data) ^ word_at(field->name)) << 8 * (8 - length) == 0
+    return (length < 8 ? (word_at(in.data) ^ word_at(field->name)) << 8 * (8 - length) == 0
                        : word_at(in.data) == word_at(field->name) &&
-                             word_at(in.data + length - 8) == word_at(field->name + length - 8));
+                             word_at(in.data + length - 8) == word_at(field->name + length - 8)) &&
+           in.data[length] == quote;
 }
 
 /* The field whose name, where version 1 spelled it in another way, and the quote behind it begin

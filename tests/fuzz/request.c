@@ -143,6 +143,29 @@ static void check(const struct answers *answers) {
     MUST(state.in_use == 0);
 }
 
+/* Are the answers to the same bytes the same when they come in pieces? But for one: a fault that is
+ * found before its body is whole ends the connection, and then nothing more is answered. */
+static bool same_answers(const struct answers *whole, const struct answers *parts) {
+    unsigned long unused = 0;
+    size_t at = 0, in_parts = 0;
+
+    while (at < whole->length && in_parts < parts->length) {
+        const char *one = whole->text + at, *other = parts->text + in_parts;
+        size_t length = read_answer(one, &unused), shorter = read_answer(other, &unused);
+
+        if (length != shorter || memcmp(one, other, length) != 0) {
+            return in_parts + shorter == parts->length && strncmp(one + 9, "200 ", 4) != 0 &&
+                   strncmp(one, other, 12) == 0 &&
+                   strstr(other, "\r\nConnection: close\r\n") != NULL &&
+                   strncmp(strstr(one, "\r\n\r\n"), strstr(other, "\r\n\r\n"),
+                           (size_t)(other + shorter - strstr(other, "\r\n\r\n"))) == 0;
+        }
+        at += length;
+        in_parts += shorter;
+    }
+    return at == whole->length && in_parts == parts->length;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     static struct answers whole, parts;
 
@@ -159,7 +182,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     check(&whole);
     converse(bytes, length, bytes[length - 1] & 15, (bytes[length - 1] & 16) != 0, &parts);
     check(&parts);
-    MUST(strcmp(whole.text, parts.text) == 0);
+    MUST(same_answers(&whole, &parts));
     auth_use(AUTH_WEBHOOKS, NULL);
     return 0;
 }
