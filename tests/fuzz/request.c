@@ -1,6 +1,8 @@
 /* Whole HTTP requests, several on a connection, in one piece and in pieces whose sizes the last
  * byte of the input chooses. The answers are the same, each of them is one, and the events of the
  * 200s are just those that the ring was given. */
+#include <strings.h>
+
 #include "fuzz.h"
 
 #include "../unit/behind.h"
@@ -143,6 +145,19 @@ static void check(const struct answers *answers) {
     MUST(state.in_use == 0);
 }
 
+/* Only a form is looked at before it is whole or the window is full. */
+static bool is_form(const uint8_t *bytes, size_t length) {
+    static const char type[] = "x-www-form-urlencoded";
+    size_t most = sizeof type - 1;
+
+    for (size_t at = 0; at + most <= length; at++) {
+        if (strncasecmp((const char *)bytes + at, type, most) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static const char *body_of(const char *answer) {
     return strstr(answer, "\r\n\r\n") + 4;
 }
@@ -201,7 +216,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     check(&whole);
     converse(bytes, length, bytes[length - 1] & 15, (bytes[length - 1] & 16) != 0, &parts);
     check(&parts);
-    MUST(same_answers(&whole, &parts));
+    MUST(strcmp(whole.text, parts.text) == 0 ||
+         (is_form(bytes, length) && same_answers(&whole, &parts)));
     auth_use(AUTH_WEBHOOKS, NULL);
     return 0;
 }
