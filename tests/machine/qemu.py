@@ -86,12 +86,12 @@ class Machine:
         self.process.stdin.flush()
 
     def run(self, command, patience=PATIENCE):
-        """A line for the shell at the console. Returns what it printed and its exit status."""
-        end = "echo \"<do\"\"ne $?>\"\n"  # its echo is not what it prints
+        """A line for the shell at the console. Returns what it printed and its exit status. The marks are not in what the
+        console echoes of the line, which what others print may come in between of."""
         before = self.at
-        self.type("{ %s; } 2>&1; %s" % (command, end))
+        self.type("echo \"<ou\"\"t>\"; { %s; } 2>&1; echo \"<do\"\"ne $?>\"\n" % command)
         match = self.expect(r"<done (\d+)>\n", patience)
-        return self.said[before:match.start()].rpartition(end)[2], int(match.group(1))
+        return self.said[before:match.start()].rpartition("<out>\n")[2], int(match.group(1))
 
     # ---- qemu ----
 

@@ -54,7 +54,7 @@ class Bed:
         """Starts cmcwh there. Returns its process id."""
         machine.type("cmcwh serve --listen %s --workers 2 --ring %s --ring-records %d --sink '%s' %s 2>&1 &\n" % (
             listen, ring, records, sink, " ".join(options)))
-        machine.expect("listening on ")
+        machine.expect("listening on .*\n")
         return int(machine.run("echo $!")[0])
 
     def post(self, count=1, connection=None):
