@@ -6973,6 +6973,12 @@ int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t len
         in += taken;
         length -= taken;
     }
+    if (parser->failed && is_form(parser)) {
+        /* How soon it is found depends on the pieces. It is told at the end, so that no sender sees
+         * that; until then nobody waits for these records. */
+        batch_abort(&parser->batch);
+        return CMCWH_OK;
+    }
     return parser->failed ? parser->error.result : CMCWH_OK;
 }
 

@@ -755,7 +755,8 @@ void cmcwh_parser_chain(struct cmcwh_parser *parser, struct cmcwh_text events);
 
 /* Takes the next piece of the body; the bytes are the caller's again on return. CMCWH_OK, or
  * CMCWH_ERR_JSON, _FORM, _DEPTH, _MISSING, _TYPE, _EVENT_TYPE, _FULL, _EVENTS, _CHAIN. After an
- * error the parser refuses everything with the same one until it is aborted. */
+ * error the parser refuses everything with the same one until it is aborted. What is wrong with a
+ * form is told by cmcwh_parser_end only. */
 int cmcwh_parser_feed(struct cmcwh_parser *parser, const void *bytes, size_t length);
 
 /* The body is whole. Returns how many events it holds, or an error of cmcwh_parser_feed. Only the

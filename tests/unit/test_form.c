@@ -126,6 +126,30 @@ static void faults(void **state) {
     }
 }
 
+/* When a fault is found depends on the pieces, and no sender is to see that: it is told at the end.
+ * Until then others may have the records. */
+static void a_fault_is_told_at_the_end(void **state) {
+    static const char first[] = "event_type=bounces&event=" IN_TO("a") "%7D", rest[] = "&x=y";
+    struct cmcwh_ring_state ring;
+
+    (void)state;
+    for (size_t step = 1; step <= sizeof first; step++) {
+        fixture_init(&f, 2, false);
+        cmcwh_parser_init(&f.parser, &f.ring, CMCWH_FORM);
+        for (size_t at = 0; at < sizeof first - 1; at += step) {
+            size_t left = sizeof first - 1 - at;
+
+            assert_int_equal(cmcwh_parser_feed(&f.parser, first + at, left < step ? left : step),
+                             CMCWH_OK);
+        }
+        assert_int_equal(cmcwh_parser_feed(&f.parser, rest, sizeof rest - 1), CMCWH_OK);
+        cmcwh_ring_state(&f.ring, &ring);
+        assert_int_equal(ring.in_use, 0);
+        assert_int_equal(cmcwh_parser_end(&f.parser), CMCWH_ERR_JSON);
+        assert_int_equal(cmcwh_parser_error(&f.parser)->offset, sizeof first - 4);
+    }
+}
+
 /* A fault far on in an event of many megabytes, with texts longer than the window before it. */
 static void offsets_far_on(void **state) {
     char *out = repeat(body, "event=%7B%22x%22%3A%5B", 1);
@@ -322,13 +346,11 @@ static void the_short_way_changes_nothing(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(parameters),
-                                       cmocka_unit_test(a_repeated_event_replaces_the_first),
-                                       cmocka_unit_test(faults),
-                                       cmocka_unit_test(offsets_far_on),
-                                       cmocka_unit_test(a_long_text_is_cut),
-                                       cmocka_unit_test(long_api_key),
-                                       cmocka_unit_test(the_short_way_changes_nothing)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parameters),     cmocka_unit_test(a_repeated_event_replaces_the_first),
+        cmocka_unit_test(faults),         cmocka_unit_test(a_fault_is_told_at_the_end),
+        cmocka_unit_test(offsets_far_on), cmocka_unit_test(a_long_text_is_cut),
+        cmocka_unit_test(long_api_key),   cmocka_unit_test(the_short_way_changes_nothing)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
