@@ -41,7 +41,7 @@ static const char *pass_ascii(const char *at, const char *end) {
         }
         at += sizeof word;
     }
-    while (at < end && *at >= 0x20 && *at != 0x7F && *at != '"' && *at != '\\') {
+    while (at < end && *at >= 0x20 && *at < 0x7F && *at != '"' && *at != '\\') {
         at++;
     }
     return at;
