@@ -209,9 +209,17 @@ static inline bool lowest_first(void) {
     return low == 1;
 }
 
-/* For which a compiler finds an instruction or two. */
-static inline uint32_t swapped(uint32_t word) {
-    return word >> 24 | (word >> 8 & 0xFF00) | (word & 0xFF00) << 8 | word << 24;
+/* Between memory and a number whose first byte is the lowest. Where that takes anything, a compiler
+ * finds an instruction or two for it. */
+static inline uint32_t half_word_in_order(uint32_t word) {
+    return lowest_first() ? word
+                          : word >> 24 | (word >> 8 & 0xFF00) | (word & 0xFF00) << 8 | word << 24;
+}
+
+static inline uint64_t word_in_order(uint64_t word) {
+    return lowest_first() ? word
+                          : half_word_in_order((uint32_t)(word >> 32)) |
+                                (uint64_t)half_word_in_order((uint32_t)word) << 32;
 }
 
 /* Four bytes as one number, the first byte the lowest. */
@@ -219,7 +227,7 @@ static inline uint32_t half_word_at(const void *in) {
     uint32_t word;
 
     memcpy(&word, in, sizeof word);
-    return lowest_first() ? word : swapped(word);
+    return half_word_in_order(word);
 }
 
 /* Eight bytes. */
@@ -227,9 +235,31 @@ static inline uint64_t word_at(const void *in) {
     uint64_t word;
 
     memcpy(&word, in, sizeof word);
-    return lowest_first()
-               ? word
-               : swapped((uint32_t)(word >> 32)) | (uint64_t)swapped((uint32_t)word) << 32;
+    return word_in_order(word);
+}
+
+/* As much of a text as a register holds, looked at as one number: each byte is a lane of it. */
+#if UINTPTR_MAX > UINT32_MAX
+typedef uint64_t lanes;
+
+static inline lanes lanes_in_order(lanes word) {
+    return word_in_order(word);
+}
+#else
+typedef uint32_t lanes;
+
+static inline lanes lanes_in_order(lanes word) {
+    return half_word_in_order(word);
+}
+#endif
+
+enum { LANES = sizeof(lanes) };
+
+static inline lanes lanes_at(const void *in) {
+    lanes word;
+
+    memcpy(&word, in, sizeof word);
+    return lanes_in_order(word);
 }
 
 /* Takes the same time wherever they differ. */
@@ -742,35 +772,15 @@ static inline bool plain_byte(unsigned byte) {
     return byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
 }
 
-/* Eight bytes of text are looked at as one number: a byte in each, the lowest bit, the highest. */
-#define EACH(c) (UINT64_C(0x0101010101010101) * (c))
-static const uint64_t lanes = EACH(1);
-static const uint64_t high_bits = EACH(0x80);
-
-/* Sum and difference, but that nothing is carried from the lower four lanes to the others where
- * that would take instructions of its own. */
-static inline uint64_t lanes_plus(uint64_t word, uint64_t by) {
-#if UINTPTR_MAX > UINT32_MAX
-    return word + by;
-#else
-    return (uint64_t)((uint32_t)(word >> 32) + (uint32_t)(by >> 32)) << 32 |
-           ((uint32_t)word + (uint32_t)by);
-#endif
-}
-
-static inline uint64_t lanes_minus(uint64_t word, uint64_t by) {
-#if UINTPTR_MAX > UINT32_MAX
-    return word - by;
-#else
-    return (uint64_t)((uint32_t)(word >> 32) - (uint32_t)(by >> 32)) << 32 |
-           ((uint32_t)word - (uint32_t)by);
-#endif
-}
+/* In each lane a byte, the lowest bit, the highest. */
+#define EACH(c) ((lanes)-1 / 255 * (c))
+static const lanes low_bits = EACH(1);
+static const lanes high_bits = EACH(0x80);
 
 /* A kind of ASCII that needs no second look: printable, from `least` on once some have changed
  * places by `swap`, without a backslash and `but`. In each lane. */
 struct fine {
-    uint64_t swap, least, but;
+    lanes swap, least, but;
 };
 
 /* Once space and quote have changed places, the quote stands with what is less. */
@@ -779,34 +789,27 @@ static const struct fine plain_ascii = {EACH(' ' ^ '"'), EACH(' ' + 1), EACH('\\
 /* What may stand in a logfmt value without quotes; '!' and '#' may too, after a second look. */
 static const struct fine bare_ascii = {0, EACH('$'), EACH('=')};
 
-/* Which of eight bytes are not fine: the highest bit of each such byte's lane is set. A borrow can
- * spoil only lanes above one that is not fine: the lowest one is always right. */
-static inline uint64_t not_fine(uint64_t word, const struct fine *fine) {
-    uint64_t less = lanes_minus(word ^ fine->swap, fine->least);
-    uint64_t but = lanes_minus(word ^ fine->but, lanes);
-    uint64_t backslash = lanes_minus(word ^ EACH('\\'), lanes);
+/* Which bytes are not fine: the highest bit of each such byte's lane is set. A borrow can spoil
+ * only lanes above one that is not fine: the lowest one is always right. */
+static inline lanes not_fine(lanes word, const struct fine *fine) {
+    lanes less = (word ^ fine->swap) - fine->least;
+    lanes but = (word ^ fine->but) - low_bits;
+    lanes backslash = (word ^ EACH('\\')) - low_bits;
 
-    return (lanes_plus(word, lanes) | less | but | backslash) & high_bits;
+    return ((word + low_bits) | less | but | backslash) & high_bits;
 }
 
-static inline uint64_t not_plain(uint64_t word) {
+static inline lanes not_plain(lanes word) {
     return not_fine(word, &plain_ascii);
 }
 
-static inline bool has_zero(uint64_t word) {
-    return (lanes_minus(word, lanes) & ~word & high_bits) != 0;
+static inline bool has_zero(lanes word) {
+    return ((word - low_bits) & ~word & high_bits) != 0;
 }
 
 /* The number of the lowest lane that is set. */
-static inline size_t lowest_lane(uint64_t set) {
-#if UINTPTR_MAX > UINT32_MAX
-    return (size_t)((((set - 1) & ~set & high_bits) >> 7) * lanes >> 56);
-#else
-    uint32_t half = (uint32_t)set != 0 ? (uint32_t)set : (uint32_t)(set >> 32);
-    uint32_t below = ((half - 1) & ~half & (uint32_t)high_bits) >> 7;
-
-    return ((uint32_t)set != 0 ? 0 : 4) + (below * (uint32_t)lanes >> 24);
-#endif
+static inline size_t lowest_lane(lanes set) {
+    return (size_t)((((set - 1) & ~set & high_bits) >> 7) * low_bits >> 8 * (LANES - 1));
 }
 
 /* Is the character in the lower bytes of `word` a plain one of three bytes, as most Japanese ones
@@ -817,10 +820,19 @@ static inline bool plain_three(uint32_t word) {
            (word & 0xFEFF) != 0x80E2;
 }
 
-/* Copies less than eight bytes of ASCII up to what is not fine, and returns how many: what is
- * behind them is zero, and so not fine. */
+/* Copies as many bytes as there are lanes. Returns which of them are not fine. */
+static inline lanes copy_lanes(char *out, const char *in, const struct fine *fine) {
+    lanes word;
+
+    memcpy(&word, in, LANES);
+    memcpy(out, &word, LANES);
+    return not_fine(lanes_in_order(word), fine);
+}
+
+/* Copies ASCII, of fewer bytes than there are lanes, up to what is not fine, and returns how many:
+ * what is behind them is zero, and so not fine. */
 static size_t copy_few(char *out, const char *in, size_t length, const struct fine *fine) {
-    uint64_t word = 0;
+    lanes word = 0;
 
     for (size_t i = length; i-- > 0;) {
         word = word << 8 | (unsigned char)in[i];
@@ -829,24 +841,28 @@ static size_t copy_few(char *out, const char *in, size_t length, const struct fi
     return lowest_lane(not_fine(word, fine));
 }
 
-/* The same of any length, the last eight whether or not some of them have been copied. */
+/* The same of any length, the last bytes whether or not some of them have been copied. */
 static inline size_t copy_ascii(char *out, const char *in, size_t length, const struct fine *fine) {
-    uint64_t odd = 0;
     size_t i = 0;
 
-    for (; odd == 0 && length - i >= 8; i += 8) {
-        odd = not_fine(word_at(in + i), fine);
-        memcpy(out + i, in + i, 8);
+    for (; length - i >= LANES; i += LANES) {
+        lanes odd = copy_lanes(out + i, in + i, fine);
+
+        if (odd != 0) {
+            return i + lowest_lane(odd);
+        }
     }
-    if (odd == 0 && i < length) {
-        if (length < 8) {
+    if (i < length) {
+        lanes odd;
+
+        if (length < LANES) {
             return copy_few(out, in, length, fine);
         }
-        i = length;
-        odd = not_fine(word_at(in + i - 8), fine);
-        memcpy(out + i - 8, in + i - 8, 8);
+        i = length - LANES;
+        odd = copy_lanes(out + i, in + i, fine);
+        return odd == 0 ? length : i + lowest_lane(odd);
     }
-    return odd == 0 ? i : i - 8 + lowest_lane(odd);
+    return length;
 }
 
 /* Copies plain characters of three bytes that do not begin with `but`, and returns how many bytes.
@@ -909,8 +925,8 @@ static size_t copy_bare(char *out, const char *in, size_t length) {
 static size_t skip_plain(struct output *output, const char *in, size_t length) {
     size_t i = 0;
 
-    while (WITH_SHORTCUTS && length - i >= 8 && not_plain(word_at(in + i)) == 0) {
-        i += 8;
+    while (WITH_SHORTCUTS && length - i >= LANES && not_plain(lanes_at(in + i)) == 0) {
+        i += LANES;
     }
     while (i < length && plain_byte((unsigned char)in[i])) {
         i++;
@@ -1000,12 +1016,13 @@ static inline char *put_year(char *out, uint32_t year) {
 /* Eight hexadecimal digits as one number: the first one goes down to the lowest byte, the half of
  * the number that it is in before it, and each byte's half then becomes a digit. */
 static inline uint64_t hex_digits(uint32_t value) {
+    const uint64_t each = UINT64_C(0x0101010101010101);
     uint64_t digits = value;
 
     digits = (digits << 32 | digits >> 16) & UINT64_C(0x0000FFFF0000FFFF);
     digits = (digits << 16 | digits >> 8) & UINT64_C(0x00FF00FF00FF00FF);
-    digits = (digits << 8 | digits >> 4) & lanes * 0x0F;
-    return digits + lanes * '0' + ((digits + lanes * 6) >> 4 & lanes) * ('a' - '0' - 10);
+    digits = (digits << 8 | digits >> 4) & each * 0x0F;
+    return digits + each * '0' + ((digits + each * 6) >> 4 & each) * ('a' - '0' - 10);
 }
 
 static char *put_hex(char *out, uint64_t value, int digits) {
@@ -1212,9 +1229,10 @@ static size_t fit_escaped(struct cmcwh_text text, size_t room) {
 
     while (fit < text.length) {
         struct cmcwh_text rest = {text.data + fit, text.length - fit};
-        size_t bytes = 8, size = 8;
+        size_t bytes = LANES, size = LANES;
 
-        if (!WITH_SHORTCUTS || rest.length < 8 || room < 8 || not_plain(word_at(rest.data)) != 0) {
+        if (!WITH_SHORTCUTS || rest.length < LANES || room < LANES ||
+            not_plain(lanes_at(rest.data)) != 0) {
             size = escaped_size(rest, &bytes);
         }
         if (size > room) {
@@ -1453,7 +1471,7 @@ static bool next_member(struct cmcwh_text *members, struct cmcwh_text *name,
 }
 
 /* Are all texts plain, as most are? They stand in one piece, and each begins with a character. The
- * last eight bytes are looked at one by one: false if they are no ASCII. */
+ * last bytes are looked at one by one: false if they are no ASCII. */
 static bool texts_plain(const struct cmcwh_text *texts) {
     const char *text = texts[0].data;
     size_t left = (size_t)(texts[CMCWH_FIELDS - 1].data - text) + texts[CMCWH_FIELDS - 1].length;
@@ -1463,9 +1481,9 @@ static bool texts_plain(const struct cmcwh_text *texts) {
             return false;
         }
     }
-    while (left > 8) {
-        uint64_t odd = not_plain(word_at(text));
-        size_t passed = odd == 0 ? 8 : lowest_lane(odd);
+    while (left > LANES) {
+        lanes odd = not_plain(lanes_at(text));
+        size_t passed = odd == 0 ? LANES : lowest_lane(odd);
 
         if (odd != 0) {
             if (left - passed < 4 || !plain_three(get32((const uint8_t *)text + passed))) {
@@ -2439,10 +2457,11 @@ static char *put_frame(char *out, const struct cmcwh_record *record) {
     while (in < end) {
         size_t left = WITH_SHORTCUTS ? smaller((size_t)(end - in), (size_t)(code + 255 - out)) : 1;
 
-        for (; WITH_SHORTCUTS && left >= 8 && !has_zero(word_at(in)); left -= 8, in += 8) {
-            out = put_bytes(out, in, 8);
+        for (; WITH_SHORTCUTS && left >= LANES && !has_zero(lanes_at(in));
+             left -= LANES, in += LANES) {
+            out = put_bytes(out, in, LANES);
         }
-        for (left = smaller(left, 8); left > 0; left--) {
+        for (left = smaller(left, LANES); left > 0; left--) {
             char byte = *in++;
 
             *out = byte;
@@ -5715,8 +5734,8 @@ static bool json_space(char c) {
 /* The first byte that is no space: bodies that are indented have many. */
 static const char *json_spaces(const char *in, const char *end) {
     for (;; in++) {
-        while (WITH_SHORTCUTS && end - in >= 8 && word_at(in) == lanes * ' ') {
-            in += 8;
+        while (WITH_SHORTCUTS && end - in >= LANES && lanes_at(in) == EACH(' ')) {
+            in += LANES;
         }
         if (in == end || !json_space(*in)) {
             return in;
@@ -6254,15 +6273,16 @@ static inline uint32_t form_three(const char *in) {
 /* Of a form what stands for itself, or for a space, and is plain. */
 static const struct fine form_ascii = {0, EACH('+'), EACH('\\')};
 
-/* Decodes eight bytes at once, up to the first that is neither plain nor '+'. Returns where that
- * is. */
+/* Decodes some bytes at once, up to the first that is neither plain nor '+'. Returns where that is.
+ */
 static inline size_t form_word(char *out, const char *in) {
-    uint64_t word = word_at(in), odd = not_fine(word, &form_ascii);
+    lanes word = lanes_at(in), odd = not_fine(word, &form_ascii);
     /* Of what is not odd, '+' is the least: all else comes to 0x80 or more. */
-    uint64_t plus = ~(word + lanes * (0x80 - '+' - 1)) >> 7 & lanes;
+    lanes plus = ~(word + low_bits * (0x80 - '+' - 1)) >> 7 & low_bits;
 
-    put64((uint8_t *)out, word - plus * ('+' - ' '));
-    return odd == 0 ? 8 : lowest_lane(odd);
+    word = lanes_in_order(word - plus * ('+' - ' '));
+    memcpy(out, &word, LANES);
+    return odd == 0 ? LANES : lowest_lane(odd);
 }
 
 /* Decodes a text to `out`, as far as it is plain, does not come near the end, and fits. Returns its

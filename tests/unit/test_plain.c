@@ -185,10 +185,9 @@ static void every_byte(void **state) {
     for (unsigned byte = 0; byte < 256; byte++) {
         bool is_bare = byte >= '$' && byte < 0x7F && byte != '=' && byte != '\\';
 
-        for (unsigned lane = 0; lane < 8; lane++) {
-            uint64_t word = (lanes * 'a' & ~((uint64_t)0xFF << 8 * lane)) | (uint64_t)byte
-                                                                                << 8 * lane;
-            uint64_t odd = not_plain(word), quotable = not_fine(word, &bare_ascii);
+        for (unsigned lane = 0; lane < LANES; lane++) {
+            lanes word = (EACH('a') & ~((lanes)0xFF << 8 * lane)) | (lanes)byte << 8 * lane;
+            lanes odd = not_plain(word), quotable = not_fine(word, &bare_ascii);
 
             assert_int_equal(odd == 0, plain_byte(byte));
             assert_int_equal(quotable == 0, is_bare);
