@@ -5260,6 +5260,21 @@ static unsigned item_field_1(struct cmcwh_text in, char quote, size_t *length) {
     return name_quoted(in, quote, return_path, *length) ? CMCWH_RETURN_PATH : CMCWH_FIELDS;
 }
 
+static unsigned field_after(unsigned field) {
+    return field + 1 < CMCWH_MEMBERS ? field + 1 : 0;
+}
+
+/* The same of all fields, in either spelling; first those behind `hint`. */
+static unsigned item_search(unsigned hint, struct cmcwh_text in, char quote, size_t *length) {
+    for (unsigned field = field_after(hint); field != hint; field = field_after(field)) {
+        if (field_quoted(in, quote, &fields[field])) {
+            *length = fields[field].length;
+            return field;
+        }
+    }
+    return item_field_1(in, quote, length);
+}
+
 /* The field with whose name, and a quote (or its first byte) behind it, `in` begins; or
  * CMCWH_FIELDS. CMC sends them in the order of enum cmcwh_field: most often it is the one after the
  * last. */
@@ -5267,18 +5282,13 @@ static inline unsigned item_field(struct cmcwh_parser *parser, struct cmcwh_text
                                   size_t *length) {
     unsigned field = parser->hint;
 
-    for (unsigned tried = 0; tried < CMCWH_MEMBERS; tried++) {
-        unsigned next = field + 1 < CMCWH_MEMBERS ? field + 1 : 0;
-
-        *length = fields[field].length;
-        if (field_quoted(in, quote, &fields[field])) {
-            parser->hint = (uint8_t)next;
-            return field;
-        }
-        field = next;
+    *length = fields[field].length;
+    if (!field_quoted(in, quote, &fields[field])) {
+        field = item_search(field, in, quote, length);
     }
-    field = item_field_1(in, quote, length);
-    parser->hint = (uint8_t)(field < CMCWH_FIELDS ? field + 1 : parser->hint);
+    if (field < CMCWH_FIELDS) {
+        parser->hint = (uint8_t)field_after(field);
+    }
     return field;
 }
 
@@ -6323,12 +6333,24 @@ static size_t form_text(char *out, size_t room, const char **at, const char *end
     return (size_t)(to - out);
 }
 
-/* Takes what stands there, if it is this. */
+/* Takes what stands there, if it is this. Compared here: of a few bytes memcmp is a call, where a
+ * compiler does not know how to load four from anywhere. */
 static inline bool form_take(const char **at, const char *end, const char *what) {
-    size_t length = strlen(what);
+    const char *in = *at;
+    size_t length = strlen(what), i = 0;
 
-    if ((size_t)(end - *at) < length || memcmp(*at, what, length) != 0) {
+    if ((size_t)(end - in) < length) {
         return false;
+    }
+    for (; length - i >= 4; i += 4) {
+        if (half_word_at(in + i) != half_word_at(what + i)) {
+            return false;
+        }
+    }
+    for (; i < length; i++) {
+        if (in[i] != what[i]) {
+            return false;
+        }
     }
     *at += length;
     return true;
