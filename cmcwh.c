@@ -5264,13 +5264,14 @@ static unsigned field_after(unsigned field) {
     return field + 1 < CMCWH_MEMBERS ? field + 1 : 0;
 }
 
-/* The same of all fields, in either spelling; first those behind `hint`. */
-static unsigned item_search(unsigned hint, struct cmcwh_text in, char quote, size_t *length) {
-    for (unsigned field = field_after(hint); field != hint; field = field_after(field)) {
+/* The same of all fields, from this one on, in either spelling. */
+static unsigned item_search(unsigned field, struct cmcwh_text in, char quote, size_t *length) {
+    for (unsigned tried = 0; tried < CMCWH_MEMBERS; tried++) {
+        *length = fields[field].length;
         if (field_quoted(in, quote, &fields[field])) {
-            *length = fields[field].length;
             return field;
         }
+        field = field_after(field);
     }
     return item_field_1(in, quote, length);
 }
@@ -5283,7 +5284,7 @@ static inline unsigned item_field(struct cmcwh_parser *parser, struct cmcwh_text
     unsigned field = parser->hint;
 
     *length = fields[field].length;
-    if (!field_quoted(in, quote, &fields[field])) {
+    if (!WITH_SHORTCUTS || !field_quoted(in, quote, &fields[field])) {
         field = item_search(field, in, quote, length);
     }
     if (field < CMCWH_FIELDS) {
