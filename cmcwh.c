@@ -241,19 +241,15 @@ static inline uint64_t word_at(const void *in) {
 /* As much of a text as a register holds, looked at as one number: each byte is a lane of it. */
 #if UINTPTR_MAX > UINT32_MAX
 typedef uint64_t lanes;
-
-static inline lanes lanes_in_order(lanes word) {
-    return word_in_order(word);
-}
 #else
 typedef uint32_t lanes;
-
-static inline lanes lanes_in_order(lanes word) {
-    return half_word_in_order(word);
-}
 #endif
 
 enum { LANES = sizeof(lanes) };
+
+static inline lanes lanes_in_order(lanes word) {
+    return LANES == 8 ? (lanes)word_in_order(word) : half_word_in_order((uint32_t)word);
+}
 
 static inline lanes lanes_at(const void *in) {
     lanes word;
@@ -5264,7 +5260,7 @@ static unsigned field_after(unsigned field) {
     return field + 1 < CMCWH_MEMBERS ? field + 1 : 0;
 }
 
-/* The same of all fields, from this one on, in either spelling. */
+/* The same of any field, in either spelling, looked for from this one on. */
 static unsigned item_search(unsigned field, struct cmcwh_text in, char quote, size_t *length) {
     for (unsigned tried = 0; tried < CMCWH_MEMBERS; tried++) {
         *length = fields[field].length;
