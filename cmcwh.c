@@ -4249,7 +4249,7 @@ int cmcwh_ring_attach(struct cmcwh_ring *ring, const char *name, bool required) 
  * events several at once, unless the ring is nearly full. They are linked behind those in use here,
  * because links are only written with the lock held: free_take looks at all of them. */
 static void batch_stock(struct cmcwh_batch *batch) {
-    enum { MOST = 16, SHARE = 8 };
+    enum { MOST = 64, SHARE = 32 };
     struct cmcwh_ring *ring = batch->ring;
     uint32_t room = (ring->config.capacity - ring->in_use) / SHARE, last = batch->last;
     bool one = !WITH_SHORTCUTS || batch->count == 0 || room < 1;
@@ -4850,10 +4850,17 @@ static bool last_of_batch(const struct cmcwh_record *record) {
     return record_seq(record) + 1 == record_batch(record) + record_batch_size(record);
 }
 
-static int sink_write(struct cmcwh_sink *sink, size_t *used) {
-    size_t length = *used;
+/* What a pump has done so far. */
+struct haul {
+    int taken, written; /* records; written: of those taken */
+    size_t used;        /* bytes of the buffer */
+};
 
-    *used = 0;
+/* As the medium's own. */
+static int sink_write(struct cmcwh_sink *sink, struct haul *haul) {
+    size_t length = haul->used;
+
+    haul->used = 0;
     return length == 0 ? 0 : sink->config.write(sink->config.context, sink->config.buffer, length);
 }
 
@@ -4900,53 +4907,51 @@ static bool sink_wants(const struct cmcwh_sink *sink, const struct cmcwh_record 
            filter_has(sink->config.filter, record_kind(record), record->bytes[AT_STATUS]);
 }
 
-/* Encodes a record behind the *used bytes of the buffer, and writes what must go. Positive when
- * that is enough for now; negative when a write failed. */
-static int sink_put(struct cmcwh_sink *sink, const struct cmcwh_record *record, size_t *used) {
+/* Encodes a record behind what is in the buffer, and writes that when it is nearly full. Positive
+ * when that is enough for now: of what is synced a sync is to cover much, but requests must not
+ * wait for room meanwhile. Negative when a write failed. */
+static int sink_put(struct cmcwh_sink *sink, const struct cmcwh_record *record, struct haul *haul) {
     const struct cmcwh_sink_config *config = &sink->config;
-    const size_t nearly_full = config->buffer_size - CMCWH_ENCODED_MAX;
     size_t length;
+    int result;
 
-    if (*used > nearly_full && sink_write(sink, used) < 0) {
-        return CMCWH_ERR_WRITE;
-    }
     if (WITH_FRAMES && (config->encoding == CMCWH_ENCODE_BINARY || writes_records(config))) {
         record = sink_sealed(sink, record);
     }
-    length = cmcwh_encode(record, config->encoding, config->syslog, config->buffer + *used);
+    length = cmcwh_encode(record, config->encoding, config->syslog, config->buffer + haul->used);
     if (writes_records(config)) {
         return config->write_record(config->context, record, config->buffer, length);
     }
-    *used += length;
-    if (config->single && sink_write(sink, used) < 0) {
-        return CMCWH_ERR_WRITE;
+    haul->used += length;
+    if (!config->single && haul->used <= config->buffer_size - CMCWH_ENCODED_MAX) {
+        return 0;
     }
-    return config->single || *used > nearly_full;
+    result = sink_write(sink, haul);
+    return result != 0
+               ? result
+               : config->sync == NULL || (uint32_t)haul->taken >= config->ring->config.capacity / 4;
 }
 
 /* Encodes and writes records that the filter lets pass, until a request ends with enough of them,
- * or with many that did not pass, for somebody may wait for them; or until none is left. Returns
- * how many it has taken, and in *written how many of them are written; a negative number when a
- * write failed. */
-static int sink_move(struct cmcwh_sink *sink, int *written) {
+ * or with many that did not pass, for somebody may wait for them; or until none is left. Negative
+ * when a write failed. */
+static int sink_move(struct cmcwh_sink *sink, struct haul *haul) {
     enum { PASSED_OVER = 256 };
     const struct cmcwh_sink_config *config = &sink->config;
     const struct cmcwh_record *record = NULL;
     struct run run = {CMCWH_NONE, 0};
-    size_t used = 0;
-    int taken = 0;
     bool enough = false;
 
     while (!(enough && last_of_batch(record)) && (record = sink_next(sink, &run)) != NULL) {
         int put;
 
-        taken++;
+        haul->taken++;
         if (!sink_wants(sink, record)) {
-            enough = enough || taken - *written >= PASSED_OVER;
+            enough = enough || haul->taken - haul->written >= PASSED_OVER;
             continue;
         }
-        ++*written;
-        put = sink_put(sink, record, &used);
+        haul->written++;
+        put = sink_put(sink, record, haul);
         if (put < 0) {
             return CMCWH_ERR_WRITE;
         }
@@ -4955,28 +4960,29 @@ static int sink_move(struct cmcwh_sink *sink, int *written) {
     if (run.left > 0) {
         ring_give_back(config->ring, config->reader, run.slot);
     }
-    return sink_write(sink, &used) < 0 ? CMCWH_ERR_WRITE : taken;
+    return sink_write(sink, haul);
 }
 
 int cmcwh_sink_pump(struct cmcwh_sink *sink) {
     const struct cmcwh_sink_config *config = &sink->config;
-    int written = 0, taken = sink_move(sink, &written);
+    struct haul haul = {0};
+    bool moved = sink_move(sink, &haul) >= 0;
 
-    if (taken == 0) {
+    if (moved && haul.taken == 0) {
         return 0;
     }
-    if (taken > 0 && written > 0 && config->sync != NULL && config->sync(config->context) < 0) {
-        taken = CMCWH_ERR_WRITE;
+    if (moved && haul.written > 0 && config->sync != NULL) {
+        moved = config->sync(config->context) >= 0;
     }
-    if (taken > 0 && cmcwh_ring_acknowledge(config->ring, config->reader) == CMCWH_OK) {
-        sink->delivered += (uint64_t)written;
-        return taken;
+    if (moved && cmcwh_ring_acknowledge(config->ring, config->reader) == CMCWH_OK) {
+        sink->delivered += (uint64_t)haul.written;
+        return haul.taken;
     }
     /* With nothing written, this would take back what was acknowledged before. */
-    if (written > 0 && config->undo != NULL) {
+    if (haul.written > 0 && config->undo != NULL) {
         config->undo(config->context);
     }
-    return taken > 0 ? 0 : CMCWH_ERR_WRITE;
+    return moved ? 0 : CMCWH_ERR_WRITE;
 }
 
 /* ---- Parser: window ---------------------------------------------------------------------------

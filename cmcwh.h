@@ -911,8 +911,9 @@ struct cmcwh_sink_config {
 
     void *context;
 
-    /* Writes all bytes: 0, or negative when they could not all be written. May block, for a
-     * bounded time. */
+    /* Writes all bytes; may block, for a bounded time. 0: as many writes as there is something for,
+     * up to a quarter of the ring, may share a sync; positive, or without a sync: enough for now;
+     * negative: they could not all be written. */
     int (*write)(void *context, const void *bytes, size_t length);
 
     /* Instead of write, for a medium that has to know what it writes: called for each event with
@@ -954,7 +955,7 @@ struct cmcwh_sink {
 /* CMCWH_OK, or CMCWH_ERR_ARGUMENT. */
 int cmcwh_sink_init(struct cmcwh_sink *sink, const struct cmcwh_sink_config *config);
 
-/* Takes what there is to read, up to about a buffer full and always whole requests: encode,
+/* Takes what there is to read, until the medium has enough, and always whole requests: encode,
  * write, sync, acknowledge. Returns how many records it has taken, with those that do not pass the
  * filter: of these nothing is written, and when no other came, nothing is synced or undone; how
  * many were written, sink->delivered tells. 0 when there were none, or when they were taken back

@@ -104,6 +104,21 @@ static void a_group_that_could_not_begin_undoes_nothing(void **state) {
     sink_close(&sink);
 }
 
+/* Half a megabyte shares a sync, and the next is as much again. */
+static void many_writes_share_a_sync(void **state) {
+    (void)state;
+    memset(buffer, 'x', sizeof buffer);
+    assert_int_equal(take_file(""), 0);
+    for (int group = 0; group < 2; group++) {
+        for (int i = 0; i < 7; i++) {
+            assert_int_equal(outlet_write(&sink, buffer, SINK_BUFFER), 0);
+        }
+        assert_int_equal(outlet_write(&sink, buffer, SINK_BUFFER), 1);
+        assert_int_equal(outlet_sync(&sink), 0);
+    }
+    sink_close(&sink);
+}
+
 static void a_deleted_file_takes_nothing(void **state) {
     (void)state;
     assert_int_equal(take_file(""), 0);
@@ -190,9 +205,9 @@ static void after_a_torn_line_its_end_comes_first(void **state) {
         sink.shared = shared != 0;
         break_off();
         assert_int_equal(drain(), 'x');
-        assert_int_equal(outlet_write(&sink, "a\n", 2), 0);
+        assert_int_equal(outlet_write(&sink, "a\n", 2), 1);
         assert_comes("\na\n");
-        assert_int_equal(outlet_write(&sink, "b\n", 2), 0);
+        assert_int_equal(outlet_write(&sink, "b\n", 2), 1);
         assert_comes("b\n");
         sink_close(&sink);
         (void)close(reader);
@@ -206,7 +221,7 @@ static void a_line_that_did_not_begin_needs_no_end(void **state) {
     }
     assert_int_equal(outlet_write(&sink, "a\n", 2), -1);
     assert_int_equal(drain(), '\n');
-    assert_int_equal(outlet_write(&sink, "a\n", 2), 0);
+    assert_int_equal(outlet_write(&sink, "a\n", 2), 1);
     assert_comes("a\n");
     sink_close(&sink);
     (void)close(reader);
@@ -242,6 +257,7 @@ int main(void) {
         cmocka_unit_test_setup(what_failed_is_cut_off, set_up),
         cmocka_unit_test_setup(what_others_wrote_is_not_cut_off, set_up),
         cmocka_unit_test_setup(a_group_that_could_not_begin_undoes_nothing, set_up),
+        cmocka_unit_test_setup(many_writes_share_a_sync, set_up),
         cmocka_unit_test_setup(a_deleted_file_takes_nothing, set_up),
         cmocka_unit_test_setup(how_it_ends_may_be_unreadable, set_up),
         cmocka_unit_test_setup(the_sink_keeps_what_it_has, set_up),

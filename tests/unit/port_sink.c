@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "said.h"
@@ -171,6 +172,24 @@ static void wrong_parameters(void **state) {
           "expected format, policy, only, rotate, keep\n");
 }
 
+/* An eighth of its length shares a sync, or it would become much longer. */
+static void a_file_that_is_rotated(void **state) {
+    static char bytes[SINK_BUFFER];
+    char uri[512];
+
+    (void)state;
+    (void)snprintf(uri, sizeof uri, "file:%s?rotate=1M", file_of("", 0, 0600));
+    assert_true(sink_parse(&sink, uri, true));
+    assert_int_equal(sink.medium->open(&sink), 0);
+    for (int group = 0; group < 2; group++) {
+        assert_int_equal(sink.medium->write(&sink, bytes, sizeof bytes), 0);
+        assert_int_equal(sink.medium->write(&sink, bytes, sizeof bytes), 1);
+        assert_int_equal(sink.medium->sync(&sink), 0);
+    }
+    sink.medium->close(&sink);
+    sink_free(&sink);
+}
+
 #if !CMCWH_HTTP || !CMCWH_MQTT
 
 /* What a build was made without is named, without a password that is in it. */
@@ -196,7 +215,8 @@ int main(void) {
         cmocka_unit_test(only),
         cmocka_unit_test(no_medium),
         cmocka_unit_test(wrong_targets),
-        cmocka_unit_test(wrong_parameters)
+        cmocka_unit_test(wrong_parameters),
+        cmocka_unit_test(a_file_that_is_rotated)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

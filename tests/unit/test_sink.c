@@ -16,8 +16,9 @@ static struct medium {
     bool mid;
     unsigned calls, fail_at; /* 0: never */
     unsigned writes, syncs, undos;
-    int spoiler; /* a reader that fails between sync and acknowledgement, or -1 */
-    bool hangs;  /* in a write, for so long that another thread fails its reader */
+    unsigned enough; /* after so many writes it has enough for now; 0: never */
+    int spoiler;     /* a reader that fails between sync and acknowledgement, or -1 */
+    bool hangs;      /* in a write, for so long that another thread fails its reader */
 } medium;
 
 static bool fails(void) {
@@ -42,7 +43,7 @@ static int medium_write(void *context, const void *bytes, size_t length) {
     }
     memcpy(medium.kept + medium.used, bytes, length);
     medium.used += length;
-    return 0;
+    return medium.writes == medium.enough;
 }
 
 static int medium_sync(void *context) {
@@ -109,9 +110,8 @@ static unsigned count_lines(uint64_t first) {
     return count;
 }
 
-/* A medium that is given records beside their bytes: it has enough at the `enough`th, and fails at
- * the fail_at'th. */
-static unsigned enough, bounces;
+/* A medium that is given records beside their bytes. */
+static unsigned bounces;
 
 static int record_write(void *context, const struct cmcwh_record *record, const void *bytes,
                         size_t length) {
@@ -124,14 +124,14 @@ static int record_write(void *context, const struct cmcwh_record *record, const 
     assert_memory_equal(bytes, again, length);
     cmcwh_record_read(record, &event);
     bounces += event.kind == CMCWH_BOUNCES;
-    return result < 0 ? result : medium.writes == enough;
+    return result;
 }
 
 static struct cmcwh_sink record_sink(const struct cmcwh_filter *filter) {
     struct cmcwh_sink sink = sink_of(CMCWH_ENCODED_MAX, false);
     struct cmcwh_sink_config config = sink.config;
 
-    enough = bounces = 0;
+    bounces = 0;
     config.write = NULL;
     config.write_record = record_write;
     config.filter = filter;
@@ -369,6 +369,71 @@ static void records_come_with_their_bytes(void **state) {
     assert_int_equal(medium.syncs, 1);
 }
 
+static void post_singly(unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        post_batch(1);
+    }
+}
+
+/* A record fills the buffer here. Several writes share a sync, but not so many that the ring is
+ * full of what waits for it. */
+static void writes_share_a_sync(void **state) {
+    struct cmcwh_sink sink;
+
+    (void)state;
+    fixture_init(&f, 64, false);
+    sink = sink_of(CMCWH_ENCODED_MAX, false);
+    post_singly(20);
+    assert_int_equal(cmcwh_sink_pump(&sink), 16);
+    assert_int_equal(medium.writes, 16);
+    assert_int_equal(medium.syncs, 1);
+    assert_int_equal(f.ring.in_use, 4);
+    assert_int_equal(cmcwh_sink_pump(&sink), 4);
+    assert_int_equal(medium.writes, 20);
+    assert_int_equal(medium.syncs, 2);
+    assert_int_equal(count_lines(1), 20);
+}
+
+/* Be it full or not: a medium that has enough says so, and without a sync there is nothing to
+ * share. */
+static void writes_until_enough(void **state) {
+    (void)state;
+    for (int single = 0; single < 2; single++) {
+        struct cmcwh_sink sink;
+
+        fixture_init(&f, 64, false);
+        sink = sink_of(CMCWH_ENCODED_MAX, single != 0);
+        medium.enough = 3;
+        post_singly(8);
+        assert_int_equal(cmcwh_sink_pump(&sink), 3);
+        assert_int_equal(medium.syncs, 1);
+        sink.config.sync = NULL;
+        assert_int_equal(cmcwh_sink_pump(&sink), 1);
+        assert_int_equal(f.ring.in_use, 4);
+        assert_int_equal(count_lines(1), 4);
+    }
+}
+
+/* All that would have shared the sync is undone, and comes again. */
+static void failing_the_nth_of_many_writes(void **state) {
+    (void)state;
+    for (unsigned n = 1; n <= 9; n++) { /* the ninth call is the sync */
+        struct cmcwh_sink sink;
+
+        fixture_init(&f, 64, false);
+        sink = sink_of(CMCWH_ENCODED_MAX, false);
+        post_singly(8);
+        medium.fail_at = n;
+        assert_int_equal(cmcwh_sink_pump(&sink), CMCWH_ERR_WRITE);
+        assert_int_equal(medium.undos, 1);
+        assert_int_equal(medium.used, 0);
+        assert_int_equal(f.ring.in_use, 8);
+        cmcwh_ring_fail(&f.ring, f.reader, 0);
+        assert_int_equal(cmcwh_sink_pump(&sink), 8);
+        assert_int_equal(count_lines(1), 8);
+    }
+}
+
 /* A medium that has enough gets the rest of the request, and no other one before it is synced. */
 static void enough_for_now(void **state) {
     (void)state;
@@ -379,7 +444,7 @@ static void enough_for_now(void **state) {
         sink = record_sink(NULL);
         post_batch(5);
         post_batch(3);
-        enough = at;
+        medium.enough = at;
         assert_int_equal(cmcwh_sink_pump(&sink), 5);
         assert_int_equal(medium.writes, 5);
         assert_int_equal(medium.syncs, 1);
@@ -445,6 +510,9 @@ int main(void) {
                                        cmocka_unit_test(written_too_late),
                                        cmocka_unit_test(frames_are_sealed),
                                        cmocka_unit_test(records_come_with_their_bytes),
+                                       cmocka_unit_test(writes_share_a_sync),
+                                       cmocka_unit_test(writes_until_enough),
+                                       cmocka_unit_test(failing_the_nth_of_many_writes),
                                        cmocka_unit_test(enough_for_now),
                                        cmocka_unit_test(records_that_pass),
                                        cmocka_unit_test(failing_the_nth_record)};

@@ -108,36 +108,16 @@ static void port_unlock(void *context) {
     (void)pthread_mutex_unlock(&platform->mutex);
 }
 
-/* Much of what is waited for takes less time than to fall asleep and wake up. Where it has taken
- * longer of late, it is hardly tried. */
-static bool wait_briefly(struct platform *platform) {
-    enum { MOST = 20 };
-    unsigned seen = platform->wakes, tries = platform->tries;
-    bool woken;
-
-    (void)pthread_mutex_unlock(&platform->mutex);
-    for (unsigned i = 0; i < tries && __atomic_load_n(&platform->wakes, __ATOMIC_RELAXED) == seen;
-         i++) {
-        (void)sched_yield();
-    }
-    (void)pthread_mutex_lock(&platform->mutex);
-    woken = platform->wakes != seen;
-    platform->tries = woken ? MOST : tries / 2 + 1;
-    return woken;
-}
-
 static bool port_wait(void *context, uint32_t ms) {
     struct platform *platform = context;
     struct timespec deadline = platform_deadline(ms);
 
-    return (platform->processors > 1 && wait_briefly(platform)) ||
-           pthread_cond_timedwait(&platform->condition, &platform->mutex, &deadline) != ETIMEDOUT;
+    return pthread_cond_timedwait(&platform->condition, &platform->mutex, &deadline) != ETIMEDOUT;
 }
 
 static void port_wake(void *context) {
     struct platform *platform = context;
 
-    __atomic_store_n(&platform->wakes, platform->wakes + 1, __ATOMIC_RELAXED);
     (void)pthread_cond_broadcast(&platform->condition);
 }
 
@@ -182,7 +162,6 @@ int platform_init(struct platform *platform) {
                                          .wait = port_wait,
                                          .wake = port_wake,
                                          .nap = port_nap};
-    platform->processors = sysconf(_SC_NPROCESSORS_ONLN);
     error = short_mutex(&platform->mutex);
     return error != 0 ? error : platform_condition(&platform->condition);
 }

@@ -10,9 +10,6 @@ struct platform {
     struct cmcwh_port port;
     pthread_mutex_t mutex;
     pthread_cond_t condition;
-    unsigned wakes; /* so far; changed under the lock, as is the next */
-    unsigned tries; /* how often to look for the next one before falling asleep */
-    long processors;
     const uint32_t *sync_time; /* microseconds that a sync takes; atomic. NULL: not known */
 };
 

@@ -86,8 +86,8 @@ static int write_letter(struct sink *file, const struct sink *sink, const struct
     struct writer head = {.bytes = bytes, .size = sizeof bytes};
 
     write_head(&head, sink, dead);
-    if (outlet_write(file, bytes, head.used) == 0 &&
-        outlet_write(file, dead->lines.data, dead->lines.length) == 0 && outlet_sync(file) == 0) {
+    if (outlet_write(file, bytes, head.used) >= 0 &&
+        outlet_write(file, dead->lines.data, dead->lines.length) >= 0 && outlet_sync(file) == 0) {
         return 0;
     }
     outlet_undo(file);

@@ -185,6 +185,11 @@ static void rotate_or_grow(struct sink *sink) {
     log->rotate_after = platform_ticks() + ROTATE_AGAIN;
 }
 
+/* Is enough written, so that the file does not become much longer than it is to be? */
+static bool long_enough(const struct log *log) {
+    return log->rotate != 0 && (uint64_t)log->outlet.grown >= log->rotate / 8;
+}
+
 /* A whole request, or several, begin: what comes is written to one file, and can be undone. */
 static int begin(struct sink *sink, size_t length) {
     const struct log *log = sink->own;
@@ -207,10 +212,13 @@ static int begin(struct sink *sink, size_t length) {
 static int file_write(void *context, const void *bytes, size_t length) {
     struct sink *sink = context;
     const struct log *log = sink->own;
+    int result;
 
-    return log->outlet.regular && !log->outlet.mid && begin(sink, length) < 0
-               ? -1
-               : outlet_write(sink, bytes, length);
+    if (log->outlet.regular && !log->outlet.mid && begin(sink, length) < 0) {
+        return -1;
+    }
+    result = outlet_write(sink, bytes, length);
+    return result == 0 ? long_enough(log) : result;
 }
 
 /* ---- Parameters ---- */

@@ -199,7 +199,7 @@ static int serial_write(void *context, const void *bytes, size_t length) {
     struct line *line = sink->own;
 
     line->written += length;
-    return outlet_write(sink, bytes, length) < 0 ? broke(sink) : 0;
+    return outlet_write(sink, bytes, length) < 0 ? broke(sink) : 1;
 }
 
 /* Until the last byte has left for the wire: SINK_TIMEOUT from the last that was seen to leave, and

@@ -68,7 +68,8 @@ struct sink_medium {
      *
      * open    sets sink->descriptor. After a failure it is called again, later and later.
      * write   takes all of it, one or several whole records as encoded, or fails; several writes
-     *         may come before a sync. A record that was written in part may come again.
+     *         come before a sync, until one returns a positive number. A record that was written in
+     *         part may come again.
      * put     instead of write, one record a call: see cmcwh_sink_config.write_record.
      * sync    makes stable what was written since the last one: only then is it acknowledged, and
      *         may be answered with 200. NULL: written is as good.

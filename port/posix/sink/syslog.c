@@ -74,6 +74,10 @@ static int local_open(struct sink *sink) {
     return 0;
 }
 
+static int datagram_write(void *context, const void *bytes, size_t length) {
+    return send_all(context, bytes, length, "does not take messages");
+}
+
 /* What only UDP has. */
 struct datagrams {
     bool proven; /* a message was taken, and nothing came back for a while */
@@ -108,12 +112,13 @@ static int udp_sync(void *context) {
     return 0;
 }
 
-static int tcp_open(struct sink *sink) {
-    return dial(sink, sink->target, SOCK_STREAM);
+/* Enough: what follows would be lost too, if nobody listens. */
+static int udp_write(void *context, const void *bytes, size_t length) {
+    return datagram_write(context, bytes, length) < 0 ? -1 : 1;
 }
 
-static int datagram_write(void *context, const void *bytes, size_t length) {
-    return send_all(context, bytes, length, "does not take messages");
+static int tcp_open(struct sink *sink) {
+    return dial(sink, sink->target, SOCK_STREAM);
 }
 
 /* A message written to a connection that the peer has closed would be lost without a word. */
@@ -159,7 +164,7 @@ const struct sink_medium sink_udp = {.scheme = "syslog+udp",
                                      .look = dial_look,
                                      .parameters = parameters,
                                      .open = udp_open,
-                                     .write = datagram_write,
+                                     .write = udp_write,
                                      .sync = udp_sync,
                                      .close = sink_close};
 
