@@ -54,6 +54,11 @@ def everything(bare):
         Peer("cmcwh-always", "synced", [CMCWH + ["--sync", "always"]]),
         Peer("cmcwh-ring", "synced", [CMCWH + ["--sync", "always", "--ring", "@FOLDER@/ring"]],
              note="answers when the events are synced to the ring's file; the log follows"),
+        Peer("cmcwh-never-16k", "written", [CMCWH + ["--sync", "never", "--ring-records", "16384"]],
+             note="as cmcwh-never, with room for bodies of many events"),
+        Peer("cmcwh-ring-16k", "synced", [CMCWH + ["--sync", "always", "--ring", "@FOLDER@/ring",
+                                                   "--ring-records", "16384"]],
+             note="as cmcwh-ring, with room for bodies of many events"),
     ]
     peers += both("webhook", [["webhook", "-ip", "127.0.0.1", "-port", "@PORT@", "-urlprefix", "", "-hooks",
                                "@FOLDER@/webhook.yaml"]],
