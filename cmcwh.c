@@ -3871,12 +3871,9 @@ static void links_take(const struct cmcwh_ring *ring) {
 }
 
 static bool is_zero(const struct cmcwh_record *record) {
-    uint8_t any = 0;
+    const uint8_t *bytes = record->bytes;
 
-    for (size_t i = 0; i < CMCWH_RECORD_SIZE; i++) {
-        any |= record->bytes[i];
-    }
-    return any == 0;
+    return bytes[0] == 0 && memcmp(bytes, bytes + 1, CMCWH_RECORD_SIZE - 1) == 0;
 }
 
 /* Takes the record of a slot that was read to `from`. What is not whole is cleared, so that no torn
