@@ -11,7 +11,10 @@ $(OUT)/bench/repeat: $(OUT)/cmcwh-embedded.o
 $(OUT)/bench/bench $(OUT)/bench/profile $(OUT)/bench/repeat: $(OUT)/bench/%: tests/bench/%.c tests/bench/bodies.c
 	$(call say,CC $<)$(BENCH_C) $(filter-out %.h,$^) -o $@
 
-$(OUT)/bench/json: tests/bench/json.c tests/bench/bodies.c $(OUT)/bench/cmcwh.o $(OUT)/posix/platform/crc.o
+$(OUT)/bench/hash.o: tests/bench/hash.c | $(OUT)/checked
+	$(call say,CC $<)$(PORTABLE_C) $(FASTER) -DCMCWH_NO_SERVER -c $< -o $@
+
+$(OUT)/bench/json: tests/bench/json.c tests/bench/bodies.c $(OUT)/bench/hash.o $(OUT)/posix/platform/crc.o
 	$(call say,CC $<)$(BENCH_C) $(filter-out %.h,$^) -ldl -o $@
 
 $(OUT)/bench/bare: tests/bench/bare.c $(OUT)/civetweb-whole.o

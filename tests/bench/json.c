@@ -1,8 +1,10 @@
 /* The same work with other JSON libraries: a body is parsed, and the fields of each event are
- * copied into a record of 1 KiB. One thread. Unlike cmcwh they take the body whole, and allocate.
- * Arguments: shared objects of libraries and payload files. Times each in turn, so that all have
- * the same luck with the machine; of many the shortest counts. With `once` before them each takes
- * each body once, in the function `measured`, for a profiler that counts instructions. */
+ * copied into a record of 1 KiB, with an id. One thread. Unlike cmcwh they take the body whole, and
+ * allocate. Arguments: shared objects of libraries and payload files. Times each in turn, so that
+ * all have the same luck with the machine; of many the shortest counts. With `once` before them
+ * each takes each body once, in the function `measured`, for a profiler that counts instructions.
+ */
+#include "hash.h"
 #include "library.h"
 
 #include <dlfcn.h>
@@ -62,7 +64,7 @@ static void make_ring(const struct shape *shape) {
 
 /* What the others must have taken: the texts that cmcwh has. */
 static void expect(const struct shape *shape, const struct body *body) {
-    struct taken taken = {.records = expected, .capacity = RECORDS};
+    struct taken taken = {.records = expected, .hash = hash, .capacity = RECORDS};
     struct cmcwh_record record;
     int reader;
 
@@ -86,7 +88,7 @@ static void expect(const struct shape *shape, const struct body *body) {
 static void check(const struct shape *shape, const struct body *body) {
     expect(shape, body);
     for (size_t i = 0; i < candidate_count; i++) {
-        struct taken taken = {.records = others, .capacity = RECORDS};
+        struct taken taken = {.records = others, .hash = hash, .capacity = RECORDS};
 
         memset(others, 0, sizeof others);
         candidates[i].take(body, &taken);
@@ -151,7 +153,7 @@ int main(int count, char **arguments) {
     }
     for (size_t s = 0; s < SHAPES; s++) {
         struct body body = json_body(shapes[s].events, shapes[s].pretty);
-        struct taken taken = {.records = others, .capacity = shapes[s].capacity};
+        struct taken taken = {.records = others, .hash = hash, .capacity = shapes[s].capacity};
 
         check(&shapes[s], &body);
         (once ? take_once : time_all)(&shapes[s], &body, &taken);
