@@ -203,6 +203,7 @@ static int write_file(struct sink *sink, const void *bytes, size_t length) {
     }
     sent = send_most(sink, bytes, length, "cannot be written");
     outlet->grown += (off_t)sent;
+    sink_moves(sink); /* flash may take seconds for all that shares a sync */
     return sent == length ? outlet->grown >= GROUP : -1;
 }
 
