@@ -3870,6 +3870,8 @@ static void links_take(const struct cmcwh_ring *ring) {
     }
 }
 
+/* Byte by byte it would be half of what opening an empty ring takes: each is compared with the
+ * next. */
 static bool is_zero(const struct cmcwh_record *record) {
     const uint8_t *bytes = record->bytes;
 
@@ -4924,9 +4926,10 @@ static int sink_put(struct cmcwh_sink *sink, const struct cmcwh_record *record, 
         return 0;
     }
     result = sink_write(sink, haul);
-    return result != 0
-               ? result
-               : config->sync == NULL || (uint32_t)haul->taken >= config->ring->config.capacity / 4;
+    if (result == 0) {
+        result = config->sync == NULL || (uint32_t)haul->taken >= config->ring->config.capacity / 4;
+    }
+    return result;
 }
 
 /* Encodes and writes records that the filter lets pass, until a request ends with enough of them,

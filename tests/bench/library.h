@@ -41,7 +41,8 @@ static const char *const fields[FIELDS] = {"reason",  "sourceIp", "returnPath", 
                                            "subject", "apiData",  "messageId",  "from",
                                            "to",      "senderIp", "status"};
 
-enum { IDENTITY = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 }; /* with the kind: what the id is made of */
+/* Of what, beside the kind, the id is made: created, messageId, to, status. */
+enum { IDENTITY = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 };
 
 static inline void begin_record(struct taken *taken) {
     uint8_t *bytes = taken->records[taken->used++ % taken->capacity].bytes;

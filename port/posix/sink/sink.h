@@ -67,9 +67,9 @@ struct sink_medium {
      * sink_stopping; they allocate nothing that grows, and do not touch the ring.
      *
      * open    sets sink->descriptor. After a failure it is called again, later and later.
-     * write   takes all of it, one or several whole records as encoded, or fails; several writes
-     *         come before a sync, until one returns a positive number. A record that was written in
-     *         part may come again.
+     * write   takes all of it, one or several whole records as encoded, or fails. 0 lets more
+     *         writes share a sync, 1 is enough for one. A record that was written in part may come
+     *         again.
      * put     instead of write, one record a call: see cmcwh_sink_config.write_record.
      * sync    makes stable what was written since the last one: only then is it acknowledged, and
      *         may be answered with 200. NULL: written is as good.
